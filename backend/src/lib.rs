@@ -1,1 +1,5 @@
-//! Server.
+//! The i3Deep server and command line: I/O and heavy numbers.
+//!
+//! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
+
+pub mod commands;

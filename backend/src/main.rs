@@ -1,2 +1,5 @@
-//! The command line.
-fn main() {}
+//! `i3deep`: arguments → parts → run.
+
+fn main() -> std::process::ExitCode {
+    i3deep::commands::main()
+}

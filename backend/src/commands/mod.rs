@@ -1,0 +1,32 @@
+//! The command line: one file a command. Reads arguments, opens files, calls the library, prints; the numbers are made elsewhere.
+//!
+//! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Interactive 3D segmentation: heavy networks offline, a few well-chosen slices for the expert.
+#[derive(Debug, Parser)]
+#[command(name = "i3deep", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One variant a command; each file has its `Args` and `run`.
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Parses the arguments, runs the command and says how it went.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome: anyhow::Result<()> = match cli.command {};
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! One patient image on its way: its stage, its jobs, its rounds.
+
+use serde::{Deserialize, Serialize};
+
+/// Identifies a case; random, says nothing about the patient.
+pub type CaseId = String;
+
+/// Identifies a job.
+pub type JobId = i64;
+
+/// How far a case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The presegmentation has not finished.
+    Presegmenting,
+    /// Slices wait for the expert.
+    Correcting,
+    /// The refinement is under way.
+    Refining,
+    /// A refined segmentation exists; corrections may go on.
+    Refined,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Presegmentation, uncertainty and acquisition.
+    Presegment,
+    /// Refinement with the slices that are done.
+    Refine,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for the worker.
+    Queued,
+    /// The worker is at it.
+    Running,
+    /// Finished; its result is stored.
+    Done,
+    /// Gave up; the message says why.
+    Failed,
+    /// The expert stopped it.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether nothing more will happen.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, JobState::Done | JobState::Failed | JobState::Cancelled)
+    }
+}
+
+/// A job as the client sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// 0 to 1.
+    pub progress: f32,
+    /// What it is doing, or why it failed; never patient data.
+    pub message: String,
+}
