@@ -2,4 +2,5 @@
 //!
 //! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
 
+pub mod phantom;
 pub mod commands;

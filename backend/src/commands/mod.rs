@@ -2,6 +2,8 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
+mod phantom;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,12 +18,17 @@ struct Cli {
 
 /// One variant a command; each file has its `Args` and `run`.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Generate scans with labels, in nnU-Net's raw layout.
+    Phantom(phantom::Args),
+}
 
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome: anyhow::Result<()> = match cli.command {};
+    let outcome: anyhow::Result<()> = match cli.command {
+        Command::Phantom(args) => phantom::run(&args),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
