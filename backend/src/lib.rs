@@ -2,5 +2,9 @@
 //!
 //! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
 
+pub mod pipeline;
 pub mod phantom;
 pub mod commands;
+
+#[cfg(test)]
+mod reference;
