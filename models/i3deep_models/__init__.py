@@ -1,0 +1,1 @@
+"""Networks for i3Deep: plan, train, export, bundle, all through nnU-Net's own planner, preprocessing, augmentation and trainer."""

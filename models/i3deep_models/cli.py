@@ -1,0 +1,153 @@
+"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle. Every step picks up where it stopped."""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from i3deep_models.guidance import Encoding
+from i3deep_models.workspace import Workspace, read_json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, KeyError, _export_error()) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _export_error() -> type[Exception]:
+    from i3deep_models.export import ExportError
+
+    return ExportError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="i3deep-models", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="plan and preprocess a raw dataset for both stages")
+    _workspace(plan)
+    plan.add_argument("--raw", type=Path, required=True, help="nnU-Net raw dataset (imagesTr, labelsTr, dataset.json)")
+    plan.add_argument("--split", type=Path, help="JSON with the case lists `presegmentation` and `refinement`; default: halves")
+    plan.add_argument("--base-features", type=int, default=16)
+    plan.add_argument("--batch-size", type=int, default=4)
+    plan.add_argument("--dropout", type=float, default=0.1)
+    plan.add_argument("--held-out", type=int, default=30, help="refinement cases that nothing may look at before the report")
+    plan.add_argument("--seed", type=int, default=2022)
+    plan.set_defaults(run=_plan)
+
+    train = commands.add_parser("train", help="train a stage; run again to resume")
+    stages = train.add_subparsers(required=True, metavar="STAGE")
+    for stage, rate in (("presegmentation", 0.01), ("refinement", 0.005)):
+        command = stages.add_parser(stage)
+        _workspace(command)
+        command.add_argument("--iterations", type=int, default=1500)
+        command.add_argument("--learning-rate", type=float, default=rate)
+        command.add_argument("--fold", type=int, default=0)
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--threads", type=int, default=2)
+        if stage == "refinement":
+            _encoding(command)
+        command.set_defaults(run=_train, stage=stage)
+
+    evaluate = commands.add_parser("evaluate", help="Dice of the refinement's validation cases before and after")
+    _workspace(evaluate)
+    _encoding(evaluate)
+    evaluate.add_argument("--budget", type=float, default=0.2)
+    evaluate.set_defaults(run=_evaluate)
+
+    export = commands.add_parser("export", help="nnU-Net trained-model folder → network folder")
+    export.add_argument("-m", "--model", type=Path, required=True, help="folder <trainer>__<plans>__<configuration>")
+    export.add_argument("-o", "--output", type=Path, required=True)
+    export.add_argument("-f", "--folds", nargs="+")
+    export.add_argument("--checkpoint", default="checkpoint_final.pth")
+    export.set_defaults(run=_export)
+
+    bundle = commands.add_parser("bundle", help="export both stages of a workspace and write a model bundle")
+    _workspace(bundle)
+    _encoding(bundle)
+    bundle.add_argument("-o", "--output", type=Path, required=True)
+    bundle.add_argument("--name", required=True)
+    bundle.add_argument("--version", default="0.1.0")
+    bundle.add_argument("--task", required=True, help="what it segments, in a line")
+    bundle.add_argument("--licence", required=True)
+    bundle.add_argument("--training-data", required=True)
+    bundle.add_argument("--budget", type=float, default=0.2)
+    bundle.set_defaults(run=_bundle)
+    return parser
+
+
+def _workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-w", "--workspace", type=Path, required=True, help="folder for everything a training makes")
+
+
+def _encoding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-annotated", action="store_true", help="leave out the channel that marks corrected planes")
+    parser.add_argument("--presegmentation", choices=("labels", "none"), default="labels", help="presegmentation channels")
+
+
+def _chosen(options: argparse.Namespace) -> Encoding:
+    return Encoding(annotated=not options.no_annotated, presegmentation=options.presegmentation)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from i3deep_models.plan import PlanOptions, plan
+
+    split = read_json(options.split) if options.split else None
+    chosen = PlanOptions(options.base_features, options.batch_size, options.dropout, options.held_out, options.seed)
+    plan(Workspace(options.workspace.resolve()), options.raw, split, chosen)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from i3deep_models.train import TrainOptions, train
+
+    chosen = TrainOptions(options.iterations, options.learning_rate, options.fold, options.seed, options.threads)
+    encoding = _chosen(options) if options.stage == "refinement" else None
+    train(Workspace(options.workspace.resolve()), options.stage, chosen, encoding)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    workspace = Workspace(options.workspace.resolve())
+    workspace.activate()
+    from i3deep_models.predict import evaluate
+
+    print(json.dumps(evaluate(workspace, _chosen(options), options.budget)))
+
+
+def _export(options: argparse.Namespace) -> None:
+    Workspace(options.output.resolve() / ".nnunet").activate()
+    from i3deep_models.export import export
+
+    try:
+        export(options.model, options.output, options.folds, options.checkpoint)
+    finally:
+        shutil.rmtree(options.output / ".nnunet", ignore_errors=True)
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    workspace = Workspace(options.workspace.resolve())
+    workspace.activate()
+    from i3deep_models.bundle import write_bundle
+    from i3deep_models.export import export
+    from i3deep_models.predict import trained_folder
+
+    for stage in ("presegmentation", "refinement"):
+        shutil.rmtree(options.output / stage, ignore_errors=True)
+        export(trained_folder(workspace, stage), options.output / stage)
+    shutil.copyfile(workspace.folder / "split.json", options.output / "split.json")
+    write_bundle(
+        options.output,
+        options.name,
+        options.version,
+        options.task,
+        options.licence,
+        options.training_data,
+        _chosen(options),
+        options.budget,
+    )

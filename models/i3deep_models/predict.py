@@ -1,0 +1,150 @@
+"""Networks at work on preprocessed cases: enough of a predictor to make the presegmentations that refinement learns from, and to judge it.
+
+The product predicts in Rust; this exists so that training needs nothing but Python.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from i3deep_models import guidance
+from i3deep_models.workspace import Workspace, read_json
+
+CONFIGURATION = "3d_fullres"
+
+
+def trained_folder(workspace: Workspace, stage: str) -> Path:
+    """nnU-Net's folder of the trained network of a stage."""
+    trainer = {"presegmentation": "PresegmentationTrainer", "refinement": "RefinementTrainer"}[stage]
+    return workspace.results / workspace.dataset_name(stage) / f"{trainer}__nnUNetPlans__{CONFIGURATION}"
+
+
+def load_network(checkpoint: Path, input_channels: int | None = None, deep_supervision: bool = False) -> torch.nn.Module:
+    """Builds the network of a checkpoint from its own plans, in evaluation mode; input channels are read from its first weight."""
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    arguments = stored["init_args"]
+    plans = PlansManager(arguments["plans"])
+    configuration = plans.get_configuration(arguments["configuration"])
+    weights = stored["network_weights"]
+    heads = plans.get_label_manager(arguments["dataset_json"]).num_segmentation_heads
+    channels = input_channels or next(w for w in weights.values() if w.ndim >= 4).shape[1]
+    network = get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        channels,
+        heads,
+        allow_init=True,
+        deep_supervision=deep_supervision,
+    )
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def probabilities(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[int]) -> np.ndarray:
+    """Softmax of the mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    predictor = nnUNetPredictor(use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
+    total: torch.Tensor | None = None
+    for network in networks:
+        predictor.network = network
+        predictor.allowed_mirroring_axes = tuple(range(3))
+        predictor.configuration_manager = _Patch(patch_size)
+        predictor.label_manager = _Heads(_head_count(network))
+        logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).float()
+        total = logits if total is None else total + logits
+    return torch.softmax(total / len(networks), 0).numpy()
+
+
+class _Patch:
+    def __init__(self, patch_size: list[int]):
+        self.patch_size = patch_size
+
+
+class _Heads:
+    def __init__(self, heads: int):
+        self.num_segmentation_heads = heads
+
+
+def _head_count(network: torch.nn.Module) -> int:
+    return network.decoder.seg_layers[-1].out_channels
+
+
+def entropy(probability: np.ndarray) -> np.ndarray:
+    """Predictive entropy over all classes, 0 to 1."""
+    return (-(probability * np.log(np.clip(probability, 1e-12, None))).sum(0) / np.log(len(probability))).astype(np.float32)
+
+
+def presegment(workspace: Workspace) -> None:
+    """Presegments the refinement's cases, which no presegmentation network has seen; skips those that are there."""
+    workspace.activate()
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+    plans = read_json(workspace.preprocessed / workspace.dataset_name("presegmentation") / "nnUNetPlans.json")
+    patch_size = plans["configurations"][CONFIGURATION]["patch_size"]
+    folder = workspace.preprocessed / workspace.dataset_name("refinement") / f"nnUNetPlans_{CONFIGURATION}"
+    dataset = nnUNetDatasetBlosc2(str(folder))
+    workspace.presegmentations.mkdir(parents=True, exist_ok=True)
+    todo = [case for case in dataset.identifiers if not (workspace.presegmentations / f"{case}.npz").exists()]
+    if not todo:
+        return
+    networks = [load_network(file) for file in sorted(trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))]
+    for number, case in enumerate(todo, 1):
+        data, _, _, _ = dataset.load_case(case)
+        probability = probabilities(networks, np.asarray(data).astype(np.float32), patch_size)
+        np.savez_compressed(
+            workspace.presegmentations / f"{case}.npz", labels=probability.argmax(0).astype(np.uint8), uncertainty=entropy(probability)
+        )
+        print(f"presegmented {number} of {len(todo)}", flush=True)
+
+
+def dice(prediction: np.ndarray, truth: np.ndarray, labels: list[int]) -> float:
+    """Mean Dice over labels that occur in either; nnU-Net leaves out labels that neither holds."""
+    scores = []
+    for label in labels:
+        p, t = prediction == label, truth == label
+        if p.any() or t.any():
+            scores.append(2 * float((p & t).sum()) / float(p.sum() + t.sum()))
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def evaluate(workspace: Workspace, encoding: guidance.Encoding, budget: float, fold: int = 0) -> dict[str, float]:
+    """Mean Dice over the refinement's validation cases before and after, with perfect corrections of greedily chosen planes."""
+    workspace.activate()
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+    base = workspace.preprocessed / workspace.dataset_name("refinement")
+    plans, dataset_json = read_json(base / "nnUNetPlans.json"), read_json(base / "dataset.json")
+    labels = sorted(int(v) for v in dataset_json["labels"].values() if int(v) > 0)
+    cases = read_json(base / "splits_final.json")[fold]["val"]
+    dataset = nnUNetDatasetBlosc2(str(base / f"nnUNetPlans_{CONFIGURATION}"))
+    network = load_network(trained_folder(workspace, "refinement") / f"fold_{fold}" / "checkpoint_final.pth")
+    rows = []
+    for case in cases:
+        data, seg, _, properties = dataset.load_case(case)
+        truth = np.asarray(seg[0]).clip(0)
+        with np.load(workspace.presegmentations / f"{case}.npz") as stored:
+            presegmentation, uncertainty = stored["labels"].astype(np.int16), stored["uncertainty"]
+        count = max(3, int(budget * int((presegmentation > 0).any(axis=(1, 2)).sum()) + 1e-9))
+        planes = guidance.greedy_planes(uncertainty, count, tuple(properties["spacing"]))
+        corrections = guidance.project(truth, planes, truth.shape)
+        extra = guidance.channels(corrections, presegmentation, labels, encoding)
+        data = np.concatenate([np.asarray(data).astype(np.float32), extra])
+        refined = probabilities([network], data, plans["configurations"][CONFIGURATION]["patch_size"]).argmax(0)
+        outside = corrections == guidance.UNANNOTATED
+        rows.append(
+            (
+                dice(presegmentation, truth, labels),
+                dice(guidance.paste(presegmentation, corrections), truth, labels),
+                dice(guidance.paste(refined, corrections), truth, labels),
+                dice(presegmentation * outside, truth * outside, labels),
+                dice(refined * outside, truth * outside, labels),
+            )
+        )
+    names = ("presegmentation", "presegmentation_pasted", "refined", "presegmentation_outside", "refined_outside")
+    return dict(zip(names, np.mean(rows, 0).round(4).tolist(), strict=True)) | {"cases": len(rows)}

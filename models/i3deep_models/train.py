@@ -1,0 +1,69 @@
+"""Runs nnU-Net's training loop on a planned stage; resumes where an interrupted run left its last checkpoint."""
+
+import os
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from i3deep_models import guidance
+from i3deep_models.workspace import Workspace, read_json, write_json
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """A short schedule."""
+
+    iterations: int
+    learning_rate: float
+    fold: int
+    seed: int
+    threads: int
+
+
+def train(workspace: Workspace, stage: str, options: TrainOptions, encoding: guidance.Encoding | None = None) -> None:
+    """Trains one fold of a stage. `encoding` is the guidance of the refinement stage."""
+    workspace.activate()
+    # Augmentation in the training process: with few cores, worker processes cost more than they bring, and seeds hold.
+    os.environ.setdefault("nnUNet_n_proc_DA", "0")
+    os.environ["I3DEEP_ITERATIONS"] = str(options.iterations)
+    os.environ["I3DEEP_LEARNING_RATE"] = str(options.learning_rate)
+    import numpy as np
+    import torch
+
+    from i3deep_models import predict
+
+    torch.set_num_threads(options.threads)
+    random.seed(options.seed)
+    np.random.seed(options.seed)
+    torch.manual_seed(options.seed)
+    if stage == "refinement":
+        if encoding is None:
+            raise ValueError("the refinement stage needs a guidance encoding")
+        predict.presegment(workspace)
+        start = sorted(predict.trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))[0]
+        settings = workspace.folder / "refinement.json"
+        content = {
+            "presegmentations": str(workspace.presegmentations),
+            "start": str(start),
+            "encoding": asdict(encoding),
+            "seed": options.seed,
+        }
+        write_json(settings, content)
+        os.environ["I3DEEP_REFINEMENT"] = str(settings)
+    from i3deep_models import trainers
+
+    base = workspace.preprocessed / workspace.dataset_name(stage)
+    plans, dataset = read_json(base / "nnUNetPlans.json"), read_json(base / "dataset.json")
+    trainer_class = {"presegmentation": trainers.PresegmentationTrainer, "refinement": trainers.RefinementTrainer}[stage]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    plans["continue_training"] = False
+    trainer = trainer_class(plans, predict.CONFIGURATION, options.fold, dataset, device)
+    output = Path(trainer.output_folder)
+    if (output / "checkpoint_final.pth").exists():
+        print(f"{stage} fold {options.fold} is trained already", flush=True)
+        return
+    trainer.initialize()
+    if (output / "checkpoint_latest.pth").exists():
+        print("resuming", flush=True)
+        trainer.load_checkpoint(str(output / "checkpoint_latest.pth"))
+    trainer.run_training()
