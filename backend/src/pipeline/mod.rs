@@ -1,3 +1,4 @@
 //! The stages, in the order in which data passes them. Pure given a network: numbers in, numbers out; no paths, no clocks, no HTTP.
 
 pub mod uncertainty;
+pub mod acquire;

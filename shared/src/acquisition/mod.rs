@@ -1,4 +1,14 @@
 //! Choosing slices: from a case's uncertainty to the few planes that are worth an expert's time. Never sees a label that the expert drew.
+//!
+//! [`Profiles`] are small sums over the volumes, [`rank`] turns them into a [`SliceList`]. The greedy ranking is a prefix order: the slices for a smaller
+//! budget are the first ones of a larger budget's, so moving the budget is [`SliceList::within`] and needs no second look at the volumes.
+
+mod profiles;
+mod rank;
+mod settle;
+
+pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
+pub use rank::{published_planes, rank, suppress};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +44,65 @@ pub struct AcquisitionParams {
     pub axis_weights: [f64; 3],
     /// Seed of the strategies that draw.
     pub seed: u64,
+    /// How far a corrected plane settles what lies beside it (standard deviation, mm); from the size of what is segmented unless given.
+    #[serde(default)]
+    pub reach_mm: Option<f64>,
 }
 
 /// Slices offered even where the budget would allow fewer.
 pub const MIN_PLANES: usize = 3;
 
+impl Strategy {
+    /// All strategies.
+    pub const ALL: [Strategy; 6] = [
+        Strategy::Greedy,
+        Strategy::Published,
+        Strategy::Random,
+        Strategy::Equidistant,
+        Strategy::EquidistantForeground,
+        Strategy::ComponentCentre,
+    ];
+
+    /// Name as in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Greedy => "greedy",
+            Strategy::Published => "published",
+            Strategy::Random => "random",
+            Strategy::Equidistant => "equidistant",
+            Strategy::EquidistantForeground => "equidistant-foreground",
+            Strategy::ComponentCentre => "component-centre",
+        }
+    }
+
+    /// Whether the ranking for a smaller budget is the beginning of that for a larger one.
+    pub fn ranks_alike_for_all_budgets(self) -> bool {
+        matches!(self, Strategy::Greedy | Strategy::Random)
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Strategy {
+    type Err = UnknownStrategy;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Strategy::ALL.into_iter().find(|strategy| strategy.name() == text).ok_or_else(|| UnknownStrategy(text.to_owned()))
+    }
+}
+
+/// Not the name of a strategy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a strategy; use greedy, published, random, equidistant, equidistant-foreground or component-centre")]
+pub struct UnknownStrategy(String);
+
 impl Default for AcquisitionParams {
     fn default() -> Self {
-        Self { strategy: Strategy::default(), budget: 0.2, axis_weights: [1.0; 3], seed: 0 }
+        Self { strategy: Strategy::default(), budget: 0.2, axis_weights: [1.0; 3], seed: 0, reach_mm: None }
     }
 }
 
@@ -56,9 +117,13 @@ pub struct RankedSlice {
     pub score: f64,
     /// 1 is the first to look at.
     pub rank: usize,
-    /// Share (0 to 1) of the case's uncertainty that this plane settles beyond the planes ranked before it.
+    /// Share (0 to 1) of the case's uncertainty that this plane settles beyond the planes ranked before it. Each component of the uncertainty counts
+    /// with the square root of its own, so that small ones are not forgotten.
     #[serde(default)]
     pub settles: f64,
+    /// Which component of the case the plane cuts most of, 1 for the largest; none where it cuts none.
+    #[serde(default)]
+    pub component: Option<usize>,
 }
 
 impl RankedSlice {
@@ -81,6 +146,20 @@ pub struct SliceList {
     pub foreground_axial_planes: usize,
     /// By rank.
     pub slices: Vec<RankedSlice>,
+    /// What a larger budget would add, by rank; only where the strategy ranks the same whatever the budget (greedy, random).
+    #[serde(default)]
+    pub beyond: Vec<RankedSlice>,
+}
+
+/// The version of [`SliceList`]'s format that this code writes.
+pub const FORMAT: u32 = 1;
+
+impl SliceList {
+    /// The slices that another budget allows, by rank, as far as they have been ranked.
+    pub fn within(&self, budget: f64) -> impl Iterator<Item = &RankedSlice> {
+        let planes = plane_budget(budget, self.foreground_axial_planes);
+        self.slices.iter().chain(&self.beyond).take(planes)
+    }
 }
 
 /// Planes that a budget allows: its share of the axial planes with foreground, rounded down, at least [`MIN_PLANES`].
