@@ -3,6 +3,7 @@
 //! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
 
 pub mod pipeline;
+pub mod evaluate;
 pub mod phantom;
 pub mod commands;
 

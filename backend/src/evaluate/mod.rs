@@ -1,0 +1,6 @@
+//! What a setting is worth: a simulated expert corrects the acquired planes of labelled cases, and the result is measured. Uses the pipeline that the
+//! server uses; the pipeline never looks here.
+
+mod distance;
+pub mod overlap;
+pub mod calibration;
