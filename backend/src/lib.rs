@@ -4,6 +4,7 @@
 
 pub mod pipeline;
 pub mod evaluate;
+mod noise;
 pub mod phantom;
 pub mod commands;
 

@@ -10,6 +10,8 @@ use shared::geometry::{Dims, Geometry, GeometryError};
 use shared::label::{BACKGROUND, Label};
 use shared::volume::Volume;
 
+use crate::noise::Noise;
+
 /// The labels of a phantom, by value.
 pub const LABELS: [(&str, Label); 3] = [("background", BACKGROUND), ("organ", ORGAN), ("lesion", LESION)];
 const ORGAN: Label = 1;
@@ -113,9 +115,9 @@ impl Scene {
             structures,
             background,
             edge_mm: rng.random_range(0.5..1.1),
-            texture: [Noise::new(rng, 3.0), Noise::new(rng, 8.0)],
+            texture: [Noise::new(rng.random(), 3.0), Noise::new(rng.random(), 8.0)],
             texture_amplitude: rng.random_range(0.03..0.08),
-            bias: Noise::new(rng, smallest_mm * 0.7),
+            bias: Noise::new(rng.random(), smallest_mm * 0.7),
             noise: rng.random_range(0.03..0.08),
         }
     }
@@ -170,7 +172,7 @@ impl Blob {
         let radii_mm = radii_mm.map(|r| r * rng.random_range(0.85..1.2));
         let radius_mm = radii_mm.iter().sum::<f64>() / 3.0;
         let axes = rotation(rng.random_range(-0.5..0.5), rng.random_range(-0.5..0.5));
-        Self { centre_mm, radii_mm, axes, waves: Noise::new(rng, radius_mm * 0.9), waviness, intensity }
+        Self { centre_mm, radii_mm, axes, waves: Noise::new(rng.random(), radius_mm * 0.9), waviness, intensity }
     }
 
     /// A small spot, darker or brighter than the organ.
@@ -199,46 +201,6 @@ impl Blob {
         let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt().max(1e-9);
         let share = rng.random_range(share);
         std::array::from_fn(|i| self.centre_mm[i] + direction[i] / length * share * self.radii_mm[i])
-    }
-}
-
-/// Smooth noise in [-1, 1]: random values on a lattice, blended.
-#[derive(Clone)]
-struct Noise {
-    seed: u64,
-    cell_mm: f64,
-}
-
-impl Noise {
-    fn new(rng: &mut Pcg64, cell_mm: f64) -> Self {
-        Self { seed: rng.random(), cell_mm: cell_mm.max(1e-3) }
-    }
-
-    fn at(&self, point_mm: [f64; 3]) -> f64 {
-        let cell = point_mm.map(|p| (p / self.cell_mm).floor());
-        let blend: [f64; 3] = std::array::from_fn(|i| {
-            let t = point_mm[i] / self.cell_mm - cell[i];
-            t * t * (3.0 - 2.0 * t)
-        });
-        let mut sum = 0.0;
-        for corner in 0..8_usize {
-            let bits: [usize; 3] = std::array::from_fn(|i| corner >> i & 1);
-            let weight: f64 = (0..3).map(|i| if bits[i] == 1 { blend[i] } else { 1.0 - blend[i] }).product();
-            sum += weight * self.lattice(std::array::from_fn(|i| cell[i] as i64 + bits[i] as i64));
-        }
-        sum
-    }
-
-    /// The value at a lattice point: a hash, so that no table has to be as large as the scan (finaliser of SplitMix64).
-    fn lattice(&self, point: [i64; 3]) -> f64 {
-        let mut hash = self.seed;
-        for coordinate in point {
-            hash = (hash ^ coordinate as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
-            hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            hash ^= hash >> 31;
-        }
-        (hash >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 }
 
