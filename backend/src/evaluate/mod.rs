@@ -7,3 +7,5 @@ mod distance;
 pub mod calibration;
 pub mod results;
 pub mod statistics;
+pub mod summary;
+pub mod report;

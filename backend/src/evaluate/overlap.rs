@@ -5,6 +5,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::distance::{distances_mm, surface};
+use super::statistics::percentile_of;
 
 /// A segmentation against the truth, for one label.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,15 +63,7 @@ fn surface_agreement(ours: &[bool], theirs: &[bool], dims: Dims, spacing_mm: [f6
     let (there, back) = (to(&our_surface, &their_surface), to(&their_surface, &our_surface));
     let near = |mm: &[f64]| mm.iter().filter(|mm| **mm <= TOLERANCE_MM + 1e-9).count();
     let nsd = (near(&there) + near(&back)) as f64 / (there.len() + back.len()) as f64;
-    (nsd, percentile(&there, 0.95).max(percentile(&back, 0.95)))
-}
-
-/// A percentile (0 to 1) of ascending values, linear between them; NaN of none.
-pub fn percentile(ascending: &[f64], share: f64) -> f64 {
-    let Some(last) = ascending.len().checked_sub(1) else { return f64::NAN };
-    let position = share.clamp(0.0, 1.0) * last as f64;
-    let (low, high) = (position.floor() as usize, position.ceil() as usize);
-    ascending[low] + (ascending[high] - ascending[low]) * position.fract()
+    (nsd, percentile_of(&there, 0.95).max(percentile_of(&back, 0.95)))
 }
 
 /// Connected components (26 neighbours) of the truth, and how many of them `ours` does not touch.

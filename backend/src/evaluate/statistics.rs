@@ -13,6 +13,14 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     sum / count as f64
 }
 
+/// A percentile (0 to 1) of ascending values, linear between them; NaN of none.
+pub fn percentile_of(ascending: &[f64], share: f64) -> f64 {
+    let Some(last) = ascending.len().checked_sub(1) else { return f64::NAN };
+    let position = share.clamp(0.0, 1.0) * last as f64;
+    let (low, high) = (position.floor() as usize, position.ceil() as usize);
+    ascending[low] + (ascending[high] - ascending[low]) * position.fract()
+}
+
 /// Sample standard deviation of the finite values; NaN of fewer than two.
 pub fn standard_deviation(values: &[f64]) -> f64 {
     let kept = sorted(values.iter().copied());
