@@ -1,2 +1,95 @@
-//! Set-up and the commands of the README.
-fn main() {}
+//! The commands of the README: they set up what is missing, then call cargo, trunk, pytest, Playwright. No product code.
+
+mod project;
+mod process;
+mod setup;
+mod tally;
+mod test;
+mod demo;
+mod server;
+mod scans;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+use setup::Need;
+
+/// Set-up and commands of i3Deep. Everything is pinned, installed once and reused.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up, build, start the server with a demo scan (or your own scans), and say what to open.
+    Demo(demo::Args),
+    /// Set up and run every test: Rust, WASM, Python, Playwright in a real Chromium.
+    Test(test::Args),
+    /// Only the Playwright specs; arguments after `--` go to Playwright.
+    E2e {
+        /// Arguments of `playwright test`, such as `--headed`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what the other commands need, and nothing else.
+    Setup,
+    /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net where the script is present.
+    Bench {
+        /// Arguments of `cargo bench`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Compare predictions with Python nnU-Net, voxel by voxel.
+    Parity {
+        /// Arguments of the Python driver.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match Project::find().and_then(|project| run(&project, Cli::parse().command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(project: &Project, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(project, &args)?,
+        Command::Test(args) => return test::run(project, &args),
+        Command::E2e { arguments } => return test::run_e2e(project, &arguments),
+        Command::Setup => setup::run(project, Need::ALL)?,
+        Command::Bench { arguments } => {
+            setup::run(project, &[Need::Libtorch, Need::Python])?;
+            process::run(project.cargo("bench").args(["--package", "backend", "--package", "shared"]).args(arguments))?;
+            let comparison = project.root.join("models/benchmarks/compare.py");
+            if comparison.is_file() {
+                process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
+                process::run(project.python().arg(comparison).env("I3DEEP_BIN", project.binary("release")))?;
+            }
+        }
+        Command::Parity { arguments } => {
+            setup::run(project, &[Need::Libtorch, Need::Python])?;
+            process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
+            process::run(
+                project
+                    .python()
+                    .current_dir(project.root.join("models"))
+                    .args(["-m", "i3deep_models", "parity"])
+                    .args(arguments)
+                    .env("I3DEEP_BIN", project.binary("release")),
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
