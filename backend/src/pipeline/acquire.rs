@@ -110,8 +110,7 @@ impl Case<'_> {
         for (at, z) in z.enumerate() {
             for y in 0..ny {
                 for (clean, u) in row.iter_mut().zip(&self.uncertainty[self.row(y, z)]) {
-                    // Also turns NaN into 0.
-                    *clean = if *u > 0.0 && *u < f32::INFINITY { *u } else { 0.0 };
+                    *clean = cleaned(*u);
                 }
                 slab.add_sums(at, y, &row, &self.labels[self.row(y, z)]);
                 weigh(y, z, &mut row);
@@ -146,11 +145,10 @@ impl Case<'_> {
 
 impl Slab {
     fn add_sums(&mut self, at: usize, y: usize, row: &[f32], labels: &[Label]) {
-        let mut sum = 0.0;
         for (total, u) in self.uncertainty[0].iter_mut().zip(row) {
             *total += f64::from(*u);
-            sum += f64::from(*u);
         }
+        let sum = f64::from(sum(row));
         self.uncertainty[1][y] += sum;
         self.uncertainty[2][at] += sum;
         let mut count = 0;
@@ -171,11 +169,23 @@ impl Slab {
         }
         let (bx, by) = (x_blocks.len(), Profiles::block_count(ny));
         for (block, range) in x_blocks.iter().enumerate() {
-            let sum: f32 = row[range.clone()].iter().sum();
+            let sum = sum(&row[range.clone()]);
             self.blocks[1][block * ny + y] += sum;
             self.blocks[2][(at * by + block_y) * bx + block] += sum;
         }
     }
+}
+
+/// Sum in eight lanes: the processor adds them at once, where a plain sum waits for each addition.
+fn sum(values: &[f32]) -> f32 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut lanes = [0.0_f32; 8];
+    for eight in eights {
+        for (lane, value) in lanes.iter_mut().zip(eight) {
+            *lane += value;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
 
 fn add<T: Copy + std::ops::AddAssign>(sums: &mut [T], values: &[T]) {
@@ -226,29 +236,42 @@ impl CellGrid {
     fn cells(&self, case: &Case) -> Vec<Cell> {
         let layer = self.size[0] * self.size[1];
         let mut cells = vec![Cell::default(); layer * self.size[2]];
-        cells.par_chunks_mut(layer).enumerate().for_each(|(cz, layer)| {
-            for z in cz * self.edge..((cz + 1) * self.edge).min(self.dims[2]) {
-                for y in 0..self.dims[1] {
-                    let cells = &mut layer[y / self.edge * self.size[0]..][..self.size[0]];
-                    let range = case.row(y, z);
-                    let rows = case.uncertainty[range.clone()].chunks(self.edge).zip(case.labels[range].chunks(self.edge));
-                    for (cell, (uncertainty, labels)) in cells.iter_mut().zip(rows) {
-                        cell.add(uncertainty, labels);
-                    }
-                }
-            }
+        cells.par_chunks_mut(self.size[0]).enumerate().for_each(|(row, cells)| {
+            let (cy, cz) = (row % self.size[1], row / self.size[1]);
+            self.add_columns(case, cy, cz).chunks(self.edge).zip(cells).for_each(|(columns, cell)| {
+                columns.iter().for_each(|column| cell.join(column));
+            });
         });
         cells
     }
+
+    /// A row of cells before it is cut along x: one column of voxels per x.
+    fn add_columns(&self, case: &Case, cy: usize, cz: usize) -> Vec<Cell> {
+        let range = |axis: usize, at: usize| at * self.edge..((at + 1) * self.edge).min(self.dims[axis]);
+        let mut columns = vec![Cell::default(); self.dims[0]];
+        for z in range(2, cz) {
+            for y in range(1, cy) {
+                let row = case.row(y, z);
+                for (column, (u, label)) in columns.iter_mut().zip(case.uncertainty[row.clone()].iter().zip(&case.labels[row])) {
+                    let u = cleaned(*u);
+                    column.join(&Cell { sum: u, largest: u, foreground: u32::from(*label != BACKGROUND) });
+                }
+            }
+        }
+        columns
+    }
+}
+
+/// Uncertainty that can be summed: what is negative, infinite or not a number is none.
+fn cleaned(u: f32) -> f32 {
+    if u > 0.0 && u < f32::INFINITY { u } else { 0.0 }
 }
 
 impl Cell {
-    fn add(&mut self, uncertainty: &[f32], labels: &[Label]) {
-        for u in uncertainty.iter().filter(|u| **u > 0.0 && u.is_finite()) {
-            self.sum += u;
-            self.largest = self.largest.max(*u);
-        }
-        self.foreground += labels.iter().filter(|label| **label != BACKGROUND).count() as u32;
+    fn join(&mut self, other: &Cell) {
+        self.sum += other.sum;
+        self.largest = if other.largest > self.largest { other.largest } else { self.largest };
+        self.foreground += other.foreground;
     }
 }
 
