@@ -1,0 +1,143 @@
+/** The page at `/case/{id}`: views, brush, slices, refinement. Points are given as shares of a view's size, `[0.5, 0.5]` being its middle. */
+import { expect } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
+
+import type { Triple } from "../fixtures/nifti.ts";
+
+export type Axis = "axial" | "coronal" | "sagittal";
+
+export interface Plane {
+  axis: Axis;
+  index: number;
+}
+
+type Share = [number, number];
+
+const JOB_LIMIT_MS = 300_000;
+
+export class WorkbenchPage {
+  private readonly page: Page;
+  readonly slices: Locator;
+  readonly refine: Locator;
+  readonly compare: Locator;
+
+  constructor(page: Page) {
+    this.page = page;
+    this.slices = page.getByTestId("slice-item");
+    this.refine = page.getByTestId("refine");
+    this.compare = page.getByTestId("compare");
+  }
+
+  view(axis: Axis): Locator {
+    return this.page.getByTestId(`view-${axis}`);
+  }
+
+  /** Waits until there is something to correct and all volumes have arrived. */
+  async waitForSlices(): Promise<void> {
+    await expect(this.slices.first()).toBeVisible();
+    await expect(this.page.locator(".loading")).toHaveText("");
+  }
+
+  /** The slices offered, in the order of the rail. */
+  async planes(): Promise<Plane[]> {
+    return this.slices.evaluateAll((items) =>
+      items.map((item) => ({ axis: item.dataset["axis"] as "axial" | "coronal" | "sagittal", index: Number(item.dataset["index"]) })),
+    );
+  }
+
+  slice({ axis, index }: Plane): Locator {
+    return this.page.locator(`[data-testid="slice-item"][data-axis="${axis}"][data-index="${index}"]`);
+  }
+
+  /** Goes to a slice: its view becomes the large one and shows it. */
+  async goTo(plane: Plane): Promise<void> {
+    await this.slice(plane).click();
+    await expect(this.slice(plane)).toHaveAttribute("aria-current", "true");
+    await expect(this.page.locator(".views")).toHaveAttribute("data-large", plane.axis);
+  }
+
+  async takeBrush(diameterMm: number): Promise<void> {
+    await this.page.getByTestId("tool-brush").click();
+    await this.page.getByTestId("brush-size").fill(String(diameterMm));
+  }
+
+  async takeEraser(): Promise<void> {
+    await this.page.getByTestId("tool-eraser").click();
+  }
+
+  async chooseLabel(label: number): Promise<void> {
+    await this.page.getByTestId(`label-${label}`).click();
+  }
+
+  /** The names of the labels, by value. */
+  async labelNames(): Promise<Map<number, string>> {
+    const buttons = await this.page.locator('[data-testid^="label-"]').all();
+    const names = new Map<number, string>();
+    for (const button of buttons) {
+      const value = Number((await button.getAttribute("data-testid"))?.slice("label-".length));
+      names.set(value, (await button.locator(".label-name").innerText()).trim());
+    }
+    return names;
+  }
+
+  /** What the status bar says about the voxel under the pointer. */
+  async probe(axis: Axis, share: Share): Promise<{ voxel: Triple; text: string } | undefined> {
+    await this.pointAt(axis, share);
+    // The status bar follows with the next frame.
+    await this.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    const text = await this.page.getByTestId("probe").innerText();
+    const match = /voxel (\d+), (\d+), (\d+)/.exec(text);
+    return match ? { voxel: [Number(match[1]), Number(match[2]), Number(match[3])], text } : undefined;
+  }
+
+  /** Paints a stroke from one point to another. */
+  async paint(axis: Axis, from: Share, to: Share): Promise<void> {
+    await this.pointAt(axis, from);
+    await this.page.mouse.down();
+    const [x, y] = await this.onPage(axis, to);
+    await this.page.mouse.move(x, y, { steps: 8 });
+    await this.page.mouse.up();
+  }
+
+  async undo(): Promise<void> {
+    await this.page.getByTestId("undo").click();
+  }
+
+  async redo(): Promise<void> {
+    await this.page.getByTestId("redo").click();
+  }
+
+  /** Vouches for the slice in view. */
+  async markDone(plane: Plane): Promise<void> {
+    await this.page.getByTestId("mark-done").click();
+    await expect(this.slice(plane)).toHaveAttribute("data-state", "done");
+  }
+
+  async waitUntilSaved(): Promise<void> {
+    await expect(this.page.getByTestId("save-status")).toHaveAttribute("data-state", "saved");
+  }
+
+  /** Refines and waits for the result. */
+  async refineAndWait(): Promise<void> {
+    await this.refine.click();
+    await expect(this.page.getByRole("region", { name: "Refinement" }).getByTestId("job-progress")).toHaveAttribute("data-state", /queued|running/);
+    await expect(this.compare).toBeVisible({ timeout: JOB_LIMIT_MS });
+  }
+
+  /** Saves the version shown to `path`. */
+  async download(path: string): Promise<void> {
+    const [download] = await Promise.all([this.page.waitForEvent("download"), this.page.getByTestId("download").click()]);
+    await download.saveAs(path);
+  }
+
+  private async pointAt(axis: Axis, share: Share): Promise<void> {
+    const [x, y] = await this.onPage(axis, share);
+    await this.page.mouse.move(x, y);
+  }
+
+  private async onPage(axis: Axis, [across, down]: Share): Promise<[number, number]> {
+    const box = await this.view(axis).boundingBox();
+    if (!box) throw new Error(`the ${axis} view is not on the page`);
+    return [box.x + across * box.width, box.y + down * box.height];
+  }
+}

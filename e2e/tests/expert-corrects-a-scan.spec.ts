@@ -1,0 +1,166 @@
+/** The whole job as the expert does it, from the scan on disk to the refined segmentation on disk. */
+import { basename } from "node:path";
+
+import { readNifti } from "../fixtures/nifti.ts";
+import type { Triple } from "../fixtures/nifti.ts";
+import { realScan } from "../fixtures/project.ts";
+import { expect, test } from "../fixtures/test.ts";
+import type { CaseListPage } from "../pages/case-list.ts";
+import type { Plane, WorkbenchPage } from "../pages/workbench.ts";
+
+/** A voxel the expert painted, and the label that stands there from now on. */
+interface Painted {
+  voxel: Triple;
+  label: number;
+}
+
+interface Job {
+  scan: string;
+  bundle: string;
+  caseList: CaseListPage;
+  workbench: WorkbenchPage;
+  photograph: (name: string) => Promise<void>;
+  reload: () => Promise<unknown>;
+  outputPath: (name: string) => string;
+}
+
+test("an expert corrects a real hippocampus scan", async ({ caseList, workbench, photograph, page }, testInfo) => {
+  const scan = realScan();
+  test.skip(scan === undefined, "../shared/data/hippocampus is not beside the project");
+  if (scan === undefined) return;
+  const outputPath = (name: string) => testInfo.outputPath(name);
+  await doTheJob({ scan, bundle: "hippocampus", caseList, workbench, photograph, reload: () => page.reload(), outputPath });
+});
+
+test("an expert corrects a generated scan", async ({ caseList, workbench, photograph, page, phantomScan }, testInfo) => {
+  const outputPath = (name: string) => testInfo.outputPath(name);
+  await doTheJob({ scan: phantomScan, bundle: "phantom", caseList, workbench, photograph, reload: () => page.reload(), outputPath });
+});
+
+async function doTheJob(job: Job): Promise<void> {
+  const { caseList, workbench, photograph, bundle } = job;
+  const name = `case of ${basename(job.scan)}`;
+
+  await test.step("upload the scan and watch it being segmented", async () => {
+    await caseList.open();
+    await photograph(`${bundle}-1-empty-list`);
+    await caseList.send(bundle, job.scan, name);
+    await expect(caseList.row(name)).toBeVisible();
+    await photograph(`${bundle}-2-segmenting`);
+    await caseList.waitForPresegmentation(name);
+  });
+
+  const planes = await test.step("open the case: slices are offered by rank", async () => {
+    await caseList.openCase(name);
+    await workbench.waitForSlices();
+    const planes = await workbench.planes();
+    expect(planes.length).toBeGreaterThanOrEqual(3);
+    await photograph(`${bundle}-3-workbench`);
+    return planes;
+  });
+
+  const chosen = planes.slice(0, 3);
+  const painted: Painted[] = [];
+  await test.step("correct three slices with the brush", async () => {
+    await workbench.takeBrush(3);
+    for (const plane of chosen) {
+      painted.push(await correct(workbench, plane, chosen));
+      await workbench.markDone(plane);
+    }
+    await workbench.waitUntilSaved();
+    await photograph(`${bundle}-4-corrected`);
+  });
+
+  await test.step("reload the page: nothing is lost", async () => {
+    await job.reload();
+    await workbench.waitForSlices();
+    for (const plane of chosen) await expect(workbench.slice(plane)).toHaveAttribute("data-state", "done");
+  });
+
+  await test.step("download the presegmentation, to compare with later", async () => {
+    await workbench.download(job.outputPath("before.nii.gz"));
+  });
+
+  await test.step("refine", async () => {
+    await workbench.refineAndWait();
+    await photograph(`${bundle}-5-refined`);
+  });
+
+  await test.step("compare before and after", async () => {
+    await expect(workbench.compare).toHaveText(/After/);
+    await workbench.compare.click();
+    await expect(workbench.compare).toHaveText(/Before/);
+    await photograph(`${bundle}-6-before`);
+    await workbench.compare.click();
+    await expect(workbench.compare).toHaveText(/After/);
+  });
+
+  await test.step("download: the scan's geometry, the expert's labels", async () => {
+    await workbench.download(job.outputPath("refined.nii.gz"));
+    await checkDownload(job, painted);
+  });
+}
+
+/** Paints where no other chosen plane crosses, with a label that does not stand there yet; takes it back and does it again on the way. */
+async function correct(workbench: WorkbenchPage, plane: Plane, chosen: Plane[]): Promise<Painted> {
+  await workbench.goTo(plane);
+  const names = await workbench.labelNames();
+  for (const share of CANDIDATES) {
+    const found = await workbench.probe(plane.axis, share);
+    if (!found || isCrossed(found.voxel, plane, chosen)) continue;
+    const label = [...names].find(([, name]) => !found.text.endsWith(name))?.[0];
+    if (label === undefined) continue;
+    const name = names.get(label) ?? "";
+    await workbench.chooseLabel(label);
+    await workbench.paint(plane.axis, share, [share[0] + 0.01, share[1] + 0.01]);
+    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).toContain(name)).toPass({ timeout: 10_000 });
+    await workbench.undo();
+    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).not.toContain(name)).toPass({ timeout: 10_000 });
+    await workbench.redo();
+    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).toContain(name)).toPass({ timeout: 10_000 });
+    return { voxel: found.voxel, label };
+  }
+  throw new Error(`found no place to paint on ${plane.axis} ${plane.index}`);
+}
+
+/** Places around the middle of a view. */
+const CANDIDATES = [0.5, 0.42, 0.58, 0.37, 0.63].flatMap((down) => [0.5, 0.45, 0.55, 0.4, 0.6].map((across): [number, number] => [across, down]));
+
+/** Both kinds of scan are stored along the patient's axes. */
+const STORED_AXIS = { sagittal: 0, coronal: 1, axial: 2 } as const;
+
+/** Whether another plane passes within two voxels, so that what is said there might speak about this voxel too. */
+function isCrossed(voxel: Triple, plane: Plane, chosen: Plane[]): boolean {
+  const others = chosen.filter((other) => other !== plane);
+  return others.some((other) => Math.abs(voxel[STORED_AXIS[other.axis]] - other.index) <= 2);
+}
+
+async function checkDownload(job: Job, painted: Painted[]): Promise<void> {
+  const scan = await readNifti(job.scan);
+  const before = await readNifti(job.outputPath("before.nii.gz"));
+  const refined = await readNifti(job.outputPath("refined.nii.gz"));
+  for (const segmentation of [before, refined]) {
+    expect(segmentation.dims).toEqual(scan.dims);
+    expectNear(segmentation.spacingMm, scan.spacingMm);
+    expect(segmentation.sform === undefined).toBe(scan.sform === undefined);
+    expectNear(segmentation.sform?.flat() ?? [], scan.sform?.flat() ?? []);
+    expect(segmentation.qform.code).toBe(scan.qform.code);
+    expectNear([...segmentation.qform.quaternion, ...segmentation.qform.offset], [...scan.qform.quaternion, ...scan.qform.offset]);
+  }
+  expect(painted).toHaveLength(3);
+  for (const { voxel, label } of painted) {
+    expect(before.voxel(voxel), `presegmentation at ${voxel.join(", ")}`).not.toBe(label);
+    expect(refined.voxel(voxel), `refinement at ${voxel.join(", ")}`).toBe(label);
+  }
+  const counts = refined.histogram();
+  expect(counts.get(1) ?? 0).toBeGreaterThan(0);
+  expect(counts.get(0) ?? 0).toBeGreaterThan(counts.get(1) ?? 0);
+}
+
+/** Affine entries and millimetres agree to single precision. */
+function expectNear(values: number[], expected: number[]): void {
+  expect(values).toHaveLength(expected.length);
+  values.forEach((value, at) => {
+    expect(Math.abs(value - (expected[at] ?? Number.NaN)), `entry ${at}: ${value} and ${expected[at]}`).toBeLessThanOrEqual(1e-4);
+  });
+}
