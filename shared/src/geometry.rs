@@ -143,7 +143,7 @@ impl Geometry {
     /// [`GeometryError::BadDims`], [`GeometryError::BadSpacing`] or [`GeometryError::SingularAffine`].
     pub fn new(dims: Dims, spacing_mm: [f64; 3], world_from_voxel: Affine) -> Result<Self, GeometryError> {
         let voxels = dims.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
-        if voxels.is_none_or(|n| n == 0 || n > (1 << 40)) {
+        if voxels.is_none_or(|n| n == 0 || n as u64 > 1 << 40) {
             return Err(GeometryError::BadDims(dims));
         }
         if spacing_mm.iter().any(|s| !s.is_finite() || *s <= 0.0) {
