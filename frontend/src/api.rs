@@ -1,0 +1,231 @@
+//! The server, seen from the browser: one function per endpoint. The only module that names the network.
+
+use std::fmt;
+
+use gloo_net::http::{Request, RequestBuilder, Response};
+use js_sys::Promise;
+use serde::de::DeserializeOwned;
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, Event, PREFIX};
+use shared::case::{CaseId, Job, JobId};
+use shared::correction::CorrectedSlice;
+use shared::geometry::Plane;
+use shared::label::Label;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{EventSource, File, FormData, MessageEvent, ProgressEvent, XmlHttpRequest};
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// No answer: the server is down or the network is.
+    Unreachable,
+    /// The server said no.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What, why and what to do.
+        message: String,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Unreachable => {
+                f.write_str("The server cannot be reached. Your corrections are kept on this computer; check that i3Deep is running.")
+            }
+            Trouble::Refused { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+impl Trouble {
+    /// Whether trying again later may help.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Trouble::Unreachable => true,
+            Trouble::Refused { status, .. } => *status >= 500,
+        }
+    }
+
+    fn refused(status: u16, body: &str) -> Self {
+        let message = serde_json::from_str::<ApiError>(body)
+            .map_or_else(|_| format!("The server answered {status} without saying why; its log may."), |error| error.message);
+        Trouble::Refused { status, message }
+    }
+}
+
+/// What a request comes to.
+pub(crate) type Answer<T> = Result<T, Trouble>;
+
+/// The bundles offered.
+pub(crate) async fn bundles() -> Answer<Vec<BundleInfo>> {
+    get("/bundles").await
+}
+
+/// All cases, newest first.
+pub(crate) async fn cases() -> Answer<Vec<CaseSummary>> {
+    get("/cases").await
+}
+
+/// One case.
+pub(crate) async fn case(id: &CaseId) -> Answer<CaseDetail> {
+    get(&format!("/cases/{id}")).await
+}
+
+/// Deletes a case and everything about it.
+pub(crate) async fn delete_case(id: &CaseId) -> Answer<()> {
+    send(Request::delete(&url(&format!("/cases/{id}")))).await.map(drop)
+}
+
+/// A channel's voxels, x fastest.
+pub(crate) async fn image(id: &CaseId, channel: usize) -> Answer<Vec<u16>> {
+    let bytes = bytes(&format!("/cases/{id}/image/{channel}")).await?;
+    Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+}
+
+/// Uncertainty, x fastest; 255 is 1.
+pub(crate) async fn uncertainty(id: &CaseId) -> Answer<Vec<u8>> {
+    bytes(&format!("/cases/{id}/uncertainty")).await
+}
+
+/// A segmentation's labels, x fastest.
+pub(crate) async fn segmentation(id: &CaseId, version: &str) -> Answer<Vec<Label>> {
+    bytes(&format!("/cases/{id}/segmentations/{version}")).await
+}
+
+/// Where a segmentation can be downloaded as NIfTI.
+pub(crate) fn nifti_url(id: &CaseId, version: &str) -> String {
+    url(&format!("/cases/{id}/segmentations/{version}/nifti"))
+}
+
+/// What the expert has said so far.
+pub(crate) async fn corrections(id: &CaseId) -> Answer<Vec<CorrectedSlice>> {
+    get(&format!("/cases/{id}/corrections")).await
+}
+
+/// Saves a slice that is based on `slice.revision`; the answer carries the new revision.
+pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<CorrectedSlice> {
+    let Plane { axis, index } = slice.plane;
+    let request = Request::put(&url(&format!("/cases/{id}/corrections/{axis}/{index}"))).json(slice).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Queues the refinement.
+pub(crate) async fn refine(id: &CaseId) -> Answer<Job> {
+    read(send(Request::post(&url(&format!("/cases/{id}/refine")))).await?).await
+}
+
+/// Stops a job.
+pub(crate) async fn cancel(job: JobId) -> Answer<Job> {
+    read(send(Request::post(&url(&format!("/jobs/{job}/cancel")))).await?).await
+}
+
+/// A scan to be uploaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    /// Bundle that segments it.
+    pub(crate) bundle: String,
+    /// The case's name.
+    pub(crate) name: String,
+    /// One file per channel, in the bundle's order.
+    pub(crate) images: Vec<File>,
+}
+
+/// Uploads a scan; `progress` hears the share sent. By XMLHttpRequest, because fetch does not say how far an upload is.
+pub(crate) async fn upload(upload: &Upload, progress: impl Fn(f64) + 'static) -> Answer<CaseSummary> {
+    let request = start_upload(upload, progress).await.map_err(|_| Trouble::Unreachable)?;
+    let (status, body) = (request.status().unwrap_or(0), request.response_text().ok().flatten().unwrap_or_default());
+    match status {
+        0 => Err(Trouble::Unreachable),
+        200..=299 => serde_json::from_str(&body).map_err(|_| Trouble::refused(status, "")),
+        _ => Err(Trouble::refused(status, &body)),
+    }
+}
+
+async fn start_upload(upload: &Upload, progress: impl Fn(f64) + 'static) -> Result<XmlHttpRequest, JsValue> {
+    let form = FormData::new()?;
+    form.append_with_str("bundle", &upload.bundle)?;
+    form.append_with_str("name", &upload.name)?;
+    for image in &upload.images {
+        form.append_with_blob_and_filename("image", image, &image.name())?;
+    }
+    let request = XmlHttpRequest::new()?;
+    request.open_with_async("POST", &url("/cases"), true)?;
+    let heard = Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| progress(event.loaded() / event.total().max(1.0)));
+    request.upload()?.set_onprogress(Some(heard.as_ref().unchecked_ref()));
+    let finished = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
+    request.send_with_opt_form_data(Some(&form))?;
+    JsFuture::from(finished).await?;
+    Ok(request)
+}
+
+/// The event stream, open until dropped. The browser reconnects by itself.
+pub(crate) struct Events {
+    source: EventSource,
+    _heard: Vec<Closure<dyn Fn(MessageEvent)>>,
+    _state: Vec<Closure<dyn Fn()>>,
+}
+
+/// Listens to the server. `on_link` hears whether the stream is up; whoever sees it come up again has missed events.
+pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_link: impl Fn(bool) + Clone + 'static) -> Option<Events> {
+    let source = EventSource::new(&url("/events")).ok()?;
+    let heard = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
+        let event = message.data().as_string().and_then(|text| serde_json::from_str(&text).ok());
+        event.into_iter().for_each(&on_event);
+    });
+    source.set_onmessage(Some(heard.as_ref().unchecked_ref()));
+    let (up, down) = (on_link.clone(), on_link);
+    let opened = Closure::<dyn Fn()>::new(move || up(true));
+    let failed = Closure::<dyn Fn()>::new(move || down(false));
+    source.set_onopen(Some(opened.as_ref().unchecked_ref()));
+    source.set_onerror(Some(failed.as_ref().unchecked_ref()));
+    Some(Events { source, _heard: vec![heard], _state: vec![opened, failed] })
+}
+
+impl Events {
+    /// Whether the browser has given up on this stream (it does after an answer that is no stream).
+    pub(crate) fn is_closed(&self) -> bool {
+        self.source.ready_state() == EventSource::CLOSED
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.source.close();
+    }
+}
+
+fn url(path: &str) -> String {
+    format!("{PREFIX}{path}")
+}
+
+async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
+    read(send(Request::get(&url(path))).await?).await
+}
+
+async fn bytes(path: &str) -> Answer<Vec<u8>> {
+    send(Request::get(&url(path))).await?.binary().await.map_err(|_| Trouble::Unreachable)
+}
+
+async fn send(request: RequestBuilder) -> Answer<Response> {
+    answer(request.send().await).await
+}
+
+async fn answer(response: Result<Response, gloo_net::Error>) -> Answer<Response> {
+    let response = response.map_err(|_| Trouble::Unreachable)?;
+    if response.ok() {
+        return Ok(response);
+    }
+    let body = response.text().await.unwrap_or_default();
+    Err(Trouble::refused(response.status(), &body))
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Answer<T> {
+    let status = response.status();
+    response
+        .json()
+        .await
+        .map_err(|_| Trouble::Refused { status, message: "The server's answer does not fit this client; reload the page.".into() })
+}

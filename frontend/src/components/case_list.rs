@@ -1,0 +1,150 @@
+//! The page at `/`: send a scan, see how far each case is, open one.
+
+use leptos::prelude::*;
+use shared::api::CaseSummary;
+use shared::case::{CaseId, Stage};
+
+use super::banner::TroubleBanner;
+use super::icon::{Icon, Shape};
+use super::job::{JobProgress, state_word};
+use super::upload::UploadForm;
+use crate::session::Session;
+use crate::session::command::Command;
+
+/// The case list.
+#[component]
+pub(crate) fn CaseList() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let ids =
+        Memo::new(move |_| session.cases.with(|cases| cases.as_ref().map(|cases| cases.iter().map(|case| case.id.clone()).collect())));
+    view! {
+        <div class="list-page">
+            <header class="brand-bar">
+                <Brand />
+                <span class="muted">"A few corrected slices, a better 3D segmentation"</span>
+                {move || (!session.online.get()).then(|| view! { <span class="pill offline" role="status">"Server not reachable, trying again…"</span> })}
+            </header>
+            <TroubleBanner />
+            <main class="list-columns">
+                <UploadForm />
+                <section class="cases" aria-label="Cases">
+                    <h2>"Cases"</h2>
+                    {move || match ids.get() {
+                        None => view! { <p class="muted waiting">"Asking the server for its cases…"</p> }.into_any(),
+                        Some(ids) if Vec::<CaseId>::is_empty(&ids) => view! { <Empty /> }.into_any(),
+                        Some(ids) => view! {
+                            <ul class="case-rows">
+                                <For each=move || ids.clone() key=|id| id.clone() let:id>
+                                    <CaseRow id=id />
+                                </For>
+                            </ul>
+                        }
+                        .into_any(),
+                    }}
+                </section>
+            </main>
+        </div>
+    }
+}
+
+/// The product's name.
+#[component]
+pub(crate) fn Brand() -> impl IntoView {
+    view! {
+        <span class="brand">
+            <svg class="mark" viewBox="0 0 24 24" aria-hidden="true">
+                <path d="M12 2 21 7v10l-9 5-9-5V7z" />
+                <path class="lit" d="M3 12l9 5 9-5-9-5z" />
+            </svg>
+            "i3Deep"
+        </span>
+    }
+}
+
+#[component]
+fn Empty() -> impl IntoView {
+    view! {
+        <div class="empty" data-testid="no-cases">
+            <h3>"No scans yet"</h3>
+            <ol>
+                <li>"Drop a NIfTI scan on the left and send it. It is segmented at once, and the slices most worth your time are chosen."</li>
+                <li>"Open the case and correct just these slices with the brush."</li>
+                <li>"Refine: your corrections improve the segmentation of the whole volume. Download it as NIfTI."</li>
+            </ol>
+        </div>
+    }
+}
+
+#[component]
+fn CaseRow(id: CaseId) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let case = Memo::new(move |_| session.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
+    let deleting = RwSignal::new(false);
+    move || {
+        let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;
+        let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.clone(), id.clone());
+        let stage = move || case.with(|case| case.as_ref().map(|case| case.stage));
+        let job_state = move || case.with(|case| case.as_ref().and_then(|case| case.job.as_ref()).map(|job| state_word(job.state)));
+        let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));
+        let actions = move || {
+            let (href, id) = (href.clone(), confirmed_id.clone());
+            if deleting.get() {
+                view! {
+                    <span class="confirm">"Delete the scan and all corrections?"</span>
+                    <button class="danger" data-testid="confirm-delete" on:click=move |_| session.dispatch(Command::DeleteCase(id.clone()))>
+                        "Delete"
+                    </button>
+                    <button on:click=move |_| deleting.set(false)>"Keep"</button>
+                }
+                .into_any()
+            } else {
+                view! {
+                    <button class="quiet" aria-label="Delete case" title="Delete" data-testid="delete-case" on:click=move |_| deleting.set(true)>
+                        <Icon shape=Shape::Trash />
+                    </button>
+                    <a class="button" href=href data-testid="open-case">"Open"</a>
+                }
+                .into_any()
+            }
+        };
+        Some(view! {
+            <li class="case-row" data-testid="case-row" data-case=case_id data-stage=move || stage().map(stage_key) data-job=job_state>
+                <div class="case-name">
+                    <strong>{name}</strong>
+                    <span class="muted">{bundle} " · " {date_text(created_s)}</span>
+                </div>
+                <div class="case-progress">
+                    <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
+                    <JobProgress job=job />
+                </div>
+                <div class="case-actions">{actions}</div>
+            </li>
+        })
+    }
+}
+
+fn stage_key(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Presegmenting => "presegmenting",
+        Stage::Correcting => "correcting",
+        Stage::Refining => "refining",
+        Stage::Refined => "refined",
+    }
+}
+
+fn stage_text(case: &CaseSummary) -> String {
+    let slices = format!("{} of {} slices done", case.slices_done, case.slices);
+    match case.stage {
+        Stage::Presegmenting => "Not segmented yet".into(),
+        Stage::Correcting => slices,
+        Stage::Refining => "Refining".into(),
+        Stage::Refined if case.rounds == 1 => format!("Refined · {slices}"),
+        Stage::Refined => format!("Refined {} times · {slices}", case.rounds),
+    }
+}
+
+/// Day and time where the reader is.
+fn date_text(created_s: i64) -> String {
+    let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(created_s as f64 * 1000.0));
+    String::from(date.to_locale_string("en-GB", &wasm_bindgen::JsValue::UNDEFINED)).chars().take(17).collect()
+}

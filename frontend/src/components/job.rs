@@ -1,0 +1,63 @@
+//! A job's progress, the same on the list and in the workbench.
+
+use leptos::prelude::*;
+use shared::case::{Job, JobKind, JobState};
+
+use crate::session::Session;
+use crate::session::command::Command;
+
+/// What a job is doing, with a bar while it runs and a way to stop it.
+#[component]
+pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoView {
+    let session = expect_context::<Session>();
+    // Progress changes many times a second; the bar stays in place while only its numbers change.
+    let kind = Memo::new(move |_| job.with(|job| job.as_ref().map(|job| (job.id, job.kind, job.state))));
+    let percent = move || job.with(|job| job.as_ref().map_or(0, |job| (job.progress.clamp(0.0, 1.0) * 100.0).round() as u32));
+    let message = move || job.with(|job| job.as_ref().map(|job| job.message.clone()).unwrap_or_default());
+    move || {
+        let (id, kind, state) = kind.get()?;
+        let word = kind_word(kind);
+        let body = match state {
+            JobState::Queued => view! { <span class="job-text">{format!("{word}: waiting in the queue")}</span> }.into_any(),
+            JobState::Running => view! {
+                <span class="job-text" title=message>
+                    {word}
+                    <b class="tabular">{move || format!("{} %", percent())}</b>
+                </span>
+                <progress max="100" value=move || percent().to_string() aria-label=word></progress>
+            }
+            .into_any(),
+            JobState::Failed => view! { <span class="job-text failed">{move || format!("{word} failed: {}", message())}</span> }.into_any(),
+            JobState::Cancelled => view! { <span class="job-text muted">{format!("{word} cancelled")}</span> }.into_any(),
+            JobState::Done => return None,
+        };
+        let cancel = (!state.is_terminal()).then(|| {
+            view! {
+                <button class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))>"Cancel"</button>
+            }
+        });
+        Some(view! {
+            <div class="job" data-testid="job-progress" data-state=state_word(state) data-progress=move || percent().to_string()>
+                {body} {cancel}
+            </div>
+        })
+    }
+}
+
+fn kind_word(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Presegment => "Presegmentation",
+        JobKind::Refine => "Refinement",
+    }
+}
+
+/// The state as tests and styles know it.
+pub(crate) fn state_word(state: JobState) -> &'static str {
+    match state {
+        JobState::Queued => "queued",
+        JobState::Running => "running",
+        JobState::Done => "done",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,14 @@
+//! What is on the page: reads the session, sends commands. No fetching and no arithmetic here.
+
+pub(crate) mod case_list;
+pub(crate) mod workbench;
+mod upload;
+mod slice_view;
+mod tools;
+mod rail;
+mod topbar;
+mod status_bar;
+mod shortcuts;
+mod banner;
+mod job;
+mod icon;

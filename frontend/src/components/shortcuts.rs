@@ -1,0 +1,164 @@
+//! Every key in one place: what it does, and the sheet that says so.
+
+use leptos::prelude::*;
+use web_sys::KeyboardEvent;
+
+use super::icon::{Icon, Shape};
+use crate::session::Session;
+use crate::session::command::Command;
+use crate::viewer::gesture::Tool;
+
+/// A key press, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// `KeyboardEvent.key`, letters in lower case.
+    pub(crate) key: String,
+    /// `KeyboardEvent.code` of the digit row, so that Shift+1 is found on every layout.
+    pub(crate) digit: Option<u8>,
+    /// Shift is held.
+    pub(crate) shift: bool,
+    /// Ctrl or Cmd is held.
+    pub(crate) ctrl: bool,
+}
+
+impl From<&KeyboardEvent> for Key {
+    fn from(event: &KeyboardEvent) -> Self {
+        let key = event.key();
+        Self {
+            key: if key.chars().count() == 1 { key.to_lowercase() } else { key },
+            digit: event.code().strip_prefix("Digit").and_then(|digit| digit.parse().ok()),
+            shift: event.shift_key(),
+            ctrl: event.ctrl_key() || event.meta_key(),
+        }
+    }
+}
+
+/// What a key asks for.
+pub(crate) fn command_for(key: &Key, session: Session) -> Option<Command> {
+    if key.ctrl {
+        return match key.key.as_str() {
+            "z" if key.shift => Some(Command::Redo),
+            "z" => Some(Command::Undo),
+            "y" => Some(Command::Redo),
+            _ => None,
+        };
+    }
+    match (key.digit, key.shift) {
+        (Some(0), false) => return session.first_window().map(Command::SetWindow),
+        (Some(digit), false) => return Some(Command::SetLabel(digit)),
+        _ => {}
+    }
+    plain(&key.key, session)
+}
+
+fn plain(key: &str, session: Session) -> Option<Command> {
+    let large = session.large.now();
+    Some(match key {
+        "b" => Command::SetTool(Tool::Brush),
+        "e" => Command::SetTool(Tool::Eraser),
+        "f" => Command::SetTool(Tool::Fill),
+        "x" => Command::SetTool(Tool::Crosshair),
+        "[" => Command::StepBrush(-1),
+        "]" => Command::StepBrush(1),
+        "h" => Command::ToggleSegmentation,
+        "o" => Command::ToggleOutline,
+        "u" => Command::ToggleUncertainty,
+        "c" => Command::ToggleCompare,
+        "d" => Command::ToggleChanges,
+        "w" => Command::FitViews,
+        "n" => Command::GoBy(1),
+        "p" => Command::GoBy(-1),
+        "r" => Command::GoTo(session.target.now()?),
+        "s" => Command::Skip,
+        "Enter" | " " => Command::MarkDone,
+        "ArrowDown" | "ArrowRight" => Command::Scroll(large, 1),
+        "ArrowUp" | "ArrowLeft" => Command::Scroll(large, -1),
+        "PageDown" => Command::Scroll(large, 5),
+        "PageUp" => Command::Scroll(large, -5),
+        "Escape" if session.sheet.now() => Command::ToggleSheet,
+        "Escape" => Command::CancelStroke,
+        "?" => Command::ToggleSheet,
+        _ => return None,
+    })
+}
+
+/// What the sheet says.
+const SHEET: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Slices",
+        &[
+            ("Enter or Space", "This slice is done: every voxel of it is right. Next slice"),
+            ("S", "Skip this slice"),
+            ("N · P", "Next, previous slice of the list"),
+            ("R", "Return to the slice being corrected"),
+            ("Wheel · ↑ ↓", "Scroll through planes"),
+        ],
+    ),
+    (
+        "Painting",
+        &[
+            ("B · E · F", "Brush, eraser, fill"),
+            ("Ctrl, held", "Brush erases, eraser paints"),
+            ("[ · ] or Shift+Wheel", "Smaller, larger brush"),
+            ("1 … 9", "Choose a label"),
+            ("Ctrl+Z · Ctrl+Shift+Z", "Undo, redo"),
+            ("Esc", "Cancel the stroke under way"),
+        ],
+    ),
+    (
+        "Looking",
+        &[
+            ("X", "Crosshair tool"),
+            ("Shift+Click", "Move the crosshair, whatever the tool"),
+            ("Right drag", "Window: width and centre"),
+            ("0", "Automatic window"),
+            ("Ctrl+Wheel", "Zoom at the pointer"),
+            ("Middle drag · Alt+drag", "Pan"),
+            ("W", "Show whole planes"),
+        ],
+    ),
+    (
+        "Overlays and versions",
+        &[
+            ("H", "Hide or show the segmentation"),
+            ("O", "Outline only, or filled"),
+            ("U", "Uncertainty"),
+            ("C", "Compare: before and after refinement"),
+            ("D", "Mark what refinement changed"),
+            ("?", "This sheet"),
+        ],
+    ),
+];
+
+/// The sheet of keys.
+#[component]
+pub(crate) fn ShortcutSheet() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let close = move |_| session.dispatch(Command::ToggleSheet);
+    view! {
+        <Show when=move || session.sheet.get()>
+            <div class="sheet-back" on:click=close>
+                <section
+                    class="sheet" role="dialog" aria-modal="true" aria-label="Keyboard and mouse" data-testid="shortcut-sheet"
+                    on:click=move |event| event.stop_propagation()
+                >
+                    <header>
+                        <h2>"Keyboard and mouse"</h2>
+                        <button class="quiet" aria-label="Close" on:click=close><Icon shape=Shape::Cross /></button>
+                    </header>
+                    <div class="sheet-columns">{SHEET.iter().map(|(title, rows)| view! { <SheetPart title=title rows=rows /> }).collect_view()}</div>
+                </section>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn SheetPart(title: &'static str, rows: &'static [(&'static str, &'static str)]) -> impl IntoView {
+    view! {
+        <div>
+            <h3>{title}</h3>
+            <dl>{rows.iter().map(|(keys, what)| view! { <dt><kbd>{*keys}</kbd></dt><dd>{*what}</dd> }).collect_view()}</dl>
+        </div>
+    }
+}

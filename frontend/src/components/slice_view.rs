@@ -1,0 +1,235 @@
+//! One of the three views: a canvas, its orientation letters and its caption. Turns what the hand does into commands.
+
+use leptos::html::Canvas;
+use leptos::prelude::*;
+use shared::geometry::Axis;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{HtmlCanvasElement, MouseEvent, PointerEvent, ResizeObserver, WheelEvent};
+
+use super::icon::{Icon, Shape};
+use crate::session::Session;
+use crate::session::command::Command;
+use crate::viewer::camera::ViewGrid;
+use crate::viewer::gesture::{Drag, Modifiers, Turn, Wheel, drag_for};
+
+/// The drag under way and where the pointer was last.
+type Held = StoredValue<Option<(Drag, [f64; 2])>, LocalStorage>;
+
+/// The view of planes of `axis`.
+#[component]
+pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let canvas = NodeRef::<Canvas>::new();
+    let held: Held = StoredValue::new_local(None);
+    let wheel = StoredValue::new_local(Wheel::default());
+    let watcher = StoredValue::new_local(None);
+    Effect::new(move || {
+        if let Some(canvas) = canvas.get() {
+            watcher.set_value(watch_size(session, &canvas));
+            session.dispatch(Command::AttachView(axis, canvas));
+        }
+    });
+    let position = move |event: &MouseEvent| canvas.get_untracked().map(|canvas| position_on(&canvas, event));
+    let press = move |event: PointerEvent| {
+        let Some(at) = position(&event) else { return };
+        let Some(drag) = begun(session, axis, &event) else { return };
+        event.prevent_default();
+        if let Some(canvas) = canvas.get_untracked() {
+            // Without capture a drag merely ends at the canvas's edge.
+            let _ = canvas.set_pointer_capture(event.pointer_id());
+            let _ = canvas.focus();
+        }
+        held.set_value(Some((drag, at)));
+        begin(session, axis, drag, at);
+    };
+    let moved = move |event: PointerEvent| {
+        for event in coalesced(event) {
+            if let Some(at) = position(&event) {
+                carry_on(session, axis, held, at);
+            }
+        }
+    };
+    let released = move |_: PointerEvent| {
+        if let Some((Drag::Paint { .. }, _)) = held.get_value() {
+            session.dispatch(Command::EndStroke);
+        }
+        held.set_value(None);
+    };
+    let cancelled = move |_: PointerEvent| {
+        session.dispatch(Command::CancelStroke);
+        held.set_value(None);
+    };
+    let turned = move |event: WheelEvent| {
+        event.prevent_default();
+        let Some(at) = position(&event) else { return };
+        // With Shift some browsers send the turn sideways.
+        let delta = if event.delta_y() == 0.0 { event.delta_x() } else { event.delta_y() };
+        let turn = wheel.try_update_value(|wheel| wheel.turn(delta, event.delta_mode(), modifiers(&event)));
+        match turn.unwrap_or(Turn::Nothing) {
+            Turn::Scroll(steps) => session.dispatch(Command::Scroll(axis, steps)),
+            Turn::Zoom(factor) => session.dispatch(Command::Zoom { axis, at, factor }),
+            Turn::BrushSize(steps) => session.dispatch(Command::StepBrush(steps)),
+            Turn::Nothing => {}
+        }
+    };
+    view! {
+        <figure
+            class="view" data-view=axis.name()
+            class:target=move || session.target.with(|target| target.is_some_and(|target| target.axis == axis)) && on_target(session, axis)
+        >
+            <canvas
+                node_ref=canvas tabindex="0" role="img" aria-label=move || described(session, axis)
+                data-testid=format!("view-{}", axis.name())
+                class=move || if session.tool.get().paints() { "paints" } else { "points" }
+                on:pointerdown=press on:pointermove=moved on:pointerup=released on:pointercancel=cancelled
+                on:pointerleave=move |_| session.dispatch(Command::Hover(axis, None))
+                on:wheel=turned
+                on:contextmenu=move |event: MouseEvent| event.prevent_default()
+            ></canvas>
+            <Caption axis=axis />
+            <Letters axis=axis />
+        </figure>
+    }
+}
+
+#[component]
+fn Caption(axis: Axis) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let is_large = move || session.large.get() == axis;
+    let plane = move || {
+        session.detail.with(|detail| {
+            let geometry = &detail.as_ref()?.geometry;
+            let index = session.crosshair.get()[geometry.stored_axis(axis)];
+            Some(format!("{index} / {}", geometry.plane_count(axis) - 1))
+        })
+    };
+    view! {
+        <figcaption>
+            <strong>{title(axis)}</strong>
+            <span class="tabular">{plane}</span>
+            <Show when=move || on_target(session, axis)>
+                <span class="pill correcting">"correcting"</span>
+            </Show>
+            <Show when=move || is_large() && session.target.with(|target| target.is_some_and(|target| target.axis == axis)) && !on_target(session, axis)>
+                <button class="small" data-testid="return" on:click=move |_| go_back(session)>"Back to the slice (R)"</button>
+            </Show>
+        </figcaption>
+        <Show when=move || !is_large()>
+            <button class="quiet enlarge" aria-label=format!("Show {} large", axis.name()) title="Show large" on:click=move |_| session.dispatch(Command::ShowLarge(axis))>
+                <Icon shape=Shape::Enlarge />
+            </button>
+        </Show>
+    }
+}
+
+#[component]
+fn Letters(axis: Axis) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let letters =
+        Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).letters)));
+    move || {
+        letters.get().map(|letters| {
+            let places = ["left", "right", "top", "bottom"].into_iter().zip(letters);
+            places.map(|(place, letter)| view! { <span class=format!("letter {place}") aria-hidden="true">{letter}</span> }).collect_view()
+        })
+    }
+}
+
+/// Whether the view shows the slice being corrected.
+fn on_target(session: Session, axis: Axis) -> bool {
+    let crosshair = session.crosshair.get();
+    let target = session.target.get();
+    session.detail.with(|detail| {
+        let stored = detail.as_ref().map(|detail| detail.geometry.stored_axis(axis));
+        stored.zip(target).is_some_and(|(stored, target)| target.axis == axis && crosshair[stored] == target.index)
+    })
+}
+
+fn go_back(session: Session) {
+    if let Some(target) = session.target.now() {
+        session.dispatch(Command::GoTo(target));
+    }
+}
+
+fn described(session: Session, axis: Axis) -> String {
+    let correcting = if on_target(session, axis) { ", the slice being corrected" } else { "" };
+    format!("{} view{correcting}", title(axis))
+}
+
+/// An axis as it stands above its view.
+pub(crate) fn title(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Axial => "Axial",
+        Axis::Coronal => "Coronal",
+        Axis::Sagittal => "Sagittal",
+    }
+}
+
+/// What a press begins. Fingers move the plane: a palm that rests beside the pen must not paint.
+fn begun(session: Session, axis: Axis, event: &PointerEvent) -> Option<Drag> {
+    if event.pointer_type() == "touch" {
+        return Some(Drag::Pan);
+    }
+    drag_for(event.button(), modifiers(event), session.tool.now(), session.ground(axis))
+}
+
+fn begin(session: Session, axis: Axis, drag: Drag, at: [f64; 2]) {
+    match drag {
+        Drag::Paint { invert } => session.dispatch(Command::BeginStroke { axis, at, invert }),
+        Drag::Fill => session.dispatch(Command::Fill(axis, at)),
+        Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
+        Drag::Refused => session.dispatch(Command::RefusePaint),
+        Drag::Pan | Drag::Window => {}
+    }
+}
+
+fn carry_on(session: Session, axis: Axis, held: Held, at: [f64; 2]) {
+    if let Some((drag, last)) = held.get_value() {
+        let by_px = [at[0] - last[0], at[1] - last[1]];
+        match drag {
+            Drag::Paint { .. } => session.dispatch(Command::ExtendStroke(at)),
+            Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
+            Drag::Pan => session.dispatch(Command::Pan(axis, by_px)),
+            Drag::Window => session.dispatch(Command::DragWindow(by_px)),
+            Drag::Fill | Drag::Refused => {}
+        }
+        held.set_value(Some((drag, at)));
+    }
+    session.dispatch(Command::Hover(axis, Some(at)));
+}
+
+fn modifiers(event: &MouseEvent) -> Modifiers {
+    Modifiers { shift: event.shift_key(), ctrl: event.ctrl_key() || event.meta_key(), alt: event.alt_key() }
+}
+
+fn position_on(canvas: &HtmlCanvasElement, event: &MouseEvent) -> [f64; 2] {
+    let corner = canvas.get_bounding_client_rect();
+    [f64::from(event.client_x()) - corner.left(), f64::from(event.client_y()) - corner.top()]
+}
+
+/// The moves that the browser has put together into one event; a pen sends several a frame.
+fn coalesced(event: PointerEvent) -> Vec<PointerEvent> {
+    let known = js_sys::Reflect::has(&event, &JsValue::from_str("getCoalescedEvents")).unwrap_or(false);
+    let all: Vec<PointerEvent> = if known { event.get_coalesced_events().iter().map(JsCast::unchecked_into).collect() } else { Vec::new() };
+    if all.is_empty() { vec![event] } else { all }
+}
+
+/// Watches the canvas's size; the watcher lives as long as what is returned.
+fn watch_size(session: Session, canvas: &HtmlCanvasElement) -> Option<SizeWatcher> {
+    let changed = Closure::<dyn Fn()>::new(move || session.dispatch(Command::ResizeView));
+    let observer = ResizeObserver::new(changed.as_ref().unchecked_ref()).ok()?;
+    observer.observe(canvas);
+    Some(SizeWatcher { observer, _changed: changed })
+}
+
+struct SizeWatcher {
+    observer: ResizeObserver,
+    _changed: Closure<dyn Fn()>,
+}
+
+impl Drop for SizeWatcher {
+    fn drop(&mut self) {
+        self.observer.disconnect();
+    }
+}

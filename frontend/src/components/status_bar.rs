@@ -1,0 +1,42 @@
+//! The bottom line: what is under the pointer, and what each button does now.
+
+use leptos::prelude::*;
+use shared::label::BACKGROUND;
+
+use crate::session::{Probe, Session};
+use crate::viewer::gesture::Tool;
+
+/// The status bar.
+#[component]
+pub(crate) fn StatusBar() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let hint = move || match session.tool.get() {
+        Tool::Brush => "Left paints · Ctrl erases · Shift moves the crosshair",
+        Tool::Eraser => "Left erases · Ctrl paints · Shift moves the crosshair",
+        Tool::Fill => "Left fills a region · Shift moves the crosshair",
+        Tool::Crosshair => "Left moves the crosshair",
+    };
+    view! {
+        <footer class="status-bar">
+            <span class="tabular probe" data-testid="probe">{move || session.probe.get().map(|probe| probe_text(session, &probe))}</span>
+            <span class="gap"></span>
+            <span class="muted">{hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · ? for all keys"</span>
+        </footer>
+    }
+}
+
+fn probe_text(session: Session, probe: &Probe) -> String {
+    let [x, y, z] = probe.voxel;
+    let [wx, wy, wz] = probe.world_mm;
+    let label = probe.label.filter(|label| *label != BACKGROUND).and_then(|label| {
+        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()))
+    });
+    let parts = [
+        Some(format!("voxel {x}, {y}, {z}")),
+        Some(format!("{wx:.1}, {wy:.1}, {wz:.1} mm")),
+        probe.intensity.map(|intensity| format!("intensity {intensity:.1}")),
+        probe.uncertainty.map(|share| format!("uncertainty {:.0} %", share * 100.0)),
+        label,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
+}

@@ -1,0 +1,112 @@
+//! The top of the workbench: which case, which version, whether all is saved.
+
+use leptos::prelude::*;
+
+use super::icon::{Icon, Shape};
+use crate::api;
+use crate::session::command::Command;
+use crate::session::{SaveState, Session, Shown};
+
+/// The top bar.
+#[component]
+pub(crate) fn TopBar() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let name = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.name.clone()));
+    let bundle = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()));
+    view! {
+        <header class="topbar">
+            <a class="button quiet" href="/" data-testid="back"><Icon shape=Shape::Back /> "Cases"</a>
+            <h1>{name}</h1>
+            <span class="muted">{bundle}</span>
+            <span class="muted loading" role="status">{move || session.loading.get()}</span>
+            <span class="gap"></span>
+            <SaveStatus />
+            <Versions />
+            <button class="quiet" aria-label="Keyboard and mouse" title="Keyboard and mouse (?)" data-testid="open-sheet" on:click=move |_| session.dispatch(Command::ToggleSheet)>
+                <Icon shape=Shape::Keyboard />
+            </button>
+        </header>
+        <Conflict />
+    }
+}
+
+#[component]
+fn SaveStatus() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let key = move || match session.save.get() {
+        SaveState::Saved => "saved",
+        SaveState::Saving => "saving",
+        SaveState::Offline => "offline",
+        SaveState::Conflict => "conflict",
+    };
+    let text = move || match session.save.get() {
+        SaveState::Saved => "Saved",
+        SaveState::Saving => "Saving…",
+        SaveState::Offline => "Offline – kept on this computer",
+        SaveState::Conflict => "Conflict",
+    };
+    view! { <span class="save-status" role="status" data-testid="save-status" data-state=key><i></i>{text}</span> }
+}
+
+/// Two windows have saved the same slice: the expert decides.
+#[component]
+fn Conflict() -> impl IntoView {
+    let session = expect_context::<Session>();
+    view! {
+        <Show when=move || session.save.get() == SaveState::Conflict>
+            <div class="banner trouble" role="alert" data-testid="conflict">
+                <span>"Another window has saved a slice that you changed here. Which version is right?"</span>
+                <button data-testid="keep-mine" on:click=move |_| session.dispatch(Command::KeepMine)>"Mine, from here"</button>
+                <button data-testid="take-theirs" on:click=move |_| session.dispatch(Command::TakeTheirs)>"The saved one"</button>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn Versions() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let versions =
+        Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map(|detail| detail.versions.clone()).unwrap_or_default()));
+    let can_compare = move || versions.with(|versions| versions.len() > 1);
+    let comparing = move || session.shown.with(|shown| shown.comparing);
+    let chosen =
+        move || session.shown.with(|Shown { version, .. }| version.clone()).or_else(|| versions.with(|versions| versions.last().cloned()));
+    let href = move || {
+        let id = session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.id.clone()));
+        id.zip(chosen()).map(|(id, version)| api::nifti_url(&id, &version))
+    };
+    view! {
+        <Show when=can_compare>
+            <select
+                aria-label="Version shown" data-testid="version" prop:value=move || chosen().unwrap_or_default()
+                on:change=move |event| session.dispatch(Command::ShowVersion(event_target_value(&event)))
+            >
+                {move || versions.get().into_iter().rev().map(|version| view! { <option value=version.clone()>{version_text(&version)}</option> }).collect_view()}
+            </select>
+            <button
+                class="compare" class:on=comparing aria-pressed=move || comparing().to_string() data-testid="compare" title="Before and after (C)"
+                on:click=move |_| session.dispatch(Command::ToggleCompare)
+            >
+                <Icon shape=Shape::Compare />
+                {move || if comparing() { "Before" } else { "After" }}
+                <kbd>"C"</kbd>
+            </button>
+            <button
+                class:on=move || session.overlay.with(|overlay| overlay.changes)
+                aria-pressed=move || session.overlay.with(|overlay| overlay.changes).to_string()
+                data-testid="changes" title="Mark what refinement changed (D)" on:click=move |_| session.dispatch(Command::ToggleChanges)
+            >"Changes" <kbd>"D"</kbd></button>
+        </Show>
+        <Show when=move || href().is_some()>
+            <a class="button" data-testid="download" href=href download="" rel="external"><Icon shape=Shape::Download /> "Download"</a>
+        </Show>
+    }
+}
+
+fn version_text(version: &str) -> String {
+    match version.strip_prefix("refinement-") {
+        Some(round) => format!("Refinement {round}"),
+        None => "Presegmentation".to_owned(),
+    }
+}

@@ -1,0 +1,280 @@
+//! Changing labels, always on the slice being corrected and on no other plane.
+
+use shared::correction::SliceState;
+use shared::geometry::{Axis, Plane};
+use shared::label::{BACKGROUND, Label};
+
+use super::bench::Stroke;
+use super::{Session, SliceRow};
+use crate::annotate::brush::{Span, swept};
+use crate::annotate::fill;
+use crate::annotate::history::{Gesture, difference};
+use crate::viewer::camera::ViewGrid;
+use crate::viewer::gesture::{Ground, Tool};
+
+/// Smallest and largest brush, in millimetres.
+pub(crate) const BRUSH_MM: [f64; 2] = [0.5, 100.0];
+
+impl Session {
+    pub(super) fn set_tool(self, tool: Tool) {
+        self.tool.learn(tool);
+        self.draw_all();
+    }
+
+    pub(super) fn set_label(self, label: Label) {
+        if self.read(|bench| bench.detail.labels.find(label).is_some()) == Some(true) {
+            self.label.learn(label);
+            if !matches!(self.tool.now(), Tool::Brush | Tool::Fill) {
+                self.tool.set(Tool::Brush);
+            }
+            self.draw_all();
+        }
+    }
+
+    pub(super) fn set_brush(self, diameter_mm: f64) {
+        if diameter_mm.is_finite() {
+            self.brush_mm.learn(diameter_mm.clamp(BRUSH_MM[0], BRUSH_MM[1]));
+            self.draw_all();
+        }
+    }
+
+    /// Half millimetres when small, tenths of the size when large.
+    pub(super) fn step_brush(self, steps: i64) {
+        let now = self.brush_mm.now();
+        let step = ((now / 10.0) * 2.0).round().max(1.0) / 2.0;
+        self.set_brush(now + step * steps as f64);
+    }
+
+    /// What painting would meet in a view.
+    pub(crate) fn ground(self, axis: Axis) -> Ground {
+        match self.target.now() {
+            Some(target) if target.axis == axis && self.plane_of(axis) == Some(target) => Ground::Slice,
+            Some(target) if target.axis != axis => Ground::OtherView,
+            _ => Ground::Elsewhere,
+        }
+    }
+
+    pub(super) fn refuse_paint(self) {
+        let why = match self.target.now() {
+            Some(target) => format!("This plane is not the slice being corrected. Press R to return to {} {}.", target.axis, target.index),
+            None => "There is no slice to correct yet: slices are chosen when the presegmentation is finished.".into(),
+        };
+        self.notice.set(Some(why));
+    }
+
+    pub(super) fn begin_stroke(self, axis: Axis, at: [f64; 2], invert: bool) {
+        let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
+        let Some(at) = self.plane_position(axis, at) else { return };
+        self.show_current();
+        let erases = (self.tool.now() == Tool::Eraser) != invert;
+        let label = if erases { BACKGROUND } else { self.label.now() };
+        let stroke = Stroke { gesture: Gesture::new(plane, label), at };
+        self.change(|bench| bench.stroke = bench.correction_mut(plane).is_some().then_some(stroke));
+        self.sweep(at);
+    }
+
+    pub(super) fn extend_stroke(self, at: [f64; 2]) {
+        let plane = self.read(|bench| bench.stroke.as_ref().map(|stroke| stroke.gesture.plane())).flatten();
+        if let Some(at) = plane.and_then(|plane| self.plane_position(plane.axis, at)) {
+            self.sweep(at);
+        }
+    }
+
+    /// Moves the brush of the stroke under way to a voxel.
+    fn sweep(self, at: [i64; 2]) {
+        let diameter_mm = self.brush_mm.now();
+        let changed = self.change(|bench| {
+            let mut stroke = bench.stroke.take()?;
+            let plane = stroke.gesture.plane();
+            let grid = ViewGrid::new(bench.geometry(), plane.axis).plane_grid();
+            let spans = swept(&grid, stroke.at, at, diameter_mm);
+            stroke.at = at;
+            let changed = bench.correction_mut(plane).is_some_and(|correction| {
+                let changed = stroke.gesture.paint(&mut correction.labels, grid.dims[0], &spans);
+                correction.edits += u64::from(changed);
+                changed
+            });
+            bench.stroke = Some(stroke);
+            changed.then_some(plane.axis)
+        });
+        if let Some(axis) = changed.flatten() {
+            self.repaint_view(axis);
+        }
+    }
+
+    pub(super) fn end_stroke(self) {
+        let stroke = self.change(|bench| bench.stroke.take()).flatten();
+        let Some(stroke) = stroke else { return };
+        let plane = stroke.gesture.plane();
+        match stroke.gesture.finish() {
+            Some(step) => {
+                self.change(|bench| bench.history.push(step));
+                self.labels_changed(plane);
+            }
+            None => self.drop_untouched(plane),
+        }
+    }
+
+    pub(super) fn cancel_stroke(self) {
+        let stroke = self.change(|bench| bench.stroke.take()).flatten();
+        let Some(stroke) = stroke else { return };
+        let plane = stroke.gesture.plane();
+        if let Some(step) = stroke.gesture.finish() {
+            self.change(|bench| bench.correction_mut(plane).into_iter().for_each(|correction| step.revert(&mut correction.labels)));
+        }
+        self.drop_untouched(plane);
+        self.repaint();
+    }
+
+    /// A correction that never changed anything is none: the next refinement may still change its plane.
+    fn drop_untouched(self, plane: Plane) {
+        self.change(|bench| {
+            let untouched = bench.corrections.get(&plane).is_some_and(|c| c.sync.revision == 0 && !c.sync.unsent && !c.sync.in_flight);
+            if untouched {
+                bench.corrections.remove(&plane);
+            }
+        });
+    }
+
+    pub(super) fn fill(self, axis: Axis, at: [f64; 2]) {
+        let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
+        let Some(at) = self.plane_position(axis, at) else { return };
+        self.show_current();
+        let label = self.label.now();
+        let step = self.change(|bench| {
+            let grid = ViewGrid::new(bench.geometry(), axis).plane_grid();
+            let correction = bench.correction_mut(plane)?;
+            let spans: Vec<Span> = fill::connected(&correction.labels, grid.dims, at);
+            let mut gesture = Gesture::new(plane, label);
+            gesture.paint(&mut correction.labels, grid.dims[0], &spans);
+            gesture.finish()
+        });
+        match step.flatten() {
+            Some(step) => {
+                self.change(|bench| bench.history.push(step));
+                self.labels_changed(plane);
+            }
+            None => self.drop_untouched(plane),
+        }
+    }
+
+    pub(super) fn undo(self) {
+        self.step_through(|bench| {
+            let step = bench.history.undo()?.clone();
+            bench.correction_mut(step.plane).into_iter().for_each(|correction| step.revert(&mut correction.labels));
+            Some(step.plane)
+        });
+    }
+
+    pub(super) fn redo(self) {
+        self.step_through(|bench| {
+            let step = bench.history.redo()?.clone();
+            bench.correction_mut(step.plane).into_iter().for_each(|correction| step.apply(&mut correction.labels));
+            Some(step.plane)
+        });
+    }
+
+    /// Takes a step of the history and shows where it happened.
+    fn step_through(self, step: impl FnOnce(&mut super::bench::Bench) -> Option<Plane>) {
+        self.end_stroke();
+        let Some(plane) = self.change(step).flatten() else { return };
+        self.show_current();
+        if self.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
+            self.go_to(plane);
+        }
+        self.labels_changed(plane);
+    }
+
+    /// Labels of a plane are different now: no longer vouched for, to be saved, to be drawn.
+    fn labels_changed(self, plane: Plane) {
+        self.change(|bench| {
+            if let Some(correction) = bench.corrections.get_mut(&plane) {
+                correction.edits += 1;
+                correction.state = SliceState::Todo;
+            }
+        });
+        self.touch(plane);
+        self.refresh_slices();
+        self.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
+        self.repaint();
+    }
+
+    /// Sets the state of the slice being corrected and goes on to the next that is to be done.
+    pub(super) fn finish_slice(self, state: SliceState) {
+        let Some(plane) = self.target.now() else { return };
+        self.end_stroke();
+        let known = self.change(|bench| {
+            bench.correction_mut(plane).map(|correction| {
+                correction.state = state;
+                correction.edits += 1;
+            })
+        });
+        if known.flatten().is_none() {
+            return;
+        }
+        self.touch(plane);
+        self.refresh_slices();
+        self.repaint();
+        match self.next_to_do(plane) {
+            Some(next) => self.go_to(next),
+            None => self.notice.set(Some("No slice is left to do. Refine when you are ready.".into())),
+        }
+    }
+
+    pub(super) fn reopen_slice(self) {
+        let Some(plane) = self.target.now() else { return };
+        self.change(|bench| bench.corrections.get_mut(&plane).into_iter().for_each(|correction| correction.state = SliceState::Todo));
+        self.touch(plane);
+        self.refresh_slices();
+        self.repaint();
+    }
+
+    /// Back to the newest segmentation's labels; one step that can be undone.
+    pub(super) fn reset_slice(self) {
+        let Some(plane) = self.target.now() else { return };
+        let step = self.change(|bench| {
+            let fresh = bench.version_labels(bench.latest()?, plane)?;
+            let correction = bench.corrections.get_mut(&plane)?;
+            let step = difference(plane, &correction.labels, &fresh)?;
+            step.apply(&mut correction.labels);
+            Some(step)
+        });
+        if let Some(step) = step.flatten() {
+            self.change(|bench| bench.history.push(step));
+            self.labels_changed(plane);
+        }
+    }
+
+    /// Brings the slice list up to date.
+    pub(super) fn refresh_slices(self) {
+        let rows = self.read(|bench| {
+            let offered = |plane: Plane| bench.detail.slices.iter().flat_map(|list| &list.slices).find(move |slice| slice.plane() == plane);
+            let row = |plane: Plane| SliceRow {
+                plane,
+                rank: offered(plane).map(|slice| slice.rank),
+                settles: offered(plane).map_or(0.0, |slice| slice.settles),
+                score: offered(plane).map_or(0.0, |slice| slice.score),
+                state: bench.state(plane),
+                edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
+                touched: bench.corrections.contains_key(&plane) && bench.state(plane) == SliceState::Todo,
+            };
+            bench.planes().into_iter().map(row).collect()
+        });
+        self.slices.learn(rows.unwrap_or_default());
+    }
+
+    /// The first slice that is to be done.
+    pub(super) fn first_to_do(self) -> Option<Plane> {
+        let to_do = self.slices.now_with(|rows| rows.iter().find(|row| row.state == SliceState::Todo).map(|row| row.plane));
+        to_do.or_else(|| self.slices.now_with(|rows| rows.first().map(|row| row.plane)))
+    }
+
+    /// The next slice to be done after this one, from the list's beginning if need be.
+    fn next_to_do(self, plane: Plane) -> Option<Plane> {
+        self.slices.now_with(|rows| {
+            let here = rows.iter().position(|row| row.plane == plane).map_or(0, |at| at + 1);
+            let order = rows.iter().skip(here).chain(rows.iter().take(here));
+            order.filter(|row| row.state == SliceState::Todo && row.plane != plane).map(|row| row.plane).next()
+        })
+    }
+}

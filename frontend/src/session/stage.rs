@@ -1,0 +1,385 @@
+//! The three canvases: what each shows, what has changed, and drawing it once per screen refresh. Bitmaps are rebuilt only for the plane in view.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use shared::correction::SliceState;
+use shared::geometry::{Axis, Geometry, Plane};
+use web_sys::HtmlCanvasElement;
+
+use super::bench::Bench;
+use super::viewing::shown_version;
+use super::{Overlay, Session, Shown};
+use crate::annotate::brush::stencil;
+use crate::viewer::camera::{Camera, Placement, ViewGrid};
+use crate::viewer::frame::{Bitmap, Frame, Outline, Segment, Tint, boundaries, image_rgba, overlay_rgba};
+use crate::viewer::gesture::{Ground, Tool};
+use crate::viewer::renderer::Renderer;
+
+/// Colour of what a refinement changed.
+const CHANGE_RGB: [u8; 3] = [255, 255, 255];
+/// Colour of the eraser's preview.
+const ERASER_RGB: [u8; 3] = [235, 240, 248];
+
+/// All views.
+#[derive(Default)]
+pub(crate) struct Stage {
+    ports: BTreeMap<Axis, Port>,
+    greys: Vec<u8>,
+    image_changes: u64,
+    label_changes: u64,
+    bitmaps: u64,
+    dirty: Vec<Axis>,
+    scheduled: bool,
+}
+
+/// One view.
+pub(crate) struct Port {
+    renderer: Renderer,
+    camera: Camera,
+    grid: Option<ViewGrid>,
+    hover: Option<[f64; 2]>,
+    image: Option<(Made, Bitmap)>,
+    overlay: Option<(Made, Bitmap, Vec<Outline>)>,
+}
+
+/// What a bitmap was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Made {
+    plane: Plane,
+    changes: u64,
+}
+
+impl Port {
+    /// How planes are laid out; none before a case is open.
+    pub(super) fn grid(&self) -> Option<&ViewGrid> {
+        self.grid.as_ref()
+    }
+
+    /// Size on the page in CSS pixels.
+    pub(super) fn size_px(&self) -> [f64; 2] {
+        self.renderer.size_px()
+    }
+
+    /// The camera.
+    pub(super) fn camera(&self) -> &Camera {
+        &self.camera
+    }
+}
+
+impl Stage {
+    /// The view of an axis, if it is on the page.
+    pub(super) fn port(&self, axis: Axis) -> Option<&Port> {
+        self.ports.get(&axis)
+    }
+
+    /// Lays views out for a case's grid.
+    pub(super) fn show_case(&mut self, geometry: &Geometry) {
+        for (axis, port) in &mut self.ports {
+            port.grid = Some(ViewGrid::new(geometry, *axis));
+        }
+        self.image_changed();
+        self.labels_changed();
+    }
+
+    /// Forgets the case, keeps the canvases.
+    pub(super) fn forget_case(&mut self) {
+        for port in self.ports.values_mut() {
+            (port.camera, port.grid, port.hover, port.image, port.overlay) = Default::default();
+        }
+    }
+
+    pub(super) fn set_hover(&mut self, axis: Axis, at: Option<[f64; 2]>) {
+        self.ports.get_mut(&axis).into_iter().for_each(|port| port.hover = at);
+    }
+
+    pub(super) fn move_camera(&mut self, axis: Axis, moved: impl FnOnce(Camera, &ViewGrid, [f64; 2]) -> Camera) {
+        if let Some(port) = self.ports.get_mut(&axis)
+            && let Some(grid) = &port.grid
+        {
+            port.camera = moved(port.camera, grid, port.renderer.size_px());
+        }
+    }
+
+    /// Grey values or the window are different.
+    pub(super) fn image_changed(&mut self) {
+        self.image_changes += 1;
+        self.greys.clear();
+    }
+
+    /// Labels, uncertainty or how they are shown are different.
+    pub(super) fn labels_changed(&mut self) {
+        self.label_changes += 1;
+    }
+}
+
+impl Session {
+    pub(super) fn attach_view(self, axis: Axis, canvas: HtmlCanvasElement) {
+        match Renderer::new(canvas) {
+            Ok(renderer) => {
+                let grid = self.read(|bench| ViewGrid::new(bench.geometry(), axis));
+                let port = Port { renderer, camera: Camera::default(), grid, hover: None, image: None, overlay: None };
+                self.stage.update_value(|stage| drop(stage.ports.insert(axis, port)));
+                self.draw(axis);
+            }
+            Err(_) => self.trouble.set(Some("This browser cannot draw on a canvas; use a current Firefox, Chrome, Edge or Safari.".into())),
+        }
+    }
+
+    /// Draws a view at the next screen refresh.
+    pub(super) fn draw(self, axis: Axis) {
+        let first = self.stage.try_update_value(|stage| {
+            if !stage.dirty.contains(&axis) {
+                stage.dirty.push(axis);
+            }
+            !std::mem::replace(&mut stage.scheduled, true)
+        });
+        if first == Some(true) {
+            request_animation_frame(move || self.draw_dirty());
+        }
+    }
+
+    /// Draws all views at the next screen refresh.
+    pub(super) fn draw_all(self) {
+        Axis::ALL.into_iter().for_each(|axis| self.draw(axis));
+    }
+
+    /// Labels have changed: draws all views anew.
+    pub(super) fn repaint(self) {
+        self.stage.update_value(Stage::labels_changed);
+        self.draw_all();
+    }
+
+    /// Labels of the plane in one view have changed; the others follow when the stroke ends.
+    pub(super) fn repaint_view(self, axis: Axis) {
+        self.stage.update_value(Stage::labels_changed);
+        self.draw(axis);
+    }
+
+    fn draw_dirty(self) {
+        let dirty = self.stage.try_update_value(|stage| {
+            stage.scheduled = false;
+            std::mem::take(&mut stage.dirty)
+        });
+        for axis in dirty.into_iter().flatten() {
+            self.draw_now(axis);
+        }
+    }
+
+    fn draw_now(self, axis: Axis) {
+        let Some(plane) = self.plane_of(axis) else { return };
+        let look = Look {
+            overlay: self.overlay.now(),
+            shown: self.shown.now(),
+            window: self.window.now(),
+            is_target: self.ground(axis) == Ground::Slice,
+            stencil: self.stencil_colour(axis),
+            brush_mm: self.brush_mm.now(),
+            crosshair: self.crosshair.now(),
+        };
+        self.bench.with_value(|bench| {
+            let Some(bench) = bench else { return };
+            self.stage.update_value(|stage| stage.draw(bench, plane, &look));
+        });
+    }
+
+    /// Colour of the brush's preview; none where it would paint nothing.
+    fn stencil_colour(self, axis: Axis) -> Option<[u8; 3]> {
+        let label = self.label.now();
+        let colour = || self.read(|bench| bench.detail.labels.find(label).map(|label| label.rgb())).flatten();
+        match (self.ground(axis), self.tool.now()) {
+            (Ground::Slice, Tool::Brush) => colour(),
+            (Ground::Slice, Tool::Eraser) => Some(ERASER_RGB),
+            _ => None,
+        }
+    }
+
+    /// Pixels of a slice for its thumbnail: image and labels, one pixel per voxel.
+    pub(crate) fn thumbnail(&self, plane: Plane) -> Option<(ViewGrid, Vec<u8>, Vec<u8>)> {
+        let greys = self.stage.try_update_value(|stage| stage.greys_for(self.read(grey_scale).flatten(), self.window.now()))?;
+        self.read(|bench| {
+            let grid = ViewGrid::new(bench.geometry(), plane.axis);
+            let image = image_rgba(&grid, &bench.image_plane(plane)?, &greys);
+            let tint = Tint { labels: label_colours(bench), label_opacity: 0.55, uncertainty_opacity: 0.0 };
+            let labels = bench.current_labels(plane).filter(|_| bench.state(plane) != SliceState::Skipped);
+            let overlay = overlay_rgba(&grid, labels.as_deref(), None, &tint);
+            Some((grid, image, overlay))
+        })
+        .flatten()
+    }
+}
+
+/// All that a view's picture depends on beside the case.
+struct Look {
+    overlay: Overlay,
+    shown: Shown,
+    window: shared::intensity::Window,
+    is_target: bool,
+    stencil: Option<[u8; 3]>,
+    brush_mm: f64,
+    crosshair: [usize; 3],
+}
+
+impl Stage {
+    fn greys_for(&mut self, scale: Option<[f32; 2]>, window: shared::intensity::Window) -> Vec<u8> {
+        if self.greys.is_empty()
+            && let Some([minimum, step]) = scale
+        {
+            self.greys = (0..=u16::MAX).map(|voxel| window.grey(minimum + step * f32::from(voxel))).collect();
+        }
+        self.greys.clone()
+    }
+
+    fn draw(&mut self, bench: &Bench, plane: Plane, look: &Look) {
+        self.refresh_image(bench, plane, look);
+        self.refresh_overlay(bench, plane, look);
+        let Some(port) = self.ports.get_mut(&plane.axis) else { return };
+        let Some(grid) = port.grid else { return };
+        let size_px = port.renderer.size_px();
+        let placement = Placement::new(&grid, size_px, &port.camera);
+        let (overlay, mut outlines) = port.overlay.as_ref().map(|(_, bitmap, lines)| (bitmap, lines.clone())).unzip();
+        outlines
+            .get_or_insert_default()
+            .extend(port.hover.zip(look.stencil).map(|(at, rgb)| preview(&grid, &placement, at, look.brush_mm, rgb)));
+        let frame = Frame {
+            size_px,
+            placement,
+            image: port.image.as_ref().map(|(_, bitmap)| bitmap),
+            smooth: look.overlay.smooth,
+            overlay,
+            outlines: outlines.unwrap_or_default(),
+            crosshair: Some(crosshair_on(&grid, look.crosshair)),
+        };
+        if port.renderer.draw(&frame).is_ok() {
+            state_what_is_drawn(port.renderer.canvas(), &Drawn { bench, plane, grid: &grid, placement: &placement, look });
+        }
+    }
+
+    fn refresh_image(&mut self, bench: &Bench, plane: Plane, look: &Look) {
+        let made = Made { plane, changes: self.image_changes };
+        let greys = self.greys_for(grey_scale(bench), look.window);
+        let version = self.bitmaps + 1;
+        let Some(port) = self.ports.get_mut(&plane.axis) else { return };
+        let Some(grid) = &port.grid else { return };
+        if port.image.as_ref().is_some_and(|(known, _)| *known == made) {
+            return;
+        }
+        port.image = bench.image_plane(plane).map(|voxels| {
+            let rgba = image_rgba(grid, &voxels, &greys);
+            (made, Bitmap { dims: grid.dims, rgba, version })
+        });
+        self.bitmaps = version;
+    }
+
+    fn refresh_overlay(&mut self, bench: &Bench, plane: Plane, look: &Look) {
+        let made = Made { plane, changes: self.label_changes };
+        let version = self.bitmaps + 1;
+        let Some(port) = self.ports.get_mut(&plane.axis) else { return };
+        let Some(grid) = &port.grid else { return };
+        if port.overlay.as_ref().is_some_and(|(known, _, _)| *known == made) {
+            return;
+        }
+        let labels = shown_labels(bench, plane, &look.shown).filter(|_| look.overlay.segmentation);
+        let uncertainty = bench.uncertainty_plane(plane).filter(|_| look.overlay.uncertainty);
+        let colours = label_colours(bench);
+        let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| label_outlines(grid, labels, &colours));
+        if look.overlay.changes {
+            outlines.extend(change_outline(bench, grid, plane, &look.shown));
+        }
+        let tint = Tint {
+            labels: colours,
+            label_opacity: if look.overlay.filled { look.overlay.opacity } else { 0.0 },
+            uncertainty_opacity: look.overlay.uncertainty_opacity,
+        };
+        let rgba = overlay_rgba(grid, labels.as_deref(), uncertainty.as_deref(), &tint);
+        port.overlay = Some((made, Bitmap { dims: grid.dims, rgba, version }, outlines));
+        self.bitmaps = version;
+    }
+}
+
+/// Intensity of voxel value 0, and the intensity difference between neighbouring values.
+fn grey_scale(bench: &Bench) -> Option<[f32; 2]> {
+    bench.detail.images.first().map(|image| [image.minimum, image.step])
+}
+
+fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
+    bench.detail.labels.0.iter().map(|label| (label.value, label.rgb())).collect()
+}
+
+/// A plane's labels as they are on the screen: the expert's on the newest version, any other version as it is stored.
+fn shown_labels(bench: &Bench, plane: Plane, shown: &Shown) -> Option<Vec<u8>> {
+    if *shown == Shown::default() {
+        return bench.current_labels(plane);
+    }
+    bench.version_labels(shown_version(&bench.detail.versions, shown)?, plane)
+}
+
+fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]>) -> Vec<Outline> {
+    let edges = boundaries(grid, |offset| labels.get(offset).copied().filter(|label| *label > 0));
+    let outline =
+        |(label, segments): (u8, Vec<Segment>)| Some(Outline { rgb: *colours.get(&label)?, width_px: 1.5, dashed: false, segments });
+    edges.into_iter().filter_map(outline).collect()
+}
+
+/// Around the voxels in which the shown version differs from the one before it.
+fn change_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -> Option<Outline> {
+    let after = shown_version(&bench.detail.versions, &Shown { comparing: false, ..shown.clone() })?;
+    let before = shown_version(&bench.detail.versions, &Shown { comparing: true, ..shown.clone() })?;
+    let (after, before) = (bench.version_labels(after, plane)?, bench.version_labels(before, plane)?);
+    let segments = boundaries(grid, |offset| (after[offset] != before[offset]).then_some(1)).remove(&1)?;
+    Some(Outline { rgb: CHANGE_RGB, width_px: 1.0, dashed: true, segments })
+}
+
+/// The voxels that the brush would paint at a canvas position.
+fn preview(grid: &ViewGrid, placement: &Placement, at: [f64; 2], brush_mm: f64, rgb: [u8; 3]) -> Outline {
+    let plane_grid = grid.plane_grid();
+    let position = grid.plane_from_grid(placement.cell_from_canvas(at));
+    let mut covered = vec![false; plane_grid.dims[0] * plane_grid.dims[1]];
+    for span in stencil(&plane_grid, position, brush_mm) {
+        covered[span.v * plane_grid.dims[0] + span.from..span.v * plane_grid.dims[0] + span.to].fill(true);
+    }
+    let segments = boundaries(grid, |offset| covered[offset].then_some(1)).remove(&1).unwrap_or_default();
+    Outline { rgb, width_px: 1.5, dashed: false, segments }
+}
+
+/// The middle of the crosshair's voxel, in grid space.
+fn crosshair_on(grid: &ViewGrid, voxel: [usize; 3]) -> [f64; 2] {
+    [0, 1].map(|axis| {
+        let at = voxel[grid.stored[axis]] as f64 + 0.5;
+        if grid.flip[axis] { grid.dims[axis] as f64 - at } else { at }
+    })
+}
+
+/// What a canvas shows, for [`state_what_is_drawn`].
+struct Drawn<'a> {
+    bench: &'a Bench,
+    plane: Plane,
+    grid: &'a ViewGrid,
+    placement: &'a Placement,
+    look: &'a Look,
+}
+
+/// Writes on the canvas element what its pixels show, so that tests need not guess from pixels (see `frontend/README.md`).
+fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
+    let Drawn { bench, plane, grid, placement, look } = drawn;
+    let pair = |values: [f64; 2]| format!("{:.4},{:.4}", values[0], values[1]);
+    let correction = bench.corrections.get(plane);
+    let version = shown_version(&bench.detail.versions, &look.shown);
+    let attributes = [
+        ("data-axis", plane.axis.to_string()),
+        ("data-index", plane.index.to_string()),
+        ("data-revision", correction.map_or(0, |correction| correction.edits).to_string()),
+        ("data-target", look.is_target.to_string()),
+        ("data-version", version.cloned().unwrap_or_default()),
+        ("data-ready", (bench.image.is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version))).to_string()),
+        ("data-origin", pair(placement.origin_px)),
+        ("data-scale", pair(placement.voxel_px)),
+        ("data-dims", format!("{},{}", grid.dims[0], grid.dims[1])),
+        ("data-stored", format!("{},{}", grid.stored[0], grid.stored[1])),
+        ("data-flip", format!("{},{}", grid.flip[0], grid.flip[1])),
+    ];
+    for (name, value) in attributes {
+        // An attribute that cannot be written costs a test its footing, not the expert anything.
+        let _ = canvas.set_attribute(name, &value);
+    }
+}

@@ -1,0 +1,239 @@
+//! Where one looks and how: planes, cameras, windows, overlays, versions.
+
+use leptos::prelude::*;
+use shared::geometry::{Axis, Geometry, Plane};
+use shared::intensity::Window;
+use shared::label::BACKGROUND;
+
+use super::{Overlay, Probe, Session, Shown};
+use crate::viewer::camera::{Placement, ViewGrid, panned, zoomed};
+
+impl Session {
+    /// The plane that the view of `axis` shows.
+    pub(crate) fn plane_of(&self, axis: Axis) -> Option<Plane> {
+        let crosshair = self.crosshair.now();
+        self.read(|bench| Plane { axis, index: crosshair[bench.geometry().stored_axis(axis)] })
+    }
+
+    pub(super) fn go_to(self, plane: Plane) {
+        let looked_at = self.change(|bench| {
+            bench.geometry().check_plane(plane).ok()?;
+            let labels = bench.current_labels(plane);
+            Some((bench.geometry().stored_axis(plane.axis), labels.and_then(|labels| middle(bench.geometry(), plane, &labels))))
+        });
+        let Some((stored, middle)) = looked_at.flatten() else { return };
+        let mut crosshair = middle.unwrap_or(self.crosshair.now());
+        crosshair[stored] = plane.index;
+        self.crosshair.set(crosshair);
+        if self.target.now() != Some(plane) && self.overlay.now().image_first {
+            self.overlay.update(|overlay| overlay.segmentation = self.is_touched(plane));
+        }
+        self.target.learn(Some(plane));
+        self.large.learn(plane.axis);
+        self.notice.learn(None);
+        self.repaint();
+    }
+
+    fn is_touched(self, plane: Plane) -> bool {
+        self.read(|bench| bench.corrections.contains_key(&plane)) == Some(true)
+    }
+
+    pub(super) fn go_by(self, steps: i64) {
+        let target = self.target.now();
+        let plane = self.slices.now_with(|rows| {
+            let here = rows.iter().position(|row| Some(row.plane) == target).unwrap_or(0) as i64;
+            rows.get((here + steps).rem_euclid(rows.len().max(1) as i64) as usize).map(|row| row.plane)
+        });
+        plane.into_iter().for_each(|plane| self.go_to(plane));
+    }
+
+    pub(super) fn show_large(self, axis: Axis) {
+        self.large.learn(axis);
+        self.draw_all();
+    }
+
+    pub(super) fn scroll(self, axis: Axis, steps: i64) {
+        let moved = self.read(|bench| {
+            let geometry = bench.geometry();
+            let (stored, last) = (geometry.stored_axis(axis), geometry.plane_count(axis) as i64 - 1);
+            let steps = if geometry.grows_positive(axis) { -steps } else { steps };
+            let mut crosshair = self.crosshair.now();
+            crosshair[stored] = (crosshair[stored] as i64 + steps).clamp(0, last) as usize;
+            crosshair
+        });
+        moved.into_iter().for_each(|crosshair| self.look_at(crosshair));
+    }
+
+    pub(super) fn point_at(self, axis: Axis, at: [f64; 2]) {
+        let voxel = self.plane_of(axis).zip(self.plane_position(axis, at)).and_then(|(plane, position)| {
+            self.read(|bench| {
+                let dims = bench.geometry().plane_dims(axis);
+                let inside = [0, 1].map(|i| position[i].clamp(0, dims[i] as i64 - 1) as usize);
+                bench.geometry().voxel_from_plane(plane, inside)
+            })
+        });
+        voxel.into_iter().for_each(|voxel| self.look_at(voxel));
+    }
+
+    fn look_at(self, voxel: [usize; 3]) {
+        self.crosshair.learn(voxel);
+        self.draw_all();
+    }
+
+    pub(super) fn hover(self, axis: Axis, at: Option<[f64; 2]>) {
+        self.stage.update_value(|stage| stage.set_hover(axis, at));
+        self.draw(axis);
+        let position = at.and_then(|at| self.plane_position(axis, at));
+        let probe = self.plane_of(axis).zip(position).and_then(|(plane, position)| self.probe_at(plane, position));
+        self.probe.learn(probe);
+    }
+
+    fn probe_at(self, plane: Plane, position: [i64; 2]) -> Option<Probe> {
+        self.read(|bench| {
+            let geometry = bench.geometry();
+            let dims = geometry.plane_dims(plane.axis);
+            let inside = (0..2).all(|i| (0..dims[i] as i64).contains(&position[i]));
+            let voxel = inside.then(|| geometry.voxel_from_plane(plane, position.map(|i| i as usize)))?;
+            let offset = Geometry::offset(voxel, geometry.dims);
+            let info = bench.detail.images.first();
+            let stored = bench.image.as_ref().and_then(|image| image.get(offset));
+            Some(Probe {
+                voxel,
+                world_mm: geometry.world_from_voxel(voxel.map(|i| i as f64)),
+                intensity: info.zip(stored).map(|(info, voxel)| info.minimum + info.step * f32::from(*voxel)),
+                label: bench.label_at(voxel),
+                uncertainty: bench.uncertainty.as_ref().and_then(|values| values.get(offset)).map(|value| f32::from(*value) / 255.0),
+            })
+        })
+        .flatten()
+    }
+
+    /// Plane position of a canvas position, perhaps outside the plane.
+    pub(super) fn plane_position(self, axis: Axis, at: [f64; 2]) -> Option<[i64; 2]> {
+        self.stage.with_value(|stage| {
+            let port = stage.port(axis)?;
+            let placement = Placement::new(port.grid()?, port.size_px(), port.camera());
+            Some(port.grid()?.plane_from_grid(placement.cell_from_canvas(at)))
+        })
+    }
+
+    pub(super) fn zoom(self, axis: Axis, at: [f64; 2], factor: f64) {
+        self.stage.update_value(|stage| stage.move_camera(axis, |camera, grid, size_px| zoomed(camera, grid, size_px, at, factor)));
+        self.draw(axis);
+    }
+
+    pub(super) fn pan(self, axis: Axis, by_px: [f64; 2]) {
+        self.stage.update_value(|stage| stage.move_camera(axis, |camera, grid, size_px| panned(camera, grid, size_px, by_px)));
+        self.draw(axis);
+    }
+
+    pub(super) fn fit_views(self) {
+        for axis in Axis::ALL {
+            self.stage.update_value(|stage| stage.move_camera(axis, |_, _: &ViewGrid, _| Default::default()));
+        }
+        self.draw_all();
+    }
+
+    pub(super) fn set_window(self, window: Window) {
+        self.window.learn(Window::new(window.centre, window.width));
+        self.stage.update_value(|stage| stage.image_changed());
+        self.draw_all();
+    }
+
+    /// A drag over 300 pixels changes the window by the width of the first one.
+    pub(super) fn drag_window(self, [right, down]: [f64; 2]) {
+        let first = self.first_window().map_or(1.0, |window| window.width);
+        let Window { centre, width } = self.window.now();
+        let (right, down) = (right as f32 / 300.0 * first, down as f32 / 300.0 * first);
+        self.set_window(Window::new(centre + down, (width + right).max(first / 500.0)));
+    }
+
+    /// The window that the server suggests.
+    pub(crate) fn first_window(&self) -> Option<Window> {
+        self.read(|bench| bench.detail.images.first().map(|image| image.window)).flatten()
+    }
+
+    pub(super) fn set_overlay(self, change: impl FnOnce(&mut Overlay)) {
+        self.overlay.update(change);
+        self.repaint();
+    }
+
+    pub(super) fn toggle_compare(self) {
+        let has_before = self.read(|bench| bench.detail.versions.len() > 1) == Some(true);
+        if has_before {
+            self.end_stroke();
+            self.shown.update(|shown| shown.comparing = !shown.comparing);
+            self.load_missing_version();
+            self.repaint();
+        } else {
+            self.notice.set(Some("There is nothing to compare yet: refine first.".into()));
+        }
+    }
+
+    pub(super) fn show_version(self, version: String) {
+        self.end_stroke();
+        let newest = self.read(|bench| bench.latest() == Some(&version)) == Some(true);
+        self.shown.set(Shown { version: (!newest).then_some(version), comparing: false });
+        self.load_missing_version();
+        self.repaint();
+    }
+
+    /// Painting always happens on the newest segmentation, visibly.
+    pub(super) fn show_current(self) {
+        self.shown.learn(Shown::default());
+        if !self.overlay.now().segmentation {
+            self.overlay.update(|overlay| overlay.segmentation = true);
+        }
+    }
+
+    fn load_missing_version(self) {
+        let shown = self.shown.now();
+        let missing = self.read(|bench| {
+            let version = shown_version(&bench.detail.versions, &shown)?;
+            (!bench.segmentations.contains_key(version)).then(|| version.clone())
+        });
+        missing.flatten().into_iter().for_each(|version| self.load_version(version));
+    }
+}
+
+/// The version that is on the screen.
+pub(super) fn shown_version<'a>(versions: &'a [String], shown: &Shown) -> Option<&'a String> {
+    let newest = versions.len().checked_sub(1)?;
+    let at = shown.version.as_ref().and_then(|name| versions.iter().position(|version| version == name)).unwrap_or(newest);
+    versions.get(if shown.comparing { at.saturating_sub(1) } else { at })
+}
+
+/// The voxel in the middle of a plane's foreground.
+fn middle(geometry: &Geometry, plane: Plane, labels: &[u8]) -> Option<[usize; 3]> {
+    let columns = geometry.plane_dims(plane.axis)[0];
+    let foreground = labels.iter().enumerate().filter(|(_, label)| **label != BACKGROUND);
+    let (sum, count) = foreground.fold(([0, 0], 0), |(sum, count), (at, _)| ([sum[0] + at % columns, sum[1] + at / columns], count + 1));
+    (count > 0).then(|| geometry.voxel_from_plane(plane, sum.map(|sum| sum / count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparing_shows_the_version_before() {
+        fn check(version: Option<&str>, comparing: bool, expected: &str) {
+            let versions = ["presegmentation", "refinement-1", "refinement-2"].map(String::from);
+            let shown = Shown { version: version.map(String::from), comparing };
+            assert_eq!(shown_version(&versions, &shown).unwrap(), expected);
+        }
+        check(None, false, "refinement-2");
+        check(None, true, "refinement-1");
+        check(Some("refinement-1"), true, "presegmentation");
+        check(Some("presegmentation"), true, "presegmentation");
+        assert_eq!(shown_version(&[], &Shown::default()), None);
+    }
+
+    #[test]
+    fn the_middle_of_the_foreground_is_looked_at() {
+        let geometry = Geometry::axis_aligned([4, 3, 2], [1.0; 3]).unwrap();
+        let plane = Plane { axis: Axis::Axial, index: 1 };
+        assert_eq!(middle(&geometry, plane, &[0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0]), Some([2, 1, 1]));
+        assert_eq!(middle(&geometry, plane, &[0; 12]), None);
+    }
+}

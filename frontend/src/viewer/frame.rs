@@ -1,0 +1,201 @@
+//! What to draw, as data: voxels become bitmaps and outlines in grid space (see `camera`). Any renderer can draw a [`Frame`]; nothing here knows a
+//! canvas.
+
+use std::collections::BTreeMap;
+
+use shared::label::Label;
+
+use super::camera::{Placement, ViewGrid};
+
+/// Pixels of a whole plane, one per voxel, as shown: column fastest, RGBA, not premultiplied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bitmap {
+    /// Columns and rows.
+    pub(crate) dims: [usize; 2],
+    /// Four bytes per voxel.
+    pub(crate) rgba: Vec<u8>,
+    /// Grows with every change, so that renderers know what to upload.
+    pub(crate) version: u64,
+}
+
+/// Straight line in grid space.
+pub(crate) type Segment = [[f64; 2]; 2];
+
+/// Lines of one colour.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Outline {
+    /// Red, green, blue.
+    pub(crate) rgb: [u8; 3],
+    /// Width in CSS pixels.
+    pub(crate) width_px: f64,
+    /// Dashed lines mark what is not a label.
+    pub(crate) dashed: bool,
+    /// The lines.
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// One view, ready to be drawn.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame<'a> {
+    /// Size of the canvas in CSS pixels.
+    pub(crate) size_px: [f64; 2],
+    /// Where the grid lies on it.
+    pub(crate) placement: Placement,
+    /// Grey values, below everything.
+    pub(crate) image: Option<&'a Bitmap>,
+    /// Whether grey values are interpolated between voxels.
+    pub(crate) smooth: bool,
+    /// Labels and uncertainty, in whole voxels.
+    pub(crate) overlay: Option<&'a Bitmap>,
+    /// Label boundaries, changes, the brush.
+    pub(crate) outlines: Vec<Outline>,
+    /// The crosshair, in grid space.
+    pub(crate) crosshair: Option<[f64; 2]>,
+}
+
+/// Grey pixels of a plane (`voxels`, u fastest) through a table of greys.
+pub(crate) fn image_rgba(grid: &ViewGrid, voxels: &[u16], greys: &[u8]) -> Vec<u8> {
+    rgba(grid, |offset| {
+        let grey = voxels.get(offset).and_then(|voxel| greys.get(usize::from(*voxel))).copied().unwrap_or(0);
+        [grey, grey, grey, 255]
+    })
+}
+
+/// How labels and uncertainty are coloured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tint {
+    /// Colour of each label that is shown.
+    pub(crate) labels: BTreeMap<Label, [u8; 3]>,
+    /// 0 (invisible) to 1.
+    pub(crate) label_opacity: f64,
+    /// 0 (invisible) to 1.
+    pub(crate) uncertainty_opacity: f64,
+}
+
+/// Overlay pixels of a plane: uncertainty above labels. Either may be missing.
+pub(crate) fn overlay_rgba(grid: &ViewGrid, labels: Option<&[Label]>, uncertainty: Option<&[u8]>, tint: &Tint) -> Vec<u8> {
+    let mut colours = [[0; 4]; 256];
+    for (label, [r, g, b]) in &tint.labels {
+        colours[usize::from(*label)] = [*r, *g, *b, (tint.label_opacity * 255.0).round() as u8];
+    }
+    let heat: Vec<[u8; 4]> = (0..=255).map(|value| heat(value, tint.uncertainty_opacity)).collect();
+    rgba(grid, |offset| {
+        let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| colours[usize::from(*label)]);
+        let heat = uncertainty.and_then(|values| values.get(offset)).map_or([0; 4], |value| heat[usize::from(*value)]);
+        over(heat, label)
+    })
+}
+
+fn rgba(grid: &ViewGrid, pixel: impl Fn(usize) -> [u8; 4]) -> Vec<u8> {
+    let [columns, rows] = grid.dims;
+    let mut rgba = Vec::with_capacity(4 * columns * rows);
+    for row in 0..rows {
+        for column in 0..columns {
+            rgba.extend_from_slice(&pixel(grid.plane_offset(column, row)));
+        }
+    }
+    rgba
+}
+
+/// Uncertainty 0 to 255 as the magma map (perceptually even, safe for colour-blind readers); what is certain is transparent.
+fn heat(value: u8, opacity: f64) -> [u8; 4] {
+    const STOPS: [[f64; 3]; 5] =
+        [[20.0, 14.0, 54.0], [114.0, 31.0, 129.0], [183.0, 55.0, 121.0], [252.0, 137.0, 97.0], [252.0, 253.0, 191.0]];
+    let at = f64::from(value) / 255.0;
+    let position = at * (STOPS.len() - 1) as f64;
+    let low = (position as usize).min(STOPS.len() - 2);
+    let mix = |channel: usize| STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * (position - low as f64);
+    let alpha = opacity * (at * 2.5).min(1.0) * 255.0;
+    [mix(0) as u8, mix(1) as u8, mix(2) as u8, alpha.round() as u8]
+}
+
+/// Alpha composition, `top` over `below`.
+fn over(top: [u8; 4], below: [u8; 4]) -> [u8; 4] {
+    if top[3] == 0 {
+        return below;
+    }
+    let (ta, ba) = (f64::from(top[3]) / 255.0, f64::from(below[3]) / 255.0);
+    let alpha = ta + ba * (1.0 - ta);
+    let mix = |channel: usize| (f64::from(top[channel]) * ta + f64::from(below[channel]) * ba * (1.0 - ta)) / alpha;
+    [mix(0) as u8, mix(1) as u8, mix(2) as u8, (alpha * 255.0).round() as u8]
+}
+
+/// The edges of each class of voxels, as long lines. `class` maps an offset in the plane's buffer to a class; `None` has no edges.
+pub(crate) fn boundaries(grid: &ViewGrid, class: impl Fn(usize) -> Option<Label>) -> BTreeMap<Label, Vec<Segment>> {
+    let [columns, rows] = grid.dims;
+    let at = |column: usize, row: usize| (column < columns && row < rows).then(|| class(grid.plane_offset(column, row))).flatten();
+    let mut edges = BTreeMap::new();
+    for row in 0..=rows {
+        let above = |column: usize| row.checked_sub(1).and_then(|row| at(column, row));
+        join(columns, |column| [above(column), at(column, row)], |from, to| [[from, row as f64], [to, row as f64]], &mut edges);
+    }
+    for column in 0..=columns {
+        let left = |row: usize| column.checked_sub(1).and_then(|column| at(column, row));
+        join(rows, |row| [left(row), at(column, row)], |from, to| [[column as f64, from], [column as f64, to]], &mut edges);
+    }
+    edges
+}
+
+/// Walks along a grid line with a class on either side of each step, and joins steps that separate the same two classes.
+fn join(
+    steps: usize,
+    sides: impl Fn(usize) -> [Option<Label>; 2],
+    segment: impl Fn(f64, f64) -> Segment,
+    edges: &mut BTreeMap<Label, Vec<Segment>>,
+) {
+    let mut start = 0;
+    for step in 0..steps {
+        let [a, b] = sides(step);
+        if step + 1 < steps && sides(step + 1) == [a, b] {
+            continue;
+        }
+        if a != b {
+            for class in [a, b].into_iter().flatten() {
+                edges.entry(class).or_default().push(segment(start as f64, step as f64 + 1.0));
+            }
+        }
+        start = step + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::geometry::{Axis, Geometry};
+
+    /// Axial planes of an RAS grid are shown flipped both ways.
+    fn grid(dims: [usize; 2]) -> ViewGrid {
+        ViewGrid::new(&Geometry::axis_aligned([dims[0], dims[1], 1], [1.0; 3]).unwrap(), Axis::Axial)
+    }
+
+    #[test]
+    fn pixels_lie_where_the_grid_says() {
+        let greys: Vec<u8> = (0..=255).collect();
+        let rgba = image_rgba(&grid([2, 2]), &[10, 20, 30, 40], &greys);
+        assert_eq!(rgba, [[40, 40, 40, 255], [30, 30, 30, 255], [20, 20, 20, 255], [10, 10, 10, 255]].concat());
+    }
+
+    #[test]
+    fn labels_are_tinted_and_uncertainty_lies_above() {
+        let tint = Tint { labels: [(1, [200, 0, 0])].into(), label_opacity: 0.5, uncertainty_opacity: 1.0 };
+        let labels = overlay_rgba(&grid([2, 1]), Some(&[1, 0]), None, &tint);
+        assert_eq!(labels, [[0, 0, 0, 0], [200, 0, 0, 128]].concat());
+        let both = overlay_rgba(&grid([2, 1]), Some(&[1, 1]), Some(&[255, 0]), &tint);
+        assert_eq!(both, [[200, 0, 0, 128], [252, 253, 191, 255]].concat());
+    }
+
+    #[test]
+    fn boundaries_are_closed_and_joined() {
+        fn check(dims: [usize; 2], labels: &[Label], expected: &[(Label, usize, f64)]) {
+            let found = boundaries(&grid(dims), |offset| (labels[offset] > 0).then_some(labels[offset]));
+            let length = |s: &Segment| (s[1][0] - s[0][0]) + (s[1][1] - s[0][1]);
+            let summary: Vec<_> = found.iter().map(|(label, lines)| (*label, lines.len(), lines.iter().map(length).sum())).collect();
+            assert_eq!(summary, expected);
+        }
+        // One voxel; a bar of three as one rectangle; two labels side by side, each with its own outline.
+        check([3, 3], &[0, 0, 0, 0, 1, 0, 0, 0, 0], &[(1, 4, 4.0)]);
+        check([3, 1], &[1, 1, 1], &[(1, 4, 8.0)]);
+        check([2, 1], &[1, 2], &[(1, 4, 4.0), (2, 4, 4.0)]);
+        check([2, 2], &[0; 4], &[]);
+    }
+}

@@ -1,0 +1,7 @@
+//! From voxels to pixels. `camera`, `gesture`, `frame` and `presets` are pure; `renderer` is the only module that draws on a canvas.
+
+pub(crate) mod camera;
+pub(crate) mod gesture;
+pub(crate) mod frame;
+pub(crate) mod presets;
+pub(crate) mod renderer;

@@ -1,0 +1,145 @@
+//! Draws a [`Frame`] on a canvas with the 2D API: reading rooms on virtual desktops often have no GPU. Bitmaps live in canvases of one pixel per
+//! voxel and are uploaded only when their version changes; the browser scales them.
+
+use wasm_bindgen::{Clamped, JsCast, JsValue};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
+
+use super::frame::{Bitmap, Frame, Outline};
+
+/// A canvas and the bitmaps it has seen.
+pub(crate) struct Renderer {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+    image: Layer,
+    overlay: Layer,
+}
+
+/// A bitmap as the browser holds it.
+struct Layer {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+    version: Option<u64>,
+}
+
+impl Renderer {
+    /// A renderer for a canvas on the page.
+    ///
+    /// # Errors
+    /// What the browser says if it has no 2D canvas.
+    pub(crate) fn new(canvas: HtmlCanvasElement) -> Result<Self, JsValue> {
+        let document = canvas.owner_document().ok_or("the canvas is not on a page")?;
+        let layer = || Layer::new(document.create_element("canvas")?.unchecked_into());
+        Ok(Self { context: context_of(&canvas)?, image: layer()?, overlay: layer()?, canvas })
+    }
+
+    /// The canvas, for its size and attributes.
+    pub(crate) fn canvas(&self) -> &HtmlCanvasElement {
+        &self.canvas
+    }
+
+    /// Size of the canvas on the page, in CSS pixels.
+    pub(crate) fn size_px(&self) -> [f64; 2] {
+        [f64::from(self.canvas.client_width()), f64::from(self.canvas.client_height())]
+    }
+
+    /// Draws everything.
+    ///
+    /// # Errors
+    /// What the browser says.
+    pub(crate) fn draw(&mut self, frame: &Frame) -> Result<(), JsValue> {
+        let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
+        let [width, height] = frame.size_px.map(|px| (px * ratio).round() as u32);
+        if self.canvas.width() != width || self.canvas.height() != height {
+            self.canvas.set_width(width);
+            self.canvas.set_height(height);
+        }
+        self.context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
+        self.context.clear_rect(0.0, 0.0, frame.size_px[0], frame.size_px[1]);
+        if let Some(bitmap) = frame.image {
+            self.image.update(bitmap)?;
+            self.context.set_image_smoothing_enabled(frame.smooth);
+            self.image.draw_on(&self.context, frame, bitmap)?;
+        }
+        if let Some(bitmap) = frame.overlay {
+            self.overlay.update(bitmap)?;
+            self.context.set_image_smoothing_enabled(false);
+            self.overlay.draw_on(&self.context, frame, bitmap)?;
+        }
+        if let Some(at) = frame.crosshair {
+            self.draw_crosshair(frame, at)?;
+        }
+        frame.outlines.iter().try_for_each(|outline| self.draw_outline(frame, outline))
+    }
+
+    fn draw_outline(&self, frame: &Frame, outline: &Outline) -> Result<(), JsValue> {
+        let context = &self.context;
+        context.begin_path();
+        for &[from, to] in &outline.segments {
+            let [[x0, y0], [x1, y1]] = [from, to].map(|at| frame.placement.canvas_from_grid(at));
+            context.move_to(x0, y0);
+            context.line_to(x1, y1);
+        }
+        let [r, g, b] = outline.rgb;
+        context.set_stroke_style_str(&format!("rgb({r},{g},{b})"));
+        context.set_line_width(outline.width_px);
+        context.set_line_cap("square");
+        self.dash(if outline.dashed { &[3.0, 3.0] } else { &[] })?;
+        context.stroke();
+        Ok(())
+    }
+
+    /// Two lines with a gap in the middle, so that the voxel in question stays visible.
+    fn draw_crosshair(&self, frame: &Frame, at: [f64; 2]) -> Result<(), JsValue> {
+        let [x, y] = frame.placement.canvas_from_grid(at);
+        let [width, height] = frame.size_px;
+        let gap = 10.0_f64.max(frame.placement.voxel_px[0].max(frame.placement.voxel_px[1]));
+        let context = &self.context;
+        context.begin_path();
+        for [x0, y0, x1, y1] in [[0.0, y, x - gap, y], [x + gap, y, width, y], [x, 0.0, x, y - gap], [x, y + gap, x, height]] {
+            context.move_to(x0, y0);
+            context.line_to(x1, y1);
+        }
+        context.set_stroke_style_str("rgba(120,200,255,0.55)");
+        context.set_line_width(1.0);
+        self.dash(&[])?;
+        context.stroke();
+        Ok(())
+    }
+
+    fn dash(&self, lengths_px: &[f64]) -> Result<(), JsValue> {
+        let lengths: js_sys::Array = lengths_px.iter().map(|length| JsValue::from_f64(*length)).collect();
+        self.context.set_line_dash(&lengths)
+    }
+}
+
+impl Layer {
+    fn new(canvas: HtmlCanvasElement) -> Result<Self, JsValue> {
+        Ok(Self { context: context_of(&canvas)?, canvas, version: None })
+    }
+
+    fn update(&mut self, bitmap: &Bitmap) -> Result<(), JsValue> {
+        if self.version == Some(bitmap.version) {
+            return Ok(());
+        }
+        let [columns, rows] = bitmap.dims.map(|n| n as u32);
+        if self.canvas.width() != columns || self.canvas.height() != rows {
+            self.canvas.set_width(columns);
+            self.canvas.set_height(rows);
+        }
+        let pixels = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&bitmap.rgba), columns, rows)?;
+        self.context.put_image_data(&pixels, 0.0, 0.0)?;
+        self.version = Some(bitmap.version);
+        Ok(())
+    }
+
+    fn draw_on(&self, context: &CanvasRenderingContext2d, frame: &Frame, bitmap: &Bitmap) -> Result<(), JsValue> {
+        let ([x, y], [w, h]) = (frame.placement.origin_px, frame.placement.voxel_px);
+        let [columns, rows] = bitmap.dims.map(|n| n as f64);
+        context.draw_image_with_html_canvas_element_and_dw_and_dh(&self.canvas, x, y, columns * w, rows * h)
+    }
+}
+
+fn context_of(canvas: &HtmlCanvasElement) -> Result<CanvasRenderingContext2d, JsValue> {
+    let context = canvas.get_context("2d")?.ok_or("this browser has no 2D canvas")?;
+    context.dyn_into().map_err(Into::into)
+}
