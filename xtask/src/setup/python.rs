@@ -26,12 +26,14 @@ pub(crate) fn set_up(project: &Project) -> Result<()> {
     let constraints_path = project.root.join("models/constraints.txt");
     let constraints = fs::read_to_string(&constraints_path).context("cannot read models/constraints.txt")?;
     let venv = project.venv();
-    if let Ok(problem) = problem_with(project, &constraints) {
-        let Some(problem) = problem else { return link_torch(&venv) };
-        ensure!(
-            venv.is_symlink() && fs::read_link(&venv).is_ok_and(|to| to.starts_with(&project.cache)),
-            "the Python environment .venv is not what models/constraints.txt pins ({problem}).\nMove it away and run this command again: it makes a new one"
-        );
+    let is_ours = fs::read_link(&venv).is_ok_and(|to| to.starts_with(&project.cache));
+    if !is_ours && let Ok(problem) = problem_with(project, &constraints) {
+        return match problem {
+            None => link_torch(&venv),
+            Some(problem) => bail!(
+                "the Python environment .venv is not what models/constraints.txt pins ({problem}).\nMove it away and run this command again: it makes a new one"
+            ),
+        };
     }
     let python = find_python(project)?;
     let home = project.cache.join(format!("venv-{}", fingerprint(&constraints, &python)));
