@@ -13,7 +13,10 @@ use shared::label::Label;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{EventSource, File, FormData, MessageEvent, ProgressEvent, XmlHttpRequest};
+use web_sys::{AbortSignal, EventSource, File, FormData, MessageEvent, ProgressEvent, XmlHttpRequest};
+
+/// A save is a few kilobytes; a network that takes longer than this has lost it.
+const SAVE_LIMIT_MS: u32 = 10_000;
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +111,9 @@ pub(crate) async fn corrections(id: &CaseId) -> Answer<Vec<CorrectedSlice>> {
 /// Saves a slice that is based on `slice.revision`; the answer carries the new revision.
 pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<CorrectedSlice> {
     let Plane { axis, index } = slice.plane;
-    let request = Request::put(&url(&format!("/cases/{id}/corrections/{axis}/{index}"))).json(slice).map_err(|_| Trouble::Unreachable)?;
+    let limit = AbortSignal::timeout_with_u32(SAVE_LIMIT_MS);
+    let put = Request::put(&url(&format!("/cases/{id}/corrections/{axis}/{index}"))).abort_signal(Some(&limit));
+    let request = put.json(slice).map_err(|_| Trouble::Unreachable)?;
     read(answer(request.send().await).await?).await
 }
 

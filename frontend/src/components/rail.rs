@@ -2,7 +2,7 @@
 
 use leptos::html::Canvas;
 use leptos::prelude::*;
-use shared::case::JobState;
+use shared::case::{Job, JobKind, JobState};
 use shared::correction::SliceState;
 use shared::geometry::Plane;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
@@ -26,14 +26,14 @@ pub(crate) fn Rail() -> impl IntoView {
                 <h3>"Slices to correct"</h3>
                 <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done(), planes.with(Vec::len))}</span>
             </header>
+            <Show when=move || planes.with(Vec::is_empty) && session.loading.get().is_none()>
+                <p class="hint">"Slices are chosen when the presegmentation has finished."</p>
+            </Show>
             <ol class="slice-list">
                 <For each=move || planes.get() key=|plane| *plane let:plane>
                     <SliceItem plane=plane />
                 </For>
             </ol>
-            <Show when=move || planes.with(Vec::is_empty) && session.loading.get().is_none()>
-                <p class="hint">"Slices are chosen when the presegmentation has finished."</p>
-            </Show>
             <SliceActions />
             <Refinement done=Signal::derive(done) />
         </aside>
@@ -104,7 +104,7 @@ fn Thumbnail(plane: Plane) -> impl IntoView {
         session.slices.with(|rows| rows.iter().find(|row| row.plane == plane).map(|row| row.edits));
         session.loading.get();
         session.shown.get();
-        if let (Some(canvas), Some(())) = (canvas.get(), Some(())) {
+        if let Some(canvas) = canvas.get() {
             // A thumbnail that cannot be drawn leaves an empty square beside the slice's name.
             let _ = draw_thumbnail(&canvas, session, plane);
         }
@@ -175,7 +175,10 @@ fn SliceActions() -> impl IntoView {
 #[component]
 fn Refinement(done: Signal<usize>) -> impl IntoView {
     let session = expect_context::<Session>();
-    let job = Signal::derive(move || session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone())));
+    let refinement = |job: &Job| job.kind == JobKind::Refine;
+    let job = Signal::derive(move || {
+        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
+    });
     let busy = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)));
     let explain = move || match done.get() {
         _ if busy() => "",
@@ -186,7 +189,11 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
             <button class="accent wide" data-testid="refine" disabled=move || busy() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
-                {move || if done.get() == 1 { "Refine with 1 slice".to_owned() } else { format!("Refine with {} slices", done.get()) }}
+                {move || match done.get() {
+                    0 => "Refine".to_owned(),
+                    1 => "Refine with 1 slice".to_owned(),
+                    count => format!("Refine with {count} slices"),
+                }}
             </button>
             <p class="hint">{explain}</p>
         </section>

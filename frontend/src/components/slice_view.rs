@@ -75,7 +75,7 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     };
     view! {
         <figure
-            class="view" data-view=axis.name()
+            class="view" data-view=axis.name() class:large=move || session.large.get() == axis
             class:target=move || session.target.with(|target| target.is_some_and(|target| target.axis == axis)) && on_target(session, axis)
         >
             <canvas
@@ -97,17 +97,13 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
 fn Caption(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let is_large = move || session.large.get() == axis;
-    let plane = move || {
-        session.detail.with(|detail| {
-            let geometry = &detail.as_ref()?.geometry;
-            let index = session.crosshair.get()[geometry.stored_axis(axis)];
-            Some(format!("{index} / {}", geometry.plane_count(axis) - 1))
-        })
-    };
+    let geometry = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.geometry.clone()));
+    let index = move || geometry().map(|geometry| session.crosshair.get()[geometry.stored_axis(axis)]);
+    let last = move || geometry().map(|geometry| format!(" / {}", geometry.plane_count(axis) - 1));
     view! {
         <figcaption>
             <strong>{title(axis)}</strong>
-            <span class="tabular">{plane}</span>
+            <span class="tabular">{index} <span class="of">{last}</span></span>
             <Show when=move || on_target(session, axis)>
                 <span class="pill correcting">"correcting"</span>
             </Show>

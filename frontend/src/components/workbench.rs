@@ -3,7 +3,7 @@
 use leptos::ev;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use shared::case::Stage;
+use shared::case::{JobState, Stage};
 use shared::geometry::Axis;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
@@ -64,6 +64,7 @@ fn Veil() -> impl IntoView {
     let waiting = Memo::new(move |_| {
         session.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
     });
+    let stopped = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)));
     move || match (session.missing.get(), waiting.get()) {
         (Some(why), _) => Some(
             view! {
@@ -78,8 +79,12 @@ fn Veil() -> impl IntoView {
         (None, true) => Some(
             view! {
                 <div class="veil low" role="status">
-                    <h2>"The scan is being segmented"</h2>
-                    <p>"You can look at it meanwhile; slices to correct appear on the right."</p>
+                    <h2>{move || if stopped() { "The scan was not segmented" } else { "The scan is being segmented" }}</h2>
+                    <p>{move || if stopped() {
+                        "There are no slices to correct. Delete the case and send the scan again."
+                    } else {
+                        "You can look at it meanwhile; slices to correct appear on the right."
+                    }}</p>
                     <JobProgress job=job />
                 </div>
             }
@@ -108,7 +113,7 @@ fn is_spoken_for(event: &KeyboardEvent, key: &Key) -> bool {
     let moves = key.key.starts_with("Arrow") || key.key.starts_with("Page");
     matches("input[type=text], textarea, select")
         || event.alt_key()
-        || (operates && matches("button, a, input"))
+        || (operates && matches("button, a, input[type=checkbox]"))
         || (moves && matches("input"))
 }
 

@@ -86,7 +86,7 @@ impl Default for Camera {
 /// Closest and farthest look.
 const ZOOM: [f64; 2] = [0.25, 40.0];
 /// Pixels left free around a plane that is shown whole.
-const MARGIN_PX: f64 = 22.0;
+const MARGIN_PX: f64 = 30.0;
 
 /// Where a grid lies on a canvas, in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
