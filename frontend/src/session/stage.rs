@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Geometry, Plane};
+use shared::label::BACKGROUND;
 use web_sys::HtmlCanvasElement;
 
 use super::bench::Bench;
@@ -279,8 +280,8 @@ impl Stage {
         if port.overlay.as_ref().is_some_and(|(known, _, _)| *known == made) {
             return;
         }
-        let labels = shown_labels(bench, plane, &look.shown).filter(|_| look.overlay.segmentation);
-        let uncertainty = bench.uncertainty_plane(plane).filter(|_| look.overlay.uncertainty);
+        let labels = look.overlay.segmentation.then(|| shown_labels(bench, plane, &look.shown)).flatten();
+        let uncertainty = look.overlay.uncertainty.then(|| bench.uncertainty_plane(plane)).flatten();
         let colours = label_colours(bench);
         let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| label_outlines(grid, labels, &colours));
         if look.overlay.changes {
@@ -315,7 +316,7 @@ fn shown_labels(bench: &Bench, plane: Plane, shown: &Shown) -> Option<Vec<u8>> {
 }
 
 fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]>) -> Vec<Outline> {
-    let edges = boundaries(grid, |offset| labels.get(offset).copied().filter(|label| *label > 0));
+    let edges = boundaries(grid, |offset| labels.get(offset).copied().unwrap_or(BACKGROUND));
     let outline =
         |(label, segments): (u8, Vec<Segment>)| Some(Outline { rgb: *colours.get(&label)?, width_px: 1.5, dashed: false, segments });
     edges.into_iter().filter_map(outline).collect()
@@ -326,7 +327,7 @@ fn change_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -
     let after = shown_version(&bench.detail.versions, &Shown { comparing: false, ..shown.clone() })?;
     let before = shown_version(&bench.detail.versions, &Shown { comparing: true, ..shown.clone() })?;
     let (after, before) = (bench.version_labels(after, plane)?, bench.version_labels(before, plane)?);
-    let segments = boundaries(grid, |offset| (after[offset] != before[offset]).then_some(1)).remove(&1)?;
+    let segments = boundaries(grid, |offset| u8::from(after[offset] != before[offset])).remove(&1)?;
     Some(Outline { rgb: CHANGE_RGB, width_px: 1.0, dashed: true, segments })
 }
 
@@ -338,7 +339,7 @@ fn preview(grid: &ViewGrid, placement: &Placement, at: [f64; 2], brush_mm: f64, 
     for span in stencil(&plane_grid, position, brush_mm) {
         covered[span.v * plane_grid.dims[0] + span.from..span.v * plane_grid.dims[0] + span.to].fill(true);
     }
-    let segments = boundaries(grid, |offset| covered[offset].then_some(1)).remove(&1).unwrap_or_default();
+    let segments = boundaries(grid, |offset| u8::from(covered[offset])).remove(&1).unwrap_or_default();
     Outline { rgb, width_px: 1.5, dashed: false, segments }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::label::Label;
+use shared::label::{BACKGROUND, Label};
 
 use super::camera::{Placement, ViewGrid};
 
@@ -120,41 +120,58 @@ fn over(top: [u8; 4], below: [u8; 4]) -> [u8; 4] {
     [mix(0) as u8, mix(1) as u8, mix(2) as u8, (alpha * 255.0).round() as u8]
 }
 
-/// The edges of each class of voxels, as long lines. `class` maps an offset in the plane's buffer to a class; `None` has no edges.
-pub(crate) fn boundaries(grid: &ViewGrid, class: impl Fn(usize) -> Option<Label>) -> BTreeMap<Label, Vec<Segment>> {
+/// The edges of each class of voxels, as long lines. `class` maps an offset in the plane's buffer to a class; background has no edges.
+pub(crate) fn boundaries(grid: &ViewGrid, class: impl Fn(usize) -> Label) -> BTreeMap<Label, Vec<Segment>> {
     let [columns, rows] = grid.dims;
-    let at = |column: usize, row: usize| (column < columns && row < rows).then(|| class(grid.plane_offset(column, row))).flatten();
+    let cells: Vec<Label> =
+        (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row))).map(|(c, r)| class(grid.plane_offset(c, r))).collect();
     let mut edges = BTreeMap::new();
-    for row in 0..=rows {
-        let above = |column: usize| row.checked_sub(1).and_then(|row| at(column, row));
-        join(columns, |column| [above(column), at(column, row)], |from, to| [[from, row as f64], [to, row as f64]], &mut edges);
+    let Some([[left, top], [right, bottom]]) = bounds(&cells, columns) else { return edges };
+    let at = |column: usize, row: usize| if column < columns && row < rows { cells[column + row * columns] } else { BACKGROUND };
+    let before = |index: usize, at: &dyn Fn(usize) -> Label| index.checked_sub(1).map_or(BACKGROUND, at);
+    for row in top..=bottom {
+        let sides = |column: usize| [before(row, &|row| at(column, row)), at(column, row)];
+        join([left, right], sides, |from, to| [[from, row as f64], [to, row as f64]], &mut edges);
     }
-    for column in 0..=columns {
-        let left = |row: usize| column.checked_sub(1).and_then(|column| at(column, row));
-        join(rows, |row| [left(row), at(column, row)], |from, to| [[column as f64, from], [column as f64, to]], &mut edges);
+    for column in left..=right {
+        let sides = |row: usize| [before(column, &|column| at(column, row)), at(column, row)];
+        join([top, bottom], sides, |from, to| [[column as f64, from], [column as f64, to]], &mut edges);
     }
     edges
 }
 
+/// Top left cell of the foreground and the cell after its bottom right, if there is any: outlines are usually small beside the plane.
+fn bounds(cells: &[Label], columns: usize) -> Option<[[usize; 2]; 2]> {
+    let is_foreground = |label: &Label| *label != BACKGROUND;
+    let mut bounds: Option<[[usize; 2]; 2]> = None;
+    for (row, cells) in cells.chunks_exact(columns).enumerate() {
+        if let (Some(first), Some(last)) = (cells.iter().position(is_foreground), cells.iter().rposition(is_foreground)) {
+            let [[left, top], [right, _]] = bounds.unwrap_or([[first, row], [last + 1, row + 1]]);
+            bounds = Some([[left.min(first), top], [right.max(last + 1), row + 1]]);
+        }
+    }
+    bounds
+}
+
 /// Walks along a grid line with a class on either side of each step, and joins steps that separate the same two classes.
 fn join(
-    steps: usize,
-    sides: impl Fn(usize) -> [Option<Label>; 2],
+    [from, to]: [usize; 2],
+    sides: impl Fn(usize) -> [Label; 2],
     segment: impl Fn(f64, f64) -> Segment,
     edges: &mut BTreeMap<Label, Vec<Segment>>,
 ) {
-    let mut start = 0;
-    for step in 0..steps {
-        let [a, b] = sides(step);
-        if step + 1 < steps && sides(step + 1) == [a, b] {
+    let (mut start, mut here) = (from, sides(from));
+    for step in from + 1..=to {
+        let next = if step < to { sides(step) } else { [BACKGROUND; 2] };
+        if step < to && next == here {
             continue;
         }
-        if a != b {
-            for class in [a, b].into_iter().flatten() {
-                edges.entry(class).or_default().push(segment(start as f64, step as f64 + 1.0));
+        if here[0] != here[1] {
+            for class in here.into_iter().filter(|class| *class != BACKGROUND) {
+                edges.entry(class).or_default().push(segment(start as f64, step as f64));
             }
         }
-        start = step + 1;
+        (start, here) = (step, next);
     }
 }
 
@@ -187,7 +204,7 @@ mod tests {
     #[test]
     fn boundaries_are_closed_and_joined() {
         fn check(dims: [usize; 2], labels: &[Label], expected: &[(Label, usize, f64)]) {
-            let found = boundaries(&grid(dims), |offset| (labels[offset] > 0).then_some(labels[offset]));
+            let found = boundaries(&grid(dims), |offset| labels[offset]);
             let length = |s: &Segment| (s[1][0] - s[0][0]) + (s[1][1] - s[0][1]);
             let summary: Vec<_> = found.iter().map(|(label, lines)| (*label, lines.len(), lines.iter().map(length).sum())).collect();
             assert_eq!(summary, expected);
