@@ -8,6 +8,8 @@ mod test;
 mod demo;
 mod server;
 mod scans;
+#[cfg(test)]
+mod laws;
 
 use std::process::ExitCode;
 
