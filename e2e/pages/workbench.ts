@@ -3,6 +3,7 @@ import { expect } from "@playwright/test";
 import type { Locator, Page } from "@playwright/test";
 
 import type { Triple } from "../fixtures/nifti.ts";
+import { UNDER_WAY } from "./case-list.ts";
 
 export type Axis = "axial" | "coronal" | "sagittal";
 
@@ -35,7 +36,7 @@ export class WorkbenchPage {
   /** Waits until there is something to correct and all volumes have arrived. */
   async waitForSlices(): Promise<void> {
     await expect(this.slices.first()).toBeVisible();
-    await expect(this.page.locator(".loading")).toHaveText("");
+    for (const axis of ["axial", "coronal", "sagittal"] as const) await expect(this.view(axis)).toHaveAttribute("data-ready", "true");
   }
 
   /** The slices offered, in the order of the rail. */
@@ -53,7 +54,8 @@ export class WorkbenchPage {
   async goTo(plane: Plane): Promise<void> {
     await this.slice(plane).click();
     await expect(this.slice(plane)).toHaveAttribute("aria-current", "true");
-    await expect(this.page.locator(".views")).toHaveAttribute("data-large", plane.axis);
+    await expect(this.view(plane.axis)).toHaveAttribute("data-target", "true");
+    await expect(this.view(plane.axis)).toHaveAttribute("data-index", String(plane.index));
   }
 
   async takeBrush(diameterMm: number): Promise<void> {
@@ -119,8 +121,8 @@ export class WorkbenchPage {
 
   /** Refines and waits for the result. */
   async refineAndWait(): Promise<void> {
-    await this.refine.click();
-    await expect(this.page.getByRole("region", { name: "Refinement" }).getByTestId("job-progress")).toHaveAttribute("data-state", /queued|running/);
+    const progress = this.page.getByRole("region", { name: "Refinement" }).locator(UNDER_WAY).waitFor({ state: "attached" });
+    await Promise.all([progress, this.refine.click()]);
     await expect(this.compare).toBeVisible({ timeout: JOB_LIMIT_MS });
   }
 

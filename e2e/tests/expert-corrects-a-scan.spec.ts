@@ -44,7 +44,7 @@ async function doTheJob(job: Job): Promise<void> {
   await test.step("upload the scan and watch it being segmented", async () => {
     await caseList.open();
     await photograph(`${bundle}-1-empty-list`);
-    await caseList.send(bundle, job.scan, name);
+    await Promise.all([caseList.seeProgress(name), caseList.send(bundle, job.scan, name)]);
     await expect(caseList.row(name)).toBeVisible();
     await photograph(`${bundle}-2-segmenting`);
     await caseList.waitForPresegmentation(name);
