@@ -15,6 +15,16 @@ pub struct Bin {
     pub weight: f64,
 }
 
+impl Bin {
+    /// Joins the same bin of another case.
+    pub fn join(&mut self, other: &Bin) {
+        let weight = self.weight + other.weight;
+        let joined = |a: f64, b: f64| (a * self.weight + b * other.weight) / weight;
+        (self.confidence, self.accuracy) = (joined(self.confidence, other.confidence), joined(self.accuracy, other.accuracy));
+        self.weight = weight;
+    }
+}
+
 /// Confidence (1 − uncertainty) against accuracy in `bins` bins; the last bin holds confidence 1 too. Empty bins are left out.
 pub fn reliability(uncertainty: &[f32], prediction: &[Label], truth: &[Label], bins: usize) -> Vec<Bin> {
     let mut sums = vec![(0_usize, 0_usize, 0.0); bins];

@@ -9,6 +9,7 @@ pub mod calibration;
 pub mod results;
 pub mod statistics;
 pub mod summary;
+pub mod picture;
 pub mod report;
 
 use shared::geometry::{Axis, Plane};

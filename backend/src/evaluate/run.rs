@@ -92,7 +92,7 @@ impl Subject<'_> {
     }
 
     /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes; planes that several settings share
-    /// are refined once.
+    /// are refined once. `finished` sees every new row's key and segmentation.
     ///
     /// # Errors
     /// Whatever `refine` says, or that a row cannot be written.
@@ -102,6 +102,7 @@ impl Subject<'_> {
         results: &Results,
         columns: &Columns,
         mut refine: impl FnMut(&Volume<Label>, &[Plane]) -> anyhow::Result<Volume<Label>>,
+        mut finished: impl FnMut(&Key, &Volume<Label>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let qualities: Vec<Quality> =
             self.presegmented.uncertainty.iter().map(|u| quality(u, &self.presegmented.labels, self.truth)).collect();
@@ -124,6 +125,7 @@ impl Subject<'_> {
             values.extend(self.corrected(segmentation, &corrections, &planes)?);
             values.extend(qualities[measure].values.iter().cloned());
             let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
+            finished(&key, segmentation)?;
             results.push(Row { key, values: columns.values(&values), planes: names.join(" ") })?;
         }
         Ok(())
@@ -203,6 +205,15 @@ impl Plan {
         })
     }
 
+    /// The setting that pictures are made of: the first strategy and measure at the largest budget, first round.
+    pub fn is_pictured(&self, key: &Key) -> bool {
+        let largest = self.budgets.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        key.round == 1
+            && self.strategies.first().is_some_and(|strategy| strategy.name() == key.strategy)
+            && self.measures.first().is_some_and(|measure| measure.name() == key.uncertainty)
+            && largest.is_some_and(|(text, _)| *text == key.budget)
+    }
+
     /// Rows of each case.
     pub fn rows_per_case(&self) -> usize {
         self.measures.len() * self.strategies.len() * self.budgets.len() * self.rounds as usize
@@ -259,7 +270,7 @@ mod tests {
             }
             Ok(pasted)
         };
-        subject.evaluate(&plan(), results, columns, paste).unwrap();
+        subject.evaluate(&plan(), results, columns, paste, |_, _| Ok(())).unwrap();
         asked
     }
 
