@@ -13,7 +13,7 @@ mod laws;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
 use project::Project;
@@ -71,27 +71,37 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Test(args) => return test::run(project, &args),
         Command::E2e { arguments } => return test::run_e2e(project, &arguments),
         Command::Setup => setup::run(project, Need::ALL)?,
-        Command::Bench { arguments } => {
-            setup::run(project, &[Need::Libtorch, Need::Python])?;
-            process::run(project.cargo("bench").args(["--package", "backend", "--package", "shared"]).args(arguments))?;
-            let comparison = project.root.join("models/benchmarks/compare.py");
-            if comparison.is_file() {
-                process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
-                process::run(project.python().arg(comparison).env("I3DEEP_BIN", project.binary("release")))?;
-            }
-        }
+        Command::Bench { arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
-            setup::run(project, &[Need::Libtorch, Need::Python])?;
-            process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
-            process::run(
-                project
-                    .python()
-                    .current_dir(project.root.join("models"))
-                    .args(["-m", "i3deep_models", "parity"])
-                    .args(arguments)
-                    .env("I3DEEP_BIN", project.binary("release")),
-            )?;
+            let driver = project.root.join("models/i3deep_models/parity.py");
+            ensure!(driver.is_file(), "the driver models/i3deep_models/parity.py has not been written yet");
+            compare(project, "parity", &arguments)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Criterion's benchmarks, then whole processes against Python nnU-Net; each as far as it is there.
+fn bench(project: &Project, arguments: &[String]) -> Result<()> {
+    let benches = ["backend", "shared"].into_iter().filter(|package| project.root.join(package).join("benches").is_dir());
+    let benches: Vec<&str> = benches.collect();
+    let against_python = project.root.join("models/i3deep_models/bench.py").is_file();
+    ensure!(
+        against_python || !benches.is_empty(),
+        "no benchmark has been written yet: neither backend/benches nor models/i3deep_models/bench.py is there"
+    );
+    setup::run(project, &[Need::Libtorch, Need::Python])?;
+    for package in benches {
+        process::run(project.cargo("bench").args(["--package", package, "--benches"]).args(arguments))?;
+    }
+    if against_python { compare(project, "bench", &[]) } else { Ok(()) }
+}
+
+/// Runs a command of the Python package that compares the release build with Python nnU-Net.
+fn compare(project: &Project, command: &str, arguments: &[String]) -> Result<()> {
+    setup::run(project, &[Need::Libtorch, Need::Python])?;
+    process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
+    let mut python = project.python();
+    python.current_dir(project.root.join("models")).args(["-m", "i3deep_models", command]).args(arguments);
+    process::run(python.env("I3DEEP_BIN", project.binary("release")))
 }
