@@ -26,7 +26,8 @@ COMMON = {
 
 @pytest.mark.parametrize("deep_supervision", [False, True])
 @pytest.mark.parametrize(
-    "architecture", [lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest), lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest)]
+    "architecture",
+    [lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest), lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest)],
 )
 def test_the_file_gives_the_trained_networks_logits(architecture, deep_supervision, tmp_path):
     torch.manual_seed(3)
