@@ -189,10 +189,25 @@ pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_link: impl Fn(bool) 
     Some(Events { source, _heard: vec![heard], _state: vec![opened, failed] })
 }
 
+/// Whether events arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamState {
+    /// The browser is trying.
+    Connecting,
+    /// They do.
+    Open,
+    /// The browser has given up, as it does after an answer that is no stream.
+    Closed,
+}
+
 impl Events {
-    /// Whether the browser has given up on this stream (it does after an answer that is no stream).
-    pub(crate) fn is_closed(&self) -> bool {
-        self.source.ready_state() == EventSource::CLOSED
+    /// How the stream fares.
+    pub(crate) fn state(&self) -> StreamState {
+        match self.source.ready_state() {
+            EventSource::CONNECTING => StreamState::Connecting,
+            EventSource::OPEN => StreamState::Open,
+            _ => StreamState::Closed,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::api::{CaseDetail, CaseSummary, Event};
-use shared::case::{CaseId, JobId, JobKind, JobState};
+use shared::case::{CaseId, Job, JobId, JobKind, JobState};
 
 use super::bench::Bench;
 use super::stage::Stage;
@@ -18,25 +18,55 @@ use crate::api;
 /// How long to wait before asking a silent server again.
 const RETRY_MS: u32 = 3_000;
 
+/// Ticks of [`RETRY_MS`] after which a stream that does not come up is opened anew: a half-dead connection can keep a browser waiting for minutes.
+const PATIENT_TICKS: u32 = 3;
+/// Ticks between questions about jobs under way, should the stream be open but dead.
+const ASK_TICKS: u32 = 5;
+
+/// The event stream and how it fares.
+#[derive(Default)]
+pub(super) struct Link {
+    events: Option<api::Events>,
+    /// It was down, so events were missed.
+    lost: bool,
+    /// Ticks without an open stream.
+    down_ticks: u32,
+    ticks: u32,
+}
+
 impl Session {
-    /// Opens the event stream, and opens it again when the browser gives up on it.
+    /// Opens the event stream and watches over it.
     pub(super) fn listen(self) {
+        self.open_stream();
+        set_interval(move || self.watch_stream(), Duration::from_millis(u64::from(RETRY_MS)));
+    }
+
+    fn open_stream(self) {
         let on_link = move |up: bool| {
-            let was_up = self.online.now();
             self.online.learn(up);
-            if up && !was_up {
+            let missed = self.link.try_update_value(|link| std::mem::replace(&mut link.lost, !up) && up);
+            if missed == Some(true) {
                 self.catch_up();
             }
         };
-        self.events.set_value(api::events(move |event| self.hear(event), on_link));
-        set_interval(
-            move || {
-                if self.events.with_value(|events| events.as_ref().is_none_or(api::Events::is_closed)) {
-                    self.events.set_value(api::events(move |event| self.hear(event), on_link));
-                }
-            },
-            Duration::from_millis(u64::from(RETRY_MS)),
-        );
+        let events = api::events(move |event| self.hear(event), on_link);
+        self.link.update_value(|link| link.events = events);
+    }
+
+    fn watch_stream(self) {
+        let (reopen, ask) = self.link.try_update_value(Link::tick).unwrap_or_default();
+        if reopen {
+            self.open_stream();
+        }
+        if ask && self.has_job_under_way() {
+            self.catch_up();
+        }
+    }
+
+    fn has_job_under_way(self) -> bool {
+        let under_way = |case: &CaseSummary| case.job.as_ref().is_some_and(|job| !job.state.is_terminal());
+        let listed = self.cases.now_with(|cases| cases.iter().flatten().any(under_way));
+        listed || self.detail.now_with(|detail| detail.as_ref().is_some_and(|detail| under_way(&detail.summary)))
     }
 
     /// Events may have been missed: asks for everything again.
@@ -81,7 +111,9 @@ impl Session {
     }
 
     fn notice_job_end(self, before: &CaseSummary, after: &CaseSummary) {
-        let Some(job) = after.job.as_ref().filter(|job| before.job.as_ref().is_some_and(|before| before.state != job.state)) else {
+        let Some(job) =
+            after.job.as_ref().filter(|job| before.job.as_ref().is_some_and(|before| (before.id, before.state) != (job.id, job.state)))
+        else {
             return;
         };
         match (job.kind, job.state) {
@@ -205,7 +237,8 @@ impl Session {
             if self.open_id().as_ref() != Some(&id) {
                 return;
             }
-            self.change(|bench| bench.detail = detail.clone());
+            let before = self.change(|bench| std::mem::replace(&mut bench.detail, detail.clone()));
+            before.into_iter().for_each(|before| self.notice_job_end(&before.summary, &detail.summary));
             self.detail.set(Some(detail));
             self.refresh_slices();
             self.load_voxels(id);
@@ -282,6 +315,14 @@ impl Session {
         });
     }
 
+    /// A job was queued; events may have told more of it already.
+    fn learn_job(self, id: &CaseId, job: Job) {
+        let known = self.read(|bench| bench.detail.summary.clone()).filter(|known| known.id == *id);
+        if let Some(known) = known.filter(|known| known.job.as_ref().is_none_or(|known| known.id != job.id)) {
+            self.hear_case(CaseSummary { job: Some(job), ..known });
+        }
+    }
+
     pub(super) fn refine(self) {
         let Some(id) = self.open_id() else { return };
         self.notice.set(None);
@@ -292,12 +333,24 @@ impl Session {
                 return;
             }
             match api::refine(&id).await {
-                Ok(job) => self.detail.update(|detail| {
-                    let same = detail.as_mut().filter(|detail| detail.summary.id == id);
-                    same.into_iter().for_each(|detail| detail.summary.job = Some(job.clone()));
-                }),
+                Ok(job) => self.learn_job(&id, job),
                 Err(trouble) => self.complain(&trouble),
             }
         });
+    }
+}
+
+impl Link {
+    /// Whether the stream must be opened anew, and whether it is time to ask about jobs.
+    fn tick(&mut self) -> (bool, bool) {
+        self.ticks += 1;
+        let state = self.events.as_ref().map(api::Events::state);
+        self.down_ticks = if state == Some(api::StreamState::Open) { 0 } else { self.down_ticks + 1 };
+        let reopen = matches!(state, None | Some(api::StreamState::Closed)) || self.down_ticks >= PATIENT_TICKS;
+        if reopen {
+            self.lost = true;
+            self.down_ticks = 0;
+        }
+        (reopen, self.ticks.is_multiple_of(ASK_TICKS))
     }
 }

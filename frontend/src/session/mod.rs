@@ -21,6 +21,7 @@ use shared::label::Label;
 use crate::api;
 use crate::viewer::gesture::Tool;
 use bench::Bench;
+use cases::Link;
 use command::Command;
 use fact::Fact;
 use stage::Stage;
@@ -80,7 +81,7 @@ pub(crate) struct Session {
 
     bench: StoredValue<Option<Bench>, LocalStorage>,
     stage: StoredValue<Stage, LocalStorage>,
-    events: StoredValue<Option<api::Events>, LocalStorage>,
+    link: StoredValue<Link, LocalStorage>,
 }
 
 /// A line of the slice list.
@@ -206,7 +207,7 @@ impl Session {
             sheet: Fact::new(false),
             bench: StoredValue::new_local(None),
             stage: StoredValue::new_local(Stage::default()),
-            events: StoredValue::new_local(None),
+            link: StoredValue::new_local(Link::default()),
         };
         session.listen();
         session.load_list();
