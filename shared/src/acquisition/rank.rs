@@ -8,8 +8,10 @@ use crate::geometry::Plane;
 /// The greedy ranking goes on to this budget, so that the expert can ask for more without a new acquisition.
 const LARGEST_BUDGET: f64 = 0.5;
 
-/// Reach of a corrected plane as a share of the typical radius of what is segmented.
-const REACH_SHARE: f64 = 0.3;
+/// Reach of a corrected plane as a share of the typical radius of what is segmented. Short: on 30 held-out hippocampi with corrected planes pasted into
+/// the presegmentation, Dice at a budget of 20 % fell from 0.892 (a reach of 0.03) over 0.882 (0.1) to 0.876 (0.3), because a plane that speaks for its
+/// neighbours need not be the one with the errors. Not shorter still, lest neighbouring planes be asked for that refinement settles by itself.
+const REACH_SHARE: f64 = 0.06;
 
 /// How much more than an empty plane the plane with the longest contours costs the expert.
 const CONTOUR_COST: f64 = 0.25;

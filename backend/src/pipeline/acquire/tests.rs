@@ -79,8 +79,10 @@ fn degenerate_cases_fall_back_to_even_planes() {
 #[test]
 fn settled_planes_are_not_offered_again_and_count_as_known() {
     let (uncertainty, labels) = balls([24; 3], [1.0; 3], &[([12.0; 3], 7.0)]);
-    let first = acquire(&uncertainty, &labels, &params(Strategy::Greedy, 0.2), &[]).unwrap();
-    let second = acquire(&uncertainty, &labels, &params(Strategy::Greedy, 0.2), &planes(&first)).unwrap();
+    // A reach of two planes, so that what is settled shows in what is left of its neighbours.
+    let params = AcquisitionParams { reach_mm: Some(2.0), ..params(Strategy::Greedy, 0.2) };
+    let first = acquire(&uncertainty, &labels, &params, &[]).unwrap();
+    let second = acquire(&uncertainty, &labels, &params, &planes(&first)).unwrap();
     assert!(planes(&second).iter().all(|plane| !planes(&first).contains(plane)));
     assert!(second.slices[0].settles < first.slices[0].settles);
 }
