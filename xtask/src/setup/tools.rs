@@ -14,10 +14,9 @@ const TRUNK: &str = "0.21.14";
 /// Installs what is missing.
 pub(crate) fn set_up(project: &Project) -> Result<()> {
     add_target(project)?;
-    // TLS and the update check serve downloads that trunk is told not to make; without them it builds in two thirds of the time.
-    install(project, &Tool { package: "trunk", program: "trunk", version: TRUNK, options: &["--no-default-features"], minutes: "3 to 6" })?;
+    install(project, &Tool { package: "trunk", program: "trunk", version: TRUNK, minutes: "5 to 15" })?;
     let version = locked_version(&project.root, "wasm-bindgen")?;
-    let bindgen = Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: &version, options: &[], minutes: "1 to 3" };
+    let bindgen = Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: &version, minutes: "2 to 5" };
     install(project, &bindgen)
 }
 
@@ -26,26 +25,18 @@ struct Tool<'a> {
     package: &'a str,
     program: &'a str,
     version: &'a str,
-    options: &'a [&'a str],
     minutes: &'a str,
 }
 
 fn install(project: &Project, tool: &Tool) -> Result<()> {
-    let Tool { package, program, version, options, minutes } = tool;
+    let Tool { package, program, version, minutes } = tool;
     let installed = process::output(project.tool(program).arg("--version"));
     if installed.as_deref().and_then(version_in) == version_in(version) {
         return Ok(());
     }
     say(&format!("installing {package} {version} from source, once: {minutes} minutes on two cores"));
-    process::run(
-        project
-            .cargo("install")
-            .args(["--quiet", "--locked", "--root"])
-            .arg(project.tools())
-            .args(*options)
-            .arg(format!("{package}@{version}")),
-    )
-    .with_context(|| format!("cannot install {package} {version}. Without access to crates.io: put `{program}` {version} on PATH"))
+    process::run(project.cargo("install").args(["--quiet", "--locked", "--root"]).arg(project.tools()).arg(format!("{package}@{version}")))
+        .with_context(|| format!("cannot install {package} {version}. Without access to crates.io: put `{program}` {version} on PATH"))
 }
 
 fn add_target(project: &Project) -> Result<()> {
