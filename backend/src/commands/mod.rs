@@ -2,6 +2,9 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
+mod acquire;
+#[cfg(feature = "torch")]
+mod evaluate;
 mod phantom;
 
 use std::process::ExitCode;
@@ -19,6 +22,11 @@ struct Cli {
 /// One variant a command; each file has its `Args` and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Choose the slices worth correcting from uncertainty and presegmentation.
+    Acquire(acquire::Args),
+    /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
+    #[cfg(feature = "torch")]
+    Evaluate(evaluate::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
     Phantom(phantom::Args),
 }
@@ -27,6 +35,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: anyhow::Result<()> = match cli.command {
+        Command::Acquire(args) => acquire::run(&args),
+        #[cfg(feature = "torch")]
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Phantom(args) => phantom::run(&args),
     };
     match outcome {

@@ -70,7 +70,7 @@ fn dataset_json(cases: u64, seed: u64) -> Value {
 }
 
 /// Reads `1,2,3`.
-fn parse_triple<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
+pub(super) fn parse_triple<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
     let numbers: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
     numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| format!("'{text}' is not three numbers such as 56,64,48"))
 }

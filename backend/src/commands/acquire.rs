@@ -1,0 +1,72 @@
+//! `i3deep acquire`: chooses slices for volumes in files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use shared::acquisition::{AcquisitionParams, SliceList, Strategy};
+use shared::geometry::Plane;
+
+use crate::pipeline::acquire::acquire;
+use crate::volume_io::{read_labels, read_nifti};
+
+/// Arguments of `i3deep acquire`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Uncertainty of every voxel, 0 to 1 (NIfTI).
+    #[arg(long, value_name = "FILE")]
+    uncertainty: PathBuf,
+    /// The presegmentation (NIfTI), on the same grid.
+    #[arg(long, value_name = "FILE")]
+    presegmentation: PathBuf,
+    /// Where to write the choice.
+    #[arg(long, value_name = "FILE", default_value = "slices.json")]
+    out: PathBuf,
+    /// How to choose: greedy, published, random, equidistant, equidistant-foreground or component-centre.
+    #[arg(long, default_value_t)]
+    strategy: Strategy,
+    /// Share of the axial planes with presegmented foreground that may be spent, over all axes together.
+    #[arg(long, default_value_t = 0.2)]
+    budget: f64,
+    /// Weights of the sagittal, coronal and axial planes; 0 switches an axis off.
+    #[arg(long, value_name = "S,C,A", default_value = "1,1,1", value_parser = super::phantom::parse_triple::<f64>)]
+    axis_weights: [f64; 3],
+    /// How far a corrected plane settles what lies beside it, in millimetres; from the size of what is segmented unless given.
+    #[arg(long, value_name = "MM")]
+    reach: Option<f64>,
+    /// A slices.json of planes that are corrected already: they count as known and are not offered again. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    settled: Vec<PathBuf>,
+    /// Seed of the random strategy.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Reads, chooses, writes.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let scan = read_nifti(&args.uncertainty).with_context(|| format!("the uncertainty {}", args.uncertainty.display()))?;
+    let labels = read_labels(&args.presegmentation).with_context(|| format!("the presegmentation {}", args.presegmentation.display()))?;
+    let mut settled: Vec<Plane> = Vec::new();
+    for path in &args.settled {
+        settled.extend(read_slices(path)?.slices.iter().map(|slice| slice.plane()));
+    }
+    let params = AcquisitionParams {
+        strategy: args.strategy,
+        budget: args.budget,
+        axis_weights: args.axis_weights,
+        seed: args.seed,
+        reach_mm: args.reach,
+    };
+    let list = acquire(&scan.volume, &labels, &params, &settled)?;
+    fs::write(&args.out, serde_json::to_string_pretty(&list)? + "\n").with_context(|| format!("cannot write {}", args.out.display()))?;
+    for slice in &list.slices {
+        let component = slice.component.map_or_else(String::new, |number| format!(", component {number}"));
+        println!("{:>3}. {} — settles {:.1} %{component}", slice.rank, slice.plane(), 100.0 * slice.settles);
+    }
+    Ok(())
+}
+
+fn read_slices(path: &PathBuf) -> Result<SliceList> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", path.display()))
+}

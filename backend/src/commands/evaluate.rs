@@ -1,0 +1,375 @@
+//! `i3deep evaluate`: what acquisition settings are worth on labelled cases, with a simulated expert.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use shared::acquisition::Strategy;
+use shared::geometry::Plane;
+use shared::label::{Label, LabelSet};
+use shared::volume::Volume;
+
+use crate::evaluate::calibration::{Bin, reliability};
+use crate::evaluate::expert::Expert;
+use crate::evaluate::picture::side_by_side;
+use crate::evaluate::report::{Report, html};
+use crate::evaluate::results::{Columns, Results, Row};
+use crate::evaluate::run::{BINS, Plan, Presegmented, Subject};
+use crate::evaluate::summary::summarise;
+use crate::inference::bundle::{Bundle, Stage};
+use crate::inference::torch::{TorchNetwork, set_threads};
+use crate::inference::{DeviceChoice, Network};
+use crate::pipeline::presegment::presegment;
+use crate::pipeline::refine::{RefineInput, refine};
+use crate::pipeline::uncertainty::Measure;
+use crate::volume_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
+
+/// Arguments of `i3deep evaluate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The model bundle.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Scans, named as in nnU-Net's imagesTr: NAME_0000.nii.gz, one file a channel.
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// Labels, named as in labelsTr: NAME.nii.gz.
+    #[arg(long, value_name = "DIR")]
+    labels: PathBuf,
+    /// Where results go. A run that was stopped goes on where it was.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Acquisition strategies.
+    #[arg(long, value_delimiter = ',', default_value = "greedy,published,random,equidistant")]
+    strategies: Vec<Strategy>,
+    /// Uncertainty measures.
+    #[arg(long, value_delimiter = ',', default_value = "entropy")]
+    uncertainty: Vec<Measure>,
+    /// Budgets: shares of the axial planes with presegmented foreground.
+    #[arg(long, value_delimiter = ',', default_value = "0.2")]
+    budgets: Vec<String>,
+    /// Rounds of correction, each with the whole budget.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    /// Who corrects: perfect, or jitter:MM for contours that waver.
+    #[arg(long, default_value_t)]
+    expert: Expert,
+    /// Only these cases.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    only: Vec<String>,
+    /// Cases at once, one core each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    jobs: u64,
+    /// Where the networks run: auto, cpu or cuda:N.
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Seed of the random strategy and of the expert's hand.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// What must be the same for rows to stand in one table.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Settings {
+    bundle: String,
+    version: String,
+    files: std::collections::BTreeMap<String, String>,
+    expert: String,
+    seed: u64,
+}
+
+/// A labelled case in files.
+struct CaseFiles {
+    name: String,
+    channels: Vec<PathBuf>,
+    label: PathBuf,
+}
+
+/// Evaluates, then writes summary and report.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let bundle = Bundle::read(&args.bundle).with_context(|| format!("the bundle {}", args.bundle.display()))?;
+    bundle.verify()?;
+    let plan = plan(args)?;
+    let cases = find_cases(args, bundle.manifest.channels.len())?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    check_settings(args, &bundle)?;
+    let columns = Columns::new(&bundle.manifest.labels);
+    let results = Results::open(&args.out, columns.clone()).context("results.csv")?;
+    evaluate_all(args, &bundle, &plan, &cases, &results)?;
+    let (columns, rows) = results.finish()?;
+    write_outcome(args, &bundle, &plan, &cases, (&columns, &rows))
+}
+
+fn plan(args: &Args) -> Result<Plan> {
+    let budget = |text: &String| {
+        let value: f64 = text.trim().parse().with_context(|| format!("the budget '{text}' is not a number"))?;
+        ensure!(value > 0.0 && value <= 1.0, "the budget {text} is not a share between 0 and 1");
+        Ok((value.to_string(), value))
+    };
+    Ok(Plan {
+        strategies: args.strategies.clone(),
+        measures: args.uncertainty.clone(),
+        budgets: args.budgets.iter().map(budget).collect::<Result<_>>()?,
+        expert: args.expert,
+        rounds: args.rounds,
+        seed: args.seed,
+    })
+}
+
+fn find_cases(args: &Args, channels: usize) -> Result<Vec<CaseFiles>> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(&args.labels).with_context(|| format!("cannot read the folder {}", args.labels.display()))? {
+        let label = entry?.path();
+        let Some(name) = label.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".nii.gz")).map(str::to_owned) else {
+            continue;
+        };
+        if !args.only.is_empty() && !args.only.contains(&name) {
+            continue;
+        }
+        let images: Vec<PathBuf> = (0..channels).map(|channel| args.images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
+        if let Some(missing) = images.iter().find(|path| !path.is_file()) {
+            bail!("{name} has labels but no image {}", missing.display());
+        }
+        cases.push(CaseFiles { name, channels: images, label });
+    }
+    ensure!(!cases.is_empty(), "no cases: {} holds no NAME.nii.gz that was asked for", args.labels.display());
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+/// Refuses to mix rows of different bundles or experts in one folder.
+fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
+    let path = args.out.join("settings.json");
+    let settings = Settings {
+        bundle: bundle.manifest.name.clone(),
+        version: bundle.manifest.version.clone(),
+        files: bundle.manifest.files.clone(),
+        expert: args.expert.to_string(),
+        seed: args.seed,
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let before: Settings = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+            ensure!(before == settings, "{} holds results of another bundle, expert or seed; use another folder", args.out.display());
+        }
+        Err(_) => fs::write(&path, serde_json::to_string_pretty(&settings)?).with_context(|| format!("cannot write {}", path.display()))?,
+    }
+    Ok(())
+}
+
+/// Deals cases to workers, each with networks of its own. Every network computes on one thread, so that no number depends on how many work at once.
+fn evaluate_all(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles], results: &Results) -> Result<()> {
+    set_threads(1);
+    let bar = progress_bar((cases.len() * plan.rows_per_case()) as u64);
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || -> Result<()> {
+        let mut worker = Worker::new(args, bundle, plan)?;
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            worker.evaluate(case, results).with_context(|| case.name.clone())?;
+            bar.inc(plan.rows_per_case() as u64);
+            if bar.is_hidden() {
+                println!("{}", case.name);
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.min(cases.len() as u64) {
+            scope.spawn(|| {
+                if let Err(error) = work() {
+                    next.store(cases.len(), Ordering::Relaxed);
+                    *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    match failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn progress_bar(rows: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(rows).with_style(style)
+}
+
+/// One thread's networks.
+struct Worker<'a> {
+    out: PathBuf,
+    bundle: &'a Bundle,
+    plan: &'a Plan,
+    presegmentation: Vec<Box<dyn Network>>,
+    refinement: Vec<Box<dyn Network>>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(args: &Args, bundle: &'a Bundle, plan: &'a Plan) -> Result<Self> {
+        let load = |stage: Stage| -> Result<Vec<Box<dyn Network>>> {
+            let network = bundle.plan(stage);
+            let spatial_axes = if network.two_dimensional() { 2 } else { 3 };
+            let one = |file: &PathBuf| -> Result<Box<dyn Network>> {
+                Ok(Box::new(TorchNetwork::load(file, network.manifest.input_channels, spatial_axes, args.device)?))
+            };
+            bundle.weights(stage).iter().map(one).collect()
+        };
+        Ok(Self {
+            out: args.out.clone(),
+            bundle,
+            plan,
+            presegmentation: load(Stage::Presegmentation)?,
+            refinement: load(Stage::Refinement)?,
+        })
+    }
+
+    fn evaluate(&mut self, case: &CaseFiles, results: &Results) -> Result<()> {
+        if !Subject::is_unfinished(&case.name, self.plan, results) {
+            return Ok(());
+        }
+        let mut channels = Vec::new();
+        let mut header = None;
+        for path in &case.channels {
+            let image = read_nifti(path).with_context(|| path.display().to_string())?;
+            header.get_or_insert(image.header);
+            channels.push(image.volume);
+        }
+        let header = header.context("a case without channels")?;
+        let truth = read_labels(&case.label).with_context(|| case.label.display().to_string())?;
+        ensure!(truth.geometry().matches(channels[0].geometry(), 1e-2), "the labels do not lie on the scan's grid");
+        let presegmented = self.presegmented(case, &channels, &header)?;
+        let labels = &self.bundle.manifest.labels;
+        let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
+        let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
+        let refined_file = self.out.join("cases").join(&case.name).join("refined.nii.gz");
+        let refine = |corrections: &Volume<Label>, planes: &[Plane]| {
+            let input = RefineInput {
+                channels: &channels,
+                presegmentation: &presegmented.labels,
+                corrections,
+                planes,
+                foreground: &foreground,
+                encoding: self.bundle.manifest.guidance,
+            };
+            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
+        };
+        subject.evaluate(self.plan, results, &Columns::new(labels), refine, |key, segmentation| {
+            if self.plan.is_pictured(key) {
+                write_labels(&refined_file, segmentation, &header)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before.
+    fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], header: &ScanHeader) -> Result<Presegmented> {
+        let folder = self.out.join("cases").join(&case.name);
+        fs::create_dir_all(&folder)?;
+        let labels_file = folder.join("presegmentation.nii.gz");
+        let uncertainty_file = |measure: &Measure| folder.join(format!("uncertainty-{measure}.nii.gz"));
+        for measure in &self.plan.measures {
+            let file = uncertainty_file(measure);
+            if file.is_file() && labels_file.is_file() {
+                continue;
+            }
+            let plan = &self.bundle.presegmentation;
+            let made = presegment(&mut self.presegmentation, plan, channels, *measure, &mut |_| ControlFlow::Continue(()))?;
+            write_labels(&labels_file, &made.labels, header)?;
+            write_f32(&file, &made.uncertainty, header)?;
+        }
+        let uncertainty = self.plan.measures.iter().map(|measure| Ok(read_nifti(&uncertainty_file(measure))?.volume));
+        Ok(Presegmented { uncertainty: uncertainty.collect::<Result<_>>()?, labels: read_labels(&labels_file)? })
+    }
+}
+
+fn write_outcome(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<()> {
+    let summary = summarise(columns, rows);
+    let put = |name: &str, text: String| {
+        let path = args.out.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    put("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
+    let manifest = &bundle.manifest;
+    let title = format!("{} {}, {} cases, {} expert", manifest.name, manifest.version, cases.len(), args.expert);
+    let reliability = plan.measures.iter().map(|m| Ok((m.to_string(), mean_curve(args, *m, cases)?))).collect::<Result<Vec<_>>>()?;
+    let pictures = pictures(args, bundle, plan, cases, (columns, rows))?;
+    let labels = label_names(&manifest.labels);
+    let report =
+        Report { title: &title, columns, rows, summary: &summary, reliability: &reliability, pictures: &pictures, labels: &labels };
+    put("report.html", html(&report))?;
+    for setting in &summary.settings {
+        let value = |column: &str| setting.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
+        println!(
+            "{:<24} {:<18} {:>5} round {}: {:>4.1} planes, Dice {:.4} → {:.4}, outside the planes {:.4} → {:.4}",
+            setting.setting.strategy,
+            setting.setting.uncertainty,
+            setting.setting.budget,
+            setting.setting.round,
+            value("planes"),
+            value("dice_presegmentation"),
+            value("dice_refined"),
+            value("dice_presegmentation_outside"),
+            value("dice_refined_outside"),
+        );
+    }
+    println!("results.csv, summary.json and report.html are in {}", args.out.display());
+    Ok(())
+}
+
+/// The worst, the median and the best case of the pictured setting: presegmentation and refinement.
+fn pictures(
+    args: &Args,
+    bundle: &Bundle,
+    plan: &Plan,
+    cases: &[CaseFiles],
+    (columns, rows): (&Columns, &[Row]),
+) -> Result<Vec<(String, String)>> {
+    let dice = |row: &Row| columns.get(row, "dice_refined");
+    let mut pictured: Vec<&Row> = rows.iter().filter(|row| plan.is_pictured(&row.key) && dice(row).is_finite()).collect();
+    pictured.sort_by(|a, b| dice(b).total_cmp(&dice(a)));
+    let Some(last) = pictured.len().checked_sub(1) else { return Ok(Vec::new()) };
+    let mut chosen = vec![("best", 0), ("median", last / 2), ("worst", last)];
+    chosen.dedup_by_key(|(_, at)| *at);
+    let mut made = Vec::new();
+    for (which, at) in chosen {
+        let row = pictured[at];
+        let Some(case) = cases.iter().find(|case| case.name == row.key.case) else { continue };
+        let folder = args.out.join("cases").join(&case.name);
+        let image = read_nifti(&case.channels[0])?.volume;
+        let truth = read_labels(&case.label)?;
+        let before = read_labels(&folder.join("presegmentation.nii.gz"))?;
+        let after = read_labels(&folder.join("refined.nii.gz"))?;
+        let caption = format!("{which}: {}, Dice {:.3} → {:.3}", case.name, columns.get(row, "dice_presegmentation"), dice(row));
+        made.extend(side_by_side(&image, &truth, &[&before, &after], &bundle.manifest.labels).map(|url| (caption, url)));
+    }
+    Ok(made)
+}
+
+fn label_names(labels: &LabelSet) -> Vec<(Label, String)> {
+    labels.0.iter().map(|label| (label.value, label.name.clone())).collect()
+}
+
+/// The reliability curve over all voxels of all cases, from what the cases' folders hold.
+fn mean_curve(args: &Args, measure: Measure, cases: &[CaseFiles]) -> Result<Vec<Bin>> {
+    let mut sums: Vec<Bin> = Vec::new();
+    for case in cases {
+        let folder = args.out.join("cases").join(&case.name);
+        let uncertainty = read_nifti(&folder.join(format!("uncertainty-{measure}.nii.gz")))?.volume;
+        let labels = read_labels(&folder.join("presegmentation.nii.gz"))?;
+        let truth = read_labels(&case.label)?;
+        for bin in reliability(uncertainty.voxels(), labels.voxels(), truth.voxels(), BINS) {
+            match sums.iter_mut().find(|sum| sum.edge == bin.edge) {
+                Some(sum) => sum.join(&bin),
+                None => sums.push(bin),
+            }
+        }
+    }
+    sums.sort_by(|a, b| a.edge.total_cmp(&b.edge));
+    Ok(sums)
+}
