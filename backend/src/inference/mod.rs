@@ -1,0 +1,95 @@
+//! Networks at work: patches in, logits out, blended over a volume. Knows shapes and files of weights, nothing of scans.
+//!
+//! `torch` is the only file that names `tch`; everything else sees the [`Network`] trait.
+
+pub mod plans;
+pub mod bundle;
+pub mod sliding_window;
+#[cfg(feature = "torch")]
+pub mod torch;
+
+use thiserror::Error;
+
+/// A trained network: one batch of patches in, logits out.
+pub trait Network {
+    /// Computes logits.
+    ///
+    /// `batch` holds `n * channels` patches of `size` voxels (`[z, y, x]`, x fastest; 2D networks get z = 1); the answer holds `n * heads` of them.
+    ///
+    /// # Errors
+    /// [`NetworkError`] when the engine fails, for example for want of memory.
+    fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
+
+    /// Switches dropout on or off, for Monte-Carlo samples.
+    ///
+    /// # Errors
+    /// [`NetworkError`] when the engine fails.
+    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError>;
+}
+
+/// Where networks run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA device by number.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| format!("'{number}' is not the number of a device")),
+            _ => Err(format!("'{text}' is not a device; use auto, cpu or cuda:N")),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Why logits could not be computed.
+#[derive(Debug, Error)]
+pub enum NetworkError {
+    /// The engine's own words, cut to a readable length.
+    #[error("the network failed: {0}")]
+    Engine(String),
+    /// The answer does not have the shape the manifest promises.
+    #[error("the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its weights")]
+    WrongShape {
+        /// Values expected.
+        expected: usize,
+        /// Values got.
+        got: usize,
+    },
+    /// fp16 overflow, as nnU-Net raises it.
+    #[error("the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained on")]
+    NotFinite,
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// A device that is not there.
+    #[error("{0} is not available on this machine; use --device cpu")]
+    NoDevice(DeviceChoice),
+    /// Built without libtorch.
+    #[error("this build has no libtorch, so it cannot run networks")]
+    NoEngine,
+}
+
+/// Told the share of the work that is done (0 to 1); answers whether to go on.
+pub type Progress<'a> = dyn FnMut(f32) -> std::ops::ControlFlow<()> + 'a;

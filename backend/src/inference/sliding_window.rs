@@ -1,0 +1,337 @@
+//! Patch positions and blending, as nnU-Net does it: half-precision accumulators and all. Knows shapes, not scans.
+
+use std::ops::ControlFlow;
+
+use half::f16;
+use ndarray::{Array4, ArrayView4, Axis, s};
+
+use super::{Network, NetworkError, Progress};
+
+/// How a volume is walked.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Patch size `[z, y, x]`; 1 along z for 2D networks.
+    pub patch: [usize; 3],
+    /// Distance of neighbouring patches as a share of the patch; nnU-Net's default is 0.5.
+    pub step: f64,
+    /// Every slice is its own image.
+    pub two_dimensional: bool,
+    /// Output channels of the network.
+    pub heads: usize,
+}
+
+/// Axes (0 = z) along which a patch is flipped before the network and back after it.
+pub type Mirror = Vec<usize>;
+
+/// The unflipped patch and all combinations of the given axes, in nnU-Net's order: singles, pairs, all three.
+pub fn mirrors(axes: Option<&[usize]>) -> Vec<Mirror> {
+    let axes = axes.unwrap_or_default();
+    let mut all: Vec<Mirror> = (0..1_usize << axes.len().min(3))
+        .map(|set| axes.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, axis)| *axis).collect())
+        .collect();
+    all.sort_by_key(|mirror: &Mirror| (mirror.len(), mirror.clone()));
+    all
+}
+
+/// First voxels of the patches along an axis: evenly spread so that the last ends flush.
+/// nnU-Net: 110 voxels, patch 64, step 0.5 → 0, 23, 46.
+pub fn starts(size: usize, patch: usize, step: f64) -> Vec<usize> {
+    if size <= patch {
+        return vec![0];
+    }
+    let room = (size - patch) as f64;
+    let count = (room / (patch as f64 * step)).ceil() as usize + 1;
+    if count < 2 {
+        return vec![0];
+    }
+    let actual = room / (count - 1) as f64;
+    (0..count).map(|i| (actual * i as f64).round_ties_even() as usize).collect()
+}
+
+/// Weights of a patch's voxels: a Gaussian of sigma = patch / 8 around its centre, largest 10, rounded to half precision on the way that nnU-Net
+/// takes (f64 → f32 → f16); zeros become the smallest weight.
+pub fn gaussian(patch: [usize; 3], two_dimensional: bool) -> Vec<f16> {
+    let kernels = patch.map(|n| if two_dimensional && n == 1 { vec![1.0] } else { gaussian_axis(n) });
+    let mut weights = Vec::with_capacity(patch.iter().product());
+    for z in &kernels[0] {
+        for y in &kernels[1] {
+            weights.extend(kernels[2].iter().map(|x| z * y * x));
+        }
+    }
+    let largest = weights.iter().copied().fold(0.0_f64, f64::max);
+    let mut halves: Vec<f16> = weights.iter().map(|w| f16::from_f32((w / (largest / 10.0)) as f32)).collect();
+    let smallest = halves.iter().copied().filter(|w| *w > f16::ZERO).fold(f16::MAX, |a, b| if b < a { b } else { a });
+    for weight in &mut halves {
+        if *weight == f16::ZERO {
+            *weight = smallest;
+        }
+    }
+    halves
+}
+
+/// scipy's `gaussian_filter` of a unit impulse at `n / 2`, truncated at 4 sigma and by the border.
+fn gaussian_axis(n: usize) -> Vec<f64> {
+    let sigma = n as f64 / 8.0;
+    let radius = (4.0 * sigma + 0.5) as i64;
+    let kernel = |x: i64| (-0.5 / (sigma * sigma) * (x * x) as f64).exp();
+    let total: f64 = (-radius..=radius).map(kernel).sum();
+    let centre = (n / 2) as i64;
+    (0..n as i64).map(|i| if (i - centre).abs() <= radius { kernel(i - centre) / total } else { 0.0 }).collect()
+}
+
+/// What becomes of the mirrored copies of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// Averaged patch by patch, one forward each, in nnU-Net's order: one volume of logits.
+    Mean,
+    /// Forwarded as one batch and blended apart: one volume of logits per mirror, as samples.
+    Separate,
+}
+
+/// Logits over a volume.
+///
+/// `data` is `[channels, z, y, x]`; the answer holds volumes `[heads, z, y, x]` of the same size, one for [`Combine::Mean`], one per mirror for
+/// [`Combine::Separate`].
+///
+/// # Errors
+/// [`NetworkError`]: the network's, infinite logits, or [`NetworkError::Cancelled`] when `progress` says so.
+pub fn logits(
+    network: &mut dyn Network,
+    data: ArrayView4<'_, f32>,
+    window: &Window,
+    mirrors: &[Mirror],
+    combine: Combine,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Array4<f16>>, NetworkError> {
+    let (channels, z, y, x) = data.dim();
+    let size = [z, y, x];
+    let padded: [usize; 3] = std::array::from_fn(|axis| size[axis].max(window.patch[axis]));
+    let low: [usize; 3] = std::array::from_fn(|axis| (padded[axis] - size[axis]) / 2);
+    let mut input = Array4::<f32>::zeros((channels, padded[0], padded[1], padded[2]));
+    input.slice_mut(s![.., low[0]..low[0] + z, low[1]..low[1] + y, low[2]..low[2] + x]).assign(&data);
+
+    let volumes = if combine == Combine::Mean { 1 } else { mirrors.len() };
+    let mut blends: Vec<Blend> = (0..volumes).map(|_| Blend::new(window, padded)).collect();
+    let tiles = tiles(padded, window);
+    for (number, at) in tiles.iter().enumerate() {
+        let [pz, py, px] = window.patch;
+        let patch = input.slice(s![.., at[0]..at[0] + pz, at[1]..at[1] + py, at[2]..at[2] + px]);
+        match combine {
+            Combine::Mean => blends[0].add(&mean_over_mirrors(network, patch, window, mirrors)?, *at),
+            Combine::Separate => {
+                for (blend, logits) in blends.iter_mut().zip(forward_mirrors(network, patch, window, mirrors)?) {
+                    blend.add(&logits, *at);
+                }
+            }
+        }
+        if progress((number + 1) as f32 / tiles.len() as f32) == ControlFlow::Break(()) {
+            return Err(NetworkError::Cancelled);
+        }
+    }
+    blends.into_iter().map(|blend| blend.finish(low, size)).collect()
+}
+
+fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
+    let along = |axis: usize| {
+        if axis == 0 && window.two_dimensional { (0..size[0]).collect() } else { starts(size[axis], window.patch[axis], window.step) }
+    };
+    let (zs, ys, xs) = (along(0), along(1), along(2));
+    let mut all = Vec::with_capacity(zs.len() * ys.len() * xs.len());
+    for &z in &zs {
+        for &y in &ys {
+            all.extend(xs.iter().map(|&x| [z, y, x]));
+        }
+    }
+    all
+}
+
+/// nnU-Net's order of summation: the unflipped patch, then every mirror; one division at the end.
+fn mean_over_mirrors(
+    network: &mut dyn Network,
+    patch: ArrayView4<'_, f32>,
+    window: &Window,
+    mirrors: &[Mirror],
+) -> Result<Array4<f32>, NetworkError> {
+    let mut sum: Option<Array4<f32>> = None;
+    for mirror in mirrors {
+        for logits in forward_mirrors(network, patch, window, std::slice::from_ref(mirror))? {
+            match &mut sum {
+                None => sum = Some(logits),
+                Some(sum) => *sum += &logits,
+            }
+        }
+    }
+    let mut sum = sum.ok_or(NetworkError::NoEngine)?;
+    if mirrors.len() > 1 {
+        sum /= mirrors.len() as f32;
+    }
+    Ok(sum)
+}
+
+/// Forwards the mirrored copies of a patch as one batch and turns the answers back.
+fn forward_mirrors(
+    network: &mut dyn Network,
+    patch: ArrayView4<'_, f32>,
+    window: &Window,
+    mirrors: &[Mirror],
+) -> Result<Vec<Array4<f32>>, NetworkError> {
+    let mut batch = Vec::with_capacity(mirrors.len() * patch.len());
+    for mirror in mirrors {
+        batch.extend(flipped(patch, mirror).iter());
+    }
+    let output = network.forward(&batch, mirrors.len(), window.patch)?;
+    let [z, y, x] = window.patch;
+    let length = window.heads * z * y * x;
+    if output.len() != length * mirrors.len() {
+        return Err(NetworkError::WrongShape { expected: length * mirrors.len(), got: output.len() });
+    }
+    let turned = output.chunks_exact(length).zip(mirrors).map(|(logits, mirror)| {
+        let logits = ArrayView4::from_shape((window.heads, z, y, x), logits)
+            .map_err(|_| NetworkError::WrongShape { expected: length, got: logits.len() })?;
+        Ok(flipped(logits, mirror).as_standard_layout().into_owned())
+    });
+    turned.collect()
+}
+
+fn flipped<'a>(mut patch: ArrayView4<'a, f32>, mirror: &[usize]) -> ArrayView4<'a, f32> {
+    for axis in mirror {
+        patch.invert_axis(Axis(axis + 1));
+    }
+    patch
+}
+
+/// Weighted sums of overlapping patches in half precision: part of what nnU-Net computes, so part of what it predicts.
+struct Blend {
+    heads: usize,
+    size: [usize; 3],
+    patch: [usize; 3],
+    weights: Vec<f16>,
+    sums: Vec<f16>,
+    counts: Vec<f16>,
+}
+
+impl Blend {
+    fn new(window: &Window, size: [usize; 3]) -> Self {
+        let voxels = size.iter().product();
+        Self {
+            heads: window.heads,
+            size,
+            patch: window.patch,
+            weights: gaussian(window.patch, window.two_dimensional),
+            sums: vec![f16::ZERO; window.heads * voxels],
+            counts: vec![f16::ZERO; voxels],
+        }
+    }
+
+    fn add(&mut self, logits: &Array4<f32>, at: [usize; 3]) {
+        let [pz, py, px] = self.patch;
+        let voxels: usize = self.size.iter().product();
+        for z in 0..pz {
+            for y in 0..py {
+                let row = ((at[0] + z) * self.size[1] + at[1] + y) * self.size[2] + at[2];
+                let weights = &self.weights[(z * py + y) * px..][..px];
+                for (count, weight) in self.counts[row..row + px].iter_mut().zip(weights) {
+                    *count = f16::from_f32(count.to_f32() + weight.to_f32());
+                }
+                for head in 0..self.heads {
+                    let sums = &mut self.sums[head * voxels + row..][..px];
+                    for (x, (sum, weight)) in sums.iter_mut().zip(weights).enumerate() {
+                        *sum = f16::from_f32(sum.to_f32() + logits[[head, z, y, x]] * weight.to_f32());
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(self, low: [usize; 3], size: [usize; 3]) -> Result<Array4<f16>, NetworkError> {
+        let voxels = self.counts.len();
+        let divided: Vec<f16> =
+            self.sums.iter().enumerate().map(|(i, sum)| f16::from_f32(sum.to_f32() / self.counts[i % voxels].to_f32())).collect();
+        if divided.iter().any(|v| !v.is_finite()) {
+            return Err(NetworkError::NotFinite);
+        }
+        let shape = (self.heads, self.size[0], self.size[1], self.size[2]);
+        let whole =
+            Array4::from_shape_vec(shape, divided).map_err(|_| NetworkError::WrongShape { expected: voxels * self.heads, got: voxels })?;
+        let inside = whole.slice(s![.., low[0]..low[0] + size[0], low[1]..low[1] + size[1], low[2]..low[2] + size[2]]);
+        Ok(inside.as_standard_layout().into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_spread_evenly() {
+        fn check(size: usize, patch: usize, expected: &[usize]) {
+            assert_eq!(starts(size, patch, 0.5), expected);
+        }
+        check(110, 64, &[0, 23, 46]);
+        check(110, 32, &[0, 16, 31, 47, 62, 78]);
+        check(64, 64, &[0]);
+        check(10, 64, &[0]);
+        check(65, 64, &[0, 1]);
+    }
+
+    #[test]
+    fn mirrors_come_in_nnunets_order() {
+        let expected: Vec<Mirror> = vec![vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
+        assert_eq!(mirrors(Some(&[0, 1, 2])), expected);
+        assert_eq!(mirrors(None), [Mirror::new()]);
+    }
+
+    /// Answers twice its input plus, in a second head, the voxel's z index within the patch.
+    struct Ruler;
+
+    impl Network for Ruler {
+        fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+            let voxels: usize = size.iter().product();
+            let plane = size[1] * size[2];
+            Ok((0..n)
+                .flat_map(|i| {
+                    let patch = &batch[i * voxels..(i + 1) * voxels];
+                    patch.iter().map(|v| 2.0 * v).chain((0..voxels).map(|at| (at / plane) as f32)).collect::<Vec<_>>()
+                })
+                .collect())
+        }
+
+        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_volume_comes_back_whole_whatever_its_size() {
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2 };
+        for size in [(1, 1, 9, 4), (1, 4, 4, 4), (1, 7, 2, 11)] {
+            let data = Array4::from_shape_fn(size, |(_, z, y, x)| (z * 16 + y * 4 + x) as f32 / 8.0);
+            let all =
+                logits(&mut Ruler, data.view(), &window, &mirrors(Some(&[0, 1, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(()))
+                    .unwrap();
+            for (at, value) in all[0].slice(s![0..1, .., .., ..]).indexed_iter() {
+                // Half-precision accumulators keep about three digits.
+                assert!((value.to_f32() - 2.0 * data[at]).abs() <= 0.004 * (1.0 + data[at]), "{value} at {at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mirrored_answers_are_turned_back() {
+        let window = Window { patch: [4, 2, 2], step: 0.5, two_dimensional: false, heads: 2 };
+        let data = Array4::<f32>::zeros((1, 4, 2, 2));
+        let all =
+            logits(&mut Ruler, data.view(), &window, &mirrors(Some(&[0])), Combine::Separate, &mut |_| ControlFlow::Continue(())).unwrap();
+        let along_z = |volume: &Array4<f16>| (0..4).map(|z| volume[[1, z, 0, 0]].to_f32()).collect::<Vec<_>>();
+        assert_eq!(along_z(&all[0]), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(along_z(&all[1]), [3.0, 2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_cancelled_run_stops() {
+        let window = Window { patch: [2, 2, 2], step: 0.5, two_dimensional: false, heads: 2 };
+        let data = Array4::<f32>::zeros((1, 4, 4, 4));
+        let outcome = logits(&mut Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Break(()));
+        assert!(matches!(outcome, Err(NetworkError::Cancelled)));
+    }
+}

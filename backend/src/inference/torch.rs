@@ -1,0 +1,96 @@
+//! The door to libtorch: TorchScript networks on CPU or CUDA. The only file that names `tch`.
+
+use std::path::Path;
+
+use tch::{CModule, Cuda, Device, Kind, Tensor};
+
+use super::{DeviceChoice, Network, NetworkError};
+
+/// The libtorch version this program is linked to and that bundles must have been exported with.
+pub const TORCH_VERSION: &str = "2.11.0";
+
+/// A TorchScript network on a device.
+pub struct TorchNetwork {
+    module: CModule,
+    device: Device,
+    channels: usize,
+    two_dimensional: bool,
+}
+
+impl TorchNetwork {
+    /// Loads a network. `spatial_axes` is 2 or 3.
+    ///
+    /// # Errors
+    /// [`NetworkError::Engine`] if the file is no TorchScript archive, [`NetworkError::NoDevice`].
+    pub fn load(file: &Path, channels: usize, spatial_axes: usize, choice: DeviceChoice) -> Result<Self, NetworkError> {
+        // Without the profiling executor the first forward is as fast as the others, and results do not depend on how often it ran.
+        tch::jit::set_profiling_mode(false);
+        tch::jit::set_graph_executor_optimize(false);
+        let device = device(choice)?;
+        let mut module = CModule::load_on_device(file, device).map_err(engine)?;
+        module.f_set_eval().map_err(engine)?;
+        Ok(Self { module, device, channels, two_dimensional: spatial_axes == 2 })
+    }
+}
+
+impl Network for TorchNetwork {
+    fn forward(&mut self, batch: &[f32], n: usize, [z, y, x]: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+        let size = |k: usize| k as i64;
+        let shape = if self.two_dimensional {
+            vec![size(n), size(self.channels), size(y), size(x)]
+        } else {
+            vec![size(n), size(self.channels), size(z), size(y), size(x)]
+        };
+        let _no_grad = tch::no_grad_guard();
+        let input =
+            Tensor::f_from_slice(batch).and_then(|t| t.f_reshape(&shape)).and_then(|t| t.f_to_device(self.device)).map_err(engine)?;
+        let output = self.module.forward_ts(&[input]).map_err(engine)?;
+        let output =
+            output.f_to_device(Device::Cpu).and_then(|t| t.f_to_kind(Kind::Float)).and_then(|t| t.f_contiguous()).map_err(engine)?;
+        let mut logits = vec![0.0; output.numel()];
+        output.f_copy_data(&mut logits, output.numel()).map_err(engine)?;
+        Ok(logits)
+    }
+
+    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError> {
+        if on { self.module.f_set_train() } else { self.module.f_set_eval() }.map_err(engine)
+    }
+}
+
+/// How many threads libtorch computes with.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(1).max(1));
+}
+
+/// Seeds libtorch's random numbers, which dropout draws from.
+pub fn seed(seed: u64) {
+    tch::manual_seed(seed as i64);
+}
+
+/// What a choice means on this machine, such as `cpu` or `cuda:0`.
+///
+/// # Errors
+/// [`NetworkError::NoDevice`].
+pub fn device_name(choice: DeviceChoice) -> Result<String, NetworkError> {
+    Ok(match device(choice)? {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".to_owned(),
+    })
+}
+
+fn device(choice: DeviceChoice) -> Result<Device, NetworkError> {
+    let devices = usize::try_from(Cuda::device_count()).unwrap_or(0);
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(if devices > 0 { Device::Cuda(0) } else { Device::Cpu }),
+        DeviceChoice::Cuda(number) if number < devices => Ok(Device::Cuda(number)),
+        DeviceChoice::Cuda(_) => Err(NetworkError::NoDevice(choice)),
+    }
+}
+
+/// TorchScript errors carry the whole program; the first lines say what happened.
+fn engine(error: tch::TchError) -> NetworkError {
+    let text = error.to_string();
+    let end = text.char_indices().nth(400).map_or(text.len(), |(at, _)| at);
+    NetworkError::Engine(text[..end].to_owned())
+}

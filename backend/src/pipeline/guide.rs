@@ -1,0 +1,160 @@
+//! Corrections as network input. Every corrected plane reaches the network's grid, at any spacing; background that the expert confirmed is told
+//! apart from what nobody looked at.
+//!
+//! The same rules as `i3deep_models.guidance`, tested against its fixtures.
+
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip, s};
+use shared::geometry::{Geometry, Plane};
+use shared::label::Label;
+
+use crate::inference::bundle::{GuidanceEncoding, PresegmentationChannels};
+
+use super::preprocess::Frame;
+
+/// A voxel that the expert said nothing about.
+pub const UNANNOTATED: i16 = -1;
+
+/// For each target index the source index whose voxel holds its centre.
+pub fn source_index(target_size: usize, source_size: usize) -> Vec<usize> {
+    (0..target_size).map(|t| (((t as f64 + 0.5) * source_size as f64 / target_size as f64).floor() as usize).min(source_size - 1)).collect()
+}
+
+/// Target planes that a source plane reaches: those whose centres it holds, else the one that holds its own centre.
+fn target_planes(index: usize, source_size: usize, map: &[usize]) -> Vec<usize> {
+    let hits: Vec<usize> = (0..map.len()).filter(|t| map[*t] == index).collect();
+    if hits.is_empty() {
+        let own = ((index as f64 + 0.5) * map.len() as f64 / source_size as f64).floor() as usize;
+        return vec![own.min(map.len() - 1)];
+    }
+    hits
+}
+
+/// Carries corrected planes `(array axis, index)` of `labels` to another grid; [`UNANNOTATED`] elsewhere.
+///
+/// Where two planes claim a voxel the nearer wins (plane centres, in target voxels), then the lower axis, then the lower index.
+pub fn project(labels: ArrayView3<'_, Label>, planes: &[(usize, usize)], target: [usize; 3]) -> Array3<i16> {
+    let source: [usize; 3] = std::array::from_fn(|axis| labels.shape()[axis]);
+    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], source[axis]));
+    let mut result = Array3::from_elem(target, UNANNOTATED);
+    let mut nearest = Array3::from_elem(target, f64::INFINITY);
+    let mut planes = planes.to_vec();
+    planes.sort_unstable();
+    planes.dedup();
+    for (axis, index) in planes {
+        let [u, v] = [[1, 2], [0, 2], [0, 1]][axis];
+        for at in target_planes(index, source[axis], &maps[axis]) {
+            let centre = (index as f64 + 0.5) * target[axis] as f64 / source[axis] as f64;
+            let distance = (centre - (at as f64 + 0.5)).abs();
+            let mut out = result.index_axis_mut(Axis(axis), at);
+            let mut near = nearest.index_axis_mut(Axis(axis), at);
+            Zip::indexed(&mut out).and(&mut near).for_each(|(i, j), value, near| {
+                if distance < *near {
+                    let mut voxel = [0; 3];
+                    (voxel[axis], voxel[u], voxel[v]) = (index, maps[u][i], maps[v][j]);
+                    *near = distance;
+                    *value = i16::from(labels[voxel]);
+                }
+            });
+        }
+    }
+    result
+}
+
+/// A plane of the scan as `(array axis, index)` within the crop, along the network's axes; nothing if it lies outside the crop.
+pub fn cropped_plane(plane: Plane, scan: &Geometry, frame: &Frame) -> Option<(usize, usize)> {
+    let zyx_axis = 2 - scan.stored_axis(plane.axis);
+    let axis = frame.transpose_forward.iter().position(|from| *from == zyx_axis)?;
+    let range = &frame.crop[axis];
+    range.contains(&plane.index).then(|| (axis, plane.index - range.start))
+}
+
+/// Guidance channels `[guidance, z, y, x]` on the network's grid, in the bundle's order: corrected foreground labels, the annotated mask, the
+/// presegmentation's foreground labels. Volumes are along the network's axes and cropped.
+pub fn channels(
+    corrections: ArrayView3<'_, i16>,
+    presegmentation: ArrayView3<'_, Label>,
+    foreground: &[Label],
+    encoding: GuidanceEncoding,
+) -> Array4<f32> {
+    let (z, y, x) = corrections.dim();
+    let mut result = Array4::zeros((encoding.channels(foreground.len()), z, y, x));
+    let mut parts = result.axis_iter_mut(Axis(0));
+    let bit = |set: bool| if set { 1.0 } else { 0.0 };
+    for label in foreground {
+        if let Some(mut channel) = parts.next() {
+            channel.assign(&corrections.mapv(|v| bit(v == i16::from(*label))));
+        }
+    }
+    if encoding.annotated
+        && let Some(mut channel) = parts.next()
+    {
+        channel.assign(&corrections.mapv(|v| bit(v != UNANNOTATED)));
+    }
+    if encoding.presegmentation == PresegmentationChannels::Labels {
+        for label in foreground {
+            if let Some(mut channel) = parts.next() {
+                channel.assign(&presegmentation.mapv(|v| bit(v == *label)));
+            }
+        }
+    }
+    result
+}
+
+/// Labels on another grid by the voxel that holds each centre.
+pub fn nearest(labels: ArrayView3<'_, Label>, target: [usize; 3]) -> Array3<Label> {
+    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], labels.shape()[axis]));
+    Array3::from_shape_fn(target, |(z, y, x)| labels[[maps[0][z], maps[1][y], maps[2][x]]])
+}
+
+/// The crop of a volume along the network's axes.
+pub fn crop<'a, T>(volume: &'a Array3<T>, frame: &Frame) -> ArrayView3<'a, T> {
+    let [z, y, x] = frame.crop.clone();
+    volume.slice(s![z, y, x])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// What `models/tests/test_guidance.py` writes and checks on its side.
+    #[test]
+    fn python_builds_the_same_guidance() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/guidance");
+        let cases: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+        for case in &cases {
+            let ints = |name: &str| -> Vec<i64> { serde_json::from_value(case[name].clone()).unwrap() };
+            let shape = |name: &str| -> [usize; 3] { serde_json::from_value(case[name].clone()).unwrap() };
+            let labels = Array3::from_shape_vec(shape("source_shape"), ints("labels").iter().map(|v| *v as Label).collect()).unwrap();
+            let planes: Vec<(usize, usize)> = serde_json::from_value(case["planes"].clone()).unwrap();
+            let got = project(labels.view(), &planes, shape("target_shape"));
+            assert_eq!(got.iter().map(|v| i64::from(*v)).collect::<Vec<_>>(), ints("projected"), "{}", case["name"]);
+            let presegmentation = got.mapv(|v| v.rem_euclid(2) as Label);
+            let encoding: GuidanceEncoding = serde_json::from_value(case["encoding"].clone()).unwrap();
+            let channels = channels(got.view(), presegmentation.view(), &[1, 2], encoding);
+            let sums: Vec<i64> = channels.axis_iter(Axis(0)).map(|c| c.sum() as i64).collect();
+            assert_eq!(sums, ints("channel_sums"), "{}", case["name"]);
+        }
+        assert!(cases.len() >= 6);
+    }
+
+    proptest::proptest! {
+        /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel where that is coarser).
+        #[test]
+        fn no_plane_vanishes(source in proptest::array::uniform3(1_usize..14), target in proptest::array::uniform3(1_usize..14), axis in 0_usize..3, pick in 0.0_f64..1.0) {
+            let index = ((pick * source[axis] as f64) as usize).min(source[axis] - 1);
+            let labels = Array3::from_elem(source, 1_u8);
+            let projected = project(labels.view(), &[(axis, index)], target);
+            let reached: Vec<usize> = (0..target[axis]).filter(|t| projected.index_axis(Axis(axis), *t).iter().all(|v| *v == 1)).collect();
+            proptest::prop_assert!(!reached.is_empty());
+            for t in reached {
+                let there = (t as f64 + 0.5) * source[axis] as f64 / target[axis] as f64;
+                let half = 0.5_f64.max(0.5 * source[axis] as f64 / target[axis] as f64);
+                proptest::prop_assert!((there - (index as f64 + 0.5)).abs() <= half + 1e-9);
+            }
+            let annotated = projected.iter().filter(|v| **v != UNANNOTATED).count();
+            proptest::prop_assert_eq!(annotated % (target.iter().product::<usize>() / target[axis]), 0);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Single-file NIfTI-1 volumes: read through the gate, written with the header of the scan they belong to.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use nifti::{Endianness, NiftiHeader};
+use shared::geometry::Geometry;
+use shared::label::Label;
+use shared::volume::Volume;
+
+use super::gate::{LIMIT_BYTES, unpack};
+use super::{VolumeError, affine};
+
+const HEADER_BYTES: usize = 348;
+/// Header and the empty extension flag.
+const VOXELS_AT: usize = 352;
+
+/// The header of a scan, kept so that what is made from the scan lies where the scan lies. Free text is blanked: it may name the patient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanHeader {
+    bytes: [u8; HEADER_BYTES],
+    big_endian: bool,
+}
+
+/// A scan as read.
+#[derive(Clone, Debug)]
+pub struct NiftiImage {
+    /// Intensities after the header's slope and intercept (computed in f64, as SimpleITK and nibabel do), x fastest.
+    pub volume: Volume<f32>,
+    /// For export.
+    pub header: ScanHeader,
+}
+
+/// Reads a scan.
+///
+/// # Errors
+/// [`VolumeError`] for anything that is not a complete, finite, three-dimensional NIfTI-1 volume.
+pub fn read_nifti(path: &Path) -> Result<NiftiImage, VolumeError> {
+    read_nifti_bytes(&fs::read(path)?)
+}
+
+/// Reads a scan from the bytes of a `.nii` or `.nii.gz` file.
+///
+/// # Errors
+/// As [`read_nifti`].
+pub fn read_nifti_bytes(bytes: &[u8]) -> Result<NiftiImage, VolumeError> {
+    let bytes = unpack(bytes, LIMIT_BYTES)?;
+    let header = parse_header(&bytes)?;
+    let geometry = geometry(&header)?;
+    let big_endian = header.endianness == Endianness::Big;
+    let volume = Volume::new(geometry, decode(&bytes, &header, big_endian)?)?;
+    Ok(NiftiImage { volume, header: ScanHeader::new(&bytes, big_endian) })
+}
+
+/// Reads a label volume.
+///
+/// # Errors
+/// As [`read_nifti`], and [`VolumeError::NotALabel`].
+pub fn read_labels(path: &Path) -> Result<Volume<Label>, VolumeError> {
+    let volume = read_nifti(path)?.volume;
+    let dims = volume.geometry().dims;
+    if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, v)| v.fract() != 0.0 || !(0.0..=255.0).contains(*v)) {
+        return Err(VolumeError::NotALabel { voxel: voxel_at(at, dims), value: *value });
+    }
+    Ok(volume.map(|v| v as Label))
+}
+
+/// Writes labels as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+///
+/// # Errors
+/// [`VolumeError::Io`].
+pub fn write_labels(path: &Path, labels: &Volume<Label>, scan: &ScanHeader) -> Result<(), VolumeError> {
+    write(path, scan.with_type(UINT8), labels.voxels())
+}
+
+/// Writes f32 values as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+///
+/// # Errors
+/// [`VolumeError::Io`].
+pub fn write_f32(path: &Path, values: &Volume<f32>, scan: &ScanHeader) -> Result<(), VolumeError> {
+    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if scan.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
+    write(path, scan.with_type(FLOAT32), &bytes)
+}
+
+/// NIfTI data type codes and their bits.
+const UINT8: (i16, i16) = (2, 8);
+const FLOAT32: (i16, i16) = (16, 32);
+
+impl ScanHeader {
+    fn new(file: &[u8], big_endian: bool) -> Self {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes.copy_from_slice(&file[..HEADER_BYTES]);
+        // data_type, db_name, descrip, aux_file, intent_name (offsets as in nifti1.h).
+        for range in [4..32, 148..228, 228..252, 328..344] {
+            bytes[range].fill(0);
+        }
+        Self { bytes, big_endian }
+    }
+
+    /// The 352 bytes before the voxels, for three dimensions of another voxel type without scaling.
+    fn with_type(&self, (code, bits): (i16, i16)) -> [u8; VOXELS_AT] {
+        let mut header = [0; VOXELS_AT];
+        header[..HEADER_BYTES].copy_from_slice(&self.bytes);
+        let short = |v: i16| if self.big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
+        let float = |v: f32| if self.big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
+        header[40..42].copy_from_slice(&short(3));
+        header[70..72].copy_from_slice(&short(code));
+        header[72..74].copy_from_slice(&short(bits));
+        header[108..112].copy_from_slice(&float(VOXELS_AT as f32));
+        header[112..116].copy_from_slice(&float(1.0));
+        header[116..120].copy_from_slice(&float(0.0));
+        // cal_max and cal_min belong to the scan's intensities.
+        header[124..132].fill(0);
+        header[344..348].copy_from_slice(b"n+1\0");
+        header
+    }
+}
+
+fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), VolumeError> {
+    let partial = path.with_extension("partial");
+    let written = (|| -> std::io::Result<()> {
+        let file = fs::File::create(&partial)?;
+        let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::fast());
+        encoder.write_all(&header)?;
+        encoder.write_all(voxels)?;
+        let file = encoder.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    })();
+    if written.is_err() {
+        // Best effort: the error that matters is the one that is returned.
+        let _ = fs::remove_file(&partial);
+    }
+    Ok(written?)
+}
+
+fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, VolumeError> {
+    if bytes.len() < HEADER_BYTES {
+        return Err(VolumeError::NotNifti(format!("it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}", bytes.len())));
+    }
+    match &bytes[344..348] {
+        b"n+1\0" => {}
+        b"ni1\0" => return Err(VolumeError::NotNifti("it is the header of a two-file image (.hdr/.img)".into())),
+        _ if bytes[4..8] == *b"n+2\0" => return Err(VolumeError::NotNifti("it is NIfTI-2".into())),
+        _ => return Err(VolumeError::NotNifti("the NIfTI signature is missing".into())),
+    }
+    NiftiHeader::from_reader(bytes).map_err(|error| VolumeError::NotNifti(error.to_string()))
+}
+
+/// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
+const MAX_EXTENT: u16 = 2048;
+
+fn geometry(header: &NiftiHeader) -> Result<Geometry, VolumeError> {
+    let rank = header.dim[0];
+    let extents = &header.dim[1..=usize::from(rank.clamp(1, 7))];
+    // A fourth dimension of one point is how some tools write 3D.
+    if !(3..=7).contains(&rank) || extents.iter().skip(3).any(|&n| n > 1) {
+        let written = if (1..=7).contains(&rank) { format!("{rank} ({extents:?})") } else { rank.to_string() };
+        return Err(VolumeError::NotThreeDimensional(written));
+    }
+    let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
+    if header.dim[1..=3].iter().any(|&n| n == 0 || n > MAX_EXTENT) {
+        return Err(shared::geometry::GeometryError::BadDims(dims).into());
+    }
+    let spacing_mm = [1, 2, 3].map(|i| f64::from(header.pixdim[i]).abs());
+    Ok(Geometry::new(dims, spacing_mm, affine::world_from_voxel(header))?)
+}
+
+fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f32>, VolumeError> {
+    let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
+    let count: usize = dims.iter().product();
+    let start = if header.vox_offset.is_finite() && header.vox_offset >= VOXELS_AT as f32 { header.vox_offset as usize } else { VOXELS_AT };
+    macro_rules! values {
+        ($kind:ty) => {{
+            const SIZE: usize = size_of::<$kind>();
+            let voxels = voxel_bytes(bytes, start, count * SIZE)?;
+            scale(
+                voxels.chunks_exact(SIZE).map(|chunk| {
+                    let mut array = [0; SIZE];
+                    array.copy_from_slice(chunk);
+                    let value = if big_endian { <$kind>::from_be_bytes(array) } else { <$kind>::from_le_bytes(array) };
+                    value as f64
+                }),
+                header,
+            )
+        }};
+    }
+    let values = match header.datatype {
+        2 => values!(u8),
+        4 => values!(i16),
+        8 => values!(i32),
+        16 => values!(f32),
+        64 => values!(f64),
+        256 => values!(i8),
+        512 => values!(u16),
+        768 => values!(u32),
+        1024 => values!(i64),
+        1280 => values!(u64),
+        other => return Err(VolumeError::UnsupportedType(other)),
+    };
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(VolumeError::NotFinite { voxel: voxel_at(at, dims), value: f64::from(values[at]) }),
+        None => Ok(values),
+    }
+}
+
+fn voxel_bytes(bytes: &[u8], start: usize, length: usize) -> Result<&[u8], VolumeError> {
+    let expected = start.saturating_add(length);
+    bytes.get(start..expected).ok_or(VolumeError::Truncated { expected, got: bytes.len() })
+}
+
+/// Slope and intercept in f64, then f32. A slope of 0 means that the header gives none.
+fn scale(raw: impl Iterator<Item = f64>, header: &NiftiHeader) -> Vec<f32> {
+    let slope = f64::from(header.scl_slope);
+    let intercept = f64::from(header.scl_inter);
+    let identity = slope == 0.0 || !slope.is_finite() || !intercept.is_finite() || (slope == 1.0 && intercept == 0.0);
+    if identity { raw.map(|v| v as f32).collect() } else { raw.map(|v| (v * slope + intercept) as f32).collect() }
+}
+
+fn voxel_at(offset: usize, [nx, ny, _]: [usize; 3]) -> [usize; 3] {
+    [offset % nx, offset / nx % ny, offset / (nx * ny)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A 2 × 3 × 4 int16 scan of the numbers 0 to 23 with a shifted affine, as bytes.
+    fn file(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut bytes = vec![0; VOXELS_AT];
+        bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
+        for (at, n) in [3_i16, 2, 3, 4, 1, 1, 1, 1].iter().enumerate() {
+            bytes[40 + 2 * at..42 + 2 * at].copy_from_slice(&n.to_le_bytes());
+        }
+        bytes[70..72].copy_from_slice(&4_i16.to_le_bytes());
+        bytes[72..74].copy_from_slice(&16_i16.to_le_bytes());
+        for (at, s) in [1_f32, 0.7, 1.0, 2.5].iter().enumerate() {
+            bytes[76 + 4 * at..80 + 4 * at].copy_from_slice(&s.to_le_bytes());
+        }
+        bytes[108..112].copy_from_slice(&352_f32.to_le_bytes());
+        bytes[148..156].copy_from_slice(b"JohnDoe\0");
+        bytes[254..256].copy_from_slice(&1_i16.to_le_bytes());
+        for (at, v) in [0.7_f32, 0.0, 0.0, -5.0, 0.0, 1.0, 0.0, 6.0, 0.0, 0.0, 2.5, 7.0].iter().enumerate() {
+            bytes[280 + 4 * at..284 + 4 * at].copy_from_slice(&v.to_le_bytes());
+        }
+        bytes[344..348].copy_from_slice(b"n+1\0");
+        bytes.extend((0..24_i16).flat_map(i16::to_le_bytes));
+        change(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn voxels_and_geometry_are_read() {
+        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let geometry = image.volume.geometry();
+        assert_eq!(geometry.dims, [2, 3, 4]);
+        assert_eq!(geometry.spacing_mm[0], f64::from(0.7_f32));
+        assert_eq!(geometry.world_from_voxel[1], [0.0, 1.0, 0.0, 6.0]);
+        assert_eq!(image.volume.get([1, 2, 3]), Some(23.0));
+    }
+
+    #[test]
+    fn slope_and_intercept_are_applied_in_f64() {
+        let image = read_nifti_bytes(&file(|b| {
+            b[112..116].copy_from_slice(&0.1_f32.to_le_bytes());
+            b[116..120].copy_from_slice(&(-3.0_f32).to_le_bytes());
+        }));
+        assert_eq!(image.unwrap().volume.voxels()[7], (7.0 * f64::from(0.1_f32) - 3.0) as f32);
+    }
+
+    #[test]
+    fn bad_files_are_refused_with_a_reason() {
+        fn check(bytes: &[u8], words: &str) {
+            let message = read_nifti_bytes(bytes).unwrap_err().to_string();
+            assert!(message.contains(words), "'{message}' does not say '{words}'");
+        }
+        check(b"hello", "not a NIfTI");
+        check(&[0; 400], "not a NIfTI");
+        check(&file(|b| b.truncate(380)), "promises 400 bytes, it holds 380");
+        check(&file(|b| b[40] = 2), "2 ([2, 3]) dimensions");
+        check(&file(|b| (b[40], b[48]) = (4, 5)), "dimensions, a scan has 3");
+        check(&file(|b| b[40] = 9), "9 dimensions");
+        check(&file(|b| b[42] = 0), "no content");
+        check(&file(|b| b[70] = 32), "data type 32");
+        check(&file(|b| b[76 + 4..76 + 8].fill(0)), "spacing");
+        check(&file(|b| b[280..328].fill(0)), "affine is not invertible");
+        check(
+            &file(|b| {
+                b[70..72].copy_from_slice(&16_i16.to_le_bytes());
+                b.resize(352 + 96, 0);
+                b[352 + 4 * 7..352 + 4 * 8].copy_from_slice(&f32::NAN.to_le_bytes());
+            }),
+            "voxel [1, 0, 1] is NaN",
+        );
+    }
+
+    #[test]
+    fn a_fourth_dimension_of_one_is_three_dimensional() {
+        assert!(read_nifti_bytes(&file(|b| b[40] = 4)).is_ok());
+    }
+
+    #[test]
+    fn labels_come_back_on_the_scans_grid_without_its_free_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.nii.gz");
+        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let labels = image.volume.map(|v| (v as u8) % 3);
+        write_labels(&path, &labels, &image.header).unwrap();
+        assert_eq!(read_labels(&path).unwrap(), labels);
+        let bytes = unpack(&fs::read(&path).unwrap(), 10_000).unwrap();
+        assert!(!bytes.windows(4).any(|w| w == b"John"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn fractions_are_not_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("u.nii.gz");
+        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        write_f32(&path, &image.volume.map(|v| v / 2.0), &image.header).unwrap();
+        assert_eq!(read_labels(&path).unwrap_err().to_string(), "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(at in 0_usize..352, value: u8) {
+            let _ = read_nifti_bytes(&file(|b| b[at] = value));
+        }
+    }
+}
