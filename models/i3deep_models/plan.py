@@ -81,6 +81,8 @@ def plan(workspace: Workspace, raw: Path, split: dict | None, options: PlanOptio
     refinement.mkdir(parents=True, exist_ok=True)
     write_json(refinement / "nnUNetPlans.json", {**plans, "dataset_name": workspace.dataset_name("refinement")})
     shutil.copy(workspace.raw / workspace.dataset_name("refinement") / "dataset.json", refinement / "dataset.json")
+    # The trainer copies the fingerprint beside its weights; the plan was made from this one.
+    shutil.copy(plans_file.parent / "dataset_fingerprint.json", refinement / "dataset_fingerprint.json")
     preprocess([2], configurations=["3d_fullres"], num_processes=[processes])
 
 

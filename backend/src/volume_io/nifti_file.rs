@@ -282,7 +282,7 @@ mod tests {
         check(&file(|b| b.truncate(380)), "promises 400 bytes, it holds 380");
         check(&file(|b| b[40] = 2), "2 ([2, 3]) dimensions");
         check(&file(|b| (b[40], b[48]) = (4, 5)), "dimensions, a scan has 3");
-        check(&file(|b| b[40] = 9), "9 dimensions");
+        check(&file(|b| b[40] = 0), "0 dimensions");
         check(&file(|b| b[42] = 0), "no content");
         check(&file(|b| b[70] = 32), "data type 32");
         check(&file(|b| b[76 + 4..76 + 8].fill(0)), "spacing");
