@@ -2,10 +2,21 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
+#[cfg(feature = "torch")]
+mod presegment;
+#[cfg(feature = "torch")]
+mod refine;
+#[cfg(feature = "torch")]
+mod predict;
 mod acquire;
 #[cfg(feature = "torch")]
 mod evaluate;
+mod bundle;
 mod phantom;
+#[cfg(feature = "torch")]
+mod networks;
+#[cfg(feature = "torch")]
+mod progress;
 
 use std::process::ExitCode;
 
@@ -22,6 +33,17 @@ struct Cli {
 /// One variant a command; each file has its `Args` and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Segment a scan, say where that is uncertain, and choose the slices worth correcting.
+    #[cfg(feature = "torch")]
+    Presegment(presegment::Args),
+    /// Turn corrected slices into a better segmentation everywhere.
+    #[cfg(feature = "torch")]
+    Refine(refine::Args),
+    /// Predict a folder of scans with a plain nnU-Net.
+    #[cfg(feature = "torch")]
+    Predict(predict::Args),
+    /// List, inspect and verify model bundles.
+    Bundle(bundle::Args),
     /// Choose the slices worth correcting from uncertainty and presegmentation.
     Acquire(acquire::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
@@ -35,6 +57,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: anyhow::Result<()> = match cli.command {
+        #[cfg(feature = "torch")]
+        Command::Presegment(args) => presegment::run(&args),
+        #[cfg(feature = "torch")]
+        Command::Refine(args) => refine::run(&args),
+        #[cfg(feature = "torch")]
+        Command::Predict(args) => predict::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Acquire(args) => acquire::run(&args),
         #[cfg(feature = "torch")]
         Command::Evaluate(args) => evaluate::run(&args),

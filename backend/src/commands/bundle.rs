@@ -1,0 +1,138 @@
+//! `i3deep bundle list | inspect | verify`: what is installed, what it can do, whether it is whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::inference::bundle::{Bundle, Stage};
+
+/// Arguments of `i3deep bundle`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: BundleCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum BundleCommand {
+    /// List the bundles in a folder.
+    List {
+        /// Folder of bundles.
+        #[arg(long, value_name = "DIR", default_value = "models")]
+        models: PathBuf,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a bundle segments and how.
+    Inspect {
+        /// The bundle.
+        folder: PathBuf,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare every file with its digest.
+    Verify {
+        /// The bundle.
+        folder: PathBuf,
+    },
+}
+
+/// Runs one of the three.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        BundleCommand::List { models, json } => list(models, *json),
+        BundleCommand::Inspect { folder, json } => inspect(folder, *json),
+        BundleCommand::Verify { folder } => {
+            let bundle = Bundle::read(folder).with_context(|| format!("the bundle {}", folder.display()))?;
+            bundle.verify().with_context(|| format!("the bundle {}", folder.display()))?;
+            println!("{}: {} files are as bundled", bundle.manifest.name, bundle.manifest.files.len());
+            Ok(())
+        }
+    }
+}
+
+/// Folders within `models` that hold a `bundle.json`, by name.
+pub(crate) fn bundle_folders(models: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(models).with_context(|| format!("cannot read the folder {}", models.display()))?;
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("bundle.json").is_file()).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn list(models: &Path, as_json: bool) -> Result<()> {
+    let mut rows = Vec::new();
+    for folder in bundle_folders(models)? {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        rows.push(match Bundle::read(&folder) {
+            Ok(bundle) => json!({"name": name, "version": bundle.manifest.version, "task": bundle.manifest.task, "problem": null}),
+            Err(error) => json!({"name": name, "version": null, "task": null, "problem": error.to_string()}),
+        });
+    }
+    if as_json {
+        println!("{}", serde_json::Value::from(rows));
+        return Ok(());
+    }
+    if rows.is_empty() {
+        bail!("{} holds no bundles", models.display());
+    }
+    for row in rows {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        match row["problem"].as_str() {
+            None => println!("{}  {}  {}", text("name"), text("version"), text("task")),
+            Some(problem) => println!("{}  cannot be used: {problem}", text("name")),
+        }
+    }
+    Ok(())
+}
+
+fn inspect(folder: &Path, as_json: bool) -> Result<()> {
+    let bundle = Bundle::read(folder).with_context(|| format!("the bundle {}", folder.display()))?;
+    let manifest = &bundle.manifest;
+    let network = &bundle.presegmentation.manifest;
+    let methods = uncertainty_methods(&bundle);
+    if as_json {
+        println!("{}", serde_json::to_string(&json!({"manifest": manifest, "uncertainty_methods": methods}))?);
+        return Ok(());
+    }
+    println!("{} {} — {}", manifest.name, manifest.version, manifest.task);
+    println!("channels      {}", manifest.channels.join(", "));
+    let labels: Vec<String> = manifest.labels.0.iter().map(|label| format!("{} {}", label.value, label.name)).collect();
+    println!("labels        {}", labels.join(", "));
+    for stage in [Stage::Presegmentation, Stage::Refinement] {
+        let plan = bundle.plan(stage);
+        println!(
+            "{:<13} {} fold(s), patch {:?}, spacing {:?} mm, {} input channels",
+            stage.folder(),
+            plan.manifest.folds.len(),
+            plan.patch_size,
+            plan.spacing_mm,
+            plan.manifest.input_channels
+        );
+    }
+    println!("uncertainty   {}", methods.join(", "));
+    println!("torch         {}", network.torch_version);
+    println!("licence       {}", manifest.licence);
+    println!("training data {}", manifest.training_data);
+    Ok(())
+}
+
+/// Where samples for the uncertainty can come from.
+fn uncertainty_methods(bundle: &Bundle) -> Vec<&'static str> {
+    let network = &bundle.presegmentation.manifest;
+    let mut methods = vec!["confidence of one pass"];
+    if network.mirror_axes.as_ref().is_some_and(|axes| !axes.is_empty()) {
+        methods.push("mirrors (test-time augmentation)");
+    }
+    if network.folds.len() > 1 {
+        methods.push("folds (ensemble)");
+    }
+    if network.dropout {
+        methods.push("Monte-Carlo dropout");
+    }
+    methods
+}
