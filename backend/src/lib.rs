@@ -8,6 +8,10 @@ pub mod pipeline;
 pub mod evaluate;
 mod noise;
 pub mod phantom;
+pub mod tasks;
+pub mod store;
+pub mod jobs;
+pub mod http;
 pub mod commands;
 
 #[cfg(test)]

@@ -129,9 +129,9 @@ const CANDIDATES = [0.5, 0.42, 0.58, 0.37, 0.63].flatMap((down) => [0.5, 0.45, 0
 /** Both kinds of scan are stored along the patient's axes. */
 const STORED_AXIS = { sagittal: 0, coronal: 1, axial: 2 } as const;
 
-/** Whether another plane passes within two voxels, so that what is said there might speak about this voxel too. */
+/** Whether a plane across this one passes within two voxels, so that what is said there might speak about this voxel too. */
 function isCrossed(voxel: Triple, plane: Plane, chosen: Plane[]): boolean {
-  const others = chosen.filter((other) => other !== plane);
+  const others = chosen.filter((other) => other.axis !== plane.axis);
   return others.some((other) => Math.abs(voxel[STORED_AXIS[other.axis]] - other.index) <= 2);
 }
 

@@ -2,20 +2,15 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
-#[cfg(feature = "torch")]
 mod presegment;
-#[cfg(feature = "torch")]
 mod refine;
-#[cfg(feature = "torch")]
 mod predict;
 mod acquire;
-#[cfg(feature = "torch")]
 mod evaluate;
 mod bundle;
 mod phantom;
-#[cfg(feature = "torch")]
-mod networks;
-#[cfg(feature = "torch")]
+mod serve;
+mod worker;
 mod progress;
 
 use std::process::ExitCode;
@@ -33,41 +28,40 @@ struct Cli {
 /// One variant a command; each file has its `Args` and `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the workbench to browsers.
+    Serve(serve::Args),
     /// Segment a scan, say where that is uncertain, and choose the slices worth correcting.
-    #[cfg(feature = "torch")]
     Presegment(presegment::Args),
     /// Turn corrected slices into a better segmentation everywhere.
-    #[cfg(feature = "torch")]
     Refine(refine::Args),
     /// Predict a folder of scans with a plain nnU-Net.
-    #[cfg(feature = "torch")]
     Predict(predict::Args),
     /// List, inspect and verify model bundles.
     Bundle(bundle::Args),
     /// Choose the slices worth correcting from uncertainty and presegmentation.
     Acquire(acquire::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
-    #[cfg(feature = "torch")]
     Evaluate(evaluate::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
     Phantom(phantom::Args),
+    /// Run networks for a server that speaks over stdin; started by `serve`.
+    #[command(hide = true)]
+    Worker(worker::Args),
 }
 
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: anyhow::Result<()> = match cli.command {
-        #[cfg(feature = "torch")]
+        Command::Serve(args) => serve::run(&args),
         Command::Presegment(args) => presegment::run(&args),
-        #[cfg(feature = "torch")]
         Command::Refine(args) => refine::run(&args),
-        #[cfg(feature = "torch")]
         Command::Predict(args) => predict::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Acquire(args) => acquire::run(&args),
-        #[cfg(feature = "torch")]
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Phantom(args) => phantom::run(&args),
+        Command::Worker(args) => worker::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::networks::load_folds;
-use super::presegment::read_channels;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::inference::bundle::TORCH_VERSION;
 use crate::inference::plans::Plan;
 use crate::pipeline::preprocess::preprocess;
 use crate::pipeline::{export, refine};
+use crate::tasks::{load_folds, read_channels};
 use crate::volume_io::write_labels;
 
 /// Arguments of `i3deep predict`.

@@ -1,20 +1,13 @@
 //! `i3deep presegment`: a scan in; presegmentation, uncertainty and the slices worth correcting out.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use shared::acquisition::{AcquisitionParams, SliceList, Strategy};
-use shared::volume::Volume;
+use anyhow::{Result, ensure};
+use shared::acquisition::Strategy;
 
-use super::networks::{load_stage, open_bundle};
 use super::progress::Meter;
-use crate::inference::bundle::{Bundle, Stage};
-use crate::inference::{DeviceChoice, Progress};
-use crate::pipeline::acquire::acquire;
-use crate::pipeline::presegment::presegment;
-use crate::pipeline::uncertainty::Measure;
-use crate::volume_io::{ScanHeader, read_nifti, write_f32, write_labels};
+use crate::inference::DeviceChoice;
+use crate::tasks::{self, SLICES_FILE, default_params, open_bundle};
 
 /// Arguments of `i3deep presegment`.
 #[derive(Debug, clap::Args)]
@@ -42,11 +35,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Names of the files in the output folder.
-pub(crate) const PRESEGMENTATION_FILE: &str = "presegmentation.nii.gz";
-pub(crate) const UNCERTAINTY_FILE: &str = "uncertainty.nii.gz";
-pub(crate) const SLICES_FILE: &str = "slices.json";
-
 /// Reads, computes, writes, says what was found.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = open_bundle(&args.bundle)?;
@@ -55,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     params.strategy = args.strategy.unwrap_or(params.strategy);
     ensure!((0.0..=1.0).contains(&params.budget), "--budget {}: a share between 0 and 1 is needed", params.budget);
     let mut meter = Meter::new("presegmenting");
-    let list = execute(&bundle, &args.image, &args.out, &params, args.device, &mut |done| meter.show(done))?;
+    let list = tasks::presegment(&bundle, &args.image, &args.out, &params, args.device, &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", serde_json::to_string(&list)?);
         return Ok(());
@@ -65,47 +53,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("{:>3}. {}", slice.rank, slice.plane());
     }
     Ok(())
-}
-
-/// The bundle's defaults.
-pub(crate) fn default_params(bundle: &Bundle) -> AcquisitionParams {
-    AcquisitionParams {
-        strategy: bundle.manifest.acquisition.strategy,
-        budget: bundle.manifest.acquisition.budget,
-        ..AcquisitionParams::default()
-    }
-}
-
-/// The whole stage on files; what the server's worker runs too.
-pub(crate) fn execute(
-    bundle: &Bundle,
-    images: &[PathBuf],
-    out: &Path,
-    params: &AcquisitionParams,
-    device: DeviceChoice,
-    progress: &mut Progress<'_>,
-) -> Result<SliceList> {
-    let (channels, header) = read_channels(images)?;
-    let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
-    let result = presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, Measure::Entropy, progress)?;
-    let list = acquire(&result.uncertainty, &result.labels, params, &[])?;
-    fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
-    let at = |name: &str| out.join(name);
-    write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &header).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
-    write_f32(&at(UNCERTAINTY_FILE), &result.uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
-    fs::write(at(SLICES_FILE), serde_json::to_string_pretty(&list)? + "\n").with_context(|| format!("cannot write {SLICES_FILE}"))?;
-    Ok(list)
-}
-
-/// All channels and the header of the first, which outputs are written with.
-pub(crate) fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, ScanHeader)> {
-    let mut channels = Vec::new();
-    let mut header = None;
-    for path in images {
-        let image = read_nifti(path).with_context(|| format!("the image {}", path.display()))?;
-        header.get_or_insert(image.header);
-        channels.push(image.volume);
-    }
-    let header = header.context("no image was given")?;
-    Ok((channels, header))
 }

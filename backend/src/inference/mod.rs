@@ -5,7 +5,6 @@
 pub mod plans;
 pub mod bundle;
 pub mod sliding_window;
-#[cfg(feature = "torch")]
 pub mod torch;
 
 use thiserror::Error;

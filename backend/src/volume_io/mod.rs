@@ -4,7 +4,7 @@ mod affine;
 mod gate;
 mod nifti_file;
 
-pub use nifti_file::{NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, write_f32, write_labels};
+pub use nifti_file::{NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, read_scan_header, write_f32, write_labels};
 
 use shared::geometry::GeometryError;
 use thiserror::Error;
@@ -60,6 +60,6 @@ pub enum VolumeError {
     #[error("the scan's geometry cannot be used: {0}. Export it again with a valid affine")]
     Geometry(#[from] GeometryError),
     /// The operating system said no.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
 }

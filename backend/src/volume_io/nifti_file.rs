@@ -55,6 +55,17 @@ pub fn read_nifti_bytes(bytes: &[u8]) -> Result<NiftiImage, VolumeError> {
     Ok(NiftiImage { volume, header: ScanHeader::new(&bytes, big_endian) })
 }
 
+/// Reads a scan's header alone.
+///
+/// # Errors
+/// As [`read_nifti`].
+pub fn read_scan_header(path: &Path) -> Result<ScanHeader, VolumeError> {
+    // Whole, because a compressed file's beginning is only known to be right when its checksum is.
+    let bytes = unpack(&fs::read(path)?, LIMIT_BYTES)?;
+    let header = parse_header(&bytes)?;
+    Ok(ScanHeader::new(&bytes, header.endianness == Endianness::Big))
+}
+
 /// Reads a label volume.
 ///
 /// # Errors

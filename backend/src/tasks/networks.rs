@@ -10,19 +10,28 @@ use crate::inference::torch::TorchNetwork;
 use crate::inference::{DeviceChoice, Network};
 
 /// A bundle that is whole and unchanged; its digests are compared before a byte of it runs.
-pub(crate) fn open_bundle(folder: &Path) -> Result<Bundle> {
+///
+/// # Errors
+/// [`crate::inference::bundle::BundleError`] with the folder's name.
+pub fn open_bundle(folder: &Path) -> Result<Bundle> {
     let bundle = Bundle::read(folder).with_context(|| format!("the bundle {}", folder.display()))?;
     bundle.verify().with_context(|| format!("the bundle {}", folder.display()))?;
     Ok(bundle)
 }
 
 /// All folds of one of a bundle's networks.
-pub(crate) fn load_stage(bundle: &Bundle, stage: Stage, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
+///
+/// # Errors
+/// [`crate::inference::NetworkError`] with the file's name.
+pub fn load_stage(bundle: &Bundle, stage: Stage, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
     load_folds(&bundle.folder.join(stage.folder()), bundle.plan(stage), device)
 }
 
 /// All folds of a network folder.
-pub(crate) fn load_folds(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
+///
+/// # Errors
+/// [`crate::inference::NetworkError`] with the file's name.
+pub fn load_folds(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
     let load = |file: std::path::PathBuf| -> Result<Box<dyn Network>> {
         let network = TorchNetwork::load(&file, plan.manifest.input_channels, plan.patch_size.len(), device);
         Ok(Box::new(network.with_context(|| format!("the network {}", file.display()))?))

@@ -1,0 +1,78 @@
+//! Bundles on offer.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use actix_web::web::{self, Data, Json};
+use shared::api::BundleInfo;
+use shared::label::LabelSet;
+
+use super::{Parts, Refusal};
+use crate::inference::bundle::Bundle;
+
+/// The folder of bundles. Looked through anew whenever someone asks, so that a bundle copied there is offered without a restart; digests, which take
+/// long, are compared once per version of a `bundle.json`, and by the worker before every job.
+#[derive(Debug)]
+pub struct Bundles {
+    folder: PathBuf,
+    verified: Mutex<HashMap<PathBuf, (SystemTime, Option<String>)>>,
+}
+
+impl Bundles {
+    /// Bundles in a folder.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, verified: Mutex::default() }
+    }
+
+    /// All bundles by name; those that cannot be used say why.
+    pub fn list(&self) -> Vec<BundleInfo> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut folders: Vec<PathBuf> = entries.filter(|path| path.join("bundle.json").is_file()).collect();
+        folders.sort();
+        folders.iter().map(|folder| self.info(folder)).collect()
+    }
+
+    fn info(&self, folder: &Path) -> BundleInfo {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match Bundle::read(folder) {
+            Ok(bundle) => BundleInfo {
+                name,
+                version: bundle.manifest.version.clone(),
+                task: bundle.manifest.task.clone(),
+                channels: bundle.manifest.channels.clone(),
+                labels: bundle.manifest.labels.clone(),
+                problem: self.damage(&bundle),
+            },
+            Err(error) => BundleInfo {
+                name,
+                version: String::new(),
+                task: String::new(),
+                channels: Vec::new(),
+                labels: LabelSet::default(),
+                problem: Some(error.to_string()),
+            },
+        }
+    }
+
+    fn damage(&self, bundle: &Bundle) -> Option<String> {
+        let changed =
+            std::fs::metadata(bundle.folder.join("bundle.json")).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let known = |verified: &HashMap<_, (SystemTime, Option<String>)>| {
+            verified.get(&bundle.folder).filter(|(at, _)| *at == changed).map(|(_, problem)| problem.clone())
+        };
+        if let Some(problem) = known(&self.verified.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return problem;
+        }
+        let problem = bundle.verify().err().map(|error| error.to_string());
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(bundle.folder.clone(), (changed, problem.clone()));
+        problem
+    }
+}
+
+/// `GET /bundles`
+pub(super) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BundleInfo>>, Refusal> {
+    let bundles = web::block(move || parts.bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
+    Ok(Json(bundles))
+}

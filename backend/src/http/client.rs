@@ -1,0 +1,111 @@
+//! The browser's side: the files that trunk built.
+
+use std::path::{Path, PathBuf};
+
+use actix_files::NamedFile;
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::{Parts, Refusal};
+
+/// The client's files and the inline scripts that its page may run.
+#[derive(Debug)]
+pub struct Client {
+    folder: PathBuf,
+    scripts: String,
+}
+
+impl Client {
+    /// The client in a folder.
+    ///
+    /// # Errors
+    /// If it holds no index.html.
+    pub fn open(folder: &Path) -> std::io::Result<Self> {
+        let folder = folder.canonicalize()?;
+        let page = std::fs::read_to_string(folder.join("index.html"))?;
+        Ok(Self { folder, scripts: inline_script_sources(&page) })
+    }
+
+    /// What pages may load and run: this server's files, WebAssembly, and the loader that trunk writes into the page.
+    pub(super) fn content_security_policy(&self) -> String {
+        format!(
+            "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            self.scripts
+        )
+    }
+
+    /// The file for a path; paths that name none are the workbench's own and get the page. Nothing outside the folder is ever found.
+    fn find(&self, path: &str) -> PathBuf {
+        let page = self.folder.join("index.html");
+        let wanted = self.folder.join(path.trim_start_matches('/'));
+        match wanted.canonicalize() {
+            Ok(file) if file.is_file() && file.starts_with(&self.folder) => file,
+            _ => page,
+        }
+    }
+}
+
+/// ` 'sha256-…'` for every script that stands in the page itself.
+fn inline_script_sources(page: &str) -> String {
+    let mut sources = String::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once("<script") {
+        let Some((attributes, after)) = after.split_once('>') else { break };
+        let Some((script, after)) = after.split_once("</script>") else { break };
+        if !attributes.contains("src=") {
+            sources += &format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
+        }
+        rest = after;
+    }
+    sources
+}
+
+/// Every path that is not the API's.
+pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refusal::no_such_route());
+    }
+    let path = parts.client.find(request.path());
+    // trunk puts a hash into every name but the page's.
+    let lasting = path.file_name().is_some_and(|name| name != "index.html");
+    let file = NamedFile::open(&path).map_err(|error| Refusal::internal(&error))?;
+    let mut response = file.into_response(&request);
+    let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inline_scripts_are_allowed_by_their_digest() {
+        let page = "<head><script src=\"a.js\"></script><script type=\"module\">\nimport a;\n</script></head>";
+        assert_eq!(inline_script_sources(page), " 'sha256-VB9tZVP8QJQRyuo5tpqg0nFFMW2BLR7VrqAbvlRKr7s='");
+        assert_eq!(inline_script_sources("<p>"), "");
+    }
+
+    #[test]
+    fn only_files_of_the_client_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("dist");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(folder.path().join("secret"), "").unwrap();
+        std::fs::write(root.join("index.html"), "").unwrap();
+        std::fs::write(root.join("a.js"), "").unwrap();
+        let client = Client::open(&root).unwrap();
+        let check = |path: &str, expected: &str| assert_eq!(client.find(path), root.canonicalize().unwrap().join(expected), "{path}");
+        check("/", "index.html");
+        check("/a.js", "a.js");
+        check("/case/0123", "index.html");
+        check("/../secret", "index.html");
+        check("//etc/passwd", "index.html");
+    }
+}

@@ -1,0 +1,107 @@
+//! Routes to calls: one noun a file, errors mapped in one place. Knows HTTP, not how anything is done.
+
+mod bundles;
+mod cases;
+mod client;
+mod corrections;
+mod error;
+mod events;
+mod guard;
+mod health;
+mod jobs;
+mod upload;
+mod volumes;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
+use actix_web::{App, HttpServer};
+use shared::api::PREFIX;
+use tokio::sync::Semaphore;
+
+use crate::jobs::Supervisor;
+use crate::store::Store;
+
+pub use bundles::Bundles;
+pub use client::Client;
+use error::Refusal;
+
+/// What a slice's correction may weigh: a plane of 2048² in which every voxel differs from its neighbour.
+const JSON_LIMIT_BYTES: usize = 48 << 20;
+/// How long requests may take to finish when the server is asked to stop; event streams never do.
+const STOP_LIMIT_S: u64 = 2;
+/// How long a client may take to send a request's head, or keep an idle connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// The parts that requests are answered with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// What is known.
+    pub store: Store,
+    /// Where work is queued.
+    pub supervisor: Supervisor,
+    /// Bundles on offer.
+    pub bundles: Arc<Bundles>,
+    /// The files of the browser's side.
+    pub client: Arc<Client>,
+    /// Largest upload.
+    pub upload_limit_bytes: u64,
+    /// Whether only this machine can reach the server, so that requests under any other name are an attack (DNS rebinding).
+    pub loopback_only: bool,
+}
+
+/// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.
+const CHECKS_AT_ONCE: usize = 2;
+
+/// A server that answers on a listener until it is stopped.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
+    let checks = Data::new(Semaphore::new(CHECKS_AT_ONCE));
+    let parts = Data::new(parts);
+    let server = HttpServer::new(move || {
+        App::new().app_data(parts.clone()).app_data(checks.clone()).wrap(Compress::default()).wrap(from_fn(guard::guard)).configure(routes)
+    })
+    .client_request_timeout(HEAD_LIMIT)
+    .keep_alive(HEAD_LIMIT)
+    .shutdown_timeout(STOP_LIMIT_S)
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Every route of [`shared::api`], and the client for all other paths.
+fn routes(config: &mut ServiceConfig) {
+    let json = JsonConfig::default().limit(JSON_LIMIT_BYTES).error_handler(|error, _| Refusal::unreadable(&error.to_string()).into());
+    let path = PathConfig::default().error_handler(|_, _| Refusal::no_such_route().into());
+    config.app_data(json).app_data(path).service(
+        web::scope(PREFIX)
+            .route("/bundles", web::get().to(bundles::list))
+            .route("/cases", web::get().to(cases::list))
+            .route("/cases", web::post().to(upload::create))
+            .route("/cases/{id}", web::get().to(cases::show))
+            .route("/cases/{id}", web::delete().to(cases::delete))
+            .route("/cases/{id}/image/{channel}", web::get().to(volumes::image))
+            .route("/cases/{id}/uncertainty", web::get().to(volumes::uncertainty))
+            .route("/cases/{id}/segmentations/{version}", web::get().to(volumes::segmentation))
+            .route("/cases/{id}/segmentations/{version}/nifti", web::get().to(volumes::nifti))
+            .route("/cases/{id}/corrections", web::get().to(corrections::list))
+            .route("/cases/{id}/corrections/{axis}/{index}", web::put().to(corrections::save))
+            .route("/cases/{id}/refine", web::post().to(jobs::refine))
+            .route("/jobs/{id}/cancel", web::post().to(jobs::cancel))
+            .route("/events", web::get().to(events::stream))
+            .route("/health", web::get().to(health::show))
+            .default_service(web::to(error::no_such_route)),
+    );
+    config.default_service(web::to(client::file));
+}
+
+/// Where an upload's files lie until they are stored.
+fn upload_folder(store: &Store) -> PathBuf {
+    store.work().join(format!("upload-{}", uuid::Uuid::new_v4().simple()))
+}

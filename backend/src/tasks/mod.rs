@@ -1,0 +1,16 @@
+//! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
+
+mod networks;
+mod presegment;
+mod refine;
+
+pub use networks::{load_folds, load_stage, open_bundle};
+pub use presegment::{default_params, presegment, read_channels};
+pub use refine::{RefineFiles, refine};
+
+/// The labels that a presegmentation writes into its output folder.
+pub const PRESEGMENTATION_FILE: &str = "presegmentation.nii.gz";
+/// The uncertainty, 0 to 1.
+pub const UNCERTAINTY_FILE: &str = "uncertainty.nii.gz";
+/// The slices that were chosen: [`shared::acquisition::SliceList`].
+pub const SLICES_FILE: &str = "slices.json";

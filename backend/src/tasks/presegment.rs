@@ -1,0 +1,66 @@
+//! A scan in; presegmentation, uncertainty and the slices worth correcting out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use shared::acquisition::{AcquisitionParams, SliceList};
+use shared::volume::Volume;
+
+use super::networks::load_stage;
+use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE};
+use crate::inference::bundle::{Bundle, Stage};
+use crate::inference::{DeviceChoice, Progress};
+use crate::pipeline::acquire::acquire;
+use crate::pipeline::presegment as stages;
+use crate::pipeline::uncertainty::Measure;
+use crate::volume_io::{ScanHeader, read_nifti, write_f32, write_labels};
+
+/// The bundle's defaults.
+pub fn default_params(bundle: &Bundle) -> AcquisitionParams {
+    AcquisitionParams {
+        strategy: bundle.manifest.acquisition.strategy,
+        budget: bundle.manifest.acquisition.budget,
+        ..AcquisitionParams::default()
+    }
+}
+
+/// Segments a scan, measures where that is uncertain, chooses slices; writes [`PRESEGMENTATION_FILE`], [`UNCERTAINTY_FILE`] and [`SLICES_FILE`].
+///
+/// # Errors
+/// Files that cannot be read or written, scans that do not fit the bundle, networks that fail or are stopped.
+pub fn presegment(
+    bundle: &Bundle,
+    images: &[PathBuf],
+    out: &Path,
+    params: &AcquisitionParams,
+    device: DeviceChoice,
+    progress: &mut Progress<'_>,
+) -> Result<SliceList> {
+    let (channels, header) = read_channels(images)?;
+    let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
+    let result = stages::presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, Measure::Entropy, progress)?;
+    let list = acquire(&result.uncertainty, &result.labels, params, &[])?;
+    fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
+    let at = |name: &str| out.join(name);
+    write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &header).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
+    write_f32(&at(UNCERTAINTY_FILE), &result.uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
+    fs::write(at(SLICES_FILE), serde_json::to_string_pretty(&list)? + "\n").with_context(|| format!("cannot write {SLICES_FILE}"))?;
+    Ok(list)
+}
+
+/// All channels and the header of the first, which outputs are written with.
+///
+/// # Errors
+/// [`crate::volume_io::VolumeError`] with the file's name.
+pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, ScanHeader)> {
+    let mut channels = Vec::new();
+    let mut header = None;
+    for path in images {
+        let image = read_nifti(path).with_context(|| format!("the image {}", path.display()))?;
+        header.get_or_insert(image.header);
+        channels.push(image.volume);
+    }
+    let header = header.context("no image was given")?;
+    Ok((channels, header))
+}
