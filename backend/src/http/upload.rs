@@ -214,7 +214,10 @@ async fn store(store: &Store, name: String, bundle: BundleInfo, scan: Scan) -> R
 
 #[cfg(test)]
 mod tests {
+    use shared::volume::Volume;
+
     use super::*;
+    use crate::volume_io::{ScanHeader, write_f32};
 
     #[test]
     fn cases_are_named_after_what_is_known() {
@@ -227,5 +230,37 @@ mod tests {
         check("", "", "Scan");
         check("a\u{0}b\r\nc", "", "abc");
         assert_eq!(case_name(&"x".repeat(500), "").len(), NAME_LIMIT);
+    }
+
+    /// Writes a scan of zeros with these voxels and this spacing.
+    fn scan(folder: &Path, name: &str, dims: [usize; 3], spacing_mm: f64) -> PathBuf {
+        let geometry = Geometry::axis_aligned(dims, [spacing_mm; 3]).unwrap();
+        let file = folder.join(name);
+        write_f32(&file, &Volume::filled(geometry.clone(), 0.0), &ScanHeader::of_geometry(&geometry)).unwrap();
+        file
+    }
+
+    #[test]
+    fn channels_must_share_a_grid() {
+        let folder = tempfile::tempdir().unwrap();
+        let channels = ["T1".to_owned(), "T2".to_owned()];
+        let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
+            let files = [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
+            let got = look_through(&files, &channels).map(|scan| scan.images.len()).map_err(|refusal| refusal.to_string());
+            assert_eq!(got, expected.map_err(str::to_owned));
+        };
+        check([4, 5, 6], 1.0, Ok(2));
+        check(
+            [4, 5, 7],
+            1.0,
+            Err("T2 has [4, 5, 7] voxels, the first image [4, 5, 6]; channels must share one grid. Resample it onto the first"),
+        );
+        check(
+            [4, 5, 6],
+            1.5,
+            Err(
+                "T2 has [4, 5, 6] voxels like the first image, but lies elsewhere in space; channels must share one grid. Resample it onto the first",
+            ),
+        );
     }
 }

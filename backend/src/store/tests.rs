@@ -1,1 +1,231 @@
+//! The store on a real database in a folder of its own.
 
+use shared::acquisition::{AcquisitionParams, FORMAT, SliceList};
+use shared::api::Event;
+use shared::case::{JobState, Stage};
+use shared::correction::{CorrectedSlice, Runs, SliceState};
+use shared::geometry::{Axis, Geometry, Plane};
+use shared::label::{LabelInfo, LabelSet};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A 2 × 2 × 3 case with one label.
+fn new_case() -> NewCase {
+    NewCase {
+        name: "case".into(),
+        bundle: "bundle".into(),
+        geometry: Geometry::axis_aligned([2, 2, 3], [1.0; 3]).unwrap(),
+        labels: LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into() }]),
+        images: Vec::new(),
+    }
+}
+
+fn axial(index: usize, labels: &[u8], revision: u64) -> CorrectedSlice {
+    CorrectedSlice { plane: Plane { axis: Axis::Axial, index }, state: SliceState::Done, runs: Runs::encode(labels), revision }
+}
+
+struct Scene {
+    folder: TempDir,
+    store: Store,
+    case: CaseId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let case = store.create_case(&new_case()).await.unwrap().id;
+        Self { folder, store, case }
+    }
+
+    /// A case whose presegmentation is done.
+    async fn presegmented() -> Self {
+        let scene = Self::new().await;
+        let lease = scene.store.lease().await.unwrap().unwrap();
+        assert!(scene.store.finish_presegmentation(&lease, &scene.files("pre").await).await.unwrap());
+        scene
+    }
+
+    async fn files(&self, content: &'static str) -> PresegmentationFiles {
+        let geometry = new_case().geometry;
+        let slices = SliceList {
+            format: FORMAT,
+            geometry,
+            params: AcquisitionParams::default(),
+            foreground_axial_planes: 0,
+            slices: Vec::new(),
+            beyond: Vec::new(),
+        };
+        let uncertainty = self.store.blobs().put("uncertainty").await.unwrap();
+        PresegmentationFiles { segmentation: self.segmentation(content).await, uncertainty, slices }
+    }
+
+    async fn segmentation(&self, content: &'static str) -> SegmentationBlobs {
+        let blob = self.store.blobs().put(content).await.unwrap();
+        SegmentationBlobs { labels: blob.clone(), nifti: blob }
+    }
+
+    async fn summary(&self) -> shared::api::CaseSummary {
+        self.store.summary(&self.case).await.unwrap()
+    }
+
+    async fn job_state(&self) -> JobState {
+        self.summary().await.job.unwrap().state
+    }
+
+    /// The same data folder after the server's end and new start.
+    async fn restarted(self) -> Self {
+        let Self { folder, store, case } = self;
+        store.pool.close().await;
+        drop(store);
+        Self { store: Store::open(folder.path()).await.unwrap(), folder, case }
+    }
+}
+
+#[tokio::test]
+async fn every_connection_flushes_what_it_commits() {
+    let scene = Scene::new().await;
+    let check = async |pragma: &'static str, expected: &str| {
+        let value: String = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}")))
+            .fetch_one(&scene.store.pool)
+            .await
+            .unwrap();
+        assert_eq!(value, expected, "{pragma}");
+    };
+    check("journal_mode", "wal").await;
+    check("synchronous", "2").await;
+    check("foreign_keys", "1").await;
+}
+
+#[tokio::test]
+async fn a_data_folder_has_one_server() {
+    let scene = Scene::new().await;
+    let error = Store::open(scene.folder.path()).await.unwrap_err();
+    assert!(error.to_string().starts_with("another i3deep server uses the data folder"), "{error}");
+}
+
+#[tokio::test]
+async fn stages_follow_from_what_there_is() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.summary().await.stage, Stage::Presegmenting);
+    let lease = scene.store.lease().await.unwrap().unwrap();
+    scene.store.finish_presegmentation(&lease, &scene.files("pre").await).await.unwrap();
+    assert_eq!(scene.summary().await.stage, Stage::Correcting);
+    scene.store.save_correction(&scene.case, &axial(0, &[0, 1, 1, 0], 0)).await.unwrap();
+    scene.store.request_refinement(&scene.case).await.unwrap();
+    assert_eq!(scene.summary().await.stage, Stage::Refining);
+    let lease = scene.store.lease().await.unwrap().unwrap();
+    assert_eq!(lease.corrections, [axial(0, &[0, 1, 1, 0], 1)]);
+    scene.store.finish_refinement(&lease, &scene.segmentation("first").await).await.unwrap();
+    assert_eq!(scene.summary().await.stage, Stage::Refined);
+    assert_eq!(scene.store.case(&scene.case).await.unwrap().versions, ["presegmentation", "refinement-1"]);
+}
+
+#[tokio::test]
+async fn a_stale_save_is_refused_and_the_same_save_again_is_not() {
+    let scene = Scene::presegmented().await;
+    let save = async |labels: &[u8], base: u64| scene.store.save_correction(&scene.case, &axial(1, labels, base)).await;
+    assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1);
+    assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1, "the answer was lost, the client asks again");
+    assert!(matches!(save(&[0, 0, 0, 1], 0).await, Err(StoreError::Stale { stored: 1, base: 0 })));
+    assert_eq!(save(&[0, 0, 0, 1], 1).await.unwrap().revision, 2);
+    assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(1, &[0, 0, 0, 1], 2)]);
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM corrections").fetch_one(&scene.store.pool).await.unwrap();
+    assert_eq!(kept, 2, "the earlier version is kept");
+}
+
+#[tokio::test]
+async fn corrections_that_do_not_fit_are_refused() {
+    let scene = Scene::presegmented().await;
+    let check = async |slice: CorrectedSlice, expected: &str| {
+        assert_eq!(scene.store.save_correction(&scene.case, &slice).await.unwrap_err().to_string(), expected);
+    };
+    check(axial(3, &[0; 4], 0), "there is no axial plane 3; the volume has 3 (0 to 2)").await;
+    check(axial(0, &[0; 5], 0), "the slice axial 0 has 4 voxels, the correction covers 5").await;
+    check(axial(0, &[7; 4], 0), "label 7 is not one of this task's labels").await;
+    assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn refinement_needs_a_slice_that_is_done_and_no_other_job() {
+    let scene = Scene::presegmented().await;
+    let ask = async || scene.store.request_refinement(&scene.case).await.map(|job| job.state).map_err(|error| error.to_string());
+    assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
+    let painted = CorrectedSlice { state: SliceState::Todo, ..axial(0, &[1; 4], 0) };
+    scene.store.save_correction(&scene.case, &painted).await.unwrap();
+    assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
+    scene.store.save_correction(&scene.case, &axial(0, &[1; 4], 1)).await.unwrap();
+    assert_eq!(ask().await, Ok(JobState::Queued));
+    assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
+}
+
+#[tokio::test]
+async fn a_cancelled_job_takes_no_result() {
+    let scene = Scene::new().await;
+    let lease = scene.store.lease().await.unwrap().unwrap();
+    assert!(scene.store.holds(&lease).await.unwrap());
+    scene.store.cancel(lease.job).await.unwrap();
+    assert!(!scene.store.holds(&lease).await.unwrap());
+    assert!(!scene.store.finish_presegmentation(&lease, &scene.files("late").await).await.unwrap());
+    assert_eq!(scene.job_state().await, JobState::Cancelled);
+    assert_eq!(scene.store.case(&scene.case).await.unwrap().versions, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_earlier_attempt_takes_no_result() {
+    let scene = Scene::new().await;
+    let first = scene.store.lease().await.unwrap().unwrap();
+    scene.store.note_crash(&first, "died").await.unwrap();
+    let second = scene.store.lease().await.unwrap().unwrap();
+    assert_eq!((first.attempt, second.attempt), (1, 2));
+    assert!(!scene.store.finish_presegmentation(&first, &scene.files("late").await).await.unwrap());
+    assert!(scene.store.finish_presegmentation(&second, &scene.files("pre").await).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_worker_twice_has_failed() {
+    let scene = Scene::new().await;
+    for expected in [JobState::Queued, JobState::Failed] {
+        let lease = scene.store.lease().await.unwrap().unwrap();
+        scene.store.note_crash(&lease, "died twice").await.unwrap();
+        assert_eq!(scene.job_state().await, expected);
+    }
+    assert_eq!(scene.summary().await.job.unwrap().message, "died twice");
+    assert!(scene.store.lease().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_and_queues_what_ran() {
+    let scene = Scene::presegmented().await;
+    scene.store.save_correction(&scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
+    scene.store.request_refinement(&scene.case).await.unwrap();
+    scene.store.lease().await.unwrap().unwrap();
+    let leftover = scene.store.blobs().put("an upload that was cut off").await.unwrap();
+    let scene = scene.restarted().await;
+    assert_eq!(scene.job_state().await, JobState::Queued);
+    assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(2, &[1; 4], 1)]);
+    let segmentation = scene.store.segmentation(&scene.case, "presegmentation").await.unwrap();
+    assert_eq!(scene.store.blobs().get(&segmentation.labels).await.unwrap(), "pre");
+    assert!(scene.store.blobs().get(&leftover).await.is_err(), "what no row points at is swept away");
+}
+
+#[tokio::test]
+async fn a_deleted_case_leaves_nothing() {
+    let scene = Scene::presegmented().await;
+    let blob = scene.store.segmentation(&scene.case, "presegmentation").await.unwrap().labels;
+    let mut events = scene.store.listen();
+    scene.store.delete_case(&scene.case).await.unwrap();
+    assert_eq!(events.recv().await.unwrap(), Event::Deleted { id: scene.case.clone() });
+    assert!(scene.store.cases().await.unwrap().is_empty());
+    assert!(scene.store.blobs().get(&blob).await.is_err());
+    assert!(matches!(scene.store.delete_case(&scene.case).await, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_blob_that_has_changed_on_disk_is_not_handed_out() {
+    let scene = Scene::new().await;
+    let blob = scene.store.blobs().put("truth").await.unwrap();
+    std::fs::write(scene.store.blobs().path(&blob), "lies!").unwrap();
+    assert!(matches!(scene.store.blobs().get(&blob).await, Err(StoreError::Damaged)));
+}

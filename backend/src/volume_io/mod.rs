@@ -4,7 +4,9 @@ mod affine;
 mod gate;
 mod nifti_file;
 
-pub use nifti_file::{NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, read_scan_header, write_f32, write_labels};
+pub use nifti_file::{
+    NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, read_scan_header, write_f32, write_i16, write_labels,
+};
 
 use shared::geometry::GeometryError;
 use thiserror::Error;

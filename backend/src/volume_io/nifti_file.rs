@@ -96,8 +96,18 @@ pub fn write_f32(path: &Path, values: &Volume<f32>, scan: &ScanHeader) -> Result
     write(path, scan.with_type(FLOAT32), &bytes)
 }
 
+/// Writes whole-numbered intensities as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+///
+/// # Errors
+/// [`VolumeError::Io`].
+pub fn write_i16(path: &Path, values: &Volume<i16>, scan: &ScanHeader) -> Result<(), VolumeError> {
+    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if scan.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
+    write(path, scan.with_type(INT16), &bytes)
+}
+
 /// NIfTI data type codes and their bits.
 const UINT8: (i16, i16) = (2, 8);
+const INT16: (i16, i16) = (4, 16);
 const FLOAT32: (i16, i16) = (16, 32);
 
 impl ScanHeader {
@@ -109,6 +119,27 @@ impl ScanHeader {
             bytes[range].fill(0);
         }
         Self { bytes, big_endian }
+    }
+
+    /// A header for a volume that comes from no scan; offsets as in nifti1.h.
+    pub fn of_geometry(geometry: &Geometry) -> Self {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
+        put(0, &348_i32.to_le_bytes());
+        put(40, &3_i16.to_le_bytes());
+        for (axis, n) in geometry.dims.iter().chain(&[1; 4]).enumerate() {
+            put(42 + 2 * axis, &(*n as i16).to_le_bytes());
+        }
+        for (axis, spacing) in [1.0].iter().chain(&geometry.spacing_mm).enumerate() {
+            put(76 + 4 * axis, &(*spacing as f32).to_le_bytes());
+        }
+        // Millimetres; sform holds scanner coordinates.
+        put(123, &[2]);
+        put(254, &1_i16.to_le_bytes());
+        for (at, entry) in geometry.world_from_voxel.iter().flatten().enumerate() {
+            put(280 + 4 * at, &(*entry as f32).to_le_bytes());
+        }
+        Self { bytes, big_endian: false }
     }
 
     /// The 352 bytes before the voxels, for three dimensions of another voxel type without scaling.

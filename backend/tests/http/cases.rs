@@ -1,0 +1,72 @@
+//! A case from upload to download, over HTTP alone.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use shared::api::CaseDetail;
+use shared::case::Stage;
+use shared::correction::{CorrectedSlice, Runs, SliceState};
+use shared::volume::PlaneLayout;
+
+use crate::scans::Nifti;
+use crate::server::Server;
+
+#[test]
+fn a_case_from_upload_to_download() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let at = |rest: &str| format!("/api/cases/{case}{rest}");
+    let detail: CaseDetail = server.get(&at("")).json();
+    assert_eq!(detail.summary.stage, Stage::Correcting);
+    assert_eq!(detail.versions, ["presegmentation"]);
+    let voxels = detail.geometry.voxel_count();
+    assert_eq!(server.get(&at("/uncertainty")).body.len(), voxels);
+    let presegmentation = server.get(&at("/segmentations/presegmentation")).body;
+    assert_eq!(presegmentation.len(), voxels);
+
+    // The expert says of the first slice: all of it is label 2.
+    let plane = detail.slices.unwrap().slices[0].plane();
+    let [u, v] = detail.geometry.plane_dims(plane.axis);
+    let slice = CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(2, (u * v) as u32)]), revision: 0 };
+    let saved = server.put(&at(&format!("/corrections/{}/{}", plane.axis, plane.index)), &slice);
+    assert_eq!(saved.status, 200);
+    assert_eq!(server.request("POST", &at("/refine"), &[]).status, 202);
+    let summary = server.wait(&case, "done");
+    assert_eq!((&summary["stage"], &summary["rounds"], &summary["slices_done"]), (&"refined".into(), &1.into(), &1.into()));
+
+    let refined = server.get(&at("/segmentations/refinement-1")).body;
+    for offset in PlaneLayout::new(&detail.geometry, plane).unwrap().offsets() {
+        assert_eq!(refined[offset], 2, "the expert's word is final");
+    }
+    assert_eq!(server.get(&at("/segmentations/presegmentation")).body, presegmentation, "earlier versions stay");
+
+    let download = server.get(&at("/segmentations/refinement-1/nifti"));
+    assert_eq!(
+        download.header("content-disposition"),
+        "attachment; filename=\"DOE^JANE_refinement-1.nii.gz\"; filename*=UTF-8''DOE^JANE_refinement%2D1.nii.gz"
+    );
+    let mut nifti = Vec::new();
+    GzDecoder::new(&download.body[..]).read_to_end(&mut nifti).unwrap();
+    assert_eq!(nifti[352..], refined[..]);
+    // pixdim, qform and sform.
+    let scan = Nifti::generated().plain();
+    assert_eq!((&nifti[76..108], &nifti[252..328]), (&scan[76..108], &scan[252..328]));
+    assert!(!nifti.windows(4).any(|bytes| bytes == b"JANE"), "free text of the header may name the patient");
+    assert!(!server.log().contains("JANE"), "{}", server.log());
+}
+
+#[test]
+fn a_deleted_case_is_gone() {
+    let server = Server::start();
+    let case = server.presegmented();
+    assert_eq!(server.request("DELETE", &format!("/api/cases/{case}"), &[]).status, 204);
+    assert_eq!(server.get("/api/cases").json::<Vec<Value>>(), Vec::<Value>::new());
+    for rest in ["", "/image/0", "/uncertainty", "/segmentations/presegmentation", "/corrections"] {
+        assert_eq!(server.get(&format!("/api/cases/{case}{rest}")).refusal(404).0, "not_found", "{rest}");
+    }
+    assert_eq!(
+        std::fs::read_dir(server.data().join("blobs")).unwrap().flatten().flat_map(|folder| folder.path().read_dir().unwrap()).count(),
+        0
+    );
+}

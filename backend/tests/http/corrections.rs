@@ -1,0 +1,41 @@
+//! Corrections: saved slice by slice, never lost, never silently overwritten.
+
+use serde_json::json;
+use shared::correction::{CorrectedSlice, Runs, SliceState};
+use shared::geometry::{Axis, Plane};
+
+use crate::server::Server;
+
+fn axial(index: usize, label: u8, revision: u64) -> CorrectedSlice {
+    CorrectedSlice { plane: Plane { axis: Axis::Axial, index }, state: SliceState::Done, runs: Runs(vec![(label, 32 * 32)]), revision }
+}
+
+#[test]
+fn what_was_saved_survives_a_killed_server() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let route = format!("/api/cases/{case}/corrections/axial/5");
+    let saved: CorrectedSlice = server.put(&route, &axial(5, 1, 0)).json();
+    assert_eq!(saved, axial(5, 1, 1));
+    let server = server.killed_and_restarted();
+    assert_eq!(server.get(&format!("/api/cases/{case}/corrections")).json::<Vec<CorrectedSlice>>(), [axial(5, 1, 1)]);
+}
+
+#[test]
+fn saves_that_do_not_fit_are_refused() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let check = |place: &str, slice: &CorrectedSlice, status: u16, code: &str| {
+        assert_eq!(server.put(&format!("/api/cases/{case}/corrections/{place}"), slice).refusal(status).0, code);
+    };
+    server.put(&format!("/api/cases/{case}/corrections/axial/5"), &axial(5, 1, 0));
+    check("axial/5", &axial(5, 0, 0), 409, "stale_correction");
+    check("axial/6", &axial(5, 1, 1), 400, "plane_mismatch");
+    check("axial/24", &axial(24, 1, 0), 422, "correction_does_not_fit");
+    check("axial/6", &axial(6, 9, 0), 422, "correction_does_not_fit");
+    check("oblique/6", &axial(6, 1, 0), 404, "no_such_route");
+    let garbage = server.put(&format!("/api/cases/{case}/corrections/axial/5"), &json!({"plane": 3}));
+    assert_eq!(garbage.refusal(400).0, "unreadable_request");
+    assert_eq!(server.put("/api/cases/nobody/corrections/axial/5", &axial(5, 1, 0)).refusal(404).0, "not_found");
+    assert_eq!(server.get(&format!("/api/cases/{case}/corrections")).json::<Vec<CorrectedSlice>>(), [axial(5, 1, 1)]);
+}

@@ -1,0 +1,68 @@
+//! Jobs end in exactly one way, whatever becomes of the worker or the server.
+
+use std::process::Command;
+
+use serde_json::Value;
+use shared::api::Health;
+
+use crate::scans::Nifti;
+use crate::server::{BUNDLE, Server, eventually};
+
+/// A case whose presegmentation takes a while: a scan of many tiles.
+fn long_case(server: &Server) -> String {
+    let small = Nifti::generated();
+    let big = Nifti { dim: [3, 192, 192, 144, 1, 1, 1, 1], voxels: small.voxels.repeat(6 * 6 * 6), ..small };
+    server.upload(BUNDLE, &[&big.packed()]).json::<Value>()["id"].as_str().unwrap().to_owned()
+}
+
+fn kill(process: &str) {
+    assert!(Command::new("kill").args(["-9", process]).status().unwrap().success());
+}
+
+#[test]
+fn a_killed_worker_costs_one_retry() {
+    let server = Server::start();
+    let case = long_case(&server);
+    server.wait(&case, "running");
+    let worker = eventually("worker", || server.workers().pop());
+    kill(&worker);
+    let again = eventually("new worker", || server.workers().pop().filter(|other| *other != worker));
+    server.wait(&case, "running");
+    kill(&again);
+    let summary = server.wait(&case, "failed");
+    let message = summary["job"]["message"].as_str().unwrap();
+    assert!(message.starts_with("the network process stopped unexpectedly, twice"), "{message}");
+    // The queue goes on.
+    server.presegmented();
+}
+
+#[test]
+fn a_cancelled_job_stops_and_the_queue_goes_on() {
+    let server = Server::start();
+    let case = long_case(&server);
+    let summary = server.wait(&case, "running");
+    let job = summary["job"]["id"].as_i64().unwrap();
+    let cancelled: Value = server.request("POST", &format!("/api/jobs/{job}/cancel"), &[]).json();
+    assert_eq!(cancelled["state"], "cancelled");
+    server.presegmented();
+    assert_eq!(server.wait(&case, "cancelled")["stage"], "presegmenting");
+    assert_eq!(server.request("POST", "/api/jobs/999/cancel", &[]).refusal(404).0, "not_found");
+}
+
+#[test]
+fn a_killed_server_takes_its_worker_along_and_its_successor_finishes_the_job() {
+    let server = Server::start();
+    let case = long_case(&server);
+    server.wait(&case, "running");
+    let worker = eventually("worker", || server.workers().pop());
+    let server = server.killed_and_restarted();
+    eventually("end of the old worker", || (!std::path::Path::new(&format!("/proc/{worker}")).exists()).then_some(()));
+    server.wait(&case, "running");
+}
+
+#[test]
+fn the_worker_says_what_it_runs_on() {
+    let server = Server::start();
+    let health = eventually("worker", || Some(server.get("/api/health").json::<Health>()).filter(|health| health.worker));
+    assert_eq!(health.device, "cpu");
+}

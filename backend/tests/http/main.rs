@@ -1,0 +1,12 @@
+//! The server as its clients meet it: the real program, its real worker, the bundle of generated scans, a data folder of its own.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod scans;
+mod server;
+
+mod cases;
+mod client;
+mod corrections;
+mod jobs;
+mod upload;

@@ -1,0 +1,211 @@
+//! A server to talk to.
+
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+use ureq::Agent;
+use ureq::unversioned::multipart::{Form, Part};
+
+/// The bundle for generated scans.
+pub(crate) const BUNDLE: &str = "phantom";
+/// How long a job on a generated scan may take on a busy machine.
+const JOB_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running `i3deep serve`; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+    log: Arc<Mutex<String>>,
+    data: Arc<TempDir>,
+    client: Arc<TempDir>,
+    agent: Agent,
+}
+
+/// A status and a body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The code of a refusal with this status.
+    #[track_caller]
+    pub(crate) fn refusal(&self, status: u16) -> (String, String) {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        let error: Value = self.json();
+        (error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models")
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&models(), &[])
+    }
+
+    /// With other bundles or more arguments.
+    pub(crate) fn start_with(models: &Path, arguments: &[&str]) -> Self {
+        let client = tempfile::tempdir().unwrap();
+        std::fs::write(client.path().join("index.html"), "<script type=\"module\">start()</script>").unwrap();
+        std::fs::write(client.path().join("client-0123.js"), "start()").unwrap();
+        Self::launch(models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
+    }
+
+    fn launch(models: &Path, arguments: &[&str], data: Arc<TempDir>, client: Arc<TempDir>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_i3deep"))
+            .args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"])
+            .arg(data.path())
+            .arg("--client")
+            .arg(client.path())
+            .arg("--models")
+            .arg(models)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (mut errors, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = errors.read(&mut buffer) {
+                kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let url =
+            ready.trim().strip_prefix("i3deep is ready on ").unwrap_or_else(|| panic!("not ready: {}", log.lock().unwrap())).to_owned();
+        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        Self { child, url, log, data, client, agent }
+    }
+
+    /// Kills the server without warning and starts another on its data.
+    pub(crate) fn killed_and_restarted(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Self::launch(&models(), &[], Arc::clone(&self.data), Arc::clone(&self.client))
+    }
+
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[])
+    }
+
+    /// A request without a body.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(self.agent.run(request.body(()).unwrap()))
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &impl Serialize) -> Answer {
+        answer(self.agent.put(format!("{}{path}", self.url)).send_json(body))
+    }
+
+    /// Uploads files as the channels of a case.
+    pub(crate) fn upload(&self, bundle: &str, files: &[&[u8]]) -> Answer {
+        let mut form = Form::new().text("bundle", bundle).text("name", "DOE^JANE");
+        for file in files {
+            form = form.part("image", Part::bytes(file).file_name("DOE_JANE.nii.gz"));
+        }
+        answer(self.agent.post(format!("{}/api/cases", self.url)).send(form))
+    }
+
+    /// A generated scan's case with its presegmentation.
+    pub(crate) fn presegmented(&self) -> String {
+        let answer = self.upload(BUNDLE, &[&crate::scans::Nifti::generated().packed()]);
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let id = answer.json::<Value>()["id"].as_str().unwrap().to_owned();
+        self.wait(&id, "done");
+        id
+    }
+
+    /// Waits until the latest job of a case is in a state.
+    #[track_caller]
+    pub(crate) fn wait(&self, case: &str, state: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let summary = self.get(&format!("/api/cases/{case}")).json::<Value>()["summary"].clone();
+            if summary["job"]["state"] == state {
+                return summary;
+            }
+            assert!(begun.elapsed() < JOB_LIMIT, "still {summary}; the log says:\n{}", self.log());
+            assert!(state == "failed" || summary["job"]["state"] != "failed", "{summary}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Process numbers of the worker, if it is up.
+    pub(crate) fn workers(&self) -> Vec<String> {
+        let id = self.child.id();
+        let mut workers = Vec::new();
+        for thread in std::fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            workers.extend(children.split_whitespace().map(str::to_owned));
+        }
+        workers
+    }
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = response.unwrap();
+    let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries until something is there.
+#[track_caller]
+pub(crate) fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < JOB_LIMIT, "no {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
