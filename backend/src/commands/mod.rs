@@ -51,7 +51,7 @@ enum Command {
 
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Presegment(args) => presegment::run(&args),

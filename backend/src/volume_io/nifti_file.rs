@@ -79,7 +79,7 @@ pub fn read_labels(path: &Path) -> Result<Volume<Label>, VolumeError> {
     Ok(volume.map(|v| v as Label))
 }
 
-/// Writes labels as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+/// Writes labels as `.nii.gz`, or `.nii` if the path ends so, on the scan's grid; the file appears whole or not at all.
 ///
 /// # Errors
 /// [`VolumeError::Io`].
@@ -161,15 +161,21 @@ impl ScanHeader {
     }
 }
 
+/// Compressed but for files that end in `.nii`.
 fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), VolumeError> {
     let partial = path.with_extension("partial");
     let written = (|| -> std::io::Result<()> {
-        let file = fs::File::create(&partial)?;
-        let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::fast());
-        encoder.write_all(&header)?;
-        encoder.write_all(voxels)?;
-        let file = encoder.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        let mut file = BufWriter::new(fs::File::create(&partial)?);
+        if path.extension().is_some_and(|extension| extension == "nii") {
+            file.write_all(&header)?;
+            file.write_all(voxels)?;
+        } else {
+            let mut encoder = GzEncoder::new(file, Compression::fast());
+            encoder.write_all(&header)?;
+            encoder.write_all(voxels)?;
+            file = encoder.finish()?;
+        }
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&partial, path)
     })();
     if written.is_err() {
