@@ -1,4 +1,4 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | parity.
+"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -91,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parity.add_argument("--images", type=Path, help="with --real: folder of scans in nnU-Net's naming")
     parity.add_argument("--limit", type=int, help="with --real: no more than so many scans")
     parity.set_defaults(run=_parity)
+
+    bench = commands.add_parser("bench", help="measure whole commands against nnU-Net's; I3DEEP_BIN names the binary, a release build")
+    bench.add_argument("--rounds", type=int, default=3)
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -149,6 +153,12 @@ def _parity(options: argparse.Namespace) -> int:
     if not options.images:
         raise ValueError("--real needs --images")
     return real(options.real, options.images, options.limit)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from i3deep_models.bench import bench
+
+    return bench(options.rounds)
 
 
 def _bundle(options: argparse.Namespace) -> None:

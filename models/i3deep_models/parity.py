@@ -14,7 +14,9 @@ import numpy as np
 from i3deep_models.parity_models import Model, models, write_model, write_scans
 from i3deep_models.workspace import Workspace, read_json
 
-THREADS = min(2, os.cpu_count() or 1)
+# Both sides compute with as many: torch takes other kernels for one thread than for two. Set to 1 where the processors are busy: threads that wait
+# for each other make small networks a hundred times slower.
+THREADS = int(os.environ.get("I3DEEP_PARITY_THREADS", min(2, os.cpu_count() or 1)))
 
 
 @dataclass

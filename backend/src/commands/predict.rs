@@ -77,8 +77,8 @@ pub(crate) struct Args {
     /// nnU-Net's number of export processes.
     #[arg(long = "nps", hide = true, default_value_t = 3)]
     nps: usize,
-    /// nnU-Net's talkativeness.
-    #[arg(long = "verbose", hide = true)]
+    /// Say how long each stage took.
+    #[arg(long)]
     verbose: bool,
 }
 
@@ -157,6 +157,7 @@ fn options(args: &Args) -> PredictOptions {
         save_logits: args.save_logits,
         postprocessing: args.postprocessing.clone(),
         device: args.device,
+        verbose: args.verbose,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A case predicted as nnU-Net predicts it, from files to files.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use half::f16;
@@ -37,6 +38,8 @@ pub struct PredictOptions {
     pub postprocessing: Option<PathBuf>,
     /// Where networks run.
     pub device: DeviceChoice,
+    /// Prints how long each stage took, in seconds, as JSON.
+    pub verbose: bool,
 }
 
 /// A network folder's plan and folds, ready for cases.
@@ -84,7 +87,9 @@ impl Predictor {
     /// # Errors
     /// Files that cannot be read or written, scans that do not fit the network, networks that fail or are stopped.
     pub fn case(&mut self, images: &[PathBuf], previous: Option<&Path>, stem: &Path, progress: &mut Progress<'_>) -> Result<()> {
+        let mut clock = Clock::start();
         let (channels, header) = read_channels(images)?;
+        clock.lap("read_s");
         let previous = match previous {
             Some(file) => Some(read_labels(file).with_context(|| format!("the previous stage's segmentation {}", file.display()))?),
             None => None,
@@ -92,7 +97,9 @@ impl Predictor {
         let prepared = preprocess_stage(&channels, previous.as_ref(), &self.plan)?;
         let scan = channels[0].geometry().clone();
         drop((channels, previous));
+        clock.lap("preprocessing_s");
         let logits = mean_logits(&mut self.folds, &self.plan, prepared.data.view(), self.options.walk, progress)?;
+        clock.lap("network_s");
         if self.options.save_logits {
             let file = beside(stem, ".logits.npy");
             ndarray_npy::write_npy(&file, &logits.mapv(f16::to_f32)).with_context(|| format!("cannot write {}", file.display()))?;
@@ -105,8 +112,14 @@ impl Predictor {
         if let Some(postprocessing) = &self.postprocessing {
             postprocessing.apply(&mut labels);
         }
+        clock.lap("export_s");
         let out = beside(stem, &self.plan.file_ending);
-        write_labels(&out, &labels, &header).with_context(|| format!("cannot write {}", out.display()))
+        write_labels(&out, &labels, &header).with_context(|| format!("cannot write {}", out.display()))?;
+        clock.lap("write_s");
+        if self.options.verbose {
+            eprintln!("{}", serde_json::to_string(&clock.laps)?);
+        }
+        Ok(())
     }
 
     fn write_probabilities(&self, logits: &Array4<f16>, frame: &Frame, scan: &Geometry, stem: &Path) -> Result<Volume<Label>> {
@@ -121,6 +134,24 @@ impl Predictor {
         writer.finish().with_context(|| cannot(&archive))?;
         std::fs::write(&pickle, properties(scan, frame).bytes()).with_context(|| cannot(&pickle))?;
         Ok(labels)
+    }
+}
+
+/// How long each stage took.
+struct Clock {
+    since: Instant,
+    laps: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { since: Instant::now(), laps: serde_json::Map::new() }
+    }
+
+    fn lap(&mut self, stage: &str) {
+        let milliseconds = self.since.elapsed().as_millis();
+        self.laps.insert(stage.to_owned(), (milliseconds as f64 / 1000.0).into());
+        self.since = Instant::now();
     }
 }
 
