@@ -21,12 +21,25 @@ export class WorkbenchPage {
   readonly slices: Locator;
   readonly refine: Locator;
   readonly compare: Locator;
+  readonly notice: Locator;
+  readonly conflict: Locator;
+  readonly refusal: Locator;
+  readonly title: Locator;
 
   constructor(page: Page) {
     this.page = page;
     this.slices = page.getByTestId("slice-item");
     this.refine = page.getByTestId("refine");
     this.compare = page.getByTestId("compare");
+    this.notice = page.getByTestId("notice");
+    this.conflict = page.getByTestId("conflict");
+    this.refusal = page.getByTestId("save-refused");
+    this.title = page.getByRole("heading", { level: 1 });
+  }
+
+  /** Opens a case by its page's address. */
+  async openAddress(url: string): Promise<void> {
+    await this.page.goto(url);
   }
 
   view(axis: Axis): Locator {
@@ -115,8 +128,31 @@ export class WorkbenchPage {
     await expect(this.slice(plane)).toHaveAttribute("data-state", "done");
   }
 
+  /** Paints a short stroke in the middle of a slice, with a label that does not stand there, so that something changes. */
+  async paintSomething(plane: Plane): Promise<void> {
+    await this.goTo(plane);
+    const found = await this.probe(plane.axis, [0.5, 0.5]);
+    const label = [...(await this.labelNames())].find(([, name]) => !found?.text.endsWith(name))?.[0];
+    if (label === undefined) await this.takeEraser();
+    else await this.chooseLabel(label);
+    await this.paint(plane.axis, [0.5, 0.5], [0.51, 0.51]);
+    await expect(this.slice(plane)).toHaveAttribute("data-state", "edited");
+  }
+
   async waitUntilSaved(): Promise<void> {
-    await expect(this.page.getByTestId("save-status")).toHaveAttribute("data-state", "saved");
+    await this.seeSaveStatus("saved");
+  }
+
+  async seeSaveStatus(state: "saved" | "saving" | "offline" | "refused" | "conflict"): Promise<void> {
+    await expect(this.page.getByTestId("save-status")).toHaveAttribute("data-state", state);
+  }
+
+  async retrySaving(): Promise<void> {
+    await this.page.getByTestId("retry-save").click();
+  }
+
+  async backToList(): Promise<void> {
+    await this.page.getByTestId("back").click();
   }
 
   /** Refines and waits for the result. */

@@ -1,8 +1,10 @@
 //! Pages and what they share.
 
+use leptos::ev;
 use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
+use web_sys::DragEvent;
 
 use crate::components::case_list::CaseList;
 use crate::components::workbench::Workbench;
@@ -12,6 +14,9 @@ use crate::session::Session;
 #[component]
 pub(crate) fn App() -> impl IntoView {
     provide_context(Session::new());
+    let guards =
+        [window_event_listener(ev::dragover, |event| stay_on_page(&event)), window_event_listener(ev::drop, |event| stay_on_page(&event))];
+    on_cleanup(move || guards.into_iter().for_each(|guard| guard.remove()));
     view! {
         <Router>
             <Routes fallback=|| view! { <NotFound /> }>
@@ -19,6 +24,17 @@ pub(crate) fn App() -> impl IntoView {
                 <Route path=path!("/case/:id") view=Workbench />
             </Routes>
         </Router>
+    }
+}
+
+/// A file that is dropped beside its box would make the browser leave the page for it.
+fn stay_on_page(event: &DragEvent) {
+    if event.default_prevented() {
+        return;
+    }
+    event.prevent_default();
+    if let Some(data) = event.data_transfer() {
+        data.set_drop_effect("none");
     }
 }
 

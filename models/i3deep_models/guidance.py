@@ -118,14 +118,15 @@ def simulate(
 ) -> np.ndarray:
     """An expert at work, for training: planes over the whole volume with a random budget, then their true labels.
 
-    Budgets run from nothing to `max_budget` of the axial foreground planes. Most draws follow the uncertainty with noise, some are uniform, some
-    leave axes out; uniform draws hit planes that are all background. Returns int16 labels, UNANNOTATED elsewhere.
+    Budgets run from nothing to `max_budget` of the axial foreground planes. Most draws follow the uncertainty with noise, from crowded to spread out
+    (the backend's reach depends on the size of what is segmented), some are uniform, some leave axes out; uniform draws hit planes that are all
+    background. Returns int16 labels, UNANNOTATED elsewhere.
     """
     foreground_planes = int((presegmentation > 0).any(axis=(1, 2)).sum())
     count = int(rng.integers(0, max(3, int(max_budget * foreground_planes)) + 1))
     axes = tuple(a for a in range(3) if rng.random() < 0.85) or (0, 1, 2)
     if rng.random() < 0.7:
-        planes = greedy_planes(uncertainty, count, spacing_mm, rng, noise=0.4, axes=axes)
+        planes = greedy_planes(uncertainty, count, spacing_mm, rng, noise=0.4, axes=axes, kernel_mm=float(rng.uniform(0.5, 4.0)))
     else:
         planes = [(axis, int(rng.integers(labels.shape[axis]))) for axis in rng.choice(axes, count).tolist()]
     result = np.full(labels.shape, UNANNOTATED, np.int16)

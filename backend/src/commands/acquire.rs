@@ -1,13 +1,13 @@
 //! `i3deep acquire`: chooses slices for volumes in files.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use shared::acquisition::{AcquisitionParams, SliceList, Strategy};
+use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
 
 use crate::pipeline::acquire::acquire;
+use crate::tasks::{read_slices, write_slices};
 use crate::volume_io::{read_labels, read_nifti};
 
 /// Arguments of `i3deep acquire`.
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t)]
     strategy: Strategy,
     /// Share of the axial planes with presegmented foreground that may be spent, over all axes together.
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, default_value_t = 0.2, value_parser = super::parse_share)]
     budget: f64,
     /// Weights of the sagittal, coronal and axial planes; 0 switches an axis off.
     #[arg(long, value_name = "S,C,A", default_value = "1,1,1", value_parser = super::phantom::parse_triple::<f64>)]
@@ -58,15 +58,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         reach_mm: args.reach,
     };
     let list = acquire(&scan.volume, &labels, &params, &settled)?;
-    fs::write(&args.out, serde_json::to_string_pretty(&list)? + "\n").with_context(|| format!("cannot write {}", args.out.display()))?;
+    write_slices(&args.out, &list)?;
     for slice in &list.slices {
         let component = slice.component.map_or_else(String::new, |number| format!(", component {number}"));
         println!("{:>3}. {} — settles {:.1} %{component}", slice.rank, slice.plane(), 100.0 * slice.settles);
     }
     Ok(())
-}
-
-fn read_slices(path: &PathBuf) -> Result<SliceList> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", path.display()))
 }

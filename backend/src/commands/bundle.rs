@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::inference::bundle::{Bundle, Stage};
+use crate::inference::bundle::{Bundle, BundleManifest, Stage};
+use crate::tasks::open_bundle;
 
 /// Arguments of `i3deep bundle`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum BundleCommand {
-    /// List the bundles in a folder.
+    /// List the bundles in a folder, each compared with its digests.
     List {
         /// Folder of bundles.
         #[arg(long, value_name = "DIR", default_value = "models")]
@@ -38,6 +39,9 @@ enum BundleCommand {
     Verify {
         /// The bundle.
         folder: PathBuf,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -46,13 +50,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         BundleCommand::List { models, json } => list(models, *json),
         BundleCommand::Inspect { folder, json } => inspect(folder, *json),
-        BundleCommand::Verify { folder } => {
-            let bundle = Bundle::read(folder).with_context(|| format!("the bundle {}", folder.display()))?;
-            bundle.verify().with_context(|| format!("the bundle {}", folder.display()))?;
-            println!("{}: {} files are as bundled", bundle.manifest.name, bundle.manifest.files.len());
-            Ok(())
-        }
+        BundleCommand::Verify { folder, json } => verify(folder, *json),
     }
+}
+
+fn verify(folder: &Path, as_json: bool) -> Result<()> {
+    let BundleManifest { name, files, .. } = open_bundle(folder)?.manifest;
+    if as_json {
+        println!("{}", json!({ "name": name, "files": files.len() }));
+    } else {
+        println!("{name}: {} files are as bundled", files.len());
+    }
+    Ok(())
 }
 
 /// Folders within `models` that hold a `bundle.json`, by name.
@@ -68,17 +77,17 @@ fn list(models: &Path, as_json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for folder in bundle_folders(models)? {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        rows.push(match Bundle::read(&folder) {
+        rows.push(match Bundle::read(&folder).and_then(|bundle| bundle.verify().map(|()| bundle)) {
             Ok(bundle) => json!({"name": name, "version": bundle.manifest.version, "task": bundle.manifest.task, "problem": null}),
             Err(error) => json!({"name": name, "version": null, "task": null, "problem": error.to_string()}),
         });
     }
+    if rows.is_empty() {
+        bail!("{} holds no bundles", models.display());
+    }
     if as_json {
         println!("{}", serde_json::Value::from(rows));
         return Ok(());
-    }
-    if rows.is_empty() {
-        bail!("{} holds no bundles", models.display());
     }
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();

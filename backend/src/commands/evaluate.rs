@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Only these cases.
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     only: Vec<String>,
+    /// Only the cases that no training of the bundle has seen, as its split.json says.
+    #[arg(long, conflicts_with = "only")]
+    held_out: bool,
     /// Cases at once, one core each.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     jobs: u64,
@@ -95,7 +98,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = Bundle::read(&args.bundle).with_context(|| format!("the bundle {}", args.bundle.display()))?;
     bundle.verify()?;
     let plan = plan(args)?;
-    let cases = find_cases(args, bundle.manifest.channels.len())?;
+    let only = if args.held_out { held_out(&bundle)? } else { args.only.clone() };
+    let cases = find_cases(args, &only, bundle.manifest.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     check_settings(args, &bundle)?;
     let columns = Columns::new(&bundle.manifest.labels);
@@ -121,14 +125,27 @@ fn plan(args: &Args) -> Result<Plan> {
     })
 }
 
-fn find_cases(args: &Args, channels: usize) -> Result<Vec<CaseFiles>> {
+/// The cases that were set aside when the bundle was trained.
+fn held_out(bundle: &Bundle) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Split {
+        held_out: Vec<String>,
+    }
+    let path = bundle.folder.join("split.json");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Split { held_out } = serde_json::from_str(&text).with_context(|| format!("{} lists no held_out cases", path.display()))?;
+    ensure!(!held_out.is_empty(), "{} has set no cases aside", path.display());
+    Ok(held_out)
+}
+
+fn find_cases(args: &Args, only: &[String], channels: usize) -> Result<Vec<CaseFiles>> {
     let mut cases = Vec::new();
     for entry in fs::read_dir(&args.labels).with_context(|| format!("cannot read the folder {}", args.labels.display()))? {
         let label = entry?.path();
         let Some(name) = label.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".nii.gz")).map(str::to_owned) else {
             continue;
         };
-        if !args.only.is_empty() && !args.only.contains(&name) {
+        if !only.is_empty() && !only.contains(&name) {
             continue;
         }
         let images: Vec<PathBuf> = (0..channels).map(|channel| args.images.join(format!("{name}_{channel:04}.nii.gz"))).collect();

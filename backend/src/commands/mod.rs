@@ -49,6 +49,11 @@ enum Command {
     Worker(worker::Args),
 }
 
+/// A share between 0 and 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("'{text}' is not a share between 0 and 1"))
+}
+
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));

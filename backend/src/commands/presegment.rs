@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use shared::acquisition::Strategy;
 
+use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::tasks::{self, SLICES_FILE, default_params, open_bundle};
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Share of the axial planes with presegmented foreground that may be spent, over all axes together; at least 3 planes. Default: the bundle's.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_share)]
     budget: Option<f64>,
     /// How to choose slices; default: the bundle's.
     #[arg(long)]
@@ -41,7 +42,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut params = default_params(&bundle);
     params.budget = args.budget.unwrap_or(params.budget);
     params.strategy = args.strategy.unwrap_or(params.strategy);
-    ensure!((0.0..=1.0).contains(&params.budget), "--budget {}: a share between 0 and 1 is needed", params.budget);
     let mut meter = Meter::new("presegmenting");
     let list = tasks::presegment(&bundle, &args.image, &args.out, &params, args.device, &mut |done| meter.show(done))?;
     if args.json {

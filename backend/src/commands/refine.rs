@@ -1,15 +1,14 @@
 //! `i3deep refine`: a scan and corrected slices in, a better segmentation out.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use shared::acquisition::SliceList;
+use anyhow::Result;
+use serde_json::json;
 use shared::geometry::Plane;
 
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, PRESEGMENTATION_FILE, RefineFiles, open_bundle};
+use crate::tasks::{self, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
 
 /// Arguments of `i3deep refine`.
 #[derive(Debug, clap::Args)]
@@ -35,13 +34,15 @@ pub(crate) struct Args {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Reads, checks, computes, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = open_bundle(&args.bundle)?;
-    let text = fs::read_to_string(&args.slices).with_context(|| format!("cannot read {}", args.slices.display()))?;
-    let list: SliceList = serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", args.slices.display()))?;
+    let list = read_slices(&args.slices)?;
     let planes: Vec<Plane> = list.slices.iter().map(|slice| slice.plane()).collect();
     let beside = args.slices.with_file_name(PRESEGMENTATION_FILE);
     let presegmentation = args.presegmentation.clone().or_else(|| beside.is_file().then_some(beside));
@@ -50,10 +51,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         images: &args.image,
         corrections: &args.corrections,
         planes: &planes,
+        planes_grid: Some(&list.geometry),
         presegmentation: presegmentation.as_deref(),
         out: &args.out,
     };
     tasks::refine(&bundle, &request, args.device, &mut |done| meter.show(done))?;
-    println!("refined with {} corrected slices: {}", planes.len(), args.out.display());
+    if args.json {
+        println!("{}", json!({ "out": args.out, "planes": planes }));
+    } else {
+        println!("refined with {} corrected slices: {}", planes.len(), args.out.display());
+    }
     Ok(())
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::http::{Bundles, Client, Parts};
 use crate::inference::DeviceChoice;
+use crate::inference::torch::device_name;
 use crate::jobs::Supervisor;
 use crate::store::Store;
 
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
          or listen on 127.0.0.1",
         args.bind
     );
+    device_name(args.device)?;
     let client = Client::open(&args.client).with_context(|| {
         format!("there is no client in {}; build it with `trunk build --release`, or say where it is with --client", args.client.display())
     })?;

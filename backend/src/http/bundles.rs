@@ -13,11 +13,12 @@ use super::{Parts, Refusal};
 use crate::inference::bundle::Bundle;
 
 /// The folder of bundles. Looked through anew whenever someone asks, so that a bundle copied there is offered without a restart; digests, which take
-/// long, are compared once per version of a `bundle.json`, and by the worker before every job.
+/// long, are compared once per version of a `bundle.json` (again and again while they differ: the bundle may be on its way here), and by the worker before
+/// every job.
 #[derive(Debug)]
 pub struct Bundles {
     folder: PathBuf,
-    verified: Mutex<HashMap<PathBuf, (SystemTime, Option<String>)>>,
+    verified: Mutex<HashMap<PathBuf, SystemTime>>,
 }
 
 impl Bundles {
@@ -59,14 +60,13 @@ impl Bundles {
     fn damage(&self, bundle: &Bundle) -> Option<String> {
         let changed =
             std::fs::metadata(bundle.folder.join("bundle.json")).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let known = |verified: &HashMap<_, (SystemTime, Option<String>)>| {
-            verified.get(&bundle.folder).filter(|(at, _)| *at == changed).map(|(_, problem)| problem.clone())
-        };
-        if let Some(problem) = known(&self.verified.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return problem;
+        if self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&bundle.folder) == Some(&changed) {
+            return None;
         }
         let problem = bundle.verify().err().map(|error| error.to_string());
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(bundle.folder.clone(), (changed, problem.clone()));
+        if problem.is_none() {
+            self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(bundle.folder.clone(), changed);
+        }
         problem
     }
 }

@@ -52,8 +52,7 @@ const HEADERS: [(&str, &str); 5] = [
 /// A request that does not come from our own pages (or from a program, which sends no `Origin`).
 fn foreign(request: &ServiceRequest, loopback_only: bool) -> Option<Refusal> {
     let refuse = |why: &str| Some(Refusal::new(StatusCode::FORBIDDEN, "foreign_request", why));
-    let host = request.connection_info().host().to_owned();
-    if loopback_only && !is_loopback(&host) {
+    if loopback_only && !is_loopback(&named_host(request)) {
         return refuse("this server answers under its local address only; open http://127.0.0.1 with its port");
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -61,9 +60,15 @@ fn foreign(request: &ServiceRequest, loopback_only: bool) -> Option<Refusal> {
     }
     let origin = request.headers().get(header::ORIGIN)?.to_str().unwrap_or_default();
     match origin.split_once("://") {
-        Some((_, authority)) if authority == host => None,
+        Some((_, authority)) if authority == request.connection_info().host() => None,
         _ => refuse("this request comes from another site; use i3Deep's own pages"),
     }
+}
+
+/// The host that the browser itself put into the request. A page may set `Forwarded` and `X-Forwarded-Host`, never this.
+fn named_host(request: &ServiceRequest) -> String {
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default().to_owned()
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -8,14 +8,14 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use shared::api::{BundleInfo, ImageInfo};
+use shared::api::{BundleInfo, CaseSummary, ImageInfo};
 use shared::geometry::Geometry;
 use shared::intensity::{Quantised, Window};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::{Parts, Refusal, upload_folder};
-use crate::store::{NewCase, NewImage, Store};
+use crate::store::{NewCase, NewImage, Store, StoreError, is_full};
 use crate::volume_io::{VolumeError, read_nifti_bytes};
 
 /// Longest name kept for a case.
@@ -108,7 +108,7 @@ fn cut_off(error: &dyn std::fmt::Display) -> Refusal {
 }
 
 fn disk(error: std::io::Error) -> Refusal {
-    if error.kind() == std::io::ErrorKind::StorageFull { Refusal::full() } else { Refusal::internal(&error) }
+    if is_full(&error) { Refusal::full() } else { Refusal::internal(&error) }
 }
 
 /// The name given, else the file's without its ending, made fit for one line.
@@ -173,7 +173,7 @@ fn refused(channel: &str, error: VolumeError) -> Refusal {
         VolumeError::NotNifti(_) => "not_a_nifti",
         VolumeError::Damaged(_) => "damaged",
         VolumeError::Truncated { .. } => "truncated",
-        VolumeError::TooLarge { .. } => "too_large",
+        VolumeError::TooLarge { .. } | VolumeError::TooManyVoxels { .. } => "too_large",
         VolumeError::NotThreeDimensional(_) => "not_3d",
         VolumeError::UnsupportedType(_) => "unsupported_type",
         VolumeError::NotFinite { .. } => "not_finite",
@@ -202,14 +202,23 @@ fn check_same_grid(first: &Geometry, own: &Geometry, channel: &str) -> Result<()
     Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "grids_differ", message))
 }
 
-async fn store(store: &Store, name: String, bundle: BundleInfo, scan: Scan) -> Result<shared::api::CaseSummary, Refusal> {
+async fn store(store: &Store, name: String, bundle: BundleInfo, scan: Scan) -> Result<CaseSummary, Refusal> {
+    let kept = keep(store, name, bundle, scan).await;
+    if kept.is_err() {
+        // Blobs that no row points at would take the room that is wanting. What is not swept now is swept at the next start.
+        let _ = store.sweep().await;
+    }
+    Ok(kept?)
+}
+
+async fn keep(store: &Store, name: String, bundle: BundleInfo, scan: Scan) -> Result<CaseSummary, StoreError> {
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
     for (info, file, voxels) in scan.images {
         images.push(NewImage { info, scan: store.blobs().put(file).await?, voxels: store.blobs().put(voxels).await? });
     }
     let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images };
-    Ok(store.create_case(&case).await?)
+    store.create_case(&case).await
 }
 
 #[cfg(test)]

@@ -8,12 +8,16 @@ mod results;
 mod supervisor;
 pub mod worker;
 
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared::acquisition::AcquisitionParams;
 use shared::case::JobId;
 use shared::geometry::Plane;
+
+use crate::store::{StoreError, is_full};
+use crate::volume_io::VolumeError;
 
 pub use supervisor::{Supervisor, WorkerState};
 
@@ -105,4 +109,44 @@ enum FromWorker {
         /// What.
         job: JobId,
     },
+}
+
+/// Why a job failed, in words for the person at the screen. The innermost cause says it; the outer contexts name files of this server, which the expert
+/// neither knows nor should.
+fn reason(error: &anyhow::Error) -> String {
+    match error.chain().find_map(io_error) {
+        Some(full) if is_full(full) => StoreError::Full.to_string(),
+        Some(other) => format!("the server could not read or write one of its files ({other}); its operator finds more in the log"),
+        None => error.root_cause().to_string(),
+    }
+}
+
+fn io_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    match cause.downcast_ref() {
+        Some(VolumeError::Io(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn reasons_say_what_the_expert_can_use() {
+        fn check(error: impl std::error::Error + Send + Sync + 'static, expected: &str) {
+            let error = Err::<(), _>(error).context("cannot write /data/work/refined.nii.gz").unwrap_err();
+            assert_eq!(reason(&error), expected);
+        }
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        check(full(), &StoreError::Full.to_string());
+        check(VolumeError::Io(full()), &StoreError::Full.to_string());
+        check(
+            io::Error::from(io::ErrorKind::NotFound),
+            "the server could not read or write one of its files (entity not found); its operator finds more in the log",
+        );
+        check(VolumeError::UnsupportedType(32), "voxels of NIfTI data type 32 are not supported. Convert the file to int16 or float32");
+    }
 }

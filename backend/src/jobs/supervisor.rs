@@ -13,9 +13,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, timeout};
 
-use super::{FromWorker, ToWorker, results};
+use super::{FromWorker, ToWorker, reason, results};
 use crate::inference::DeviceChoice;
-use crate::store::{Lease, Store};
+use crate::store::{Lease, Store, StoreError};
 
 /// How long a worker may take to start: it loads libtorch and asks the driver for devices.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -146,15 +146,11 @@ impl Supervisor {
         tracing::info!(job = lease.job, case = lease.case, attempt = lease.attempt, "{:?} begins", lease.kind);
         let begun = Instant::now();
         let outcome = self.drive(&mut worker, lease, &out, cancelled).await;
-        let noted = match &outcome {
-            Outcome::Done => self.keep_result(lease, &out).await,
-            Outcome::Failed(reason) => self.store.fail(lease, reason).await.map_err(Into::into),
-            Outcome::Stopped | Outcome::Unresponsive => Ok(()),
-            Outcome::Crashed => self.store.note_crash(lease, CRASHED).await.map_err(Into::into),
-        };
         tracing::info!(job = lease.job, seconds = begun.elapsed().as_secs_f32(), "{}", outcome.word());
-        if let Err(error) = noted {
-            tracing::error!(job = lease.job, "its end cannot be stored: {error:#}");
+        // A job whose end is not noted would be under way for ever; a full disk is made room on sooner or later.
+        while let Err(error) = self.note(&outcome, lease, &out).await {
+            tracing::error!(job = lease.job, "its end cannot be stored, trying again: {error}");
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         // What cannot be removed now is removed at the next start.
         let _ = tokio::fs::remove_dir_all(&out).await;
@@ -168,18 +164,28 @@ impl Supervisor {
         }
     }
 
-    async fn keep_result(&self, lease: &Lease, out: &Path) -> Result<()> {
-        let stored = results::store_result(&self.store, lease, out).await;
-        if let Err(error) = &stored {
-            self.store.fail(lease, &format!("the result could not be stored: {}", error.root_cause())).await?;
+    /// Stores how a job ended.
+    async fn note(&self, outcome: &Outcome, lease: &Lease, out: &Path) -> Result<(), StoreError> {
+        match outcome {
+            Outcome::Done => self.keep_result(lease, out).await,
+            Outcome::Failed(reason) => self.store.fail(lease, reason).await,
+            Outcome::Stopped | Outcome::Unresponsive => Ok(()),
+            Outcome::Crashed => self.store.note_crash(lease, CRASHED).await,
         }
-        stored.map(drop)
+    }
+
+    async fn keep_result(&self, lease: &Lease, out: &Path) -> Result<(), StoreError> {
+        let Err(error) = results::store_result(&self.store, lease, out).await else { return Ok(()) };
+        tracing::error!(job = lease.job, "its result cannot be stored: {error:#}");
+        // What is not swept now is swept at the next start.
+        let _ = self.store.sweep().await;
+        self.store.fail(lease, &format!("the result could not be stored: {}", reason(&error))).await
     }
 
     async fn drive(&self, worker: &mut Worker, lease: &Lease, out: &Path, cancelled: &mut broadcast::Receiver<JobId>) -> Outcome {
         let task = match results::prepare(&self.store, lease, self.models.join(&lease.bundle), out).await {
             Ok(task) => task,
-            Err(error) => return Outcome::Failed(error.root_cause().to_string()),
+            Err(error) => return Outcome::Failed(reason(&error)),
         };
         if worker.say(&ToWorker::Run { job: lease.job, task }).await.is_err() {
             return Outcome::Crashed;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{FromWorker, Task, ToWorker};
+use super::{FromWorker, Task, ToWorker, reason};
 use crate::inference::{DeviceChoice, NetworkError, torch};
 use crate::tasks::{self, RefineFiles, default_params, open_bundle};
 
@@ -82,7 +82,7 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
         }
         Task::Refine { bundle, images, presegmentation, corrections, planes, out } => {
             let bundle = open_bundle(bundle)?;
-            let files = RefineFiles { images, corrections, planes, presegmentation: Some(presegmentation), out };
+            let files = RefineFiles { images, corrections, planes, planes_grid: None, presegmentation: Some(presegmentation), out };
             tasks::refine(&bundle, &files, device, progress)
         }
     }
@@ -90,11 +90,6 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
 
 fn is_cancelled(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(NetworkError::Cancelled)))
-}
-
-/// The innermost causes say why; the outer contexts name files of this server, which the expert neither knows nor should.
-fn reason(error: &anyhow::Error) -> String {
-    error.root_cause().to_string()
 }
 
 /// Stdout, one JSON a line.

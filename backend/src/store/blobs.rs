@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 use sha2::{Digest as _, Sha256};
 
 use super::StoreError;
@@ -58,12 +57,18 @@ impl Blobs {
         self.folder.join(&digest[..2]).join(digest)
     }
 
-    /// Deletes all other blobs.
-    pub(super) async fn keep_only(&self, used: &HashSet<Digest>) -> Result<(), StoreError> {
-        let all: Vec<_> = self.files.list(None).try_collect().await?;
-        for blob in all {
-            if !blob.location.filename().is_some_and(|name| used.contains(name)) {
-                self.files.delete(&blob.location).await?;
+    /// Deletes all other files, also those that were cut off while they were written, which the object store does not list.
+    pub(super) fn keep_only(&self, used: &HashSet<Digest>) -> Result<(), StoreError> {
+        for folder in std::fs::read_dir(&self.folder)? {
+            let folder = folder?.path();
+            if !folder.is_dir() {
+                continue;
+            }
+            for file in std::fs::read_dir(&folder)? {
+                let file = file?;
+                if !file.file_name().to_str().is_some_and(|name| used.contains(name)) {
+                    std::fs::remove_file(file.path())?;
+                }
             }
         }
         Ok(())

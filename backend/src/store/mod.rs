@@ -91,7 +91,7 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::StorageFull { Self::Full } else { Self::Files(error) }
+        if is_full(&error) { Self::Full } else { Self::Files(error) }
     }
 }
 
@@ -99,13 +99,18 @@ impl From<object_store::Error> for StoreError {
     fn from(error: object_store::Error) -> Self {
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
-            if cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull) {
+            if cause.downcast_ref::<std::io::Error>().is_some_and(is_full) {
                 return Self::Full;
             }
             source = cause.source();
         }
         Self::Blobs(error)
     }
+}
+
+/// Whether there is no room left on the disk, or in the user's share of it.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// The server's memory; clones share it.
@@ -191,7 +196,10 @@ impl Store {
     }
 
     /// Deletes blobs that no row points at: what uploads and jobs left behind when they were cut off, and what deleted cases had.
-    async fn sweep(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Files`].
+    pub async fn sweep(&self) -> Result<(), StoreError> {
         let _alone = self.sweeping.write().await;
         let used: Vec<String> = sqlx::query_scalar(
             "SELECT scan FROM images UNION SELECT voxels FROM images UNION SELECT labels FROM segmentations
@@ -199,7 +207,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        self.blobs.keep_only(&used.into_iter().collect()).await
+        self.blobs.keep_only(&used.into_iter().collect())
     }
 }
 

@@ -4,11 +4,13 @@ mod networks;
 mod predict;
 mod presegment;
 mod refine;
+mod slices;
 
 pub use networks::{load_folds, load_stage, open_bundle};
 pub use predict::{PredictOptions, Predictor};
 pub use presegment::{default_params, presegment, read_channels};
 pub use refine::{RefineFiles, refine};
+pub use slices::{read_slices, write_slices};
 
 /// The labels that a presegmentation writes into its output folder.
 pub const PRESEGMENTATION_FILE: &str = "presegmentation.nii.gz";
@@ -16,3 +18,6 @@ pub const PRESEGMENTATION_FILE: &str = "presegmentation.nii.gz";
 pub const UNCERTAINTY_FILE: &str = "uncertainty.nii.gz";
 /// The slices that were chosen: [`shared::acquisition::SliceList`].
 pub const SLICES_FILE: &str = "slices.json";
+
+/// How far an affine entry may be off, in millimetres: header rounding.
+const TOLERANCE_MM: f64 = 1e-3;

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::volume::Volume;
 
 use super::networks::load_stage;
-use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE};
+use super::{PRESEGMENTATION_FILE, SLICES_FILE, TOLERANCE_MM, UNCERTAINTY_FILE, write_slices};
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
@@ -37,16 +37,34 @@ pub fn presegment(
     device: DeviceChoice,
     progress: &mut Progress<'_>,
 ) -> Result<SliceList> {
+    // Before the networks run: an output folder that cannot be made would cost the whole computation.
+    fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, header) = read_channels(images)?;
+    check_one_grid(&channels, images)?;
     let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
     let result = stages::presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, Measure::Entropy, progress)?;
     let list = acquire(&result.uncertainty, &result.labels, params, &[])?;
-    fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let at = |name: &str| out.join(name);
     write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &header).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
     write_f32(&at(UNCERTAINTY_FILE), &result.uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
-    fs::write(at(SLICES_FILE), serde_json::to_string_pretty(&list)? + "\n").with_context(|| format!("cannot write {SLICES_FILE}"))?;
+    write_slices(&at(SLICES_FILE), &list)?;
     Ok(list)
+}
+
+/// Refuses channels that do not lie where the first lies.
+///
+/// # Errors
+/// Names the file that lies elsewhere.
+pub(super) fn check_one_grid(channels: &[Volume<f32>], images: &[PathBuf]) -> Result<()> {
+    let Some(first) = channels.first().map(Volume::geometry) else { return Ok(()) };
+    for (channel, path) in channels.iter().zip(images) {
+        ensure!(
+            channel.geometry().matches(first, TOLERANCE_MM),
+            "{} does not lie on the first image's grid (size, spacing or affine differ); resample it onto the first",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// All channels and the header of the first, which outputs are written with.

@@ -1,29 +1,48 @@
-//! Unpacking under a cap. nifti-rs accepts a wrong checksum, a missing trailer and several gzip members cut to one; this does not.
+//! Unpacking under a cap. nifti-rs accepts a wrong checksum, a missing trailer and several gzip members cut to one; this does not. How much is unpacked
+//! is decided by the header, which is read first: a small file that unpacks to gigabytes costs nothing.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
 use super::VolumeError;
 
-/// What a file may unpack to: 2^30 voxels of the widest type would be 8 GiB; 4 GiB is a 1024³ scan of f32.
+/// What a file may unpack to: 2^29 voxels of the widest type.
 pub(super) const LIMIT_BYTES: usize = 4 << 30;
+/// What may follow the voxels; some writers pad their files.
+const TRAILER_BYTES: u64 = 16 << 20;
 
-/// The bytes of a `.nii` or `.nii.gz` file, unpacked to the end so that length and checksum are verified.
+/// The bytes of a `.nii` or `.nii.gz` file as far as its header promises them, unpacked to the end so that length and checksum are verified. Shorter
+/// files come as they are.
+///
+/// `promised` reads the first `head` bytes (fewer if the file is shorter) and says how many bytes the whole file needs.
 ///
 /// # Errors
-/// [`VolumeError::Damaged`] or [`VolumeError::TooLarge`].
-pub(super) fn unpack(bytes: &[u8], limit: usize) -> Result<Vec<u8>, VolumeError> {
-    let too_large = VolumeError::TooLarge { limit_mib: limit >> 20 };
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return if bytes.len() > limit { Err(too_large) } else { Ok(bytes.to_vec()) };
-    }
+/// [`VolumeError::Damaged`], [`VolumeError::TooLarge`], or what `promised` says.
+pub(super) fn unpack(
+    bytes: &[u8],
+    head: usize,
+    promised: impl FnOnce(&[u8]) -> Result<usize, VolumeError>,
+) -> Result<Vec<u8>, VolumeError> {
+    if bytes.starts_with(&[0x1f, 0x8b]) { read(MultiGzDecoder::new(bytes), head, promised) } else { read(bytes, head, promised) }
+}
+
+fn read(mut file: impl Read, head: usize, promised: impl FnOnce(&[u8]) -> Result<usize, VolumeError>) -> Result<Vec<u8>, VolumeError> {
+    let damaged = |error: io::Error| VolumeError::Damaged(error.to_string());
+    let too_large = || VolumeError::TooLarge { limit_mib: LIMIT_BYTES >> 20 };
     let mut unpacked = Vec::new();
-    let read = MultiGzDecoder::new(bytes).take(limit as u64 + 1).read_to_end(&mut unpacked);
-    match read {
-        Err(error) => Err(VolumeError::Damaged(error.to_string())),
-        Ok(n) if n > limit => Err(too_large),
-        Ok(_) => Ok(unpacked),
+    (&mut file).take(head as u64).read_to_end(&mut unpacked).map_err(damaged)?;
+    let length = promised(&unpacked)?;
+    if length > LIMIT_BYTES {
+        return Err(too_large());
+    }
+    let rest = length.saturating_sub(unpacked.len());
+    unpacked.try_reserve_exact(rest).map_err(|_| too_large())?;
+    (&mut file).take(rest as u64).read_to_end(&mut unpacked).map_err(damaged)?;
+    // To the very end: the checksum stands behind the last byte.
+    match io::copy(&mut file.take(TRAILER_BYTES + 1), &mut io::sink()).map_err(damaged)? {
+        more if more > TRAILER_BYTES => Err(too_large()),
+        _ => Ok(unpacked),
     }
 }
 
@@ -42,11 +61,18 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    /// Unpacks a file whose header is its first two bytes and promises this length.
+    fn check(bytes: &[u8], promised: usize) -> Result<Vec<u8>, VolumeError> {
+        unpack(bytes, 2, |_| Ok(promised))
+    }
+
     #[test]
     fn whole_files_unpack() {
-        assert_eq!(unpack(b"plain", 100).unwrap(), b"plain");
-        assert_eq!(unpack(&packed(b"abc"), 100).unwrap(), b"abc");
-        assert_eq!(unpack(&[packed(b"abc"), packed(b"def")].concat(), 100).unwrap(), b"abcdef");
+        assert_eq!(check(b"plain", 5).unwrap(), b"plain");
+        assert_eq!(check(&packed(b"abc"), 3).unwrap(), b"abc");
+        assert_eq!(check(&[packed(b"abc"), packed(b"def")].concat(), 6).unwrap(), b"abcdef");
+        assert_eq!(check(&packed(b"abc and padding"), 3).unwrap(), b"abc");
+        assert_eq!(check(&packed(b"a"), 3).unwrap(), b"a", "too short, which the header's reader notices");
     }
 
     #[test]
@@ -56,13 +82,16 @@ mod tests {
         let at = wrong_checksum.len() - 6;
         wrong_checksum[at] ^= 1;
         for bad in [&good[..good.len() - 4], &good[..good.len() / 2], &wrong_checksum] {
-            assert!(matches!(unpack(bad, 10_000), Err(VolumeError::Damaged(_))));
+            assert!(matches!(check(bad, 1000), Err(VolumeError::Damaged(_))));
         }
     }
 
     #[test]
-    fn bombs_stop_at_the_limit() {
-        assert!(matches!(unpack(&packed(&[0; 5000]), 4999), Err(VolumeError::TooLarge { .. })));
-        assert!(unpack(&packed(&[0; 5000]), 5000).is_ok());
+    fn bombs_stop_at_the_header_or_behind_the_voxels() {
+        let bomb = packed(&vec![0; (16 << 20) + 600]);
+        assert!(matches!(check(&bomb, LIMIT_BYTES + 1), Err(VolumeError::TooLarge { .. })));
+        assert!(matches!(check(&bomb, 500), Err(VolumeError::TooLarge { .. })));
+        assert!(matches!(unpack(&bomb, 2, |_| Err(VolumeError::UnsupportedType(9))), Err(VolumeError::UnsupportedType(9))));
+        assert_eq!(check(&bomb, 600).unwrap().len(), 600);
     }
 }

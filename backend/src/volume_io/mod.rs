@@ -36,6 +36,14 @@ pub enum VolumeError {
         /// The limit.
         limit_mib: usize,
     },
+    /// A header that promises more voxels than can be worked on.
+    #[error("the scan has {got} voxels, more than {limit}, which is the limit. Crop it or resample it to coarser voxels")]
+    TooManyVoxels {
+        /// Voxels.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Not three-dimensional.
     #[error(
         "the file has {0} dimensions, a scan has 3. Split time points or channels into one file each (for example with fslsplit or nibabel)"

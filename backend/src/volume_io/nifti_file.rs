@@ -11,7 +11,7 @@ use shared::geometry::Geometry;
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::gate::{LIMIT_BYTES, unpack};
+use super::gate::unpack;
 use super::{VolumeError, affine};
 
 const HEADER_BYTES: usize = 348;
@@ -47,7 +47,7 @@ pub fn read_nifti(path: &Path) -> Result<NiftiImage, VolumeError> {
 /// # Errors
 /// As [`read_nifti`].
 pub fn read_nifti_bytes(bytes: &[u8]) -> Result<NiftiImage, VolumeError> {
-    let bytes = unpack(bytes, LIMIT_BYTES)?;
+    let bytes = unpack(bytes, VOXELS_AT, promised_bytes)?;
     let header = parse_header(&bytes)?;
     let geometry = geometry(&header)?;
     let big_endian = header.endianness == Endianness::Big;
@@ -61,7 +61,7 @@ pub fn read_nifti_bytes(bytes: &[u8]) -> Result<NiftiImage, VolumeError> {
 /// As [`read_nifti`].
 pub fn read_scan_header(path: &Path) -> Result<ScanHeader, VolumeError> {
     // Whole, because a compressed file's beginning is only known to be right when its checksum is.
-    let bytes = unpack(&fs::read(path)?, LIMIT_BYTES)?;
+    let bytes = unpack(&fs::read(path)?, VOXELS_AT, promised_bytes)?;
     let header = parse_header(&bytes)?;
     Ok(ScanHeader::new(&bytes, header.endianness == Endianness::Big))
 }
@@ -79,7 +79,7 @@ pub fn read_labels(path: &Path) -> Result<Volume<Label>, VolumeError> {
     Ok(volume.map(|v| v as Label))
 }
 
-/// Writes labels as `.nii.gz`, or `.nii` if the path ends so, on the scan's grid; the file appears whole or not at all.
+/// Writes labels on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
 /// [`VolumeError::Io`].
@@ -87,7 +87,7 @@ pub fn write_labels(path: &Path, labels: &Volume<Label>, scan: &ScanHeader) -> R
     write(path, scan.with_type(UINT8), labels.voxels())
 }
 
-/// Writes f32 values as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+/// Writes f32 values on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
 /// [`VolumeError::Io`].
@@ -96,7 +96,7 @@ pub fn write_f32(path: &Path, values: &Volume<f32>, scan: &ScanHeader) -> Result
     write(path, scan.with_type(FLOAT32), &bytes)
 }
 
-/// Writes whole-numbered intensities as `.nii.gz` on the scan's grid; the file appears whole or not at all.
+/// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
 /// [`VolumeError::Io`].
@@ -161,19 +161,19 @@ impl ScanHeader {
     }
 }
 
-/// Compressed but for files that end in `.nii`.
 fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), VolumeError> {
     let partial = path.with_extension("partial");
     let written = (|| -> std::io::Result<()> {
         let mut file = BufWriter::new(fs::File::create(&partial)?);
-        if path.extension().is_some_and(|extension| extension == "nii") {
-            file.write_all(&header)?;
-            file.write_all(voxels)?;
-        } else {
+        // Readers go by the name's ending.
+        if path.extension().is_some_and(|ending| ending == "gz") {
             let mut encoder = GzEncoder::new(file, Compression::fast());
             encoder.write_all(&header)?;
             encoder.write_all(voxels)?;
             file = encoder.finish()?;
+        } else {
+            file.write_all(&header)?;
+            file.write_all(voxels)?;
         }
         file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&partial, path)
@@ -183,6 +183,16 @@ fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), Volu
         let _ = fs::remove_file(&partial);
     }
     Ok(written?)
+}
+
+/// How long a file with this beginning has to be, after all that can be said against its header.
+fn promised_bytes(beginning: &[u8]) -> Result<usize, VolumeError> {
+    let header = parse_header(beginning)?;
+    let voxels = geometry(&header)?.voxel_count();
+    if voxels > MAX_VOXELS {
+        return Err(VolumeError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
+    }
+    Ok(voxels_at(&header).saturating_add(voxels * voxel_size(&header)?))
 }
 
 fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, VolumeError> {
@@ -200,6 +210,8 @@ fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, VolumeError> {
 
 /// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
 const MAX_EXTENT: u16 = 2048;
+/// Most voxels of a scan: 1024 × 1024 × 512. As f32 with the working copies of an upload that is about 5 GiB.
+const MAX_VOXELS: usize = 1 << 29;
 
 fn geometry(header: &NiftiHeader) -> Result<Geometry, VolumeError> {
     let rank = header.dim[0];
@@ -217,10 +229,26 @@ fn geometry(header: &NiftiHeader) -> Result<Geometry, VolumeError> {
     Ok(Geometry::new(dims, spacing_mm, affine::world_from_voxel(header))?)
 }
 
+/// Where the voxels begin.
+fn voxels_at(header: &NiftiHeader) -> usize {
+    if header.vox_offset.is_finite() && header.vox_offset >= VOXELS_AT as f32 { header.vox_offset as usize } else { VOXELS_AT }
+}
+
+/// Bytes of a voxel, for the types that [`decode`] reads.
+fn voxel_size(header: &NiftiHeader) -> Result<usize, VolumeError> {
+    match header.datatype {
+        2 | 256 => Ok(1),
+        4 | 512 => Ok(2),
+        8 | 16 | 768 => Ok(4),
+        64 | 1024 | 1280 => Ok(8),
+        other => Err(VolumeError::UnsupportedType(other)),
+    }
+}
+
 fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f32>, VolumeError> {
     let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
     let count: usize = dims.iter().product();
-    let start = if header.vox_offset.is_finite() && header.vox_offset >= VOXELS_AT as f32 { header.vox_offset as usize } else { VOXELS_AT };
+    let start = voxels_at(header);
     macro_rules! values {
         ($kind:ty) => {{
             const SIZE: usize = size_of::<$kind>();
@@ -358,9 +386,56 @@ mod tests {
         let labels = image.volume.map(|v| (v as u8) % 3);
         write_labels(&path, &labels, &image.header).unwrap();
         assert_eq!(read_labels(&path).unwrap(), labels);
-        let bytes = unpack(&fs::read(&path).unwrap(), 10_000).unwrap();
+        let bytes = unpack(&fs::read(&path).unwrap(), VOXELS_AT, promised_bytes).unwrap();
         assert!(!bytes.windows(4).any(|w| w == b"John"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_are_compressed_as_their_names_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let labels = image.volume.map(|v| v as u8);
+        let check = |name: &str, compressed: bool| {
+            let path = folder.path().join(name);
+            write_labels(&path, &labels, &image.header).unwrap();
+            assert_eq!(fs::read(&path).unwrap().starts_with(&[0x1f, 0x8b]), compressed, "{name}");
+            assert_eq!(read_labels(&path).unwrap(), labels, "{name}");
+        };
+        check("a.nii.gz", true);
+        check("b.nii", false);
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_is_refused_before_anything_is_unpacked() {
+        let scan = file(|b| {
+            b[42..48].copy_from_slice(&[0, 8, 0, 8, 0, 8]);
+            b.truncate(352);
+        });
+        let message = read_nifti_bytes(&scan).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "the scan has 8589934592 voxels, more than 536870912, which is the limit. Crop it or resample it to coarser voxels"
+        );
+    }
+
+    #[test]
+    fn big_endian_files_are_read_and_written() {
+        let little = file(|_| {});
+        let mut big = little.clone();
+        let swap = |bytes: &mut [u8], from: usize, count: usize, size: usize| {
+            bytes[from..from + count * size].chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        };
+        // sizeof_hdr; dim; datatype, bitpix; pixdim, vox_offset; sform_code; srow; voxels.
+        for (from, count, size) in [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 9, 4), (254, 1, 2), (280, 12, 4), (VOXELS_AT, 24, 2)] {
+            swap(&mut big, from, count, size);
+        }
+        let (little, big) = (read_nifti_bytes(&little).unwrap(), read_nifti_bytes(&big).unwrap());
+        assert_eq!(big.volume, little.volume);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.nii.gz");
+        write_f32(&path, &big.volume, &big.header).unwrap();
+        assert_eq!(read_nifti(&path).unwrap().volume, little.volume);
     }
 
     #[test]

@@ -41,6 +41,8 @@ fn other_sites_may_not_ask() {
     check("DELETE", &[], 404);
     check("GET", &[("host", "evil.example")], 403);
     check("GET", &[("host", "localhost")], 404);
+    check("GET", &[("host", "evil.example"), ("x-forwarded-host", "localhost")], 403);
+    check("GET", &[("host", "evil.example"), ("forwarded", "host=localhost")], 403);
 }
 
 #[test]

@@ -10,8 +10,14 @@ use crate::server::{BUNDLE, Server, eventually};
 
 /// A case whose presegmentation takes a while: a scan of many tiles.
 fn long_case(server: &Server) -> String {
+    case_of(server, 6)
+}
+
+/// A case of a scan this many times as long along every axis as the generated one.
+fn case_of(server: &Server, times: usize) -> String {
     let small = Nifti::generated();
-    let big = Nifti { dim: [3, 192, 192, 144, 1, 1, 1, 1], voxels: small.voxels.repeat(6 * 6 * 6), ..small };
+    let [x, y, z] = [32, 32, 24].map(|n| (n * times) as i16);
+    let big = Nifti { dim: [3, x, y, z, 1, 1, 1, 1], voxels: small.voxels.repeat(times.pow(3)), ..small };
     server.upload(BUNDLE, &[&big.packed()]).json::<Value>()["id"].as_str().unwrap().to_owned()
 }
 
@@ -52,12 +58,12 @@ fn a_cancelled_job_stops_and_the_queue_goes_on() {
 #[test]
 fn a_killed_server_takes_its_worker_along_and_its_successor_finishes_the_job() {
     let server = Server::start();
-    let case = long_case(&server);
+    let case = case_of(&server, 2);
     server.wait(&case, "running");
     let worker = eventually("worker", || server.workers().pop());
     let server = server.killed_and_restarted();
     eventually("end of the old worker", || (!std::path::Path::new(&format!("/proc/{worker}")).exists()).then_some(()));
-    server.wait(&case, "running");
+    assert_eq!(server.wait(&case, "done")["stage"], "correcting");
 }
 
 #[test]

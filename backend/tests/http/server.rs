@@ -1,5 +1,6 @@
 //! A server to talk to.
 
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -56,6 +57,10 @@ impl Answer {
     }
 }
 
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_i3deep"))
+}
+
 pub(crate) fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models")
 }
@@ -70,11 +75,29 @@ impl Server {
         let client = tempfile::tempdir().unwrap();
         std::fs::write(client.path().join("index.html"), "<script type=\"module\">start()</script>").unwrap();
         std::fs::write(client.path().join("client-0123.js"), "start()").unwrap();
-        Self::launch(models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
+        Self::launch(program(), models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
     }
 
-    fn launch(models: &Path, arguments: &[&str], data: Arc<TempDir>, client: Arc<TempDir>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_i3deep"))
+    /// With a disk of its own that holds this many bytes; none where this user may not mount one.
+    pub(crate) fn start_on_a_small_disk(bytes: usize) -> Option<Self> {
+        const MOUNTED: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let within = |rest: &[&OsStr]| {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", &bytes.to_string()]).arg(data.path()).args(rest);
+            command
+        };
+        if !within(&["true".as_ref()]).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let client = tempfile::tempdir().unwrap();
+        std::fs::write(client.path().join("index.html"), "").unwrap();
+        let program = within(&[env!("CARGO_BIN_EXE_i3deep").as_ref()]);
+        Some(Self::launch(program, &models(), &[], Arc::clone(&data), Arc::new(client)))
+    }
+
+    fn launch(mut program: Command, models: &Path, arguments: &[&str], data: Arc<TempDir>, client: Arc<TempDir>) -> Self {
+        let mut child = program
             .args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"])
             .arg(data.path())
             .arg("--client")
@@ -106,7 +129,7 @@ impl Server {
     pub(crate) fn killed_and_restarted(mut self) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        Self::launch(&models(), &[], Arc::clone(&self.data), Arc::clone(&self.client))
+        Self::launch(program(), &models(), &[], Arc::clone(&self.data), Arc::clone(&self.client))
     }
 
     /// What the server has logged.

@@ -47,6 +47,7 @@ fn what_is_no_scan_is_refused_and_leaves_nothing() {
     check(&[&changed(|scan| scan.dim = [4, 32, 32, 12, 2, 1, 1, 1])], 422, "not_3d", "a scan has 3");
     check(&[&changed(|scan| scan.voxels[7] = f32::NAN)], 422, "not_finite", "voxel [7, 0, 0] is NaN");
     check(&[&changed(|scan| scan.dim[1] = 0)], 422, "bad_geometry", "Export it again");
+    check(&[&changed(|scan| scan.dim[1..4].fill(2048))], 422, "too_large", "more than 536870912, which is the limit");
     check(&[&packed, &packed], 400, "wrong_channel_count", "phantom needs 1 image(s) (MRI), 2 were sent");
     check(&[], 400, "wrong_channel_count", "0 were sent");
     check(&[&noise], 413, "too_large", "larger than 4 MiB");
@@ -57,4 +58,37 @@ fn what_is_no_scan_is_refused_and_leaves_nothing() {
     assert_eq!(server.get("/api/cases").json::<Vec<Value>>(), Vec::<Value>::new());
     let files = |folder: &str| std::fs::read_dir(server.data().join(folder)).unwrap().count();
     assert_eq!((files("blobs"), files("work")), (0, 0));
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_room_for_the_next_scan() {
+    let Some(server) = Server::start_on_a_small_disk(8 << 20) else {
+        eprintln!("skipped: this user may not mount a disk of its own");
+        return;
+    };
+    let noise = (0..128 * 128 * 64_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
+    let large = Nifti { dim: [3, 128, 128, 64, 1, 1, 1, 1], voxels: noise, ..Nifti::generated() };
+    let (code, message) = server.upload(BUNDLE, &[&large.packed()]).refusal(507);
+    assert_eq!(code, "disk_full");
+    assert!(message.contains("nothing was stored"), "{message}");
+    assert_eq!(server.get("/api/cases").json::<Vec<Value>>(), Vec::<Value>::new());
+    server.presegmented();
+}
+
+#[test]
+fn a_damaged_bundle_takes_no_scans_until_it_is_whole() {
+    let models = tempfile::tempdir().unwrap();
+    let bundle = models.path().join(BUNDLE);
+    let copied = std::process::Command::new("cp").arg("-r").arg(crate::server::models().join(BUNDLE)).arg(&bundle).status();
+    assert!(copied.unwrap().success());
+    let weights = bundle.join("presegmentation/fold_0.pt");
+    let good = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, b"half of a copy").unwrap();
+    let server = Server::start_with(models.path(), &[]);
+    let scan = Nifti::generated().packed();
+    let (code, message) = server.upload(BUNDLE, &[&scan]).refusal(409);
+    assert_eq!(code, "bundle_unusable");
+    assert!(message.contains("presegmentation/fold_0.pt differs from the file that was bundled"), "{message}");
+    std::fs::write(&weights, good).unwrap();
+    assert_eq!(server.upload(BUNDLE, &[&scan]).status, 201, "once it is whole, without a restart");
 }

@@ -138,6 +138,12 @@ impl History {
         self.done.last()
     }
 
+    /// Forgets the steps of a plane, whose labels have come from elsewhere.
+    pub(crate) fn forget(&mut self, plane: Plane) {
+        self.done.retain(|step| step.plane != plane);
+        self.undone.retain(|step| step.plane != plane);
+    }
+
     /// Steps that can be undone and redone.
     pub(crate) fn depth(&self) -> [usize; 2] {
         [self.done.len(), self.undone.len()]
@@ -217,5 +223,18 @@ mod tests {
         }
         assert_eq!(history.depth(), [STEPS, 0]);
         assert_eq!(history.done[0].runs[0].start, 1);
+    }
+
+    #[test]
+    fn a_plane_is_forgotten_and_no_other() {
+        let other = Plane { index: 1, ..PLANE };
+        let mut history = History::default();
+        for plane in [PLANE, other, PLANE, other] {
+            history.push(difference(plane, &[0], &[1]).unwrap());
+        }
+        history.undo();
+        history.forget(PLANE);
+        assert_eq!(history.depth(), [1, 1]);
+        assert_eq!(history.undo().unwrap().plane, other);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
         let (id, kind, state) = kind.get()?;
         let word = kind_word(kind);
         let body = match state {
-            JobState::Queued => view! { <span class="job-text">{format!("{word}: waiting in the queue")}</span> }.into_any(),
+            JobState::Queued => view! { <span class="job-text">{move || queued_text(word, &message())}</span> }.into_any(),
             JobState::Running => view! {
                 <span class="job-text" title=message>
                     {word}
@@ -44,6 +44,12 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
     }
 }
 
+/// What is said of a job that waits; its message tells why it waits again, if it does.
+fn queued_text(word: &str, message: &str) -> String {
+    let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
+    format!("{word}: waiting in the queue{why}")
+}
+
 fn kind_word(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Presegment => "Presegmentation",
@@ -59,5 +65,19 @@ pub(crate) fn state_word(state: JobState) -> &'static str {
         JobState::Done => "done",
         JobState::Failed => "failed",
         JobState::Cancelled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_waits_says_why_if_it_knows() {
+        assert_eq!(queued_text("Refinement", ""), "Refinement: waiting in the queue");
+        assert_eq!(
+            queued_text("Refinement", "the worker stopped; second try"),
+            "Refinement: waiting in the queue (the worker stopped; second try)"
+        );
     }
 }

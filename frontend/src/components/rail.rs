@@ -104,6 +104,7 @@ fn Thumbnail(plane: Plane) -> impl IntoView {
         session.slices.with(|rows| rows.iter().find(|row| row.plane == plane).map(|row| row.edits));
         session.loading.get();
         session.shown.get();
+        session.channel.get();
         if let Some(canvas) = canvas.get() {
             // A thumbnail that cannot be drawn leaves an empty square beside the slice's name.
             let _ = draw_thumbnail(&canvas, session, plane);

@@ -13,12 +13,14 @@ use crate::viewer::gesture::Tool;
 pub(crate) struct Key {
     /// `KeyboardEvent.key`, letters in lower case.
     pub(crate) key: String,
-    /// `KeyboardEvent.code` of the digit row, so that Shift+1 is found on every layout.
+    /// `KeyboardEvent.code` of the digit row or the number pad, so that digits are found on every layout.
     pub(crate) digit: Option<u8>,
     /// Shift is held.
     pub(crate) shift: bool,
     /// Ctrl or Cmd is held.
     pub(crate) ctrl: bool,
+    /// It is held down, and this is not its first press.
+    pub(crate) repeated: bool,
 }
 
 impl From<&KeyboardEvent> for Key {
@@ -26,15 +28,35 @@ impl From<&KeyboardEvent> for Key {
         let key = event.key();
         Self {
             key: if key.chars().count() == 1 { key.to_lowercase() } else { key },
-            digit: event.code().strip_prefix("Digit").and_then(|digit| digit.parse().ok()),
+            digit: ["Digit", "Numpad"].iter().find_map(|row| event.code().strip_prefix(row)?.parse().ok()),
             shift: event.shift_key(),
             ctrl: event.ctrl_key() || event.meta_key(),
+            repeated: event.repeat(),
         }
+    }
+}
+
+impl Key {
+    /// Whether it operates a button that has the focus.
+    pub(crate) fn operates(&self) -> bool {
+        matches!(self.key.as_str(), "Enter" | " ")
+    }
+
+    /// Whether it does anything now. A key that is held down goes on moving and stepping, but what it says or switches it says once: nobody vouches
+    /// for the next slice with the same press. Under the sheet of keys nothing happens that one could not see.
+    pub(crate) fn acts(&self, sheet_open: bool) -> bool {
+        let key = self.key.as_str();
+        let steps = self.ctrl || key.starts_with("Arrow") || key.starts_with("Page") || matches!(key, "[" | "]" | "-" | "+" | "n" | "p");
+        let closes = !self.ctrl && matches!(key, "Escape" | "?");
+        (!self.repeated || steps) && (!sheet_open || closes)
     }
 }
 
 /// What a key asks for.
 pub(crate) fn command_for(key: &Key, session: Session) -> Option<Command> {
+    if !key.acts(session.sheet.now()) {
+        return None;
+    }
     if key.ctrl {
         return match key.key.as_str() {
             "z" if key.shift => Some(Command::Redo),
@@ -58,14 +80,15 @@ fn plain(key: &str, session: Session) -> Option<Command> {
         "e" => Command::SetTool(Tool::Eraser),
         "f" => Command::SetTool(Tool::Fill),
         "x" => Command::SetTool(Tool::Crosshair),
-        "[" => Command::StepBrush(-1),
-        "]" => Command::StepBrush(1),
+        "[" | "-" => Command::StepBrush(-1),
+        "]" | "+" => Command::StepBrush(1),
         "h" => Command::ToggleSegmentation,
         "o" => Command::ToggleOutline,
         "u" => Command::ToggleUncertainty,
         "c" => Command::ToggleCompare,
         "d" => Command::ToggleChanges,
         "w" => Command::FitViews,
+        "i" => Command::ShowChannel(session.next_channel()?),
         "n" => Command::GoBy(1),
         "p" => Command::GoBy(-1),
         "r" => Command::GoTo(session.target.now()?),
@@ -99,7 +122,7 @@ const SHEET: &[(&str, &[(&str, &str)])] = &[
         &[
             ("B · E · F", "Brush, eraser, fill"),
             ("Ctrl, held", "Brush erases, eraser paints"),
-            ("[ · ] or Shift+Wheel", "Smaller, larger brush"),
+            ("[ · ] or − · + or Shift+Wheel", "Smaller, larger brush"),
             ("1 … 9", "Choose a label"),
             ("Ctrl+Z · Ctrl+Shift+Z", "Undo, redo"),
             ("Esc", "Cancel the stroke under way"),
@@ -112,6 +135,7 @@ const SHEET: &[(&str, &[(&str, &str)])] = &[
             ("Shift+Click", "Move the crosshair, whatever the tool"),
             ("Right drag", "Window: width and centre"),
             ("0", "Automatic window"),
+            ("I", "Next channel of the scan"),
             ("Ctrl+Wheel", "Zoom at the pointer"),
             ("Middle drag · Alt+drag", "Pan"),
             ("W", "Show whole planes"),
@@ -160,5 +184,39 @@ fn SheetPart(title: &'static str, rows: &'static [(&'static str, &'static str)])
             <h3>{title}</h3>
             <dl>{rows.iter().map(|(keys, what)| view! { <dt><kbd>{*keys}</kbd></dt><dd>{*what}</dd> }).collect_view()}</dl>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: &str, ctrl: bool, repeated: bool) -> Key {
+        Key { key: key.into(), digit: None, shift: false, ctrl, repeated }
+    }
+
+    #[test]
+    fn a_key_held_down_moves_on_but_says_nothing_twice() {
+        fn check(keys: &[&str], ctrl: bool, goes_on: bool) {
+            for name in keys {
+                assert!(key(name, ctrl, false).acts(false), "{name} once");
+                assert_eq!(key(name, ctrl, true).acts(false), goes_on, "{name} held");
+            }
+        }
+        check(&["Enter", " ", "s", "h", "c", "u"], false, false);
+        check(&["ArrowDown", "PageUp", "[", "]", "n", "p"], false, true);
+        check(&["z", "y"], true, true);
+    }
+
+    #[test]
+    fn under_the_sheet_only_its_own_keys_act() {
+        fn check(name: &str, ctrl: bool, expected: bool) {
+            assert_eq!(key(name, ctrl, false).acts(true), expected, "{name}");
+        }
+        check("Escape", false, true);
+        check("?", false, true);
+        check("Enter", false, false);
+        check("s", false, false);
+        check("z", true, false);
     }
 }

@@ -11,17 +11,14 @@ use super::icon::{Icon, Shape};
 use crate::session::Session;
 use crate::session::command::Command;
 use crate::viewer::camera::ViewGrid;
-use crate::viewer::gesture::{Drag, Modifiers, Turn, Wheel, drag_for};
-
-/// The drag under way and where the pointer was last.
-type Held = StoredValue<Option<(Drag, [f64; 2])>, LocalStorage>;
+use crate::viewer::gesture::{Drag, Grip, Modifiers, Turn, Wheel, drag_for};
 
 /// The view of planes of `axis`.
 #[component]
 pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let canvas = NodeRef::<Canvas>::new();
-    let held: Held = StoredValue::new_local(None);
+    let grip = StoredValue::new_local(Grip::default());
     let wheel = StoredValue::new_local(Wheel::default());
     let watcher = StoredValue::new_local(None);
     Effect::new(move || {
@@ -33,32 +30,48 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     let position = move |event: &MouseEvent| canvas.get_untracked().map(|canvas| position_on(&canvas, event));
     let press = move |event: PointerEvent| {
         let Some(at) = position(&event) else { return };
+        let (pointer, is_finger) = (event.pointer_id(), is_finger(&event));
+        if !grip.with_value(|grip| grip.takes(pointer, is_finger)) {
+            return;
+        }
         let Some(drag) = begun(session, axis, &event) else { return };
         event.prevent_default();
         if let Some(canvas) = canvas.get_untracked() {
             // Without capture a drag merely ends at the canvas's edge.
-            let _ = canvas.set_pointer_capture(event.pointer_id());
+            let _ = canvas.set_pointer_capture(pointer);
             let _ = canvas.focus();
         }
-        held.set_value(Some((drag, at)));
+        grip.update_value(|grip| grip.press(pointer, is_finger, drag, at));
         begin(session, axis, drag, at);
     };
     let moved = move |event: PointerEvent| {
+        let pointer = event.pointer_id();
+        if !grip.with_value(|grip| grip.hears(pointer)) {
+            return;
+        }
         for event in coalesced(event) {
-            if let Some(at) = position(&event) {
-                carry_on(session, axis, held, at);
+            let Some(at) = position(&event) else { continue };
+            if let Some((drag, by_px)) = grip.try_update_value(|grip| grip.moved(pointer, at)).flatten() {
+                carry_on(session, axis, drag, at, by_px);
             }
+            session.dispatch(Command::Hover(axis, Some(at)));
         }
     };
-    let released = move |_: PointerEvent| {
-        if let Some((Drag::Paint { .. }, _)) = held.get_value() {
+    let let_go = move |event: &PointerEvent| grip.try_update_value(|grip| grip.release(event.pointer_id())).flatten();
+    let released = move |event: PointerEvent| {
+        if let Some(Drag::Paint { .. }) = let_go(&event) {
             session.dispatch(Command::EndStroke);
         }
-        held.set_value(None);
     };
-    let cancelled = move |_: PointerEvent| {
-        session.dispatch(Command::CancelStroke);
-        held.set_value(None);
+    let cancelled = move |event: PointerEvent| {
+        if let Some(Drag::Paint { .. }) = let_go(&event) {
+            session.dispatch(Command::CancelStroke);
+        }
+    };
+    let left = move |event: PointerEvent| {
+        if grip.with_value(|grip| grip.hears(event.pointer_id())) {
+            session.dispatch(Command::Hover(axis, None));
+        }
     };
     let turned = move |event: WheelEvent| {
         event.prevent_default();
@@ -83,7 +96,7 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
                 data-testid=format!("view-{}", axis.name())
                 class=move || if session.tool.get().paints() { "paints" } else { "points" }
                 on:pointerdown=press on:pointermove=moved on:pointerup=released on:pointercancel=cancelled
-                on:pointerleave=move |_| session.dispatch(Command::Hover(axis, None))
+                on:lostpointercapture=released on:pointerleave=left
                 on:wheel=turned
                 on:contextmenu=move |event: MouseEvent| event.prevent_default()
             ></canvas>
@@ -164,10 +177,14 @@ pub(crate) fn title(axis: Axis) -> &'static str {
 
 /// What a press begins. Fingers move the plane: a palm that rests beside the pen must not paint.
 fn begun(session: Session, axis: Axis, event: &PointerEvent) -> Option<Drag> {
-    if event.pointer_type() == "touch" {
+    if is_finger(event) {
         return Some(Drag::Pan);
     }
     drag_for(event.button(), modifiers(event), session.tool.now(), session.ground(axis))
+}
+
+fn is_finger(event: &PointerEvent) -> bool {
+    event.pointer_type() == "touch"
 }
 
 fn begin(session: Session, axis: Axis, drag: Drag, at: [f64; 2]) {
@@ -180,19 +197,14 @@ fn begin(session: Session, axis: Axis, drag: Drag, at: [f64; 2]) {
     }
 }
 
-fn carry_on(session: Session, axis: Axis, held: Held, at: [f64; 2]) {
-    if let Some((drag, last)) = held.get_value() {
-        let by_px = [at[0] - last[0], at[1] - last[1]];
-        match drag {
-            Drag::Paint { .. } => session.dispatch(Command::ExtendStroke(at)),
-            Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
-            Drag::Pan => session.dispatch(Command::Pan(axis, by_px)),
-            Drag::Window => session.dispatch(Command::DragWindow(by_px)),
-            Drag::Fill | Drag::Refused => {}
-        }
-        held.set_value(Some((drag, at)));
+fn carry_on(session: Session, axis: Axis, drag: Drag, at: [f64; 2], by_px: [f64; 2]) {
+    match drag {
+        Drag::Paint { .. } => session.dispatch(Command::ExtendStroke(at)),
+        Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
+        Drag::Pan => session.dispatch(Command::Pan(axis, by_px)),
+        Drag::Window => session.dispatch(Command::DragWindow(by_px)),
+        Drag::Fill | Drag::Refused => {}
     }
-    session.dispatch(Command::Hover(axis, Some(at)));
 }
 
 fn modifiers(event: &MouseEvent) -> Modifiers {

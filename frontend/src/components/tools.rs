@@ -1,6 +1,7 @@
 //! The left side: tools, labels, overlays, window.
 
 use leptos::prelude::*;
+use shared::api::CaseDetail;
 use shared::label::LabelInfo;
 
 use super::icon::{Icon, Shape};
@@ -172,11 +173,36 @@ fn Percent(
     }
 }
 
+/// Which of the scan's channels is looked at; nothing where there is only one.
+#[component]
+fn Channels() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let names = Memo::new(move |_| {
+        let name = |detail: &CaseDetail| detail.images.iter().map(|image| image.channel.clone()).collect::<Vec<_>>();
+        session.detail.with(|detail| detail.as_ref().map(name).unwrap_or_default())
+    });
+    move || {
+        (names.with(Vec::len) > 1).then(|| {
+            let choices = names.get().into_iter().enumerate().map(|(channel, name)| {
+                let shown = move || session.channel.get() == channel;
+                view! {
+                    <button
+                        class="small" class:on=shown aria-pressed=move || shown().to_string() data-testid=format!("channel-{channel}")
+                        on:click=move |_| session.dispatch(Command::ShowChannel(channel))
+                    >{name}</button>
+                }
+            });
+            view! { <div class="presets" role="group" aria-label="Channel (I)">{choices.collect_view()}</div> }
+        })
+    }
+}
+
 #[component]
 fn WindowPanel() -> impl IntoView {
     let session = expect_context::<Session>();
     let choices = Memo::new(move |_| {
-        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.images.first().map(presets)).unwrap_or_default())
+        let channel = session.channel.get();
+        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.images.get(channel).map(presets)).unwrap_or_default())
     });
     let numbers = move || {
         let window = session.window.get();
@@ -185,6 +211,7 @@ fn WindowPanel() -> impl IntoView {
     view! {
         <section class="panel" aria-label="Window">
             <h3>"Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span></h3>
+            <Channels />
             <div class="presets">
                 {move || choices.get().into_iter().map(|(name, window)| view! {
                     <button

@@ -27,6 +27,7 @@ pub(crate) fn TopBar() -> impl IntoView {
             </button>
         </header>
         <Conflict />
+        <Refusal />
     }
 }
 
@@ -37,12 +38,14 @@ fn SaveStatus() -> impl IntoView {
         SaveState::Saved => "saved",
         SaveState::Saving => "saving",
         SaveState::Offline => "offline",
+        SaveState::Refused(_) => "refused",
         SaveState::Conflict => "conflict",
     };
     let text = move || match session.save.get() {
         SaveState::Saved => "Saved",
         SaveState::Saving => "Saving…",
         SaveState::Offline => "Offline – kept on this computer",
+        SaveState::Refused(_) => "Not saved – kept on this computer",
         SaveState::Conflict => "Conflict",
     };
     view! { <span class="save-status" role="status" data-testid="save-status" data-state=key><i></i>{text}</span> }
@@ -63,6 +66,26 @@ fn Conflict() -> impl IntoView {
     }
 }
 
+/// The server does not take a correction: why, and a way to try again once that is mended.
+#[component]
+fn Refusal() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let reason = Memo::new(move |_| match session.save.get() {
+        SaveState::Refused(reason) => Some(reason),
+        _ => None,
+    });
+    move || {
+        reason.get().map(|reason| {
+            view! {
+                <div class="banner trouble" role="alert" data-testid="save-refused">
+                    <span>{format!("Your corrections are kept on this computer, but the server does not save them: {reason}")}</span>
+                    <button data-testid="retry-save" on:click=move |_| session.dispatch(Command::RetrySaving)>"Try again"</button>
+                </div>
+            }
+        })
+    }
+}
+
 #[component]
 fn Versions() -> impl IntoView {
     let session = expect_context::<Session>();
@@ -79,10 +102,13 @@ fn Versions() -> impl IntoView {
     view! {
         <Show when=can_compare>
             <select
-                aria-label="Version shown" data-testid="version" prop:value=move || chosen().unwrap_or_default()
+                aria-label="Version shown" data-testid="version"
                 on:change=move |event| session.dispatch(Command::ShowVersion(event_target_value(&event)))
             >
-                {move || versions.get().into_iter().rev().map(|version| view! { <option value=version.clone()>{version_text(&version)}</option> }).collect_view()}
+                {move || versions.get().into_iter().rev().map(|version| {
+                    let (text, value) = (version_text(&version), version.clone());
+                    view! { <option value=value prop:selected=move || chosen().as_ref() == Some(&version)>{text}</option> }
+                }).collect_view()}
             </select>
             <button
                 class="compare" class:on=comparing aria-pressed=move || comparing().to_string() data-testid="compare" title="Before and after (C)"

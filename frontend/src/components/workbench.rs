@@ -6,7 +6,7 @@ use leptos_router::hooks::use_params_map;
 use shared::case::{JobState, Stage};
 use shared::geometry::Axis;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use super::banner::{NoticeBanner, TroubleBanner};
 use super::job::JobProgress;
@@ -35,11 +35,11 @@ pub(crate) fn Workbench() -> impl IntoView {
         session.dispatch(Command::CloseCase);
     });
     view! {
-        <div class="workbench">
+        // A click on a control must not take the keys away from the views; Tab still reaches every control.
+        <div class="workbench" on:mousedown=keep_focus on:change=give_back_focus>
             <TopBar />
             <TroubleBanner />
-            // A click on a control must not take the keys away from the views; Tab still reaches every control.
-            <div class="desk" on:mousedown=keep_focus>
+            <div class="desk" prop:inert=move || session.sheet.get()>
                 <Tools />
                 <main class="views" data-large=move || session.large.get().name()>
                     <SliceView axis=Axis::Axial />
@@ -97,6 +97,10 @@ fn Veil() -> impl IntoView {
 fn on_key(session: Session, event: &KeyboardEvent) {
     let key = Key::from(event);
     if is_spoken_for(event, &key) {
+        if key.operates() && key.repeated && is_focused(event, "button, a") {
+            // It would be pressed again and again.
+            event.prevent_default();
+        }
         return;
     }
     if let Some(command) = command_for(&key, session) {
@@ -107,20 +111,32 @@ fn on_key(session: Session, event: &KeyboardEvent) {
 
 /// Keys that belong to what has the focus: all in text fields, and those that operate a control.
 fn is_spoken_for(event: &KeyboardEvent, key: &Key) -> bool {
-    let focused = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-    let matches = |selector: &str| focused.as_ref().is_some_and(|element| element.matches(selector).unwrap_or(false));
-    let operates = matches!(key.key.as_str(), "Enter" | " ");
+    let matches = |selector: &str| is_focused(event, selector);
     let moves = key.key.starts_with("Arrow") || key.key.starts_with("Page");
     matches("input[type=text], textarea, select")
         || event.alt_key()
-        || (operates && matches("button, a, input[type=checkbox]"))
+        || (key.operates() && matches("button, a, input[type=checkbox]"))
         || (moves && matches("input"))
 }
 
+/// Whether what has the focus is one of these elements.
+fn is_focused(event: &KeyboardEvent, selector: &str) -> bool {
+    let focused = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    focused.is_some_and(|element| element.matches(selector).unwrap_or(false))
+}
+
+/// A slider, switch or list that was worked with the mouse would keep the arrow keys, Enter and Space; to those who come by keyboard it stays.
+fn give_back_focus(event: web_sys::Event) {
+    let control = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
+    if let Some(control) = control.filter(|control| control.matches(":not(:focus-visible)").unwrap_or(false)) {
+        // A control that does not let go of the focus keeps its keys, as it did before.
+        let _ = control.blur();
+    }
+}
+
 fn keep_focus(event: web_sys::MouseEvent) {
-    let on_button =
-        event.target().and_then(|target| target.dyn_into::<Element>().ok()).and_then(|element| element.closest("button").ok().flatten());
-    if on_button.is_some() {
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    if target.and_then(|element| element.closest("button, a").ok().flatten()).is_some() {
         event.prevent_default();
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use shared::api::CaseDetail;
+use shared::api::{CaseDetail, ImageInfo};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
+use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 use shared::volume::PlaneLayout;
 
-use crate::annotate::history::{Gesture, History};
+use super::visit::Visit;
+use crate::annotate::history::{Gesture, History, Step, difference};
+use crate::api::Trouble;
 
 /// A plane as the expert has it.
 #[derive(Clone, Debug)]
@@ -24,24 +27,75 @@ pub(crate) struct Correction {
 }
 
 /// Where a correction stands with the server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sync {
     /// The server's revision that this is based on.
     pub(crate) revision: u64,
     /// Has changes that were not sent.
     pub(crate) unsent: bool,
-    /// A save is under way.
+    /// What was sent and not answered. It is sent again word for word until it is: at most one statement's fate is unknown.
+    pub(crate) sent: Option<CorrectedSlice>,
+    /// A request is under way.
     pub(crate) in_flight: bool,
     /// What another window has saved meanwhile.
     pub(crate) theirs: Option<CorrectedSlice>,
+    /// Why the server does not take it.
+    pub(crate) refused: Option<Trouble>,
+}
+
+impl Sync {
+    /// Whether the server has yet to confirm something.
+    pub(crate) fn is_open(&self) -> bool {
+        self.unsent || self.sent.is_some()
+    }
+
+    /// Whether there is something to send, and nothing that stands in its way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_open() && !self.in_flight && self.theirs.is_none() && self.refused.as_ref().is_none_or(Trouble::may_pass)
+    }
+}
+
+/// Downloads of the open case's voxels. A scan weighs tens of megabytes: one walk at a time fetches what is missing, and walks once more if asked to
+/// meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Loading {
+    /// Nothing is being fetched.
+    #[default]
+    Idle,
+    /// A walk is under way.
+    UnderWay,
+    /// A walk is under way, and there may be more to fetch than it knew when it began.
+    Again,
+}
+
+impl Loading {
+    /// Asks for a walk; whether the asker has to do it.
+    pub(crate) fn ask(&mut self) -> bool {
+        let was = *self;
+        *self = if was == Loading::Idle { Loading::UnderWay } else { Loading::Again };
+        was == Loading::Idle
+    }
+
+    /// A walk is finished; whether another one has to follow.
+    pub(crate) fn finish(&mut self) -> bool {
+        let again = *self == Loading::Again;
+        *self = if again { Loading::UnderWay } else { Loading::Idle };
+        again
+    }
 }
 
 /// The open case.
 pub(crate) struct Bench {
+    /// The visit that it belongs to.
+    pub(crate) visit: Visit,
     /// What the server says about it.
     pub(crate) detail: CaseDetail,
-    /// The first channel's voxels.
-    pub(crate) image: Option<Vec<u16>>,
+    /// The channel that is looked at.
+    pub(crate) channel: usize,
+    /// Voxels of the channels loaded so far.
+    pub(crate) images: HashMap<usize, Vec<u16>>,
+    /// The window that each channel was last looked at with.
+    pub(crate) windows: HashMap<usize, Window>,
     /// Uncertainty, 255 is 1.
     pub(crate) uncertainty: Option<Vec<u8>>,
     /// Segmentations loaded so far.
@@ -52,6 +106,8 @@ pub(crate) struct Bench {
     pub(crate) history: History,
     /// The stroke under way.
     pub(crate) stroke: Option<Stroke>,
+    /// Downloads under way.
+    pub(crate) loading: Loading,
 }
 
 /// A stroke under way.
@@ -64,14 +120,18 @@ pub(crate) struct Stroke {
 
 impl Bench {
     /// A case without voxels yet, with what the server holds of its corrections.
-    pub(crate) fn new(detail: CaseDetail) -> Self {
+    pub(crate) fn new(visit: Visit, detail: CaseDetail) -> Self {
         let mut bench = Self {
-            image: None,
+            visit,
+            channel: 0,
+            images: HashMap::new(),
+            windows: HashMap::new(),
             uncertainty: None,
             segmentations: HashMap::new(),
             corrections: BTreeMap::new(),
             history: History::default(),
             stroke: None,
+            loading: Loading::Idle,
             detail,
         };
         for slice in bench.detail.corrections.clone() {
@@ -83,6 +143,16 @@ impl Bench {
     /// The grid.
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.detail.geometry
+    }
+
+    /// What is known of the channel that is looked at.
+    pub(crate) fn image_info(&self) -> Option<&ImageInfo> {
+        self.detail.images.get(self.channel)
+    }
+
+    /// Voxels of the channel that is looked at, if they are loaded.
+    pub(crate) fn image(&self) -> Option<&Vec<u16>> {
+        self.images.get(&self.channel)
     }
 
     /// The newest segmentation's name.
@@ -97,6 +167,41 @@ impl Bench {
         let sync = Sync { revision: slice.revision, ..Sync::default() };
         self.corrections.insert(slice.plane, Correction { labels, state: slice.state, edits, sync });
         true
+    }
+
+    /// Takes over what was saved elsewhere since, but for planes that the expert is at work on here: there the next save brings both versions
+    /// before them. Returns whether anything was taken over.
+    pub(crate) fn catch_up(&mut self) -> bool {
+        let stroke = self.stroke.as_ref().map(|stroke| stroke.gesture.plane());
+        let is_news = |slice: &&CorrectedSlice| {
+            let known = self.corrections.get(&slice.plane).map(|correction| &correction.sync);
+            stroke != Some(slice.plane) && known.is_none_or(|sync| slice.revision > sync.revision && !sync.is_open())
+        };
+        let news: Vec<CorrectedSlice> = self.detail.corrections.iter().filter(is_news).cloned().collect();
+        for slice in &news {
+            // Steps over labels that are gone cannot be taken back.
+            self.history.forget(slice.plane);
+            self.adopt(slice);
+        }
+        !news.is_empty()
+    }
+
+    /// Slices that are done, as far as is known here.
+    pub(crate) fn slices_done(&self) -> usize {
+        self.corrections.values().filter(|correction| correction.state == SliceState::Done).count()
+    }
+
+    /// Back to do. A skipped plane shows the newest segmentation, perhaps not the one that it was skipped on: what is shown becomes its labels, in a
+    /// step that can be undone. Returns that step if the labels are others than before.
+    pub(crate) fn reopen(&mut self, plane: Plane) -> Option<Step> {
+        let shown = self.current_labels(plane)?;
+        let correction = self.corrections.get_mut(&plane)?;
+        correction.state = SliceState::Todo;
+        correction.edits += 1;
+        let step = difference(plane, &correction.labels, &shown)?;
+        step.apply(&mut correction.labels);
+        self.history.push(step.clone());
+        Some(step)
     }
 
     /// The correction of a plane as it is saved.
@@ -141,7 +246,7 @@ impl Bench {
 
     /// A plane of the image, if it is loaded.
     pub(crate) fn image_plane(&self, plane: Plane) -> Option<Vec<u16>> {
-        read_plane(self.geometry(), self.image.as_ref()?, plane)
+        read_plane(self.geometry(), self.image()?, plane)
     }
 
     /// A plane of uncertainty, if it is loaded.
@@ -214,6 +319,7 @@ fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::visit::Door;
     use shared::api::{CaseSummary, PRESEGMENTATION};
     use shared::case::Stage;
     use shared::label::{LabelInfo, LabelSet};
@@ -232,15 +338,18 @@ mod tests {
             rounds: 0,
         };
         let colour = |value| LabelInfo { value, name: String::new(), colour: String::new() };
-        let mut bench = Bench::new(CaseDetail {
-            summary,
-            geometry: Geometry::axis_aligned([3, 3, 3], [1.0; 3]).unwrap(),
-            images: vec![],
-            labels: LabelSet(vec![colour(1), colour(2)]),
-            versions: vec![PRESEGMENTATION.into()],
-            slices: None,
-            corrections: vec![],
-        });
+        let mut bench = Bench::new(
+            Door::default().open("c".into()),
+            CaseDetail {
+                summary,
+                geometry: Geometry::axis_aligned([3, 3, 3], [1.0; 3]).unwrap(),
+                images: vec![],
+                labels: LabelSet(vec![colour(1), colour(2)]),
+                versions: vec![PRESEGMENTATION.into()],
+                slices: None,
+                corrections: vec![],
+            },
+        );
         let voxels = [[0; 9], [1; 9], [0; 9]].concat();
         bench.segmentations.insert(PRESEGMENTATION.into(), voxels);
         bench
@@ -298,5 +407,65 @@ mod tests {
         assert_eq!(bench.centre(), [1, 1, 1]);
         bench.segmentations.insert(PRESEGMENTATION.into(), vec![0; 27]);
         assert_eq!(bench.centre(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn what_other_windows_saved_is_taken_over_where_nobody_works_here() {
+        fn check(known: Sync, saved_as: u64, painting: bool, expected: Label) {
+            let mut bench = bench();
+            let correction = bench.correction_mut(AXIAL).unwrap();
+            let step = difference(AXIAL, &[1; 9], &[2; 9]).unwrap();
+            step.apply(&mut correction.labels);
+            correction.sync = known;
+            bench.history.push(step);
+            bench.stroke = painting.then(|| Stroke { gesture: Gesture::new(AXIAL, 2), at: [0, 0] });
+            let runs = Runs::encode(&[0; 9]);
+            bench.detail.corrections = vec![CorrectedSlice { plane: AXIAL, state: SliceState::Done, runs, revision: saved_as }];
+            assert_eq!(bench.catch_up(), expected == 0);
+            assert_eq!(bench.current_labels(AXIAL).unwrap(), [expected; 9]);
+            assert_eq!(bench.history.depth()[0], usize::from(expected != 0), "its steps go with its labels");
+        }
+        let saved = Sync { revision: 1, ..Sync::default() };
+        check(saved.clone(), 2, false, 0);
+        check(saved.clone(), 1, false, 2);
+        check(saved.clone(), 2, true, 2);
+        check(Sync { unsent: true, ..saved.clone() }, 2, false, 2);
+        check(
+            Sync { sent: Some(CorrectedSlice { plane: AXIAL, state: SliceState::Todo, runs: Runs(vec![(2, 9)]), revision: 1 }), ..saved },
+            2,
+            false,
+            2,
+        );
+    }
+
+    #[test]
+    fn reopening_a_skipped_slice_brings_what_is_shown_there() {
+        let mut bench = bench();
+        bench.correction_mut(AXIAL).unwrap().state = SliceState::Skipped;
+        bench.detail.versions.push("refinement-1".into());
+        bench.segmentations.insert("refinement-1".into(), vec![2; 27]);
+        let step = bench.reopen(AXIAL).unwrap();
+        assert_eq!((bench.state(AXIAL), bench.current_labels(AXIAL).unwrap()), (SliceState::Todo, vec![2; 9]));
+        step.revert(&mut bench.correction_mut(AXIAL).unwrap().labels);
+        assert_eq!(bench.current_labels(AXIAL).unwrap(), [1; 9], "undo brings back what was there before");
+    }
+
+    #[test]
+    fn reopening_a_slice_that_is_done_leaves_its_labels() {
+        let mut bench = bench();
+        let correction = bench.correction_mut(AXIAL).unwrap();
+        (correction.labels, correction.state) = (vec![2; 9], SliceState::Done);
+        assert_eq!(bench.reopen(AXIAL), None);
+        assert_eq!((bench.state(AXIAL), bench.current_labels(AXIAL).unwrap()), (SliceState::Todo, vec![2; 9]));
+    }
+
+    #[test]
+    fn one_walk_fetches_and_another_follows_if_asked_for() {
+        let mut loading = Loading::default();
+        assert!(loading.ask());
+        assert!(!loading.ask() && !loading.ask());
+        assert!(loading.finish());
+        assert!(!loading.finish());
+        assert!(loading.ask());
     }
 }

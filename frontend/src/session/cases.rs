@@ -11,9 +11,10 @@ use shared::case::{CaseId, Job, JobId, JobKind, JobState};
 
 use super::bench::Bench;
 use super::stage::Stage;
+use super::visit::{Door, Visit};
 use super::{SaveState, Session, Shown};
 use crate::annotate::journal;
-use crate::api;
+use crate::api::{self, Trouble};
 
 /// How long to wait before asking a silent server again.
 const RETRY_MS: u32 = 3_000;
@@ -73,9 +74,7 @@ impl Session {
     fn catch_up(self) {
         self.load_list();
         self.flush();
-        if let Some(id) = self.open_id() {
-            self.reload_case(id);
-        }
+        self.reload_case();
     }
 
     fn hear(self, event: Event) {
@@ -84,7 +83,7 @@ impl Session {
             Event::Deleted { id } => {
                 self.cases.update(|cases| cases.iter_mut().for_each(|cases| cases.retain(|case| case.id != id)));
                 journal::forget(&id);
-                if self.open_id().as_ref() == Some(&id) {
+                if self.wanted().is_some_and(|visit| visit.case == id) {
                     self.missing.set(Some("This case was deleted in another window.".into()));
                 }
             }
@@ -100,13 +99,14 @@ impl Session {
             }
         });
         let Some(before) = self.read(|bench| bench.detail.summary.clone()).filter(|before| before.id == summary.id) else { return };
-        let id = summary.id.clone();
         let arrived = before.stage != summary.stage || before.rounds != summary.rounds;
+        // The server counts other slices done than before and than are done here: another window has been at them.
+        let elsewhere = before.slices_done != summary.slices_done && self.read(Bench::slices_done) != Some(summary.slices_done);
         self.notice_job_end(&before, &summary);
         self.change(|bench| bench.detail.summary = summary.clone());
         self.detail.update(|detail| detail.iter_mut().for_each(|detail| detail.summary = summary.clone()));
-        if arrived {
-            self.reload_case(id);
+        if arrived || elsewhere {
+            self.reload_case();
         }
     }
 
@@ -135,14 +135,18 @@ impl Session {
                     self.bundles.learn(Some(bundles));
                     self.online.learn(true);
                 }
-                (Err(trouble), _) | (_, Err(trouble)) if trouble.may_pass() => {
-                    self.online.learn(false);
-                    TimeoutFuture::new(RETRY_MS).await;
-                    if self.cases.now_with(Option::is_none) {
-                        self.load_list();
+                (Err(trouble), _) | (_, Err(trouble)) => {
+                    match trouble {
+                        Trouble::Unreachable => self.online.learn(false),
+                        Trouble::Refused { .. } => self.complain(&trouble),
+                    }
+                    if trouble.may_pass() {
+                        TimeoutFuture::new(RETRY_MS).await;
+                        if self.cases.now_with(Option::is_none) {
+                            self.load_list();
+                        }
                     }
                 }
-                (Err(trouble), _) | (_, Err(trouble)) => self.complain(&trouble),
             }
         });
     }
@@ -183,9 +187,14 @@ impl Session {
     pub(super) fn open_case(self, id: CaseId) {
         self.close_case();
         self.loading.set(Some("Opening the case…"));
+        let Some(visit) = self.door.try_update_value(|door| door.open(id)) else { return };
         spawn_local(async move {
-            match api::case(&id).await {
-                Ok(detail) => self.show_case(detail),
+            let answer = api::case(&visit.case).await;
+            if self.wanted().as_ref() != Some(&visit) {
+                return;
+            }
+            match answer {
+                Ok(detail) => self.show_case(visit, detail),
                 Err(trouble) => {
                     self.loading.set(None);
                     self.missing.set(Some(trouble.to_string()));
@@ -195,7 +204,9 @@ impl Session {
     }
 
     pub(super) fn close_case(self) {
+        self.end_stroke();
         self.flush();
+        self.door.update_value(Door::close);
         self.bench.set_value(None);
         self.stage.update_value(Stage::forget_case);
         self.detail.set(None);
@@ -204,14 +215,15 @@ impl Session {
         self.slices.set(Vec::new());
         self.target.set(None);
         self.shown.set(Shown::default());
+        self.channel.set(0);
         self.save.set(SaveState::Saved);
         self.depth.set([0, 0]);
         self.probe.set(None);
         self.notice.set(None);
     }
 
-    fn show_case(self, detail: CaseDetail) {
-        let bench = Bench::new(detail.clone());
+    fn show_case(self, visit: Visit, detail: CaseDetail) {
+        let bench = Bench::new(visit, detail.clone());
         self.crosshair.set(bench.centre());
         if let Some(window) = detail.images.first().map(|image| image.window) {
             self.window.set(window);
@@ -224,69 +236,101 @@ impl Session {
         self.bench.set_value(Some(bench));
         self.replay_journal(&detail);
         self.stage.update_value(|stage| stage.show_case(&detail.geometry));
-        self.detail.set(Some(detail.clone()));
+        self.detail.set(Some(detail));
         self.refresh_slices();
         self.draw_all();
-        self.load_voxels(detail.summary.id);
+        self.load_voxels();
     }
 
-    /// The case has come further: new versions, new slices. What the expert paints stays.
-    fn reload_case(self, id: CaseId) {
+    /// The case has come further: new versions, new slices, corrections from other windows. What the expert is painting stays.
+    fn reload_case(self) {
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
         spawn_local(async move {
-            let Ok(detail) = api::case(&id).await else { return };
-            if self.open_id().as_ref() != Some(&id) {
+            let answer = api::case(&visit.case).await;
+            if !self.is_shown(&visit) {
                 return;
             }
+            let detail = match answer {
+                Ok(detail) => detail,
+                // The event stream, when it is back, asks again.
+                Err(Trouble::Unreachable) => return,
+                Err(trouble) => return self.complain(&trouble),
+            };
             let before = self.change(|bench| std::mem::replace(&mut bench.detail, detail.clone()));
             before.into_iter().for_each(|before| self.notice_job_end(&before.summary, &detail.summary));
             self.detail.set(Some(detail));
+            if self.change(Bench::catch_up) == Some(true) {
+                self.corrections_replaced();
+            }
             self.refresh_slices();
-            self.load_voxels(id);
+            self.load_voxels();
         });
     }
 
     /// Fetches what is not here yet, the image first so that there is something to see.
-    fn load_voxels(self, id: CaseId) {
+    pub(super) fn load_voxels(self) {
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
+        if self.change(|bench| bench.loading.ask()) != Some(true) {
+            return;
+        }
         spawn_local(async move {
-            if let Err(trouble) = self.try_load_voxels(&id).await
-                && self.open_id().as_ref() == Some(&id)
-            {
-                self.complain(&trouble);
+            loop {
+                let trouble = self.try_load_voxels(&visit).await.err();
+                if !self.is_shown(&visit) {
+                    return;
+                }
+                trouble.iter().for_each(|trouble| self.complain(trouble));
+                if trouble == Some(Trouble::Unreachable) {
+                    // What has arrived stays; the rest is fetched when the server is back.
+                    TimeoutFuture::new(RETRY_MS).await;
+                    if !self.is_shown(&visit) {
+                        return;
+                    }
+                } else if self.change(|bench| bench.loading.finish()) != Some(true) {
+                    break;
+                }
             }
             self.loading.set(None);
         });
     }
 
-    async fn try_load_voxels(self, id: &CaseId) -> api::Answer<()> {
-        if self.read(|bench| bench.image.is_none()) == Some(true) {
+    async fn try_load_voxels(self, visit: &Visit) -> api::Answer<()> {
+        let id = &visit.case;
+        let channel = self.read(|bench| (!bench.images.contains_key(&bench.channel)).then_some(bench.channel)).flatten();
+        if let Some(channel) = channel {
             self.loading.set(Some("Loading the scan…"));
-            let image = api::image(id, 0).await?;
-            self.put(id, |bench| bench.image = Some(image));
+            let image = api::image(id, channel).await?;
+            self.put(visit, |bench| bench.images.insert(channel, image));
         }
         let wanted = self.read(|bench| bench.detail.versions.clone()).unwrap_or_default();
         let known: HashSet<String> = self.read(|bench| bench.segmentations.keys().cloned().collect()).unwrap_or_default();
-        let first = known.is_empty();
         // The newest first, then the one it is compared with; older ones when asked for.
         for version in wanted.into_iter().rev().take(2).filter(|version| !known.contains(version)) {
+            if !self.is_shown(visit) {
+                return Ok(());
+            }
             self.loading.set(Some("Loading the segmentation…"));
             let labels = api::segmentation(id, &version).await?;
-            self.put(id, |bench| bench.segmentations.insert(version, labels));
+            let first = self.is_shown(visit) && self.read(|bench| bench.segmentations.is_empty()) == Some(true);
+            self.put(visit, |bench| bench.segmentations.insert(version, labels));
+            if first {
+                self.begin_work();
+            }
         }
-        if first && self.read(|bench| !bench.segmentations.is_empty()) == Some(true) {
-            self.begin_work();
+        if !self.is_shown(visit) {
+            return Ok(());
         }
-        let has_segmentation = self.read(|bench| !bench.detail.versions.is_empty()) == Some(true);
-        if has_segmentation && self.read(|bench| bench.uncertainty.is_none()) == Some(true) {
+        if self.read(|bench| !bench.detail.versions.is_empty() && bench.uncertainty.is_none()) == Some(true) {
             self.loading.set(Some("Loading the uncertainty…"));
             let uncertainty = api::uncertainty(id).await?;
-            self.put(id, |bench| bench.uncertainty = Some(uncertainty));
+            self.put(visit, |bench| bench.uncertainty = Some(uncertainty));
         }
         Ok(())
     }
 
-    /// Stores voxels if the case is still the open one, and shows them.
-    fn put<T>(self, id: &CaseId, store: impl FnOnce(&mut Bench) -> T) {
-        if self.open_id().as_ref() == Some(id) {
+    /// Stores voxels if they still concern what is on the screen, and shows them.
+    fn put<T>(self, visit: &Visit, store: impl FnOnce(&mut Bench) -> T) {
+        if self.is_shown(visit) {
             self.change(store);
             self.stage.update_value(Stage::image_changed);
             self.repaint();
@@ -306,12 +350,13 @@ impl Session {
 
     /// Loads a version that is asked for.
     pub(super) fn load_version(self, version: String) {
-        let Some(id) = self.open_id() else { return };
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
         spawn_local(async move {
-            match api::segmentation(&id, &version).await {
-                Ok(labels) => self.put(&id, |bench| bench.segmentations.insert(version, labels)),
-                Err(trouble) => self.complain(&trouble),
-            };
+            match api::segmentation(&visit.case, &version).await {
+                Ok(labels) => self.put(&visit, |bench| bench.segmentations.insert(version, labels)),
+                Err(trouble) if self.is_shown(&visit) => self.complain(&trouble),
+                Err(_) => {}
+            }
         });
     }
 
@@ -324,16 +369,20 @@ impl Session {
     }
 
     pub(super) fn refine(self) {
-        let Some(id) = self.open_id() else { return };
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
         self.notice.set(None);
         spawn_local(async move {
-            if !self.all_saved().await {
+            let saved = self.all_saved().await;
+            if !self.is_shown(&visit) {
+                return;
+            }
+            if !saved {
                 self.trouble
                     .set(Some("Refinement waits: not all corrections have reached the server. Try again when they are saved.".into()));
                 return;
             }
-            match api::refine(&id).await {
-                Ok(job) => self.learn_job(&id, job),
+            match api::refine(&visit.case).await {
+                Ok(job) => self.learn_job(&visit.case, job),
                 Err(trouble) => self.complain(&trouble),
             }
         });

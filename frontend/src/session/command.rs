@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// Show all planes whole again.
     FitViews,
 
+    /// Look at another channel of the scan.
+    ShowChannel(usize),
     /// Change the window.
     SetWindow(Window),
     /// Change the window by a drag: pixels to the right (width) and down (centre).
@@ -116,6 +118,8 @@ pub(crate) enum Command {
     Reopen,
     /// Forget what was painted on this slice: back to the segmentation's labels.
     ResetSlice,
+    /// Send again what the server has refused.
+    RetrySaving,
     /// Keep this computer's version of the slices in conflict.
     KeepMine,
     /// Take the server's version of the slices in conflict.

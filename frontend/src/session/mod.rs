@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod fact;
 pub(crate) mod bench;
 pub(crate) mod stage;
+pub(crate) mod visit;
 mod cases;
 mod painting;
 mod saving;
@@ -12,7 +13,6 @@ mod viewing;
 
 use leptos::prelude::*;
 use shared::api::{BundleInfo, CaseDetail, CaseSummary};
-use shared::case::CaseId;
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 use shared::intensity::Window;
@@ -25,6 +25,7 @@ use cases::Link;
 use command::Command;
 use fact::Fact;
 use stage::Stage;
+use visit::{Door, Visit};
 
 /// Handle to everything the browser knows; free to copy.
 #[derive(Clone, Copy)]
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) large: Fact<Axis>,
     /// Where the three planes cross.
     pub(crate) crosshair: Fact<[usize; 3]>,
+    /// The channel that is looked at.
+    pub(crate) channel: Fact<usize>,
     /// The window.
     pub(crate) window: Fact<Window>,
     /// How overlays are shown.
@@ -82,6 +85,7 @@ pub(crate) struct Session {
     bench: StoredValue<Option<Bench>, LocalStorage>,
     stage: StoredValue<Stage, LocalStorage>,
     link: StoredValue<Link, LocalStorage>,
+    door: StoredValue<Door, LocalStorage>,
 }
 
 /// A line of the slice list.
@@ -149,7 +153,7 @@ pub(crate) struct Shown {
 }
 
 /// Where corrections stand with the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SaveState {
     /// All saved.
     #[default]
@@ -158,6 +162,8 @@ pub(crate) enum SaveState {
     Saving,
     /// Kept on this computer until the server answers.
     Offline,
+    /// The server is there and does not take them; why.
+    Refused(String),
     /// Another window has saved the same slice.
     Conflict,
 }
@@ -194,6 +200,7 @@ impl Session {
             target: Fact::new(None),
             large: Fact::new(Axis::Axial),
             crosshair: Fact::new([0; 3]),
+            channel: Fact::new(0),
             window: Fact::new(Window::new(0.5, 1.0)),
             overlay: Fact::new(Overlay::default()),
             shown: Fact::new(Shown::default()),
@@ -208,6 +215,7 @@ impl Session {
             bench: StoredValue::new_local(None),
             stage: StoredValue::new_local(Stage::default()),
             link: StoredValue::new_local(Link::default()),
+            door: StoredValue::new_local(Door::default()),
         };
         session.listen();
         session.load_list();
@@ -238,6 +246,7 @@ impl Session {
             C::Pan(axis, by_px) => self.pan(axis, by_px),
             C::FitViews => self.fit_views(),
 
+            C::ShowChannel(channel) => self.show_channel(channel),
             C::SetWindow(window) => self.set_window(window),
             C::DragWindow(by_px) => self.drag_window(by_px),
             C::ToggleSmooth => self.set_overlay(|overlay| overlay.smooth = !overlay.smooth),
@@ -265,6 +274,7 @@ impl Session {
             C::Skip => self.finish_slice(SliceState::Skipped),
             C::Reopen => self.reopen_slice(),
             C::ResetSlice => self.reset_slice(),
+            C::RetrySaving => self.retry_saving(),
             C::KeepMine => self.keep_mine(),
             C::TakeTheirs => self.take_theirs(),
 
@@ -286,9 +296,14 @@ impl Session {
         self.bench.try_update_value(|bench| bench.as_mut().map(change)).flatten()
     }
 
-    /// The open case's identifier, for knowing whether an answer still concerns it.
-    fn open_id(&self) -> Option<CaseId> {
-        self.read(|bench| bench.detail.summary.id.clone())
+    /// The visit that the page asks for, whether its case is here already or not.
+    fn wanted(&self) -> Option<Visit> {
+        self.door.with_value(|door| door.wanted().cloned())
+    }
+
+    /// Whether what is on the screen belongs to a visit, so that an answer still concerns it.
+    fn is_shown(&self, visit: &Visit) -> bool {
+        self.read(|bench| bench.visit == *visit) == Some(true)
     }
 
     /// Tells the expert about an error.

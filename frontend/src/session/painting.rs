@@ -4,8 +4,8 @@ use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 use shared::label::{BACKGROUND, Label};
 
-use super::bench::Stroke;
-use super::{Session, SliceRow};
+use super::bench::{Stroke, Sync};
+use super::{Overlay, Session, Shown, SliceRow};
 use crate::annotate::brush::{Span, swept};
 use crate::annotate::fill;
 use crate::annotate::history::{Gesture, difference};
@@ -63,14 +63,28 @@ impl Session {
     }
 
     pub(super) fn begin_stroke(self, axis: Axis, at: [f64; 2], invert: bool) {
+        // Another pointer's stroke may still be under way; what it painted is a step of its own.
+        self.end_stroke();
         let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
         let Some(at) = self.plane_position(axis, at) else { return };
-        self.show_current();
+        self.prepare_to_paint(plane);
         let erases = (self.tool.now() == Tool::Eraser) != invert;
         let label = if erases { BACKGROUND } else { self.label.now() };
         let stroke = Stroke { gesture: Gesture::new(plane, label), at };
         self.change(|bench| bench.stroke = bench.correction_mut(plane).is_some().then_some(stroke));
         self.sweep(at);
+    }
+
+    /// Shows the labels that are painted on; a skipped slice is reopened by painting on it.
+    fn prepare_to_paint(self, plane: Plane) {
+        self.show_current();
+        if self.state_of(plane) == SliceState::Skipped {
+            self.reopen_slice();
+        }
+    }
+
+    fn state_of(self, plane: Plane) -> SliceState {
+        self.read(|bench| bench.state(plane)).unwrap_or_default()
     }
 
     pub(super) fn extend_stroke(self, at: [f64; 2]) {
@@ -129,7 +143,7 @@ impl Session {
     /// A correction that never changed anything is none: the next refinement may still change its plane.
     fn drop_untouched(self, plane: Plane) {
         self.change(|bench| {
-            let untouched = bench.corrections.get(&plane).is_some_and(|c| c.sync.revision == 0 && !c.sync.unsent && !c.sync.in_flight);
+            let untouched = bench.corrections.get(&plane).is_some_and(|correction| correction.sync == Sync::default());
             if untouched {
                 bench.corrections.remove(&plane);
             }
@@ -139,7 +153,7 @@ impl Session {
     pub(super) fn fill(self, axis: Axis, at: [f64; 2]) {
         let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
         let Some(at) = self.plane_position(axis, at) else { return };
-        self.show_current();
+        self.prepare_to_paint(plane);
         let label = self.label.now();
         let step = self.change(|bench| {
             let grid = ViewGrid::new(bench.geometry(), axis).plane_grid();
@@ -178,10 +192,7 @@ impl Session {
     fn step_through(self, step: impl FnOnce(&mut super::bench::Bench) -> Option<Plane>) {
         self.end_stroke();
         let Some(plane) = self.change(step).flatten() else { return };
-        self.show_current();
-        if self.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
-            self.go_to(plane);
-        }
+        self.bring_to_view(plane);
         self.labels_changed(plane);
     }
 
@@ -193,17 +204,26 @@ impl Session {
                 correction.state = SliceState::Todo;
             }
         });
-        self.touch(plane);
-        self.refresh_slices();
-        self.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
-        self.repaint();
+        self.state_changed(plane);
     }
 
-    /// Sets the state of the slice being corrected and goes on to the next that is to be done.
+    /// Sets the state of the slice being corrected and goes on to the next that is to be done. Nobody vouches for what is not on the screen: a slice
+    /// that is not is shown instead.
     pub(super) fn finish_slice(self, state: SliceState) {
         let Some(plane) = self.target.now() else { return };
         self.end_stroke();
+        let sight = self.sight_of(plane);
+        if !sight.suffices_for(state) {
+            self.bring_to_view(plane);
+            let key = if state == SliceState::Skipped { "S" } else { "Enter" };
+            let when = if sight.loaded { "Look at the slice" } else { "Wait until the scan and its segmentation are here" };
+            self.notice.set(Some(format!("{when}, then press {key} again.")));
+            return;
+        }
         let known = self.change(|bench| {
+            if state == SliceState::Done && bench.state(plane) == SliceState::Skipped {
+                bench.reopen(plane);
+            }
             bench.correction_mut(plane).map(|correction| {
                 correction.state = state;
                 correction.edits += 1;
@@ -212,26 +232,50 @@ impl Session {
         if known.flatten().is_none() {
             return;
         }
-        self.touch(plane);
-        self.refresh_slices();
-        self.repaint();
+        self.state_changed(plane);
         match self.next_to_do(plane) {
             Some(next) => self.go_to(next),
             None => self.notice.set(Some("No slice is left to do. Refine when you are ready.".into())),
         }
     }
 
+    /// What the expert sees of a slice.
+    fn sight_of(self, plane: Plane) -> Sight {
+        Sight {
+            loaded: self.read(|bench| bench.image().is_some() && bench.current_labels(plane).is_some()) == Some(true),
+            in_view: self.plane_of(plane.axis) == Some(plane),
+            shown: self.shown.now(),
+            overlay: self.overlay.now(),
+        }
+    }
+
+    /// Shows a slice as it is now, if it is not on the screen.
+    fn bring_to_view(self, plane: Plane) {
+        if self.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
+            self.go_to(plane);
+        }
+        self.show_current();
+        self.repaint();
+    }
+
     pub(super) fn reopen_slice(self) {
         let Some(plane) = self.target.now() else { return };
-        self.change(|bench| bench.corrections.get_mut(&plane).into_iter().for_each(|correction| correction.state = SliceState::Todo));
-        self.touch(plane);
-        self.refresh_slices();
-        self.repaint();
+        self.end_stroke();
+        let was_skipped = self.state_of(plane) == SliceState::Skipped;
+        let step = self.change(|bench| bench.reopen(plane)).flatten();
+        self.bring_to_view(plane);
+        self.state_changed(plane);
+        if was_skipped && step.is_some() {
+            self.notice.set(Some(
+                "Reopened with the labels of the newest segmentation. Ctrl+Z brings back those from before it was skipped.".into(),
+            ));
+        }
     }
 
     /// Back to the newest segmentation's labels; one step that can be undone.
     pub(super) fn reset_slice(self) {
         let Some(plane) = self.target.now() else { return };
+        self.end_stroke();
         let step = self.change(|bench| {
             let fresh = bench.version_labels(bench.latest()?, plane)?;
             let correction = bench.corrections.get_mut(&plane)?;
@@ -241,8 +285,17 @@ impl Session {
         });
         if let Some(step) = step.flatten() {
             self.change(|bench| bench.history.push(step));
+            self.bring_to_view(plane);
             self.labels_changed(plane);
         }
+    }
+
+    /// How far the expert is with a plane is different now: to be saved, to be drawn.
+    fn state_changed(self, plane: Plane) {
+        self.touch(plane);
+        self.refresh_slices();
+        self.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
+        self.repaint();
     }
 
     /// Brings the slice list up to date.
@@ -276,5 +329,45 @@ impl Session {
             let order = rows.iter().skip(here).chain(rows.iter().take(here));
             order.filter(|row| row.state == SliceState::Todo && row.plane != plane).map(|row| row.plane).next()
         })
+    }
+}
+
+/// What the expert sees of the slice being corrected.
+struct Sight {
+    /// The scan's voxels and the labels are here.
+    loaded: bool,
+    /// Its plane is in view.
+    in_view: bool,
+    shown: Shown,
+    overlay: Overlay,
+}
+
+impl Sight {
+    /// Whether enough is seen to give the slice a state. To skip it, its plane; to vouch for it, the very labels that are vouched for.
+    fn suffices_for(&self, state: SliceState) -> bool {
+        let labels_seen = self.shown == Shown::default() && self.overlay.segmentation;
+        self.loaded && self.in_view && (state == SliceState::Skipped || labels_seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_vouches_for_what_is_not_on_the_screen() {
+        fn check(change: impl FnOnce(&mut Sight), may_be_done: bool, may_be_skipped: bool) {
+            let mut sight = Sight { loaded: true, in_view: true, shown: Shown::default(), overlay: Overlay::default() };
+            change(&mut sight);
+            let may = [SliceState::Done, SliceState::Skipped].map(|state| sight.suffices_for(state));
+            assert_eq!(may, [may_be_done, may_be_skipped]);
+        }
+        check(|_| {}, true, true);
+        check(|sight| sight.in_view = false, false, false);
+        check(|sight| sight.loaded = false, false, false);
+        check(|sight| sight.shown.comparing = true, false, true);
+        check(|sight| sight.shown.version = Some("presegmentation".into()), false, true);
+        check(|sight| sight.overlay.segmentation = false, false, true);
+        check(|sight| sight.overlay.filled = false, true, true);
     }
 }

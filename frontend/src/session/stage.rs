@@ -300,7 +300,7 @@ impl Stage {
 
 /// Intensity of voxel value 0, and the intensity difference between neighbouring values.
 fn grey_scale(bench: &Bench) -> Option<[f32; 2]> {
-    bench.detail.images.first().map(|image| [image.minimum, image.step])
+    bench.image_info().map(|image| [image.minimum, image.step])
 }
 
 fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
@@ -372,7 +372,7 @@ fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
         ("data-revision", correction.map_or(0, |correction| correction.edits).to_string()),
         ("data-target", look.is_target.to_string()),
         ("data-version", version.cloned().unwrap_or_default()),
-        ("data-ready", (bench.image.is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version))).to_string()),
+        ("data-ready", (bench.image().is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version))).to_string()),
         ("data-origin", pair(placement.origin_px)),
         ("data-scale", pair(placement.voxel_px)),
         ("data-dims", format!("{},{}", grid.dims[0], grid.dims[1])),

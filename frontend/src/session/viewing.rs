@@ -16,6 +16,7 @@ impl Session {
     }
 
     pub(super) fn go_to(self, plane: Plane) {
+        self.end_stroke();
         let looked_at = self.change(|bench| {
             bench.geometry().check_plane(plane).ok()?;
             let labels = bench.current_labels(plane);
@@ -75,7 +76,9 @@ impl Session {
         voxel.into_iter().for_each(|voxel| self.look_at(voxel));
     }
 
+    /// A stroke ends where its plane leaves the view: nothing is painted unseen.
     fn look_at(self, voxel: [usize; 3]) {
+        self.end_stroke();
         self.crosshair.learn(voxel);
         self.draw_all();
     }
@@ -95,8 +98,8 @@ impl Session {
             let inside = (0..2).all(|i| (0..dims[i] as i64).contains(&position[i]));
             let voxel = inside.then(|| geometry.voxel_from_plane(plane, position.map(|i| i as usize)))?;
             let offset = Geometry::offset(voxel, geometry.dims);
-            let info = bench.detail.images.first();
-            let stored = bench.image.as_ref().and_then(|image| image.get(offset));
+            let info = bench.image_info();
+            let stored = bench.image().and_then(|image| image.get(offset));
             Some(Probe {
                 voxel,
                 world_mm: geometry.world_from_voxel(voxel.map(|i| i as f64)),
@@ -134,6 +137,27 @@ impl Session {
         self.draw_all();
     }
 
+    /// Shows another channel, with the window it was last looked at with.
+    pub(super) fn show_channel(self, channel: usize) {
+        let window = self.window.now();
+        let next = self.change(|bench| {
+            let first = bench.detail.images.get(channel)?.window;
+            bench.windows.insert(bench.channel, window);
+            bench.channel = channel;
+            Some(bench.windows.get(&channel).copied().unwrap_or(first))
+        });
+        if let Some(window) = next.flatten() {
+            self.channel.set(channel);
+            self.set_window(window);
+            self.load_voxels();
+        }
+    }
+
+    /// The channel after the one that is looked at, from the beginning if need be; none if there is only one.
+    pub(crate) fn next_channel(&self) -> Option<usize> {
+        self.read(|bench| (bench.detail.images.len() > 1).then(|| (bench.channel + 1) % bench.detail.images.len())).flatten()
+    }
+
     pub(super) fn set_window(self, window: Window) {
         self.window.learn(Window::new(window.centre, window.width));
         self.stage.update_value(|stage| stage.image_changed());
@@ -150,7 +174,7 @@ impl Session {
 
     /// The window that the server suggests.
     pub(crate) fn first_window(&self) -> Option<Window> {
-        self.read(|bench| bench.detail.images.first().map(|image| image.window)).flatten()
+        self.read(|bench| bench.image_info().map(|image| image.window)).flatten()
     }
 
     pub(super) fn set_overlay(self, change: impl FnOnce(&mut Overlay)) {

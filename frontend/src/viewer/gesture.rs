@@ -78,6 +78,51 @@ pub(crate) fn drag_for(button: i16, modifiers: Modifiers, tool: Tool, ground: Gr
     }
 }
 
+/// The pointer that holds a view, from its press to its release. Others are not heard meanwhile: a palm beside the pen ends no stroke. A pen or mouse
+/// takes over from a finger, because a palm usually lands first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Grip(Option<Held>);
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    pointer: i32,
+    is_finger: bool,
+    drag: Drag,
+    at: [f64; 2],
+}
+
+impl Grip {
+    /// Whether a press of this pointer would be heard.
+    pub(crate) fn takes(&self, pointer: i32, is_finger: bool) -> bool {
+        self.0.is_none_or(|held| held.pointer == pointer || (held.is_finger && !is_finger))
+    }
+
+    /// Whether moves of this pointer are heard.
+    pub(crate) fn hears(&self, pointer: i32) -> bool {
+        self.0.is_none_or(|held| held.pointer == pointer)
+    }
+
+    /// A pointer is pressed and begins a drag.
+    pub(crate) fn press(&mut self, pointer: i32, is_finger: bool, drag: Drag, at: [f64; 2]) {
+        if self.takes(pointer, is_finger) {
+            self.0 = Some(Held { pointer, is_finger, drag, at });
+        }
+    }
+
+    /// A pointer has moved: its drag, and how far it has come since it was last heard of. Nothing if it does not hold the view.
+    pub(crate) fn moved(&mut self, pointer: i32, at: [f64; 2]) -> Option<(Drag, [f64; 2])> {
+        let held = self.0.as_mut().filter(|held| held.pointer == pointer)?;
+        let by = [at[0] - held.at[0], at[1] - held.at[1]];
+        held.at = at;
+        Some((held.drag, by))
+    }
+
+    /// A pointer is up: the drag that ends with it, if it held the view.
+    pub(crate) fn release(&mut self, pointer: i32) -> Option<Drag> {
+        self.0.take_if(|held| held.pointer == pointer).map(|held| held.drag)
+    }
+}
+
 /// What turning the wheel means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
@@ -149,6 +194,45 @@ mod tests {
         check(1, PLAIN, Tool::Brush, Ground::Slice, Drag::Pan);
         check(2, PLAIN, Tool::Brush, Ground::Slice, Drag::Window);
         assert_eq!(drag_for(3, PLAIN, Tool::Brush, Ground::Slice), None);
+    }
+
+    #[test]
+    fn a_palm_beside_the_pen_is_not_heard() {
+        const PEN: i32 = 7;
+        const PALM: i32 = 8;
+        let paint = Drag::Paint { invert: false };
+        let mut grip = Grip::default();
+        grip.press(PEN, false, paint, [0.0, 0.0]);
+        assert!(!grip.takes(PALM, true) && !grip.hears(PALM));
+        grip.press(PALM, true, Drag::Pan, [50.0, 50.0]);
+        assert_eq!(grip.moved(PALM, [60.0, 50.0]), None);
+        assert_eq!(grip.release(PALM), None);
+        assert_eq!(grip.moved(PEN, [3.0, 4.0]), Some((paint, [3.0, 4.0])));
+        assert_eq!(grip.moved(PEN, [3.0, 5.0]), Some((paint, [0.0, 1.0])));
+        assert_eq!(grip.release(PEN), Some(paint));
+        assert_eq!(grip.release(PEN), None);
+    }
+
+    #[test]
+    fn the_pen_takes_over_from_a_palm_that_was_first() {
+        fn check(first_is_finger: bool, second_is_finger: bool, second_takes: bool) {
+            let mut grip = Grip::default();
+            grip.press(1, first_is_finger, Drag::Pan, [0.0, 0.0]);
+            grip.press(2, second_is_finger, Drag::Crosshair, [0.0, 0.0]);
+            assert_eq!(grip.moved(2, [0.0, 0.0]).is_some(), second_takes);
+            assert_eq!(grip.moved(1, [0.0, 0.0]).is_none(), second_takes);
+        }
+        check(true, false, true);
+        check(true, true, false);
+        check(false, false, false);
+    }
+
+    #[test]
+    fn a_pointer_whose_release_was_lost_may_press_again() {
+        let mut grip = Grip::default();
+        grip.press(1, false, Drag::Pan, [0.0, 0.0]);
+        grip.press(1, false, Drag::Window, [5.0, 5.0]);
+        assert_eq!(grip.release(1), Some(Drag::Window));
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! `slices.json` on disk.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use shared::acquisition::{FORMAT, SliceList};
+
+/// Reads a list of slices.
+///
+/// # Errors
+/// Files that cannot be read, are something else, or have another format.
+pub fn read_slices(path: &Path) -> Result<SliceList> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let list: SliceList = serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", path.display()))?;
+    ensure!(
+        list.format == FORMAT,
+        "{} has format {}, this program reads format {FORMAT}; choose the slices again with this version",
+        path.display(),
+        list.format
+    );
+    Ok(list)
+}
+
+/// Writes a list of slices; the file appears whole or not at all.
+///
+/// # Errors
+/// Files that cannot be written.
+pub fn write_slices(path: &Path, list: &SliceList) -> Result<()> {
+    let text = serde_json::to_string_pretty(list)? + "\n";
+    let partial = path.with_extension("partial");
+    let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
+    if written.is_err() {
+        // Best effort: the error that matters is the one that is returned.
+        let _ = fs::remove_file(&partial);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}

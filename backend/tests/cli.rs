@@ -1,0 +1,198 @@
+//! The program on the command line: what it writes, what it refuses, and how it ends (0 done, 1 failed, 2 the arguments were wrong).
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use i3deep::volume_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_labels};
+use serde_json::Value;
+use shared::acquisition::SliceList;
+use shared::geometry::Geometry;
+use shared::volume::Volume;
+use tempfile::TempDir;
+
+fn phantom_bundle() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models/phantom")
+}
+
+/// A folder with a generated scan and its labels.
+struct Desk {
+    folder: TempDir,
+}
+
+/// How a command ended.
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().unwrap() };
+        assert_eq!(desk.run(&["phantom", "--out", ".", "--cases", "1", "--seed", "5", "--size", "32,32,24"]).code, 0);
+        fs::rename(desk.at("imagesTr/phantom_001_0000.nii.gz"), desk.at("scan.nii.gz")).unwrap();
+        fs::rename(desk.at("labelsTr/phantom_001.nii.gz"), desk.at("labels.nii.gz")).unwrap();
+        desk
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `i3deep` in the folder; `BUNDLE` stands for the bundle of generated scans.
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let bundle = phantom_bundle();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_i3deep"));
+        for argument in arguments {
+            if *argument == "BUNDLE" {
+                command.arg(&bundle)
+            } else {
+                command.arg(argument)
+            };
+        }
+        let output = command.current_dir(&self.folder).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Outcome { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> String {
+        let Outcome { code, out, err } = self.run(arguments);
+        assert_eq!(code, 0, "{err}");
+        out
+    }
+
+    /// The command ends with this status and these words on stderr.
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], status: i32, words: &str) {
+        let Outcome { code, err, .. } = self.run(arguments);
+        assert_eq!(code, status, "{err}");
+        assert!(err.contains(words), "'{err}' does not say '{words}'");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+#[test]
+fn a_scan_is_segmented_corrected_and_refined() {
+    let desk = Desk::new();
+    desk.done(&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "first", "--device", "cpu"]);
+    let list: SliceList = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
+    assert!(list.slices.len() >= 3);
+    assert_eq!(list.slices.iter().map(|slice| slice.rank).collect::<Vec<_>>(), (1..=list.slices.len()).collect::<Vec<_>>());
+    let uncertainty = read_nifti(&desk.at("first/uncertainty.nii.gz")).unwrap().volume;
+    assert!(uncertainty.voxels().iter().all(|u| (0.0..=1.0).contains(u)));
+    assert!(uncertainty.voxels().iter().any(|u| *u > 0.0));
+
+    let arguments = ["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--corrections", "labels.nii.gz"];
+    let files = ["--slices", "first/slices.json", "--out", "second/refined.nii.gz", "--device", "cpu", "--json"];
+    let said: Value = serde_json::from_str(&desk.done(&[&arguments[..], &files].concat())).unwrap();
+    assert_eq!(said["planes"].as_array().unwrap().len(), list.slices.len());
+    let (truth, refined) = (read_labels(&desk.at("labels.nii.gz")).unwrap(), read_labels(&desk.at("second/refined.nii.gz")).unwrap());
+    for slice in &list.slices {
+        assert_eq!(refined.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+    }
+    let scan = read_nifti(&desk.at("scan.nii.gz")).unwrap().volume;
+    assert_eq!(refined.geometry(), scan.geometry());
+    assert_eq!(read_labels(&desk.at("first/presegmentation.nii.gz")).unwrap().geometry(), scan.geometry());
+}
+
+#[test]
+fn what_is_wrong_is_said_and_nothing_is_written() {
+    let desk = Desk::new();
+    desk.done(&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "first"]);
+    fs::write(desk.at("words.nii.gz"), "these are words").unwrap();
+    let whole = fs::read(desk.at("scan.nii.gz")).unwrap();
+    fs::write(desk.at("half.nii.gz"), &whole[..whole.len() / 2]).unwrap();
+
+    let presegment = |image: &str, words: &str| {
+        desk.refused(&["presegment", "--bundle", "BUNDLE", "--image", image, "--out", "none"], 1, words);
+        assert!(!desk.at("none/presegmentation.nii.gz").exists() && !desk.at("none/slices.json").exists());
+    };
+    presegment("absent.nii.gz", "the image absent.nii.gz: No such file");
+    presegment("words.nii.gz", "this is not a NIfTI file");
+    presegment("half.nii.gz", "damaged or cut off");
+    desk.refused(
+        &["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--image", "scan.nii.gz", "--out", "none"],
+        1,
+        "this task needs 1 image(s) (MRI), got 2",
+    );
+
+    let labels = read_labels(&desk.at("labels.nii.gz")).unwrap();
+    let own = labels.geometry();
+    let put = |name: &str, volume: &Volume<u8>, header: &ScanHeader| write_labels(&desk.at(name), volume, header).unwrap();
+    let smaller = Geometry::axis_aligned([31, 32, 24], own.spacing_mm).unwrap();
+    put("smaller.nii.gz", &Volume::filled(smaller.clone(), 1), &ScanHeader::of_geometry(&smaller));
+    let mut affine = own.world_from_voxel;
+    affine[0][3] += 5.0;
+    let moved = Geometry::new(own.dims, own.spacing_mm, affine).unwrap();
+    put("moved.nii.gz", &Volume::filled(moved.clone(), 1), &ScanHeader::of_geometry(&moved));
+    put("strange.nii.gz", &labels.map(|_| 9), &read_scan_header(&desk.at("labels.nii.gz")).unwrap());
+    let mut list: SliceList = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
+    list.geometry = moved;
+    fs::write(desk.at("other.json"), serde_json::to_vec(&list).unwrap()).unwrap();
+
+    let refine = |corrections: &str, slices: &str, out: &str, words: &str| {
+        let files = ["--corrections", corrections, "--slices", slices, "--out", out];
+        desk.refused(&[&["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz"][..], &files].concat(), 1, words);
+        assert!(!desk.at(out).exists());
+    };
+    refine("smaller.nii.gz", "first/slices.json", "r.nii.gz", "smaller.nii.gz has [31, 32, 24] voxels, the scan [32, 32, 24]");
+    refine("moved.nii.gz", "first/slices.json", "r.nii.gz", "moved.nii.gz has another affine than the scan");
+    refine("strange.nii.gz", "first/slices.json", "r.nii.gz", "holds label 9, which this task does not have");
+    refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
+    refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "cannot read scan.nii.gz");
+    refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz or .nii");
+}
+
+#[test]
+fn bundles_that_cannot_be_used_are_refused_before_anything_runs() {
+    let desk = Desk::new();
+    let bundle = desk.at("bundle");
+    assert!(Command::new("cp").arg("-r").arg(phantom_bundle()).arg(&bundle).status().unwrap().success());
+    let presegment = ["presegment", "--bundle", "bundle", "--image", "scan.nii.gz", "--out", "none"];
+    desk.done(&["bundle", "verify", "bundle"]);
+
+    let manifest = fs::read_to_string(bundle.join("bundle.json")).unwrap();
+    fs::write(bundle.join("bundle.json"), manifest.replace("\"torch_version\": \"2.11.0\"", "\"torch_version\": \"1.13.1\"")).unwrap();
+    desk.refused(&presegment, 1, "exported with torch 1.13.1");
+    fs::write(bundle.join("bundle.json"), &manifest).unwrap();
+    fs::write(bundle.join("presegmentation/fold_0.pt"), "not a network").unwrap();
+    desk.refused(&presegment, 1, "presegmentation/fold_0.pt differs from the file that was bundled");
+    desk.refused(&["bundle", "verify", "bundle"], 1, "differs from the file that was bundled");
+    assert!(desk.done(&["bundle", "list", "--models", "."]).contains("bundle  cannot be used: presegmentation/fold_0.pt differs"));
+    fs::remove_file(bundle.join("bundle.json")).unwrap();
+    desk.refused(&presegment, 1, "there is no model bundle in bundle");
+}
+
+#[test]
+fn arguments_that_make_no_sense_end_with_2() {
+    let desk = Desk::new();
+    desk.refused(
+        &["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "none", "--budget", "7"],
+        2,
+        "'7' is not a share",
+    );
+    desk.refused(&["presegment", "--bundle", "BUNDLE", "--out", "none"], 2, "--image");
+    desk.refused(&["segment"], 2, "unrecognized subcommand");
+    desk.refused(&["serve", "--device", "tpu"], 2, "'tpu' is not a device");
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let desk = Desk::new();
+    fs::write(desk.at("index.html"), "").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let models = phantom_bundle().parent().unwrap().to_str().unwrap().to_owned();
+    let serve = |bind: &str, models: &str, words: &str| {
+        desk.refused(&["serve", "--bind", bind, "--client", ".", "--models", models, "--data", "data", "--device", "cpu"], 1, words);
+        assert!(!desk.at("data").exists());
+    };
+    serve(&address, &models, &format!("cannot listen on {address}; is another i3deep running?"));
+    serve("127.0.0.1:0", ".", "holds no model bundle");
+    serve("0.0.0.0:0", &models, "is reachable from other machines");
+}

@@ -1,0 +1,30 @@
+/** Files are dropped as hands drop them: on the box, beside it, too many at once. */
+import { readFile } from "node:fs/promises";
+
+import { expect, test } from "../fixtures/test.ts";
+
+test("a scan dropped on its box is sent, and its progress is told in percent", async ({ caseList, phantomScan }) => {
+  const scan = { name: "scan.nii.gz", mimeType: "application/gzip", buffer: await readFile(phantomScan) };
+  await caseList.open();
+
+  await test.step("beside the box nothing happens, and the page stays", async () => {
+    expect(await caseList.drop(caseList.heading, [scan])).toBe(true);
+    await expect(caseList.start).toBeDisabled();
+  });
+
+  await test.step("of two files for one place the first is taken, and the expert is told", async () => {
+    await caseList.chooseBundle("phantom");
+    expect(await caseList.drop(caseList.box, [scan, { ...scan, name: "other.nii.gz" }])).toBe(true);
+    await expect(caseList.surplus).toContainText("2 files were dropped");
+    await expect(caseList.box).toContainText("scan.nii.gz");
+  });
+
+  await test.step("sent, it is named after its file and its progress grows", async () => {
+    const progress = await caseList.watchProgress();
+    await caseList.start.click();
+    await caseList.waitForPresegmentation("scan");
+    const running = (await progress()).filter(({ state }) => state === "running").map(({ percent }) => percent);
+    expect(running.some((percent) => percent > 0 && percent < 100), `the bar said ${running.join(", ")}`).toBe(true);
+    expect(running).toEqual([...running].sort((a, b) => a - b));
+  });
+});
