@@ -62,9 +62,10 @@ fn fill_holes(mask: &mut Array3<bool>) {
     }
     let outside = groups.find(Groups::OUTSIDE);
     for (row, mut voxels) in mask.rows_mut().into_iter().enumerate() {
-        for run in rows[row]..rows[row + 1] {
-            if groups.find(run + 1) != outside {
-                voxels.slice_mut(ndarray::s![runs[run].start..runs[run].end]).fill(true);
+        let first = rows[row];
+        for (number, Run { start, end }) in runs[first..rows[row + 1]].iter().enumerate() {
+            if groups.find(first + number + 1) != outside {
+                voxels.slice_mut(ndarray::s![*start..*end]).fill(true);
             }
         }
     }

@@ -122,7 +122,9 @@ fn labels_by_slab(logits: ArrayView4<'_, f16>, frame: &Frame, taps: &[Vec<Taps>;
             let mut planes = Planes::new(logit, taps);
             for (row, (labels, best)) in labels.chunks_exact_mut(plane).zip(best.chunks_exact_mut(plane)).enumerate() {
                 let z = slab * SLAB + row;
-                let exact = |at: usize| direct(logit, [&taps[0][z], &taps[1][at / width], &taps[2][at % width]]);
+                let exact = |head: usize, at: usize| {
+                    direct(logits.index_axis(Axis(0), head), [&taps[0][z], &taps[1][at / width], &taps[2][at % width]])
+                };
                 decide(head, planes.values(z), exact, labels, best, rule);
             }
         }
@@ -133,22 +135,23 @@ fn labels_by_slab(logits: ArrayView4<'_, f16>, frame: &Frame, taps: &[Vec<Taps>;
 /// How far below the largest value another one may seem and yet be rounded above it.
 const CLOSE: f64 = 1e-12;
 
-/// `exact` gives the value at an index as scipy sums it.
+/// `exact` gives a head's value at an index as scipy sums it; `best` holds the value of each voxel's label, or one that is rounded to the same.
 fn decide(
     head: usize,
     values: impl Iterator<Item = f64>,
-    exact: impl Fn(usize) -> f64,
+    exact: impl Fn(usize, usize) -> f64,
     labels: &mut [Label],
     best: &mut [f64],
     rule: &Rule,
 ) {
+    let rounded = |value: f64, head: usize, at: usize| f16_from_f64(settled(value, || exact(head, at)));
     match rule {
+        Rule::Largest if head == 0 => best.iter_mut().zip(values).for_each(|(best, value)| *best = value),
         Rule::Largest => {
             for (at, ((value, label), best)) in values.zip(labels).zip(best).enumerate() {
                 // Rounding keeps order, so only what is larger can be larger once rounded; equal ones stay with the first.
                 if value > *best - best.abs() * CLOSE {
-                    let value = settled(value, || exact(at));
-                    if head > 0 && f16_from_f64(value) > f16_from_f64(*best) {
+                    if rounded(value, head, at) > rounded(*best, usize::from(*label), at) {
                         *label = head as Label;
                     }
                     *best = best.max(value);
@@ -157,7 +160,7 @@ fn decide(
         }
         Rule::Regions(order) => {
             for (at, (value, label)) in values.zip(labels).enumerate() {
-                if value > 0.0 && sigmoid(f16_from_f64(settled(value, || exact(at))).to_f32()) > 0.5 {
+                if value > 0.0 && sigmoid(rounded(value, head, at).to_f32()) > 0.5 {
                     *label = order[head];
                 }
             }
