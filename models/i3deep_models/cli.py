@@ -1,4 +1,7 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle. Every step picks up where it stopped."""
+"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | parity | bench.
+
+Every step of a training picks up where it stopped.
+"""
 
 import argparse
 import json
@@ -14,11 +17,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        status = options.run(options)
     except (ValueError, OSError, KeyError, _export_error()) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 def _export_error() -> type[Exception]:
@@ -80,6 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--training-data", required=True)
     bundle.add_argument("--budget", type=float, default=0.2)
     bundle.set_defaults(run=_bundle)
+
+    parity = commands.add_parser("parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary")
+    parity.add_argument("only", nargs="*", help="parts of the names of configurations; default: all")
+    parity.add_argument("--fast", action="store_true", help="compare fast mode too")
+    parity.add_argument("--real", type=Path, metavar="NETWORK", help="an exported network or a bundle, instead of small random ones")
+    parity.add_argument("--images", type=Path, help="with --real: folder of scans in nnU-Net's naming")
+    parity.add_argument("--limit", type=int, help="with --real: no more than so many scans")
+    parity.set_defaults(run=_parity)
+
+    bench = commands.add_parser("bench", help="measure whole commands against nnU-Net's; I3DEEP_BIN names the binary, a release build")
+    bench.add_argument("--rounds", type=int, default=3)
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -128,6 +143,22 @@ def _export(options: argparse.Namespace) -> None:
         export(options.model, options.output, options.folds, options.checkpoint)
     finally:
         shutil.rmtree(options.output / ".nnunet", ignore_errors=True)
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from i3deep_models.parity import parity, real
+
+    if not options.real:
+        return parity(options.only, options.fast)
+    if not options.images:
+        raise ValueError("--real needs --images")
+    return real(options.real, options.images, options.limit)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from i3deep_models.bench import bench
+
+    return bench(options.rounds)
 
 
 def _bundle(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ mod laws;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use project::Project;
@@ -41,7 +41,7 @@ enum Command {
     },
     /// Install what the other commands need, and nothing else.
     Setup,
-    /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net where the script is present.
+    /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net.
     Bench {
         /// Arguments of `cargo bench`.
         #[arg(last = true)]
@@ -73,28 +73,18 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run(project, Need::ALL)?,
         Command::Bench { arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
-            let driver = project.root.join("models/i3deep_models/parity.py");
-            ensure!(driver.is_file(), "the driver models/i3deep_models/parity.py has not been written yet");
             compare(project, "parity", &arguments)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Criterion's benchmarks, then whole processes against Python nnU-Net; each as far as it is there.
+/// Criterion's benchmarks of the pure parts, then whole processes against Python nnU-Net.
 fn bench(project: &Project, arguments: &[String]) -> Result<()> {
-    let benches = ["backend", "shared"].into_iter().filter(|package| project.root.join(package).join("benches").is_dir());
-    let benches: Vec<&str> = benches.collect();
-    let against_python = project.root.join("models/i3deep_models/bench.py").is_file();
-    ensure!(
-        against_python || !benches.is_empty(),
-        "no benchmark has been written yet: neither backend/benches nor models/i3deep_models/bench.py is there"
-    );
     setup::run(project, &[Need::Libtorch, Need::Python])?;
-    for package in benches {
-        process::run(project.cargo("bench").args(["--package", package, "--benches"]).args(arguments))?;
-    }
-    if against_python { compare(project, "bench", &[]) } else { Ok(()) }
+    process::run(project.cargo("bench").args(["--package", "backend", "--bench", "pure"]).args(arguments))?;
+    process::run(project.cargo("build").args(["--release", "--package", "backend", "--example", "stages"]))?;
+    compare(project, "bench", &[])
 }
 
 /// Runs a command of the Python package that compares the release build with Python nnU-Net.

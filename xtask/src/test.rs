@@ -29,7 +29,7 @@ enum Part {
     Rust,
     /// The client as WASM.
     Wasm,
-    /// ruff and pytest of `models/`.
+    /// ruff and pytest of `models/`, and predictions against nnU-Net's.
     Python,
     /// TypeScript's checks and the Playwright specs.
     E2e,
@@ -51,7 +51,7 @@ impl Part {
         match self {
             Part::Rust => &[Need::Libtorch],
             Part::Wasm => &[Need::Wasm],
-            Part::Python => &[Need::Python],
+            Part::Python => &[Need::Libtorch, Need::Python],
             Part::E2e => Need::ALL,
         }
     }
@@ -114,6 +114,12 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 let mut pytest = project.python();
                 pytest.current_dir(&models).args(["-m", "pytest", "-q", "-rs"]);
                 add("tests", false, pytest);
+                add("build of i3deep", true, with(project.cargo("build"), &["--package", "backend"]));
+                let mut parity = project.python();
+                parity.current_dir(&models).args(["-W", "ignore", "-m", "i3deep_models", "parity"]);
+                // One thread: threads that wait for each other on a busy machine take minutes for networks this small.
+                parity.env("I3DEEP_BIN", project.binary("debug")).env("I3DEEP_PARITY_THREADS", "1");
+                add("parity with nnU-Net", false, parity);
             }
             Part::E2e => {
                 if !parts.contains(&Part::Wasm) {

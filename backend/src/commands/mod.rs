@@ -56,7 +56,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Presegment(args) => presegment::run(&args),

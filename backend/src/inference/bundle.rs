@@ -217,6 +217,11 @@ impl Bundle {
             if plan.labels.regions_class_order.is_some() {
                 return Err(format!("the {name} network predicts overlapping regions; the workbench needs one label per voxel"));
             }
+            if let Some(previous) = &plan.previous_stage {
+                return Err(format!(
+                    "the {name} network is the second stage of a cascade after {previous}; the workbench needs single-stage networks"
+                ));
+            }
             if plan.manifest.heads != labels + 1 {
                 return Err(format!("the {name} network has {} heads for {labels} labels and background", plan.manifest.heads));
             }

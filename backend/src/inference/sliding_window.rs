@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use ndarray::{Array4, ArrayView4, Axis, s};
 
 use super::{Network, NetworkError, Progress};
@@ -18,6 +19,8 @@ pub struct Window {
     pub two_dimensional: bool,
     /// Output channels of the network.
     pub heads: usize,
+    /// Patches that are forwarded together. One by one is what nnU-Net does; more is faster and differs in a last bit.
+    pub batch: usize,
 }
 
 /// Axes (0 = z) along which a patch is flipped before the network and back after it.
@@ -82,9 +85,9 @@ fn gaussian_axis(n: usize) -> Vec<f64> {
 /// What becomes of the mirrored copies of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
-    /// Averaged patch by patch, one forward each, in nnU-Net's order: one volume of logits.
+    /// Averaged patch by patch, in nnU-Net's order: one volume of logits.
     Mean,
-    /// Forwarded as one batch and blended apart: one volume of logits per mirror, as samples.
+    /// Blended apart: one volume of logits per mirror, as samples.
     Separate,
 }
 
@@ -113,22 +116,42 @@ pub fn logits(
     let volumes = if combine == Combine::Mean { 1 } else { mirrors.len() };
     let mut blends: Vec<Blend> = (0..volumes).map(|_| Blend::new(window, padded)).collect();
     let tiles = tiles(padded, window);
-    for (number, at) in tiles.iter().enumerate() {
-        let [pz, py, px] = window.patch;
-        let patch = input.slice(s![.., at[0]..at[0] + pz, at[1]..at[1] + py, at[2]..at[2] + px]);
-        match combine {
-            Combine::Mean => blends[0].add(&mean_over_mirrors(network, patch, window, mirrors)?, *at),
-            Combine::Separate => {
-                for (blend, logits) in blends.iter_mut().zip(forward_mirrors(network, patch, window, mirrors)?) {
-                    blend.add(&logits, *at);
-                }
+    let jobs: Vec<Job<'_>> = tiles.iter().flat_map(|at| mirrors.iter().map(|mirror| Job { at: *at, mirror })).collect();
+    let mut sum: Option<Array4<f32>> = None;
+    let mut done = 0;
+    for jobs_at_once in jobs.chunks(window.batch.max(1)) {
+        for (job, logits) in jobs_at_once.iter().zip(forward(network, input.view(), window, jobs_at_once)?) {
+            let mirror = done % mirrors.len();
+            done += 1;
+            if combine == Combine::Separate {
+                blends[mirror].add(&logits, job.at);
+                continue;
             }
+            // nnU-Net's order of summation: the unflipped patch, then every mirror; one division at the end.
+            let mut total = match sum.take() {
+                Some(total) => total + logits,
+                None => logits,
+            };
+            if mirror + 1 < mirrors.len() {
+                sum = Some(total);
+                continue;
+            }
+            if mirrors.len() > 1 {
+                total /= mirrors.len() as f32;
+            }
+            blends[0].add(&total, job.at);
         }
-        if progress((number + 1) as f32 / tiles.len() as f32) == ControlFlow::Break(()) {
+        if progress(done as f32 / jobs.len() as f32) == ControlFlow::Break(()) {
             return Err(NetworkError::Cancelled);
         }
     }
     blends.into_iter().map(|blend| blend.finish(low, size)).collect()
+}
+
+/// One patch in one orientation.
+struct Job<'a> {
+    at: [usize; 3],
+    mirror: &'a Mirror,
 }
 
 fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
@@ -145,50 +168,37 @@ fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
     all
 }
 
-/// nnU-Net's order of summation: the unflipped patch, then every mirror; one division at the end.
-fn mean_over_mirrors(
+/// Forwards patches as one batch and turns the answers back; where the engine fails, for example for want of memory, as two halves.
+fn forward(
     network: &mut dyn Network,
-    patch: ArrayView4<'_, f32>,
+    input: ArrayView4<'_, f32>,
     window: &Window,
-    mirrors: &[Mirror],
-) -> Result<Array4<f32>, NetworkError> {
-    let mut sum: Option<Array4<f32>> = None;
-    for mirror in mirrors {
-        for logits in forward_mirrors(network, patch, window, std::slice::from_ref(mirror))? {
-            match &mut sum {
-                None => sum = Some(logits),
-                Some(sum) => *sum += &logits,
-            }
-        }
-    }
-    let mut sum = sum.ok_or(NetworkError::NoEngine)?;
-    if mirrors.len() > 1 {
-        sum /= mirrors.len() as f32;
-    }
-    Ok(sum)
-}
-
-/// Forwards the mirrored copies of a patch as one batch and turns the answers back.
-fn forward_mirrors(
-    network: &mut dyn Network,
-    patch: ArrayView4<'_, f32>,
-    window: &Window,
-    mirrors: &[Mirror],
+    jobs: &[Job<'_>],
 ) -> Result<Vec<Array4<f32>>, NetworkError> {
-    let mut batch = Vec::with_capacity(mirrors.len() * patch.len());
-    for mirror in mirrors {
-        batch.extend(flipped(patch, mirror).iter());
-    }
-    let output = network.forward(&batch, mirrors.len(), window.patch)?;
     let [z, y, x] = window.patch;
-    let length = window.heads * z * y * x;
-    if output.len() != length * mirrors.len() {
-        return Err(NetworkError::WrongShape { expected: length * mirrors.len(), got: output.len() });
+    let mut batch = Vec::with_capacity(jobs.len() * input.shape()[0] * z * y * x);
+    for job in jobs {
+        let patch = input.slice(s![.., job.at[0]..job.at[0] + z, job.at[1]..job.at[1] + y, job.at[2]..job.at[2] + x]);
+        batch.extend(flipped(patch, job.mirror).iter());
     }
-    let turned = output.chunks_exact(length).zip(mirrors).map(|(logits, mirror)| {
+    let output = match network.forward(&batch, jobs.len(), window.patch) {
+        Err(NetworkError::Engine(_)) if jobs.len() > 1 => {
+            drop(batch);
+            let (first, second) = jobs.split_at(jobs.len() / 2);
+            let mut all = forward(network, input, window, first)?;
+            all.extend(forward(network, input, window, second)?);
+            return Ok(all);
+        }
+        other => other?,
+    };
+    let length = window.heads * z * y * x;
+    if output.len() != length * jobs.len() {
+        return Err(NetworkError::WrongShape { expected: length * jobs.len(), got: output.len() });
+    }
+    let turned = output.chunks_exact(length).zip(jobs).map(|(logits, job)| {
         let logits = ArrayView4::from_shape((window.heads, z, y, x), logits)
             .map_err(|_| NetworkError::WrongShape { expected: length, got: logits.len() })?;
-        Ok(flipped(logits, mirror).as_standard_layout().into_owned())
+        Ok(flipped(logits, job.mirror).as_standard_layout().into_owned())
     });
     turned.collect()
 }
@@ -205,7 +215,7 @@ struct Blend {
     heads: usize,
     size: [usize; 3],
     patch: [usize; 3],
-    weights: Vec<f16>,
+    weights: Vec<f32>,
     sums: Vec<f16>,
     counts: Vec<f16>,
 }
@@ -217,7 +227,7 @@ impl Blend {
             heads: window.heads,
             size,
             patch: window.patch,
-            weights: gaussian(window.patch, window.two_dimensional),
+            weights: gaussian(window.patch, window.two_dimensional).to_f32_vec(),
             sums: vec![f16::ZERO; window.heads * voxels],
             counts: vec![f16::ZERO; voxels],
         }
@@ -226,41 +236,53 @@ impl Blend {
     fn add(&mut self, logits: &Array4<f32>, at: [usize; 3]) {
         let [pz, py, px] = self.patch;
         let voxels: usize = self.size.iter().product();
-        for z in 0..pz {
-            for y in 0..py {
-                let row = ((at[0] + z) * self.size[1] + at[1] + y) * self.size[2] + at[2];
-                let weights = &self.weights[(z * py + y) * px..][..px];
-                for (count, weight) in self.counts[row..row + px].iter_mut().zip(weights) {
-                    *count = f16::from_f32(count.to_f32() + weight.to_f32());
-                }
-                for head in 0..self.heads {
-                    let sums = &mut self.sums[head * voxels + row..][..px];
-                    for (x, (sum, weight)) in sums.iter_mut().zip(weights).enumerate() {
-                        *sum = f16::from_f32(sum.to_f32() + logits[[head, z, y, x]] * weight.to_f32());
-                    }
-                }
+        let mut sums = vec![0.0; px];
+        for (row, patch_row) in logits.rows().into_iter().enumerate() {
+            let (head, z, y) = (row / (pz * py), row / py % pz, row % py);
+            let start = ((at[0] + z) * self.size[1] + at[1] + y) * self.size[2] + at[2];
+            let weights = &self.weights[(z * py + y) * px..][..px];
+            if head == 0 {
+                add_row(&mut self.counts[start..start + px], weights.iter().copied(), &mut sums);
             }
+            let weighted = patch_row.iter().zip(weights).map(|(logit, weight)| logit * weight);
+            add_row(&mut self.sums[head * voxels + start..][..px], weighted, &mut sums);
         }
     }
 
-    fn finish(self, low: [usize; 3], size: [usize; 3]) -> Result<Array4<f16>, NetworkError> {
-        let voxels = self.counts.len();
-        let divided: Vec<f16> =
-            self.sums.iter().enumerate().map(|(i, sum)| f16::from_f32(sum.to_f32() / self.counts[i % voxels].to_f32())).collect();
-        if divided.iter().any(|v| !v.is_finite()) {
+    fn finish(mut self, low: [usize; 3], size: [usize; 3]) -> Result<Array4<f16>, NetworkError> {
+        let counts = self.counts.to_f32_vec();
+        let mut row = vec![0.0; counts.len()];
+        for sums in self.sums.chunks_exact_mut(counts.len()) {
+            sums.convert_to_f32_slice(&mut row);
+            for (sum, count) in row.iter_mut().zip(&counts) {
+                *sum /= count;
+            }
+            sums.convert_from_f32_slice(&row);
+        }
+        if self.sums.iter().any(|v| !v.is_finite()) {
             return Err(NetworkError::NotFinite);
         }
         let shape = (self.heads, self.size[0], self.size[1], self.size[2]);
-        let whole =
-            Array4::from_shape_vec(shape, divided).map_err(|_| NetworkError::WrongShape { expected: voxels * self.heads, got: voxels })?;
+        let (expected, got) = (self.heads * counts.len(), self.sums.len());
+        let whole = Array4::from_shape_vec(shape, self.sums).map_err(|_| NetworkError::WrongShape { expected, got })?;
         let inside = whole.slice(s![.., low[0]..low[0] + size[0], low[1]..low[1] + size[1], low[2]..low[2] + size[2]]);
-        Ok(inside.as_standard_layout().into_owned())
+        Ok(if inside.dim() == whole.dim() { whole } else { inside.as_standard_layout().into_owned() })
     }
+}
+
+/// Adds in f32 and rounds once, as torch adds to half precision.
+fn add_row(sums: &mut [f16], more: impl Iterator<Item = f32>, scratch: &mut [f32]) {
+    sums.convert_to_f32_slice(scratch);
+    for (sum, more) in scratch.iter_mut().zip(more) {
+        *sum += more;
+    }
+    sums.convert_from_f32_slice(scratch);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference;
 
     #[test]
     fn patches_are_spread_evenly() {
@@ -303,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_volume_comes_back_whole_whatever_its_size() {
-        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2 };
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1 };
         for size in [(1, 1, 9, 4), (1, 4, 4, 4), (1, 7, 2, 11)] {
             let data = Array4::from_shape_fn(size, |(_, z, y, x)| (z + y + x) as f32);
             let all =
@@ -318,7 +340,7 @@ mod tests {
 
     #[test]
     fn mirrored_answers_are_turned_back() {
-        let window = Window { patch: [4, 2, 2], step: 0.5, two_dimensional: false, heads: 2 };
+        let window = Window { patch: [4, 2, 2], step: 0.5, two_dimensional: false, heads: 2, batch: 1 };
         let data = Array4::<f32>::zeros((1, 4, 2, 2));
         let all =
             logits(&mut Ruler, data.view(), &window, &mirrors(Some(&[0])), Combine::Separate, &mut |_| ControlFlow::Continue(())).unwrap();
@@ -328,8 +350,99 @@ mod tests {
     }
 
     #[test]
+    fn batches_of_any_size_give_the_same_volume() {
+        let data = Array4::from_shape_fn((1, 5, 6, 7), |(_, z, y, x)| (z * y + x) as f32);
+        let run = |batch: usize| {
+            let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch };
+            logits(&mut Ruler, data.view(), &window, &mirrors(Some(&[0, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(())).unwrap()
+        };
+        for batch in [2, 3, 8, 100] {
+            assert_eq!(run(batch), run(1), "batch {batch}");
+        }
+    }
+
+    /// Has memory for one patch.
+    struct Small;
+
+    impl Network for Small {
+        fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+            if n > 1 { Err(NetworkError::Engine("out of memory".into())) } else { Ruler.forward(batch, n, size) }
+        }
+
+        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn batches_that_do_not_fit_are_halved() {
+        let data = Array4::<f32>::zeros((1, 4, 4, 9));
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 5 };
+        let all = logits(&mut Small, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(all[0].dim(), (2, 4, 4, 9));
+    }
+
+    #[test]
+    fn infinite_logits_are_an_error() {
+        let data = Array4::from_elem((1, 4, 4, 4), 3e38);
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1 };
+        let outcome = logits(&mut Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(outcome, Err(NetworkError::NotFinite)));
+    }
+
+    #[test]
+    fn nnunets_gaussians_are_reproduced() {
+        let Some(index) = reference::nnunet_index() else { return };
+        for vector in index["vectors"].as_array().unwrap().iter().filter(|v| v["g"].is_string()) {
+            let patch: Vec<usize> = serde_json::from_value(vector["patch"].clone()).unwrap();
+            let expected = reference::nnunet_f64(vector["g"].as_str().unwrap());
+            let got = match patch[..] {
+                [y, x] => gaussian([1, y, x], true),
+                _ => gaussian([patch[0], patch[1], patch[2]], false),
+            };
+            assert!(got.iter().map(|w| w.to_f64()).eq(expected), "{patch:?}");
+        }
+    }
+
+    #[test]
+    fn nnunets_accumulation_is_reproduced() {
+        let Some(index) = reference::nnunet_index() else { return };
+        let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "fp16_accumulate").unwrap().clone();
+        let values = |name: &str| reference::nnunet_f64(vector[name].as_str().unwrap());
+        let (w, acc, out) = (values("w"), values("acc"), values("out"));
+        let (voxels, heads) = (values("cnt").len(), acc.len() / values("cnt").len());
+        let rounds = w.len() / voxels;
+        let mut blend = Blend {
+            heads,
+            size: [1, 1, voxels],
+            patch: [1, 1, voxels],
+            weights: Vec::new(),
+            sums: vec![f16::ZERO; acc.len()],
+            counts: vec![f16::ZERO; voxels],
+        };
+        for (round, logits) in values("y").chunks_exact(acc.len()).enumerate().take(rounds) {
+            blend.weights = w[round * voxels..][..voxels].iter().map(|v| *v as f32).collect();
+            let logits = logits.iter().map(|v| *v as f32).collect();
+            blend.add(&Array4::from_shape_vec((heads, 1, 1, voxels), logits).unwrap(), [0; 3]);
+        }
+        assert!(blend.sums.iter().map(|v| v.to_f64()).eq(acc));
+        assert!(blend.counts.iter().map(|v| v.to_f64()).eq(values("cnt")));
+        assert!(blend.finish([0; 3], [1, 1, voxels]).unwrap().iter().map(|v| v.to_f64()).eq(out));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn patches_cover_every_voxel_and_stay_inside(size in 1_usize..300, patch in 1_usize..80, step in 0.05_f64..1.0) {
+            let all = starts(size, patch, step);
+            proptest::prop_assert_eq!(all[0], 0);
+            proptest::prop_assert_eq!(*all.last().unwrap(), size.saturating_sub(patch));
+            proptest::prop_assert!(all.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] <= patch));
+        }
+    }
+
+    #[test]
     fn a_cancelled_run_stops() {
-        let window = Window { patch: [2, 2, 2], step: 0.5, two_dimensional: false, heads: 2 };
+        let window = Window { patch: [2, 2, 2], step: 0.5, two_dimensional: false, heads: 2, batch: 1 };
         let data = Array4::<f32>::zeros((1, 4, 4, 4));
         let outcome = logits(&mut Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Break(()));
         assert!(matches!(outcome, Err(NetworkError::Cancelled)));

@@ -1,10 +1,16 @@
 //! The stages, in the order in which data passes them. Pure given a network: numbers in, numbers out; no paths, no clocks, no HTTP.
 
+pub mod crop;
+pub mod normalise;
 pub mod resample;
+pub mod resample_torch;
+pub mod resample_labels;
 pub mod preprocess;
+pub mod predict;
 pub mod presegment;
 pub mod uncertainty;
 pub mod acquire;
 pub mod guide;
 pub mod refine;
 pub mod export;
+pub mod postprocess;

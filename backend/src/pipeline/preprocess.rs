@@ -2,13 +2,19 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, Array4, ArrayView3, Axis, s};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip, s};
+use shared::geometry::Geometry;
+use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
 
-use crate::inference::plans::{IntensityProperties, Normalization, Plan, Resampling};
+use crate::inference::plans::{Plan, Resampling};
 
+use super::crop;
+use super::normalise::{Misfit, normalise};
 use super::resample::{new_shape, resample, separate_axis};
+use super::resample_labels::{resample_labels, resample_labels_torch};
+use super::resample_torch::{Channel, resample_torch};
 
 /// Why a scan does not fit a network.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -54,6 +60,39 @@ pub enum PreprocessError {
         /// Which channel.
         channel: usize,
     },
+    /// A value that breaks every computation after it.
+    #[error("voxel [{x}, {y}, {z}] of image {channel} is {value}, not a number that can be computed with", x = voxel[0], y = voxel[1], z = voxel[2])]
+    NotFinite {
+        /// Which image, counted from 0.
+        channel: usize,
+        /// Where, as x, y, z.
+        voxel: [usize; 3],
+        /// What it holds.
+        value: f32,
+    },
+    /// A cascade without its first half.
+    #[error("the network is the second stage of a cascade; it needs the segmentations of {stage}")]
+    NoPreviousStage {
+        /// The configuration of the first stage.
+        stage: String,
+    },
+    /// A first stage on another grid.
+    #[error("the previous stage's segmentation has {dims:?} voxels, the scan {scan:?}")]
+    PreviousStageSize {
+        /// Its size.
+        dims: [usize; 3],
+        /// The scan's.
+        scan: [usize; 3],
+    },
+}
+
+impl PreprocessError {
+    fn of_misfit(misfit: Misfit, channel: usize) -> Self {
+        match misfit {
+            Misfit::NotRgb => Self::NotRgb { channel },
+            Misfit::NoIntensities => Self::NoIntensities { channel },
+        }
+    }
 }
 
 /// A scan on the network's grid, and the way back. Arrays are `[z, y, x]` in the network's axis order.
@@ -91,55 +130,110 @@ impl Frame {
     }
 }
 
-/// Prepares the channels of a scan.
+/// Prepares the channels of a scan for a single-stage network.
 ///
 /// # Errors
 /// [`PreprocessError`].
 pub fn preprocess(channels: &[Volume<f32>], plan: &Plan) -> Result<Preprocessed, PreprocessError> {
+    preprocess_stage(channels, None, plan)
+}
+
+/// Prepares the channels of a scan; a cascade's network also gets the previous stage's labels, as one channel per foreground label.
+///
+/// # Errors
+/// [`PreprocessError`].
+pub fn preprocess_stage(channels: &[Volume<f32>], previous: Option<&Volume<Label>>, plan: &Plan) -> Result<Preprocessed, PreprocessError> {
     check_channels(channels, plan)?;
-    let transposed: Vec<Array3<f32>> = channels.iter().map(|c| network_axes(zyx(c).view(), plan.transpose_forward)).collect();
-    let [sx, sy, sz] = channels[0].geometry().spacing_mm;
-    let spacing_mm = plan.transpose_forward.map(|axis| [sz, sy, sx][axis]);
-    let mask = nonzero(&transposed);
-    let crop = bounding_box(&mask);
-    let inside = |volume: ArrayView3<'_, bool>| volume.slice(s![crop[0].clone(), crop[1].clone(), crop[2].clone()]).to_owned();
-    let mask = inside(mask.view());
+    let previous = check_previous(channels, previous, plan)?;
+    let views: Vec<ArrayView3<'_, f32>> = channels.iter().map(zyx_view).collect();
+    let mask = crop::nonzero(&views);
+    let found = crop::bounding_box(&mask);
+    let axes = plan.transpose_forward;
+    let crop = axes.map(|axis| found[axis].clone());
+    let frame = frame(channels[0].geometry(), crop.clone(), plan)?;
+    let [z, y, x] = crop;
+    let mask = mask.view().permuted_axes(axes);
+    let mask = mask.slice(s![z.clone(), y.clone(), x.clone()]);
+    let previous = previous.map(|labels| {
+        let labels = zyx_view(labels).permuted_axes(axes);
+        // Outside of the scan a label other than background still counts as inside.
+        let entry = |label: &Label, inside: &bool| if *label == 0 && !inside { -1 } else { i16::from(*label) };
+        Zip::from(labels.slice(s![z.clone(), y.clone(), x.clone()])).and(mask).map_collect(entry)
+    });
+    let mask = previous.as_ref().map_or_else(|| mask.to_owned(), |labels| labels.mapv(|label| label >= 0));
+    let foreground = if previous.is_some() { plan.labels.values() } else { Vec::new() };
+    let mut data = Array4::zeros((channels.len() + foreground.len(), frame.network[0], frame.network[1], frame.network[2]));
+    for (index, view) in views.iter().enumerate() {
+        let inside = view.permuted_axes(axes);
+        let inside = inside.slice(s![z.clone(), y.clone(), x.clone()]);
+        let (scheme, masked) = plan.normalization[index];
+        let intensity = plan.intensity.get(index).copied().flatten();
+        let values = normalise(inside, scheme, masked.then(|| mask.view()), intensity)
+            .map_err(|misfit| PreprocessError::of_misfit(misfit, index))?;
+        let channel = Channel { index, of: channels.len() };
+        data.index_axis_mut(Axis(0), index).assign(&to_network(values, &frame, plan.resample_data, channel));
+    }
+    if let Some(labels) = previous {
+        let labels = labels_to_network(labels, &frame, plan.resample_labels);
+        for (number, value) in foreground.iter().enumerate() {
+            let one_hot = labels.mapv(|label| f32::from(u8::from(i32::from(label) == i32::from(*value))));
+            data.index_axis_mut(Axis(0), channels.len() + number).assign(&one_hot);
+        }
+    }
+    Ok(Preprocessed { data, frame })
+}
+
+fn frame(scan: &Geometry, crop: [Range<usize>; 3], plan: &Plan) -> Result<Frame, PreprocessError> {
+    let axes = plan.transpose_forward;
+    let [x, y, z] = scan.dims;
+    let [sx, sy, sz] = scan.spacing_mm;
+    let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
     let network_spacing_mm = plan.target_spacing_mm(spacing_mm);
-    let cropped: [usize; 3] = std::array::from_fn(|axis| crop[axis].len());
+    let cropped = crop.each_ref().map(ExactSizeIterator::len);
     let network = if plan.resample_data == Resampling::None { cropped } else { new_shape(cropped, spacing_mm, network_spacing_mm) };
     if network.contains(&0) {
         return Err(PreprocessError::TooSmall(network));
     }
-    let mut data = Array4::zeros((channels.len(), network[0], network[1], network[2]));
-    for (channel, volume) in transposed.iter().enumerate() {
-        let mut values = volume.slice(s![crop[0].clone(), crop[1].clone(), crop[2].clone()]).to_owned();
-        normalise(&mut values, &mask, channel, plan)?;
-        let resampled = match plan.resample_data {
-            Resampling::None => values,
-            Resampling::Default { separate_z, order } => {
-                let axis = separate_axis(spacing_mm, network_spacing_mm, separate_z);
-                resample(values.view(), network, order, axis).mapv(|v| v as f32)
-            }
-        };
-        data.index_axis_mut(Axis(0), channel).assign(&resampled);
-    }
-    let frame = Frame {
-        transpose_forward: plan.transpose_forward,
+    Ok(Frame {
+        transpose_forward: axes,
         transpose_backward: plan.transpose_backward,
-        full: std::array::from_fn(|axis| transposed[0].shape()[axis]),
+        full: axes.map(|axis| [z, y, x][axis]),
         crop,
         spacing_mm,
         network_spacing_mm,
         network,
-    };
-    Ok(Preprocessed { data, frame })
+    })
+}
+
+fn to_network(values: Array3<f32>, frame: &Frame, resampling: Resampling, channel: Channel) -> Array3<f32> {
+    let separate = |separation| separate_axis(frame.spacing_mm, frame.network_spacing_mm, separation);
+    match resampling {
+        Resampling::None => values,
+        Resampling::Spline { .. } | Resampling::Torch { .. } if values.shape() == frame.network => values,
+        Resampling::Spline { order, separation } => resample(values.view(), frame.network, order, separate(separation), |v| v as f32),
+        Resampling::Torch { separation } => resample_torch(values.view(), frame.network, separate(separation), channel),
+    }
+}
+
+fn labels_to_network(labels: Array3<i16>, frame: &Frame, resampling: Resampling) -> Array3<i16> {
+    let separate = |separation| separate_axis(frame.spacing_mm, frame.network_spacing_mm, separation);
+    match resampling {
+        Resampling::None => labels,
+        Resampling::Spline { order, separation } => resample_labels(labels.view(), frame.network, order, separate(separation)),
+        Resampling::Torch { separation } => resample_labels_torch(labels.view(), frame.network, separate(separation)),
+    }
+}
+
+/// The voxels as `[z, y, x]`, not copied.
+pub fn zyx_view<T: Copy>(volume: &Volume<T>) -> ArrayView3<'_, T> {
+    let [x, y, z] = volume.geometry().dims;
+    // A volume holds as many voxels as its grid, so the shape always fits.
+    ArrayView3::from_shape((z, y, x), volume.voxels()).unwrap_or_else(|_| unreachable!("a volume's voxels fill its grid"))
 }
 
 /// The voxels as `[z, y, x]`.
 pub fn zyx<T: Copy>(volume: &Volume<T>) -> Array3<T> {
-    let [x, y, z] = volume.geometry().dims;
-    let voxels = volume.voxels();
-    Array3::from_shape_fn((z, y, x), |(k, j, i)| voxels[i + x * (j + y * k)])
+    zyx_view(volume).to_owned()
 }
 
 /// A volume `[z, y, x]` along the network's axes.
@@ -165,111 +259,27 @@ fn check_channels(channels: &[Volume<f32>], plan: &Plan) -> Result<(), Preproces
                 first_spacing_mm: first.spacing_mm,
             });
         }
-    }
-    Ok(())
-}
-
-/// Voxels where some channel is not zero, with holes filled: background that no path of face neighbours leads out of.
-fn nonzero(channels: &[Array3<f32>]) -> Array3<bool> {
-    let mut mask = Array3::from_elem(channels[0].raw_dim(), false);
-    for channel in channels {
-        ndarray::Zip::from(&mut mask).and(channel).for_each(|inside, value| *inside |= *value != 0.0);
-    }
-    fill_holes(&mut mask);
-    mask
-}
-
-fn fill_holes(mask: &mut Array3<bool>) {
-    if mask.iter().all(|inside| *inside) {
-        return;
-    }
-    let shape: [usize; 3] = std::array::from_fn(|axis| mask.shape()[axis]);
-    let mut outside = Array3::from_elem(mask.raw_dim(), false);
-    let mut stack: Vec<[usize; 3]> = mask
-        .indexed_iter()
-        .filter(|((z, y, x), inside)| !**inside && [*z, *y, *x].iter().zip(shape).any(|(i, n)| *i == 0 || i + 1 == n))
-        .map(|((z, y, x), _)| [z, y, x])
-        .collect();
-    for voxel in &stack {
-        outside[*voxel] = true;
-    }
-    while let Some(voxel) = stack.pop() {
-        for axis in 0..3 {
-            for neighbour in [voxel[axis].checked_sub(1), Some(voxel[axis] + 1).filter(|i| *i < shape[axis])].into_iter().flatten() {
-                let mut next = voxel;
-                next[axis] = neighbour;
-                if !mask[next] && !outside[next] {
-                    outside[next] = true;
-                    stack.push(next);
-                }
-            }
-        }
-    }
-    ndarray::Zip::from(mask).and(&outside).for_each(|inside, outside| *inside = !outside);
-}
-
-/// The smallest box that holds every true voxel; the whole volume if there is none.
-fn bounding_box(mask: &Array3<bool>) -> [Range<usize>; 3] {
-    std::array::from_fn(|axis| {
-        let lanes: Vec<bool> = mask.axis_iter(Axis(axis)).map(|slice| slice.iter().any(|inside| *inside)).collect();
-        match (lanes.iter().position(|l| *l), lanes.iter().rposition(|l| *l)) {
-            (Some(first), Some(last)) => first..last + 1,
-            _ => 0..lanes.len(),
-        }
-    })
-}
-
-fn normalise(values: &mut Array3<f32>, mask: &Array3<bool>, channel: usize, plan: &Plan) -> Result<(), PreprocessError> {
-    let (scheme, use_mask) = plan.normalization[channel];
-    match scheme {
-        Normalization::None => {}
-        Normalization::ZScore if use_mask => zscore(values, Some(mask)),
-        Normalization::ZScore => zscore(values, None),
-        Normalization::Ct => {
-            let properties = plan.intensity.get(channel).copied().flatten().ok_or(PreprocessError::NoIntensities { channel })?;
-            ct(values, properties);
-        }
-        Normalization::Rescale => {
-            let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-            values.mapv_inplace(|v| v - low);
-            let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max).max(1e-8);
-            values.mapv_inplace(|v| v / high);
-        }
-        Normalization::Rgb => {
-            if values.iter().any(|v| !(0.0..=255.0).contains(v)) {
-                return Err(PreprocessError::NotRgb { channel });
-            }
-            values.mapv_inplace(|v| v / 255.0);
+        if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let [nx, ny, _] = geometry.dims;
+            return Err(PreprocessError::NotFinite { channel, voxel: [at % nx, at / nx % ny, at / (nx * ny)], value: *value });
         }
     }
     Ok(())
 }
 
-/// Sums in f64, which differs from numpy's pairwise f32 sums by about 1e-7 of the value.
-fn zscore(values: &mut Array3<f32>, mask: Option<&Array3<bool>>) {
-    let chosen = |at: usize| mask.is_none_or(|m| m.as_slice().is_none_or(|m| m[at]));
-    let of = |f: &dyn Fn(f32) -> f64| -> (f64, usize) {
-        let picked = values.iter().enumerate().filter(|(at, _)| chosen(*at));
-        picked.fold((0.0, 0), |(sum, n), (_, v)| (sum + f(*v), n + 1))
-    };
-    let (sum, n) = of(&f64::from);
-    if n == 0 {
-        return;
-    }
-    let mean = (sum / n as f64) as f32;
-    let (squares, _) = of(&|v| f64::from(v - mean).powi(2));
-    let std = ((squares / n as f64).sqrt() as f32).max(1e-8);
-    for (at, value) in values.iter_mut().enumerate() {
-        if mask.is_none_or(|m| m.as_slice().is_none_or(|m| m[at])) {
-            *value = (*value - mean) / std;
+fn check_previous<'a>(
+    channels: &[Volume<f32>],
+    previous: Option<&'a Volume<Label>>,
+    plan: &Plan,
+) -> Result<Option<&'a Volume<Label>>, PreprocessError> {
+    match (&plan.previous_stage, previous) {
+        (None, _) => Ok(None),
+        (Some(stage), None) => Err(PreprocessError::NoPreviousStage { stage: stage.clone() }),
+        (Some(_), Some(labels)) if labels.geometry().dims == channels[0].geometry().dims => Ok(Some(labels)),
+        (Some(_), Some(labels)) => {
+            Err(PreprocessError::PreviousStageSize { dims: labels.geometry().dims, scan: channels[0].geometry().dims })
         }
     }
-}
-
-fn ct(values: &mut Array3<f32>, properties: IntensityProperties) {
-    let (low, high) = (properties.percentile_00_5 as f32, properties.percentile_99_5 as f32);
-    let (mean, std) = (properties.mean as f32, (properties.std as f32).max(1e-8));
-    values.mapv_inplace(|v| (v.clamp(low, high) - mean) / std);
 }
 
 #[cfg(test)]
@@ -277,60 +287,6 @@ mod tests {
     use ndarray::arr3;
 
     use super::*;
-    use crate::reference;
-
-    #[test]
-    fn holes_are_filled_and_tunnels_are_not() {
-        let mut ring = Array3::from_elem((3, 3, 3), true);
-        ring[[1, 1, 1]] = false;
-        let mut tunnel = ring.clone();
-        tunnel[[0, 1, 1]] = false;
-        fill_holes(&mut ring);
-        assert!(ring.iter().all(|v| *v));
-        let before = tunnel.clone();
-        fill_holes(&mut tunnel);
-        assert_eq!(tunnel, before);
-    }
-
-    #[test]
-    fn boxes_hold_what_is_true() {
-        let mut mask = Array3::from_elem((4, 5, 6), false);
-        assert_eq!(bounding_box(&mask), [0..4, 0..5, 0..6]);
-        mask[[1, 2, 3]] = true;
-        mask[[2, 2, 5]] = true;
-        assert_eq!(bounding_box(&mask), [1..3, 2..3, 3..6]);
-    }
-
-    #[test]
-    fn nnunets_normalisations_are_reproduced() {
-        let Some(index) = reference::nnunet_index() else { return };
-        let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "norm").unwrap().clone();
-        let array = |name: &str| reference::nnunet_array3(vector[name].as_str().unwrap());
-        let mask = array("seg").mapv(|v| v >= 0.0);
-        let check = |name: &str, change: &dyn Fn(&mut Array3<f32>)| {
-            let mut values = array("x");
-            change(&mut values);
-            for (got, wanted) in values.iter().zip(array(name).iter()) {
-                assert!((got - wanted).abs() <= 1e-6 * (1.0 + wanted.abs()), "{name}: {got} is not {wanted}");
-            }
-        };
-        check("zscore", &|v| zscore(v, None));
-        check("zscore_mask", &|v| zscore(v, Some(&mask)));
-        let properties: IntensityProperties = serde_json::from_value(vector["ip"].clone()).unwrap();
-        check("ct", &|v| ct(v, properties));
-    }
-
-    #[test]
-    fn nnunets_crop_is_reproduced() {
-        let Some(index) = reference::nnunet_index() else { return };
-        for name in ["crop", "crop_empty"] {
-            let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == name).unwrap().clone();
-            let channels: Vec<Array3<f32>> =
-                reference::nnunet_array(vector["x"].as_str().unwrap()).outer_iter().map(|c| c.to_owned()).collect();
-            let expected: [[usize; 2]; 3] = serde_json::from_value(vector["bbox"].clone()).unwrap();
-            assert_eq!(bounding_box(&nonzero(&channels)), expected.map(|[a, b]| a..b), "{name}");
-        }
-    }
 
     #[test]
     fn network_axes_and_back() {
@@ -338,5 +294,55 @@ mod tests {
         let there = network_axes(volume.view(), [2, 0, 1]);
         assert_eq!(there.shape(), [3, 1, 2]);
         assert_eq!(network_axes(there.view(), [1, 2, 0]), volume);
+    }
+
+    fn scan(dims: [usize; 3], spacing_mm: [f64; 3], value: impl FnMut([usize; 3]) -> f32) -> Volume<f32> {
+        let mut value = value;
+        let voxels = (0..dims.iter().product()).map(|at| value([at % dims[0], at / dims[0] % dims[1], at / (dims[0] * dims[1])])).collect();
+        Volume::new(Geometry::axis_aligned(dims, spacing_mm).unwrap(), voxels).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_named() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let scan = scan([3, 4, 5], [1.0; 3], |voxel| if voxel == [2, 1, 3] { bad } else { 1.0 });
+            let error = preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err();
+            assert_eq!(error.to_string(), format!("voxel [2, 1, 3] of image 0 is {bad}, not a number that can be computed with"));
+        }
+    }
+
+    #[test]
+    fn a_scan_that_vanishes_is_refused() {
+        let scan = scan([1, 1, 1], [0.4; 3], |_| 1.0);
+        assert_eq!(preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err(), PreprocessError::TooSmall([0, 0, 0]));
+    }
+
+    #[test]
+    fn the_second_stage_of_a_cascade_sees_the_first_as_channels() {
+        let image = scan([2, 1, 1], [1.0; 3], |_| 3.0);
+        let plan = Plan { previous_stage: Some("3d_lowres".into()), ..Plan::for_tests([1.0; 3]) };
+        assert!(preprocess(std::slice::from_ref(&image), &plan).unwrap_err().to_string().contains("needs the segmentations of 3d_lowres"));
+        let labels = Volume::new(image.geometry().clone(), vec![2, 1]).unwrap();
+        let data = preprocess_stage(&[image], Some(&labels), &plan).unwrap().data;
+        assert_eq!(data.into_raw_vec_and_offset().0, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+
+    proptest::proptest! {
+        /// Any size, transposed or not, empty or not: never a panic, and the way back leads to the scan's own size.
+        #[test]
+        fn every_scan_has_a_way_there_and_back(dims in proptest::array::uniform3(1_usize..7), spacing in proptest::array::uniform3(0.3_f64..6.0), axes in proptest::sample::select(vec![([0, 1, 2], [0, 1, 2]), ([2, 0, 1], [1, 2, 0]), ([1, 0, 2], [1, 0, 2])]), empty in 0_u8..3, masked: bool) {
+            let scan = scan(dims, spacing, |[x, y, z]| if empty == 0 || (empty == 1 && x + y < z) { 0.0 } else { (1 + x * y + z) as f32 });
+            let plan = Plan { transpose_forward: axes.0, transpose_backward: axes.1, normalization: vec![(crate::inference::plans::Normalization::ZScore, masked)], ..Plan::for_tests([1.5, 1.0, 0.7]) };
+            let prepared = match preprocess(std::slice::from_ref(&scan), &plan) {
+                Ok(prepared) => prepared,
+                Err(error) => { proptest::prop_assert!(matches!(error, PreprocessError::TooSmall(_))); return Ok(()); }
+            };
+            proptest::prop_assert!(prepared.data.iter().all(|v| v.is_finite()));
+            let logits = prepared.data.mapv(half::f16::from_f32);
+            let labels = super::super::export::labels(logits.view(), &prepared.frame, &plan, scan.geometry()).unwrap();
+            proptest::prop_assert_eq!(labels.voxels().len(), dims.iter().product::<usize>());
+            let back = network_axes(network_axes(zyx_view(&scan), plan.transpose_forward).view(), plan.transpose_backward);
+            proptest::prop_assert_eq!(back, zyx(&scan));
+        }
     }
 }

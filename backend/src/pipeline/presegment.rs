@@ -10,10 +10,11 @@ use shared::volume::Volume;
 use thiserror::Error;
 
 use crate::inference::plans::Plan;
-use crate::inference::sliding_window::{self, Combine, Window};
+use crate::inference::sliding_window::{self, Combine};
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::export;
+use super::predict::{DEFAULT_STEP, Options, window};
 use super::preprocess::{PreprocessError, Preprocessed, preprocess};
 use super::uncertainty::{Accumulator, Measure, UncertaintyError};
 
@@ -62,8 +63,8 @@ pub fn presegment(
     let heads = plan.manifest.heads;
     let [z, y, x] = frame.network;
     let voxels = z * y * x;
-    let mirrors = sliding_window::mirrors(plan.manifest.mirror_axes.as_deref());
-    let window = window(plan);
+    let mirrors = sliding_window::mirrors(plan.mirror_axes().as_deref());
+    let window = window(plan, Options { step: DEFAULT_STEP, batch: MIRRORS_AT_ONCE });
     // A single sample says nothing about disagreement; entropy still works on it.
     let measure = if folds.len() * mirrors.len() == 1 && !measure.works_on_one_sample() { Measure::Entropy } else { measure };
     let mut samples = Accumulator::new(heads, voxels, &[measure]);
@@ -89,11 +90,6 @@ pub fn presegment(
     let uncertainty = Array3::from_shape_vec((z, y, x), samples.finish(measure)?).map_err(|_| GeometryError::BadDims([x, y, z]))?;
     let uncertainty = export::scalars(uncertainty.view(), &frame, plan, 0.0, scan)?;
     Ok(Presegmentation { labels, uncertainty })
-}
-
-/// How a plan's network walks a volume.
-pub fn window(plan: &Plan) -> Window {
-    Window { patch: plan.patch(), step: 0.5, two_dimensional: plan.two_dimensional(), heads: plan.manifest.heads }
 }
 
 /// Probabilities `[heads * voxels]` of logits `[heads, z, y, x]`.

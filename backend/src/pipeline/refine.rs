@@ -1,18 +1,17 @@
 //! Image and corrected slices in, a better segmentation everywhere out. The expert's word is final.
 
-use half::f16;
-use ndarray::{Array4, Axis, concatenate};
+use ndarray::{Axis, concatenate};
 use shared::geometry::Plane;
 use shared::label::Label;
 use shared::volume::Volume;
 
 use crate::inference::bundle::GuidanceEncoding;
 use crate::inference::plans::Plan;
-use crate::inference::sliding_window::{self, Combine};
 use crate::inference::{Network, NetworkError, Progress};
 
-use super::preprocess::{Preprocessed, network_axes, preprocess, zyx};
-use super::presegment::{SegmentError, window};
+use super::predict::{Options, mean_logits};
+use super::preprocess::{Preprocessed, network_axes, preprocess, zyx_view};
+use super::presegment::SegmentError;
 use super::{export, guide};
 
 /// What refinement works on; all volumes on the scan's grid.
@@ -47,46 +46,17 @@ pub fn refine(
     for plane in input.planes {
         scan.check_plane(*plane)?;
     }
-    let along = |volume: &Volume<Label>| network_axes(zyx(volume).view(), frame.transpose_forward);
+    let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
     let corrections = along(input.corrections);
     let planes: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| guide::cropped_plane(*p, scan, &frame)).collect();
     let projected = guide::project(guide::crop(&corrections, &frame), &planes, frame.network);
     let presegmentation = guide::nearest(guide::crop(&along(input.presegmentation), &frame), frame.network);
     let guidance = guide::channels(projected.view(), presegmentation.view(), input.foreground, input.encoding);
     let data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
-    let logits = mean_logits(folds, plan, &data, progress)?;
+    let logits = mean_logits(folds, plan, data.view(), Options::FAST, progress)?;
     let mut labels = export::labels(logits.view(), &frame, plan, scan)?;
     for plane in input.planes {
         labels.write_plane(*plane, &input.corrections.read_plane(*plane)?)?;
     }
     Ok(labels)
-}
-
-/// nnU-Net's prediction: mirrors averaged patch by patch, folds averaged as logits.
-///
-/// # Errors
-/// [`NetworkError`].
-pub fn mean_logits(
-    folds: &mut [Box<dyn Network>],
-    plan: &Plan,
-    data: &Array4<f32>,
-    progress: &mut Progress<'_>,
-) -> Result<Array4<f16>, NetworkError> {
-    let mirrors = sliding_window::mirrors(plan.manifest.mirror_axes.as_deref());
-    let count = folds.len();
-    let mut total: Option<Array4<f16>> = None;
-    for (number, network) in folds.iter_mut().enumerate() {
-        let mut inner = |done: f32| progress((number as f32 + done) / count as f32);
-        for logits in sliding_window::logits(network.as_mut(), data.view(), &window(plan), &mirrors, Combine::Mean, &mut inner)? {
-            match &mut total {
-                None => total = Some(logits),
-                Some(total) => total.zip_mut_with(&logits, |a, b| *a = f16::from_f32(a.to_f32() + b.to_f32())),
-            }
-        }
-    }
-    let mut total = total.ok_or(NetworkError::NoEngine)?;
-    if count > 1 {
-        total.mapv_inplace(|v| f16::from_f32(v.to_f32() / count as f32));
-    }
-    Ok(total)
 }

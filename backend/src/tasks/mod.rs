@@ -1,11 +1,13 @@
 //! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
 
 mod networks;
+mod predict;
 mod presegment;
 mod refine;
 mod slices;
 
 pub use networks::{load_folds, load_stage, open_bundle};
+pub use predict::{PredictOptions, Predictor};
 pub use presegment::{default_params, presegment, read_channels};
 pub use refine::{RefineFiles, refine};
 pub use slices::{read_slices, write_slices};

@@ -1,0 +1,51 @@
+//! Preprocessing and export of a large scan without a network between them, for comparison with nnU-Net: `stages NETWORK_FOLDER SCAN.nii.gz`.
+//! Prints seconds and peak memory as JSON. The logits are generated, on the network's grid.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use half::f16;
+use i3deep::inference::plans::Plan;
+use i3deep::pipeline::export;
+use i3deep::pipeline::preprocess::preprocess;
+use i3deep::volume_io::read_nifti;
+use ndarray::Array4;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(network), Some(scan)) = (arguments.next(), arguments.next()) else {
+        anyhow::bail!("usage: stages NETWORK_FOLDER SCAN.nii.gz")
+    };
+    let plan = Plan::read(&network)?;
+    let scan = read_nifti(&scan)?.volume;
+    let geometry = scan.geometry().clone();
+
+    let started = Instant::now();
+    let prepared = preprocess(&[scan], &plan)?;
+    let preprocessing = started.elapsed();
+    let frame = prepared.frame.clone();
+    drop(prepared);
+
+    let [z, y, x] = frame.network;
+    let logits = Array4::from_shape_fn((plan.manifest.heads, z, y, x), |(head, z, y, x)| {
+        f16::from_f32(((head * 37 + z / 5 * 11 + y / 7 * 5 + x / 6 * 3) % 97) as f32 / 16.0 + (x % 3) as f32 / 64.0)
+    });
+    let started = Instant::now();
+    let labels = export::labels(logits.view(), &frame, &plan, &geometry)?;
+    let export = started.elapsed();
+    let foreground = labels.voxels().iter().filter(|label| **label > 0).count();
+    println!(
+        r#"{{"preprocessing_s": {:.3}, "export_s": {:.3}, "peak_mib": {:.0}, "foreground": {foreground}}}"#,
+        preprocessing.as_secs_f64(),
+        export.as_secs_f64(),
+        peak_mib().unwrap_or(f64::NAN)
+    );
+    Ok(())
+}
+
+/// The process's largest resident size so far, where the system tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
