@@ -114,7 +114,7 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 let mut pytest = project.python();
                 pytest.current_dir(&models).args(["-m", "pytest", "-q", "-rs"]);
                 add("tests", false, pytest);
-                add("build of i3deep", true, with(project.cargo("build"), &["--package", "backend"]));
+                build_server(project, parts, &mut add);
                 let mut parity = project.python();
                 parity.current_dir(&models).args(["-W", "ignore", "-m", "i3deep_models", "parity"]);
                 // One thread: threads that wait for each other on a busy machine take minutes for networks this small.
@@ -125,7 +125,7 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 if !parts.contains(&Part::Wasm) {
                     add("build of the client", true, trunk_build(project));
                 }
-                add("build of the server", true, with(project.cargo("build"), &["--package", "backend"]));
+                build_server(project, parts, &mut add);
                 add("TypeScript", false, with(project.npm("npx"), &["--no-install", "tsc", "--noEmit"]));
                 let mut specs = with(project.npm("npx"), &["--no-install", "playwright", "test"]);
                 specs.args(playwright).env("I3DEEP_BIN", project.binary("debug")).env("I3DEEP_CLIENT", project.client());
@@ -135,6 +135,13 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
         }
     }
     steps
+}
+
+/// The program that later checks run; the Rust tests have built it, if they ran. Built alone, its crates get other features and most are compiled again.
+fn build_server(project: &Project, parts: &[Part], add: &mut impl FnMut(&'static str, bool, Command)) {
+    if !parts.contains(&Part::Rust) {
+        add("build of the server", true, with(project.cargo("build"), &["--package", "backend"]));
+    }
 }
 
 /// Builds the client into `dist/`, as the demo serves it.
