@@ -78,7 +78,9 @@ def watch(pid: int, peaks: dict[int, float]) -> None:
     family = {pid}
     while more := {child for child, (parent, _) in parents.items() if parent in family} - family:
         family |= more
-    peaks.update({member: parents[member][1] for member in family if member in parents})
+    for member in family & parents.keys():
+        # A process that has ended holds nothing any more.
+        peaks[member] = max(peaks.get(member, 0.0), parents[member][1])
 
 
 def small(folder: Path, rounds: int) -> list[Runs]:
