@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parity.set_defaults(run=_parity)
 
     bench = commands.add_parser("bench", help="measure whole commands against nnU-Net's; I3DEEP_BIN names the binary, a release build")
+    bench.add_argument("cases", nargs="*", choices=("small", "large"), default=("small", "large"))
     bench.add_argument("--rounds", type=int, default=3)
     bench.set_defaults(run=_bench)
     return parser
@@ -158,7 +159,7 @@ def _parity(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from i3deep_models.bench import bench
 
-    return bench(options.rounds)
+    return bench(options.rounds, list(options.cases))
 
 
 def _bundle(options: argparse.Namespace) -> None:
