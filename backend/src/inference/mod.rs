@@ -85,9 +85,9 @@ pub enum NetworkError {
     /// A device that is not there.
     #[error("{0} is not available on this machine; use --device cpu")]
     NoDevice(DeviceChoice),
-    /// Built without libtorch.
-    #[error("this build has no libtorch, so it cannot run networks")]
-    NoEngine,
+    /// A network folder that lists none.
+    #[error("the network folder lists no fold; export it again")]
+    NoFold,
 }
 
 /// Told the share of the work that is done (0 to 1); answers whether to go on.

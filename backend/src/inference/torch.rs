@@ -6,9 +6,6 @@ use tch::{CModule, Cuda, Device, Kind, Tensor};
 
 use super::{DeviceChoice, Network, NetworkError};
 
-/// The libtorch version this program is linked to and that bundles must have been exported with.
-pub const TORCH_VERSION: &str = "2.11.0";
-
 /// A TorchScript network on a device.
 pub struct TorchNetwork {
     module: CModule,

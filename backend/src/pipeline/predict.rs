@@ -51,7 +51,7 @@ pub fn mean_logits(
             }
         }
     }
-    let mut total = total.ok_or(NetworkError::NoEngine)?;
+    let mut total = total.ok_or(NetworkError::NoFold)?;
     if count > 1 {
         total.mapv_inplace(|v| f16::from_f32(v.to_f32() / count as f32));
     }
