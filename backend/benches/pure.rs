@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use half::f16;
 use i3deep::inference::plans::{IntensityProperties, Normalization};
 use i3deep::inference::sliding_window::{Combine, Window, logits, mirrors};
 use i3deep::inference::{Network, NetworkError};
@@ -74,10 +73,6 @@ fn walking(c: &mut Criterion) {
             let mut go_on = |_| ControlFlow::Continue(());
             logits(&mut Echo { heads: 3 }, data.view(), &window, &mirrors(None), Combine::Mean, &mut go_on).map(|l| l[0][[0, 0, 0, 0]])
         });
-    });
-    group.bench_function("halves from floats, 1,000,000", |b| {
-        let floats: Vec<f32> = (0..1_000_000).map(|i| i as f32 / 1000.0).collect();
-        b.iter(|| black_box(&floats).iter().map(|v| f16::from_f32(*v)).filter(|v| v.is_finite()).count());
     });
     group.finish();
 }

@@ -18,7 +18,16 @@ from i3deep_models.parity_models import Model, Scan, plans_json, write_model, wr
 from i3deep_models.workspace import Workspace, write_json
 
 # nnU-Net's plan for the hippocampus with half of its features; five folds, eight mirrors.
-SMALL = Model("small", scans=(Scan((36, 50, 35)),), patch=(40, 56, 40), mirror=(0, 1, 2), folds=5)
+SMALL = Model(
+    "small",
+    scans=(Scan((36, 50, 35)),),
+    patch=(40, 56, 40),
+    mirror=(0, 1, 2),
+    folds=5,
+    features=(16, 32, 64, 128),
+    convolutions=(2, 2, 2, 2),
+    decoder_convolutions=(2, 2, 2),
+)
 LARGE = Model(
     "large",
     scans=(Scan((256, 256, 256), (0.75, 0.75, 0.75)),),
@@ -85,11 +94,9 @@ def watch(pid: int, peaks: dict[int, float]) -> None:
 
 def small(folder: Path, rounds: int) -> list[Runs]:
     """One small scan, eight mirrors, five folds: whole commands, and the network's part inside."""
-    from i3deep_models import parity_models
     from i3deep_models.export import export
 
     trained, network, images = folder / "trained", folder / "network", folder / "images"
-    parity_models._architecture = _hippocampus
     with quiet():
         write_model(SMALL, trained, 7)
         write_scans(SMALL, images, folder / "none", 7)
@@ -143,30 +150,6 @@ def record(runs: Runs, command: list) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def _hippocampus(model: Model) -> dict:
-    """The architecture that nnU-Net's planner gives the hippocampus, with half of the features."""
-    return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-        "arch_kwargs": {
-            "n_stages": 4,
-            "features_per_stage": [16, 32, 64, 128],
-            "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * 4,
-            "strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]],
-            "n_conv_per_stage": [2, 2, 2, 2],
-            "n_conv_per_stage_decoder": [2, 2, 2],
-            "conv_bias": True,
-            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-            "dropout_op": None,
-            "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }
 
 
 def their_small(trained: Path, images: Path) -> dict:

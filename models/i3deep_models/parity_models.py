@@ -37,6 +37,9 @@ class Model:
     backward: tuple[int, int, int] = (0, 1, 2)
     mirror: tuple[int, ...] | None = (0,)
     folds: int = 1
+    features: tuple[int, ...] = (4, 8, 8)
+    convolutions: tuple[int, ...] = (1, 2, 1)
+    decoder_convolutions: tuple[int, ...] = (1, 1)
     residual: bool = False
     anisotropic: bool = False
     old_plans: bool = False
@@ -175,9 +178,9 @@ def _configuration(model: Model) -> dict:
 
 
 def _shape_of_network(model: Model) -> tuple[list, list]:
-    """Kernel sizes and strides of three stages."""
+    """Kernel sizes and strides of the stages."""
     axes = len(model.patch)
-    kernels, strides = [[3] * axes for _ in range(3)], [[1] * axes, [2] * axes, [2] * axes]
+    kernels, strides = [[3] * axes for _ in model.features], [[min(stage + 1, 2)] * axes for stage in range(len(model.features))]
     if model.anisotropic:
         kernels[0][0], strides[1][0], strides[2][0] = 1, 1, 1
     return kernels, strides
@@ -190,13 +193,13 @@ def _architecture(model: Model) -> dict:
     return {
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{'ResidualEncoderUNet' if model.residual else 'PlainConvUNet'}",
         "arch_kwargs": {
-            "n_stages": 3,
-            "features_per_stage": [4, 8, 8],
+            "n_stages": len(model.features),
+            "features_per_stage": list(model.features),
             "conv_op": f"torch.nn.modules.conv.Conv{axes}d",
             "kernel_sizes": kernels,
             "strides": strides,
-            blocks: [1, 2, 1],
-            "n_conv_per_stage_decoder": [1, 1],
+            blocks: list(model.convolutions),
+            "n_conv_per_stage_decoder": list(model.decoder_convolutions),
             "conv_bias": True,
             "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{axes}d",
             "norm_op_kwargs": {"eps": 1e-05, "affine": True},
@@ -213,13 +216,13 @@ def _old_architecture(model: Model) -> dict:
     kernels, strides = _shape_of_network(model)
     return {
         "UNet_class_name": "PlainConvUNet",
-        "UNet_base_num_features": 4,
-        "n_conv_per_stage_encoder": [1, 2, 1],
-        "n_conv_per_stage_decoder": [1, 1],
+        "UNet_base_num_features": model.features[0],
+        "n_conv_per_stage_encoder": list(model.convolutions),
+        "n_conv_per_stage_decoder": list(model.decoder_convolutions),
         "num_pool_per_axis": [2] * len(model.patch),
         "pool_op_kernel_sizes": strides,
         "conv_kernel_sizes": kernels,
-        "unet_max_num_features": 8,
+        "unet_max_num_features": max(model.features),
     }
 
 
