@@ -16,14 +16,13 @@ use tokio::sync::Semaphore;
 
 use super::{Parts, Refusal, upload_folder};
 use crate::store::{NewCase, NewImage, Store, StoreError, is_full};
+use crate::tasks::TOLERANCE_MM;
 use crate::volume_io::{VolumeError, read_nifti_bytes};
 
 /// Longest name kept for a case.
 const NAME_LIMIT: usize = 120;
 /// A form with more files than any bundle has channels is a mistake.
 const FILES_LIMIT: usize = 64;
-/// How far grids of channels may lie apart, in millimetres: header rounding.
-const TOLERANCE_MM: f64 = 1e-3;
 
 /// `POST /cases`
 pub(super) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Multipart) -> Result<HttpResponse, Refusal> {

@@ -14,7 +14,7 @@ use crate::inference::sliding_window::{self, Combine};
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::export;
-use super::predict::{DEFAULT_STEP, Options, window};
+use super::predict::{Options, window};
 use super::preprocess::{PreprocessError, Preprocessed, preprocess};
 use super::uncertainty::{Accumulator, Measure, UncertaintyError};
 
@@ -44,10 +44,6 @@ pub struct Presegmentation {
     pub uncertainty: Volume<f32>,
 }
 
-/// Mirrors forwarded together. Two is where oneDNN's convolutions take over on a CPU (1.7 times faster than one by one), and costs one more volume
-/// of logits; a larger batch brings little more.
-const MIRRORS_AT_ONCE: usize = 2;
-
 /// Segments a scan with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from the mean logits.
 ///
 /// # Errors
@@ -64,15 +60,17 @@ pub fn presegment(
     let [z, y, x] = frame.network;
     let voxels = z * y * x;
     let mirrors = sliding_window::mirrors(plan.mirror_axes().as_deref());
-    let window = window(plan, Options { step: DEFAULT_STEP, batch: MIRRORS_AT_ONCE });
+    let window = window(plan, Options::FAST);
+    // As many mirrors as are forwarded together; every more costs a volume of logits.
+    let at_once = window.batch;
     // A single sample says nothing about disagreement; entropy still works on it.
     let measure = if folds.len() * mirrors.len() == 1 && !measure.works_on_one_sample() { Measure::Entropy } else { measure };
     let mut samples = Accumulator::new(heads, voxels, &[measure]);
     let mut sum = Array4::<f32>::zeros((heads, z, y, x));
-    let parts = folds.len() * mirrors.len().div_ceil(MIRRORS_AT_ONCE);
+    let parts = folds.len() * mirrors.len().div_ceil(at_once);
     let mut part = 0;
     for network in folds.iter_mut() {
-        for group in mirrors.chunks(MIRRORS_AT_ONCE) {
+        for group in mirrors.chunks(at_once) {
             let mut inner = |done: f32| progress((part as f32 + done) / parts as f32);
             for logits in sliding_window::logits(network.as_mut(), data.view(), &window, group, Combine::Separate, &mut inner)? {
                 ndarray::Zip::from(&mut sum).and(&logits).for_each(|sum, logit| *sum += logit.to_f32());

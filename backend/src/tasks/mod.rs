@@ -20,4 +20,4 @@ pub const UNCERTAINTY_FILE: &str = "uncertainty.nii.gz";
 pub const SLICES_FILE: &str = "slices.json";
 
 /// How far an affine entry may be off, in millimetres: header rounding.
-const TOLERANCE_MM: f64 = 1e-3;
+pub const TOLERANCE_MM: f64 = 1e-3;

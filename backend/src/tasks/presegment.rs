@@ -82,3 +82,26 @@ pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, ScanHeader
     let header = header.context("no image was given")?;
     Ok((channels, header))
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::geometry::Geometry;
+
+    use super::*;
+
+    #[test]
+    fn channels_must_lie_where_the_first_lies() {
+        let first = Geometry::axis_aligned([2, 3, 4], [1.0; 3]).unwrap();
+        let files = ["t1.nii.gz", "t2.nii.gz"].map(PathBuf::from);
+        let check = |shift_mm: f64, expected: Option<&str>| {
+            let mut affine = first.world_from_voxel;
+            affine[1][3] += shift_mm;
+            let second = Geometry::new(first.dims, first.spacing_mm, affine).unwrap();
+            let channels = [first.clone(), second].map(|geometry| Volume::filled(geometry, 0.0));
+            let message = check_one_grid(&channels, &files).err().map(|error| error.to_string());
+            assert_eq!(message.as_deref(), expected);
+        };
+        check(0.0, None);
+        check(2.0, Some("t2.nii.gz does not lie on the first image's grid (size, spacing or affine differ); resample it onto the first"));
+    }
+}

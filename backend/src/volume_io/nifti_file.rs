@@ -210,7 +210,7 @@ fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, VolumeError> {
 
 /// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
 const MAX_EXTENT: u16 = 2048;
-/// Most voxels of a scan: 1024 × 1024 × 512. As f32 with the working copies of an upload that is about 5 GiB.
+/// Most voxels of a scan: 1024 × 1024 × 512. An upload of f32 voxels then holds 2 GiB of file, 2 GiB of intensities and two copies in 16 bits: 6 GiB.
 const MAX_VOXELS: usize = 1 << 29;
 
 fn geometry(header: &NiftiHeader) -> Result<Geometry, VolumeError> {
