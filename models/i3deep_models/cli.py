@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from i3deep_models.guidance import Encoding
+from i3deep_models.variants import RECIPES, Recipe
 from i3deep_models.workspace import Workspace, read_json
 
 
@@ -47,16 +48,17 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a stage; run again to resume")
     stages = train.add_subparsers(required=True, metavar="STAGE")
-    for stage, rate in (("presegmentation", 0.01), ("refinement", 0.005)):
+    for stage in ("presegmentation", "refinement"):
         command = stages.add_parser(stage)
         _workspace(command)
         command.add_argument("--iterations", type=int, default=1500)
-        command.add_argument("--learning-rate", type=float, default=rate)
+        command.add_argument("--learning-rate", type=float, default=0.01)
         command.add_argument("--fold", type=int, default=0)
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--threads", type=int, default=2)
         if stage == "refinement":
             _encoding(command)
+            command.add_argument("--variant", choices=sorted(RECIPES), help="train a refinement to compare with, beside the bundle's")
         command.set_defaults(run=_train, stage=stage)
 
     evaluate = commands.add_parser("evaluate", help="Dice of the refinement's validation cases before and after")
@@ -124,8 +126,11 @@ def _train(options: argparse.Namespace) -> None:
     from i3deep_models.train import TrainOptions, train
 
     chosen = TrainOptions(options.iterations, options.learning_rate, options.fold, options.seed, options.threads)
-    encoding = _chosen(options) if options.stage == "refinement" else None
-    train(Workspace(options.workspace.resolve()), options.stage, chosen, encoding)
+    if options.stage == "presegmentation":
+        train(Workspace(options.workspace.resolve()), options.stage, chosen)
+        return
+    recipe = RECIPES[options.variant] if options.variant else Recipe(encoding=_chosen(options))
+    train(Workspace(options.workspace.resolve(), options.variant or ""), options.stage, chosen, recipe)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

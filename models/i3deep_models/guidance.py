@@ -74,68 +74,6 @@ def channels(corrections: np.ndarray, presegmentation: np.ndarray, foreground_la
     return np.stack(parts).astype(np.float32)
 
 
-def greedy_planes(
-    uncertainty: np.ndarray,
-    count: int,
-    spacing_mm: tuple[float, float, float],
-    rng: np.random.Generator | None = None,
-    noise: float = 0.0,
-    axes: tuple[int, ...] = (0, 1, 2),
-    kernel_mm: float = 3.0,
-) -> list[tuple[int, int]]:
-    """Planes as acquisition draws them: again and again the plane with the most unsettled uncertainty, which then counts as settled around it.
-
-    `noise` is the standard deviation of a log-normal factor on each plane's sum, so that training sees planes beside the best ones.
-    """
-    unsettled = uncertainty.astype(np.float64).copy()
-    planes: list[tuple[int, int]] = []
-    for _ in range(count):
-        best: tuple[float, int, int] | None = None
-        for axis in axes:
-            sums = unsettled.sum(axis=tuple(a for a in range(3) if a != axis))
-            if rng is not None and noise > 0:
-                sums = sums * np.exp(noise * rng.standard_normal(sums.shape))
-            index = int(sums.argmax())
-            if best is None or sums[index] > best[0]:
-                best = (float(sums[index]), axis, index)
-        if best is None or best[0] <= 0:
-            break
-        _, axis, index = best
-        planes.append((axis, index))
-        distance_mm = np.abs(np.arange(unsettled.shape[axis]) - index) * spacing_mm[axis]
-        remaining = 1 - np.exp(-0.5 * (distance_mm / kernel_mm) ** 2)
-        unsettled *= remaining.reshape([-1 if a == axis else 1 for a in range(3)])
-    return planes
-
-
-def simulate(
-    labels: np.ndarray,
-    presegmentation: np.ndarray,
-    uncertainty: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-    rng: np.random.Generator,
-    max_budget: float = 0.4,
-) -> np.ndarray:
-    """An expert at work, for training: planes over the whole volume with a random budget, then their true labels.
-
-    Budgets run from nothing to `max_budget` of the axial foreground planes. Most draws follow the uncertainty with noise, from crowded to spread out
-    (the backend's reach depends on the size of what is segmented), some are uniform, some leave axes out; uniform draws hit planes that are all
-    background. Returns int16 labels, UNANNOTATED elsewhere.
-    """
-    foreground_planes = int((presegmentation > 0).any(axis=(1, 2)).sum())
-    count = int(rng.integers(0, max(3, int(max_budget * foreground_planes)) + 1))
-    axes = tuple(a for a in range(3) if rng.random() < 0.85) or (0, 1, 2)
-    if rng.random() < 0.7:
-        planes = greedy_planes(uncertainty, count, spacing_mm, rng, noise=0.4, axes=axes, kernel_mm=float(rng.uniform(0.5, 4.0)))
-    else:
-        planes = [(axis, int(rng.integers(labels.shape[axis]))) for axis in rng.choice(axes, count).tolist()]
-    result = np.full(labels.shape, UNANNOTATED, np.int16)
-    for axis, index in planes:
-        at = tuple(index if a == axis else slice(None) for a in range(3))
-        result[at] = labels[at]
-    return result
-
-
 def paste(segmentation: np.ndarray, corrections: np.ndarray) -> np.ndarray:
     """The expert's word is final: corrected voxels replace predicted ones."""
     return np.where(corrections != UNANNOTATED, corrections, segmentation)

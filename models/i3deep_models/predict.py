@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from i3deep_models import guidance
+from i3deep_models.pnet import PNet
+from i3deep_models.simulation import greedy_planes
 from i3deep_models.workspace import Workspace, read_json
 
 CONFIGURATION = "3d_fullres"
@@ -18,6 +20,14 @@ def trained_folder(workspace: Workspace, stage: str) -> Path:
     """nnU-Net's folder of the trained network of a stage."""
     trainer = {"presegmentation": "PresegmentationTrainer", "refinement": "RefinementTrainer"}[stage]
     return workspace.results / workspace.dataset_name(stage) / f"{trainer}__nnUNetPlans__{CONFIGURATION}"
+
+
+def load_pnet(checkpoint: Path) -> torch.nn.Module:
+    """The P-Net of a checkpoint, in evaluation mode."""
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=False)["network_weights"]
+    network = PNet(weights["blocks.0.0.0.weight"].shape[1], weights["classify.2.weight"].shape[0])
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 def load_network(checkpoint: Path, input_channels: int | None = None, deep_supervision: bool = False) -> torch.nn.Module:
@@ -45,8 +55,8 @@ def load_network(checkpoint: Path, input_channels: int | None = None, deep_super
     return network.eval()
 
 
-def probabilities(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[int]) -> np.ndarray:
-    """Softmax of the mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
+def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[int]) -> torch.Tensor:
+    """Mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
@@ -56,9 +66,14 @@ def probabilities(networks: list[torch.nn.Module], data: np.ndarray, patch_size:
         predictor.allowed_mirroring_axes = tuple(range(3))
         predictor.configuration_manager = _Patch(patch_size)
         predictor.label_manager = _Heads(_head_count(network))
-        logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).float()
-        total = logits if total is None else total + logits
-    return torch.softmax(total / len(networks), 0).numpy()
+        one = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).float()
+        total = one if total is None else total + one
+    return total / len(networks)
+
+
+def probabilities(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[int]) -> np.ndarray:
+    """Softmax of the mean [`logits`]."""
+    return torch.softmax(logits(networks, data, patch_size), 0).numpy()
 
 
 class _Patch:
@@ -72,7 +87,8 @@ class _Heads:
 
 
 def _head_count(network: torch.nn.Module) -> int:
-    return network.decoder.seg_layers[-1].out_channels
+    last = network.classify[-1] if isinstance(network, PNet) else network.decoder.seg_layers[-1]
+    return last.out_channels
 
 
 def entropy(probability: np.ndarray) -> np.ndarray:
@@ -131,7 +147,7 @@ def evaluate(workspace: Workspace, encoding: guidance.Encoding, budget: float, f
         with np.load(workspace.presegmentations / f"{case}.npz") as stored:
             presegmentation, uncertainty = stored["labels"].astype(np.int16), stored["uncertainty"]
         count = max(3, int(budget * int((presegmentation > 0).any(axis=(1, 2)).sum()) + 1e-9))
-        planes = guidance.greedy_planes(uncertainty, count, tuple(properties["spacing"]))
+        planes = greedy_planes(uncertainty, count, tuple(properties["spacing"]))
         corrections = guidance.project(truth, planes, truth.shape)
         extra = guidance.channels(corrections, presegmentation, labels, encoding)
         data = np.concatenate([np.asarray(data).astype(np.float32), extra])

@@ -5,7 +5,7 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from i3deep_models import guidance
+from i3deep_models.variants import Recipe
 from i3deep_models.workspace import Workspace, read_json, write_json
 
 
@@ -20,8 +20,8 @@ class TrainOptions:
     threads: int
 
 
-def train(workspace: Workspace, stage: str, options: TrainOptions, encoding: guidance.Encoding | None = None) -> None:
-    """Trains one fold of a stage. `encoding` is the guidance of the refinement stage."""
+def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recipe | None = None) -> None:
+    """Trains one fold of a stage. `recipe` says what is special about the refinement stage."""
     workspace.activate()
     # Augmentation in the training process: with few cores, worker processes cost more than they bring, and seeds hold.
     os.environ.setdefault("nnUNet_n_proc_DA", "0")
@@ -37,24 +37,16 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, encoding: gui
     np.random.seed(options.seed)
     torch.manual_seed(options.seed)
     if stage == "refinement":
-        if encoding is None:
-            raise ValueError("the refinement stage needs a guidance encoding")
+        if recipe is None:
+            raise ValueError("the refinement stage needs a recipe")
         predict.presegment(workspace)
-        start = sorted(predict.trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))[0]
-        settings = workspace.folder / "refinement.json"
-        content = {
-            "presegmentations": str(workspace.presegmentations),
-            "start": str(start),
-            "encoding": asdict(encoding),
-            "seed": options.seed,
-        }
-        write_json(settings, content)
-        os.environ["I3DEEP_REFINEMENT"] = str(settings)
+        os.environ["I3DEEP_REFINEMENT"] = str(write_settings(workspace, recipe, options.seed))
     from i3deep_models import trainers
 
     base = workspace.preprocessed / workspace.dataset_name(stage)
     plans, dataset = read_json(base / "nnUNetPlans.json"), read_json(base / "dataset.json")
-    trainer_class = {"presegmentation": trainers.PresegmentationTrainer, "refinement": trainers.RefinementTrainer}[stage]
+    refiner = trainers.PNetTrainer if recipe and recipe.architecture == "pnet" else trainers.RefinementTrainer
+    trainer_class = trainers.PresegmentationTrainer if stage == "presegmentation" else refiner
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plans["continue_training"] = False
     trainer = trainer_class(plans, predict.CONFIGURATION, options.fold, dataset, device)
@@ -67,3 +59,13 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, encoding: gui
         print("resuming", flush=True)
         trainer.load_checkpoint(str(output / "checkpoint_latest.pth"))
     trainer.run_training()
+
+
+def write_settings(workspace: Workspace, recipe: Recipe, seed: int) -> Path:
+    """What the refinement's trainer needs to know beside the plan, as a file beside its results."""
+    from i3deep_models import predict
+
+    start = sorted(predict.trained_folder(Workspace(workspace.folder), "presegmentation").glob("fold_*/checkpoint_final.pth"))[0]
+    settings = workspace.results / "refinement.json"
+    write_json(settings, {"presegmentations": str(workspace.presegmentations), "start": str(start), "seed": seed, **asdict(recipe)})
+    return settings

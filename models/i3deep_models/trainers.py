@@ -12,6 +12,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from i3deep_models import guidance
+from i3deep_models.pnet import PNet
+from i3deep_models.simulation import Sample, Simulation, simulate
 
 ITERATIONS_PER_EPOCH = 100
 
@@ -48,14 +50,14 @@ class I3DeepTrainer(nnUNetTrainer):
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             output = self.network(data)
         # The loss in f32: Dice sums over a patch lose digits in bf16.
-        return self.loss([level.float() for level in output], target), output[0].float(), target[0]
+        return self.loss([level.float() for level in output], target)
 
     def train_step(self, batch: dict) -> dict:
         """One step; on CUDA nnU-Net's own, with its gradient scaler."""
         if self.device.type == "cuda":
             return super().train_step(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, _, _ = self._forward_loss(batch)
+        loss = self._forward_loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
         self.optimizer.step()
@@ -76,6 +78,7 @@ class GuidedDataset(nnUNetDatasetBlosc2):
     label_count = 0
     rng = np.random.default_rng(0)
     presegmentations: Path | None = None
+    simulation = Simulation()
 
     def load_case(self, identifier):
         """Data, labels, code volume and properties."""
@@ -83,8 +86,8 @@ class GuidedDataset(nnUNetDatasetBlosc2):
         labels = np.asarray(seg[0]).clip(0)
         with np.load(self.presegmentations / f"{identifier}.npz") as stored:
             presegmentation, uncertainty = stored["labels"].astype(np.int16), stored["uncertainty"]
-        spacing = tuple(float(s) for s in properties["spacing"])
-        corrections = guidance.simulate(labels, presegmentation, uncertainty, spacing, self.rng)
+        spacing_mm = tuple(float(s) for s in properties["spacing"])
+        corrections = simulate(Sample(labels, presegmentation, uncertainty, spacing_mm), self.simulation, self.rng)
         return data, seg, presegmentation + self.label_count * (corrections + 1), properties
 
 
@@ -115,7 +118,7 @@ class GuidanceChannels(BasicTransform):
 class RefinementTrainer(I3DeepTrainer):
     """Trains image + guidance → labels, starting from the presegmentation's weights.
 
-    `I3DEEP_REFINEMENT` names a JSON file with `presegmentations` (folder), `start` (checkpoint), `encoding`, `seed`.
+    `I3DEEP_REFINEMENT` names a JSON file with `presegmentations` (folder), `start` (checkpoint), `encoding`, `simulation`, `seed`.
     """
 
     settings: dict
@@ -123,6 +126,7 @@ class RefinementTrainer(I3DeepTrainer):
     def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")):  # noqa: B008, D107
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = json.loads(Path(os.environ["I3DEEP_REFINEMENT"]).read_text())
+        # On the class, because nnU-Net builds networks by a static method.
         RefinementTrainer.encoding = guidance.Encoding(**self.settings["encoding"])
 
     encoding = guidance.Encoding()
@@ -142,6 +146,10 @@ class RefinementTrainer(I3DeepTrainer):
         GuidedDataset.label_count = len(self.label_manager.foreground_labels) + 1
         GuidedDataset.presegmentations = Path(self.settings["presegmentations"])
         GuidedDataset.rng = np.random.default_rng(self.settings["seed"] + 1)
+        GuidedDataset.simulation = Simulation(**self.settings["simulation"])
+        self._start()
+
+    def _start(self):
         start_from_presegmentation(self.network, Path(self.settings["start"]), self.settings["seed"])
 
     def get_training_transforms(self, *args, **kwargs):
@@ -157,6 +165,28 @@ class RefinementTrainer(I3DeepTrainer):
         foreground = [int(label) for label in self.label_manager.foreground_labels]
         composed.transforms.insert(after, GuidanceChannels(foreground, self.encoding, drop_presegmentation))
         return composed
+
+
+class PNetTrainer(RefinementTrainer):
+    """Trains the P-Net baseline on the same cases; it has no presegmentation network to start from, and no deep supervision."""
+
+    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")):  # noqa: B008, D107
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.enable_deep_supervision = False
+
+    @staticmethod
+    def build_network_architecture(plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision=True):
+        """P-Net with room for the guidance channels."""
+        return PNet(num_input_channels + PNetTrainer.encoding.channels(num_output_channels - 1), num_output_channels)
+
+    def set_deep_supervision_enabled(self, enabled: bool):
+        """P-Net has one output."""
+
+    def _start(self):
+        pass
+
+    def _forward_loss(self, batch: dict):
+        return self.loss(self.network(batch["data"].to(self.device)).float(), batch["target"].to(self.device))
 
 
 def start_from_presegmentation(network: torch.nn.Module, checkpoint: Path, seed: int) -> None:

@@ -11,6 +11,8 @@ class Workspace:
     """A folder that holds everything a training makes; safe to delete once the bundle is written."""
 
     folder: Path
+    # A refinement that is trained otherwise than the bundle's, to compare with, keeps its results apart.
+    variant: str = ""
 
     @property
     def raw(self) -> Path:
@@ -25,7 +27,7 @@ class Workspace:
     @property
     def results(self) -> Path:
         """Folder of trained networks."""
-        return self.folder / "results"
+        return self.folder / "variants" / self.variant if self.variant else self.folder / "results"
 
     @property
     def presegmentations(self) -> Path:

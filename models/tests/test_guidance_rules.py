@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from i3deep_models.guidance import UNANNOTATED, Encoding, channels, greedy_planes, paste, project, simulate, source_index, target_planes
+from i3deep_models.guidance import UNANNOTATED, Encoding, channels, paste, project, source_index, target_planes
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,6 @@ def test_channels_come_in_the_order_of_the_bundle_format():
     assert Encoding().channels(2) == len(stacked)
     without = Encoding(annotated=False, presegmentation="none")
     assert len(channels(corrections, presegmentation, [1, 2], without)) == without.channels(2) == 2
-
-
-def test_planes_follow_the_uncertainty_and_never_repeat():
-    uncertainty = np.zeros((10, 10, 10))
-    uncertainty[2] = 1
-    uncertainty[7] = 0.9
-    assert greedy_planes(uncertainty, 2, (1, 1, 1), axes=(0,), kernel_mm=1.0) == [(0, 2), (0, 7)]
-    assert greedy_planes(np.zeros((3, 3, 3)), 2, (1, 1, 1)) == []
-
-
-def test_the_simulated_expert_says_only_what_is_true():
-    rng = np.random.default_rng(5)
-    labels = rng.integers(0, 3, (12, 10, 8))
-    said = [simulate(labels, labels, rng.random(labels.shape), (1, 1, 1), rng) for _ in range(20)]
-    assert all((corrections[corrections != UNANNOTATED] == labels[corrections != UNANNOTATED]).all() for corrections in said)
-    assert any((corrections != UNANNOTATED).any() for corrections in said)
 
 
 def test_the_experts_word_is_final():
