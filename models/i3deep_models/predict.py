@@ -59,7 +59,7 @@ def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[i
     """Mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    predictor = nnUNetPredictor(use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
+    predictor = nnUNetPredictor(use_mirroring=True, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False)
     total: torch.Tensor | None = None
     for network in networks:
         predictor.network = network

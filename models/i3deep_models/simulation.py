@@ -16,17 +16,20 @@ class Simulation:
     """How planes are drawn and corrected.
 
     `planes`: `acquisition` draws as the product does, with noise; `random` draws as many, anywhere; `published` is the method's own simulation, dense
-    and anywhere. `imperfect`: share of cases whose expert has an unsteady hand.
+    and anywhere. `imperfect`: share of cases whose expert has an unsteady hand. `doubtful`: share of cases with a component that only the expert can
+    judge.
     """
 
     planes: Planes = "acquisition"
     imperfect: float = 0.25
+    doubtful: float = 0.2
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A training case on the network's grid; volumes `[z, y, x]`."""
+    """A training case on the network's grid; volumes `[z, y, x]`, the image `[channels, z, y, x]`."""
 
+    image: np.ndarray
     labels: np.ndarray
     presegmentation: np.ndarray
     uncertainty: np.ndarray
@@ -104,11 +107,65 @@ def unsteady(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return wavering
 
 
-def simulate(sample: Sample, simulation: Simulation, rng: np.random.Generator) -> np.ndarray:
-    """An expert at work: int16 labels of the corrected planes, UNANNOTATED elsewhere. Where planes cross, the later one wins."""
-    result = np.full(sample.labels.shape, UNANNOTATED, np.int16)
+def with_doubtful_component(sample: Sample, rng: np.random.Generator) -> tuple[Sample, np.ndarray]:
+    """A case with a copy of a ball of its foreground put where background is, and the copy's labels (0 elsewhere), to be true or not.
+
+    The image alone cannot tell such a copy from the real thing, so a network that sees it has to listen to the expert. Mostly the presegmentation
+    shows the copy (a false positive, if the expert says so), sometimes not (a missed component). Where nothing fits the case comes back as it is.
+    """
+    radius = int(rng.integers(3, 7))
+    box = np.indices((2 * radius + 1,) * 3) - radius
+    ball = (box**2).sum(0) <= radius**2
+    inside = [(radius, n - radius - 1) for n in sample.labels.shape]
+    nothing = np.zeros_like(sample.labels)
+    centres = np.argwhere(sample.labels > 0)
+    centres = centres[[all(low <= c <= high for c, (low, high) in zip(at, inside, strict=True)) for at in centres]] if len(centres) else centres
+    if not len(centres) or any(high < low for low, high in inside):
+        return sample, nothing
+    around = lambda at: tuple(slice(int(c) - radius, int(c) + radius + 1) for c in at)  # noqa: E731
+    source = around(centres[rng.integers(len(centres))])
+    for _ in range(20):
+        target = around([rng.integers(low, high + 1) for low, high in inside])
+        if not (sample.labels[target][ball].any() or sample.presegmentation[target][ball].any()):
+            break
+    else:
+        return sample, nothing
+    image, presegmentation, uncertainty = sample.image.copy(), sample.presegmentation.copy(), sample.uncertainty.copy()
+    # A soft rim, or the ball's edge would give the copy away.
+    weight = np.clip(radius + 0.5 - np.sqrt((box**2).sum(0)), 0, 1)
+    image[(slice(None), *target)] += weight * (image[(slice(None), *source)] - image[(slice(None), *target)])
+    component = nothing
+    component[target] = np.where(ball, sample.labels[source], 0)
+    if rng.random() < 0.7:
+        presegmentation[target] = np.where(ball, sample.labels[source], presegmentation[target])
+    uncertainty[component > 0] = np.maximum(uncertainty[component > 0], float(rng.uniform(0.2, 0.9)))
+    return Sample(image, sample.labels, presegmentation, uncertainty, sample.spacing_mm), component
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A sample as the network meets it: labels to learn, corrections to learn them with (UNANNOTATED outside the planes)."""
+
+    sample: Sample
+    corrections: np.ndarray
+
+
+def simulate(sample: Sample, simulation: Simulation, rng: np.random.Generator) -> Corrected:
+    """An expert at work. Where planes cross, the later one wins.
+
+    A doubtful component is what the expert says it is, true or false by a coin; where no plane meets it, it is what the presegmentation says.
+    """
+    component = np.zeros_like(sample.labels)
+    if rng.random() < simulation.doubtful:
+        sample, component = with_doubtful_component(sample, rng)
+    planes = draw_planes(sample, simulation.planes, rng)
+    slices = [tuple(index if a == axis else slice(None) for a in range(3)) for axis, index in planes]
+    met = any((component[at] > 0).any() for at in slices)
+    shown = bool((sample.presegmentation[component > 0] > 0).any())
+    true = rng.random() < 0.5 if met else shown
+    labels = np.where(component > 0, component, sample.labels) if true else sample.labels
+    corrections = np.full(labels.shape, UNANNOTATED, np.int16)
     steady = rng.random() >= simulation.imperfect
-    for axis, index in draw_planes(sample, simulation.planes, rng):
-        at = tuple(index if a == axis else slice(None) for a in range(3))
-        result[at] = sample.labels[at] if steady else unsteady(sample.labels[at], rng)
-    return result
+    for at in slices:
+        corrections[at] = labels[at] if steady else unsteady(labels[at], rng)
+    return Corrected(Sample(sample.image, labels, sample.presegmentation, sample.uncertainty, sample.spacing_mm), corrections)

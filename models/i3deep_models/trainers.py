@@ -87,8 +87,11 @@ class GuidedDataset(nnUNetDatasetBlosc2):
         with np.load(self.presegmentations / f"{identifier}.npz") as stored:
             presegmentation, uncertainty = stored["labels"].astype(np.int16), stored["uncertainty"]
         spacing_mm = tuple(float(s) for s in properties["spacing"])
-        corrections = simulate(Sample(labels, presegmentation, uncertainty, spacing_mm), self.simulation, self.rng)
-        return data, seg, presegmentation + self.label_count * (corrections + 1), properties
+        case = Sample(np.asarray(data).astype(np.float32), labels, presegmentation, uncertainty, spacing_mm)
+        met = simulate(case, self.simulation, self.rng)
+        # Outside the crop's nonzero mask nnU-Net's labels are −1; its augmentations want them so.
+        seg = np.where(np.asarray(seg) < 0, seg, met.sample.labels[None]).astype(np.int16)
+        return met.sample.image, seg, met.sample.presegmentation + self.label_count * (met.corrections + 1), properties
 
 
 class GuidanceChannels(BasicTransform):

@@ -26,13 +26,13 @@ class Recipe:
     architecture: Literal["unet", "pnet"] = "unet"
 
 
-_PUBLISHED = Recipe(Encoding(annotated=False, presegmentation="none"), Simulation("published", imperfect=0.0))
+_PUBLISHED = Recipe(Encoding(annotated=False, presegmentation="none"), Simulation("published", imperfect=0.0, doubtful=0.0))
 
 RECIPES = {
     "short": Recipe(),
     "no-annotated": Recipe(encoding=Encoding(annotated=False)),
     "no-presegmentation": Recipe(encoding=Encoding(presegmentation="none")),
-    "random-planes": Recipe(simulation=Simulation("random", imperfect=0.0)),
+    "random-planes": Recipe(simulation=Simulation("random", imperfect=0.0, doubtful=0.0)),
     "published": _PUBLISHED,
     "pnet": Recipe(_PUBLISHED.encoding, _PUBLISHED.simulation, "pnet"),
 }
