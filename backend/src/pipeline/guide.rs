@@ -139,6 +139,22 @@ mod tests {
         assert!(cases.len() >= 6);
     }
 
+    #[test]
+    fn a_plane_of_background_says_something_only_where_annotated_planes_are_marked() {
+        fn differs(annotated: bool) -> bool {
+            let encoding = GuidanceEncoding { annotated, presegmentation: PresegmentationChannels::None };
+            let background = Array3::from_elem([4, 4, 4], 0_u8);
+            let channels_of = |planes: &[(usize, usize)]| {
+                let projected = project(background.view(), planes, [4, 4, 4]);
+                channels(projected.view(), background.view(), &[1], encoding)
+            };
+            channels_of(&[(0, 2)]) != channels_of(&[])
+        }
+        assert!(differs(true));
+        // The published encoding: a false component cannot be contradicted.
+        assert!(!differs(false));
+    }
+
     proptest::proptest! {
         /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel where that is coarser).
         #[test]
