@@ -1,4 +1,4 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | parity | bench.
+"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | corrupt | report | parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -86,6 +86,30 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--budget", type=float, default=0.2)
     bundle.set_defaults(run=_bundle)
 
+    corrupt = commands.add_parser("corrupt", help="scans → scans unlike those in training, in OUT/KIND under their own names")
+    corrupt.add_argument("--images", type=Path, required=True, help="folder of scans in nnU-Net's naming")
+    corrupt.add_argument("--out", type=Path, required=True)
+    corrupt.add_argument("--kind", default="all", help="rician, bias, thick, motion, gamma, inverted, or all")
+    corrupt.add_argument("--seed", type=int, default=2022)
+    corrupt.add_argument("--cases", type=_names, help="only these, by commas")
+    corrupt.set_defaults(run=_corrupt)
+
+    report = commands.add_parser("report", help="measure everything, write REPORT.md; run again to resume; I3DEEP_BIN names the binary")
+    report.add_argument("-w", "--workspace", type=Path, help="the bundle's workspace, with the variants to compare with")
+    report.add_argument("--bundle", type=Path)
+    report.add_argument("--images", type=Path, help="scans in nnU-Net's naming")
+    report.add_argument("--labels", type=Path, help="their labels")
+    report.add_argument("-o", "--out", type=Path, default=Path("."), help="for REPORT.md and report/ (.)")
+    report.add_argument("--cases", type=_names, default=["held-out"], help="names by commas; held-out (default), validation")
+    report.add_argument("--ablation-cases", type=_names, default=["validation"], help="the same, for the ablation (validation)")
+    report.add_argument("--budgets", type=_names, default=["0.05", "0.1", "0.15", "0.2", "0.3", "0.4"])
+    report.add_argument("--effort-budget", default="0.2", help="the budget that tables are about (0.2)")
+    report.add_argument("--parts", type=_names, default=["methods", "corruption", "ablation", "listening"], help="by commas; default: all")
+    report.add_argument("--jobs", type=int, default=2, help="cases at once, one core each")
+    report.add_argument("--seed", type=int, default=2022, help="of the corruptions")
+    report.add_argument("--render-only", action="store_true", help="write text and plots again from the tables")
+    report.set_defaults(run=_report)
+
     parity = commands.add_parser("parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary")
     parity.add_argument("only", nargs="*", help="parts of the names of configurations; default: all")
     parity.add_argument("--fast", action="store_true", help="compare fast mode too")
@@ -149,6 +173,48 @@ def _export(options: argparse.Namespace) -> None:
         export(options.model, options.output, options.folds, options.checkpoint)
     finally:
         shutil.rmtree(options.output / ".nnunet", ignore_errors=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _corrupt(options: argparse.Namespace) -> None:
+    from i3deep_models.corruptions import CORRUPTIONS, corrupt_folder
+
+    kinds = list(CORRUPTIONS) if options.kind == "all" else [options.kind]
+    written = corrupt_folder(options.images, options.out, kinds, options.seed, options.cases)
+    print(f"{written} scans are in {options.out}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from i3deep_models.render import render
+    from i3deep_models.report import PARTS, ReportOptions, report
+
+    if options.render_only:
+        render(options.out)
+        return
+    for name in ("workspace", "bundle", "images", "labels"):
+        if getattr(options, name) is None:
+            raise ValueError(f"report needs --{name}, or --render-only to write the text again")
+    for part in options.parts:
+        if part not in PARTS:
+            raise ValueError(f"there is no part '{part}'; the parts are {', '.join(PARTS)}")
+    chosen = ReportOptions(
+        workspace=Workspace(options.workspace.resolve()),
+        bundle=options.bundle.resolve(),
+        images=options.images.resolve(),
+        labels=options.labels.resolve(),
+        out=options.out,
+        cases=options.cases,
+        ablation_cases=options.ablation_cases,
+        budgets=tuple(options.budgets),
+        effort_budget=options.effort_budget,
+        parts=tuple(options.parts),
+        jobs=options.jobs,
+        seed=options.seed,
+    )
+    report(chosen)
 
 
 def _parity(options: argparse.Namespace) -> int:

@@ -1,0 +1,479 @@
+"""REPORT.md and its plots, from the tables in `report/` alone: no number in the text comes from anywhere else, no verdict is written by hand."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from i3deep_models import plots
+from i3deep_models.measure import OURS, SCORES
+from i3deep_models.metrics import wilcoxon
+from i3deep_models.workspace import read_json
+
+BEFORE = "presegmentation"
+METHODS = (
+    BEFORE,
+    "pasted",
+    "interpolation",
+    "watershed",
+    "random walker",
+    "graph cut",
+    "pnet",
+    "published",
+    "published, pasted",
+    OURS,
+)
+KINDS = {
+    "clean": "as it is",
+    "rician": "Rician noise, 12 %",
+    "bias": "bias field",
+    "thick": "4 mm slices",
+    "motion": "motion",
+    "gamma": "gamma",
+    "inverted": "inverted contrast",
+}
+VARIANTS = {
+    BEFORE: "presegmentation",
+    "pasted": "presegmentation with the planes pasted in",
+    "short": "ours, short schedule",
+    "no-annotated": "without the annotated channel",
+    "no-presegmentation": "without presegmentation channels",
+    "random-planes": "trained with random planes only",
+    "no-projection": "planes resampled like any labels",
+    "no-paste": "without pasting",
+    OURS: "ours, as shipped",
+}
+# The issue's aims.
+EFFORT, REMOVED, REMOVED_OUTSIDE, BELOW_ONE_IN, CAME_BACK = 0.20, 0.45, 0.25, 30, 0.5
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The CSV files as data frames; empty where nothing was measured. Scores of a case are means over its labels unless a table says per label."""
+
+    folder: Path
+    settings: dict
+    methods: pd.DataFrame
+    distance: pd.DataFrame
+    corruption: pd.DataFrame
+    ablation: pd.DataFrame
+    listening: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tables":
+        """Reads what is there."""
+        names = ("methods", "distance", "corruption", "ablation", "listening")
+        frames = {name: pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").is_file() else pd.DataFrame() for name in names}
+        if not (folder / "settings.json").is_file():
+            raise ValueError(f"there are no tables in {folder}; run `i3deep-models report` without --render-only first")
+        return cls(folder, read_json(folder / "settings.json"), **frames)
+
+    @property
+    def budget(self) -> float:
+        """The budget that the tables are about."""
+        return float(self.settings["effort_budget"])
+
+    def label_name(self, label: int) -> str:
+        """As the bundle calls it."""
+        return self.settings["labels"][str(label)]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Something wanted, and what was measured; `met` is None where nothing was."""
+
+    wanted: str
+    measured: str
+    met: bool | None
+
+
+def render(out: Path) -> None:
+    """Writes OUT/REPORT.md and OUT/report/*.svg."""
+    tables = Tables.read(out / "report")
+    aims = [*comparison_aims(tables), corruption_aim(tables)]
+    measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
+    written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
+    sections = [introduction(tables), verdicts(aims), *measured, *written]
+    (out / "REPORT.md").write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
+    print(f"{out / 'REPORT.md'} is written", flush=True)
+
+
+def case_means(frame: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Scores by case and keys, means over the labels that can be scored."""
+    return frame.groupby(["case", *keys], as_index=False)[list(SCORES)].mean()
+
+
+def paired(frame: pd.DataFrame, column: str, first: str, second: str, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """A score of two methods (values of a column), on the cases that have both."""
+    wide = frame[frame[column].isin([first, second])].pivot(index="case", columns=column, values=score)
+    if not {first, second} <= set(wide.columns):
+        return np.array([]), np.array([])
+    wide = wide.dropna()
+    return wide[first].to_numpy(), wide[second].to_numpy()
+
+
+def removed(frame: pd.DataFrame, method: str, score: str) -> float:
+    """Share of the presegmentation's mean error (1 − score) that a method removes; NaN without cases."""
+    before, after = paired(frame, "method", BEFORE, method, score) if method != BEFORE else (np.array([]), np.array([]))
+    return float(1 - (1 - after).mean() / (1 - before).mean()) if before.size and before.mean() < 1 else float("nan")
+
+
+def at_effort(tables: Tables) -> pd.DataFrame:
+    """The rows of `methods` at the effort budget."""
+    return tables.methods[np.isclose(tables.methods["budget"], tables.budget)]
+
+
+def effort(frame: pd.DataFrame) -> pd.Series:
+    """Effort by case."""
+    return frame.groupby("case")["effort"].first()
+
+
+def introduction(tables: Tables) -> str:
+    """What this is about."""
+    settings = tables.settings
+    text = [
+        f"# What the refinement of `{settings['bundle']}` {settings['version']} is worth",
+        "Made by `i3deep-models report` from the tables in `report/`; `--render-only` makes this page from them again. A perfect "
+        "simulated expert corrects the planes that the acquisition chooses (greedy, entropy). Every method gets the same planes of "
+        "the same scans, and one set of functions judges all of them; where a number of `i3deep evaluate` says the same thing, the "
+        "two agreed to 1e-9.",
+        "Dice, and the normalised surface Dice at 1 mm (NSD), are means over labels per case; a label that is in neither "
+        "segmentation nor truth is left out. *Outside* leaves out every voxel of the corrected planes, so that pasting earns "
+        "nothing there. *Error removed* is the share of the presegmentation's mean error (1 less Dice) that is gone. *Effort* is the "
+        "number of planes by the number of axial planes that show foreground. p is of Wilcoxon's paired test against ours, "
+        "two-sided, not corrected for the number of tests.",
+    ]
+    return "\n\n".join(text)
+
+
+def verdicts(aims: list[Aim]) -> str:
+    """Aims met and missed."""
+    words = {True: "**met**", False: "**missed**", None: "not measured"}
+    rows = [[aim.wanted, aim.measured, words[aim.met]] for aim in aims]
+    counted = [sum(aim.met is value for aim in aims) for value in (True, False, None)]
+    summary = f"{counted[0]} of {len(aims)} aims are met, {counted[1]} missed, {counted[2]} not measured."
+    return "## Aims\n\n" + summary + "\n\n" + markdown(["aim", "measured", ""], rows)
+
+
+def comparison_aims(tables: Tables) -> list[Aim]:
+    """The aims about the report's own cases."""
+    wanted = [
+        f"At an effort of at most {EFFORT:.0%}, at least {REMOVED:.0%} of the presegmentation's Dice error removed",
+        f"and at least {REMOVED_OUTSIDE:.0%} of it outside the corrected planes",
+        "Ahead of every other method (mean Dice) at every budget",
+        f"Below the presegmentation on no more than 1 case in {BELOW_ONE_IN}",
+    ]
+    if tables.methods.empty or OURS not in set(at_effort(tables)["method"]):
+        return [Aim(text, "", None) for text in wanted]
+    rows = at_effort(tables)
+    frame = case_means(rows, "method")
+    spent = float(effort(rows).mean())
+    whole, outside = removed(frame, OURS, "dice"), removed(frame, OURS, "dice_outside")
+    before, after = paired(frame, "method", BEFORE, OURS, "dice")
+    below = int((after < before).sum())
+    ahead = _ahead(tables)
+    return [
+        Aim(wanted[0], f"{whole:.1%} at an effort of {spent:.1%}", whole >= REMOVED and spent <= EFFORT),
+        Aim(wanted[1], f"{outside:.1%}", outside >= REMOVED_OUTSIDE and spent <= EFFORT),
+        Aim(wanted[2], *ahead),
+        Aim(wanted[3], f"{below} of {len(before)}", below <= len(before) / BELOW_ONE_IN),
+    ]
+
+
+def _ahead(tables: Tables) -> tuple[str, bool | None]:
+    """Where ours is not ahead, in words; with methods that were not measured it cannot be ahead of all."""
+    behind = []
+    for budget, rows in tables.methods.groupby("budget"):
+        frame = case_means(rows, "method")
+        for method in [m for m in METHODS if m in set(frame["method"]) and m != OURS]:
+            theirs, ours = paired(frame, "method", method, OURS, "dice")
+            if theirs.size and theirs.mean() >= ours.mean():
+                behind.append(f"{title(method)} at {budget:.0%} ({theirs.mean():.3f} against {ours.mean():.3f})")
+    missing = [title(method) for method in METHODS if method not in set(tables.methods["method"])]
+    without = f"; not measured: {', '.join(missing)}" if missing else ""
+    met = False if behind else None if missing else True
+    return ("behind " + "; ".join(behind) if behind else "ahead of all that were measured") + without, met
+
+
+def corruption_aim(tables: Tables) -> Aim:
+    """The aim about scans unlike those in training."""
+    wanted = f"On corrupted scans, on average {CAME_BACK:.0%} of the lost Dice comes back"
+    if tables.corruption.empty:
+        return Aim(wanted, "", None)
+    lost = lost_and_found(tables)
+    counted = lost[lost["lost"] > 0]
+    if counted.empty:
+        return Aim(wanted, "no corruption lost any Dice", None)
+    pooled = float(counted["back"].sum() / counted["lost"].sum())
+    shares = counted["back"] / counted["lost"]
+    measured = f"{pooled:.0%} of all that was lost; the shares of the {len(counted)} corruptions that lost any have a mean of {shares.mean():.0%}"
+    return Aim(wanted, measured, pooled >= CAME_BACK and float(shares.mean()) >= CAME_BACK)
+
+
+def comparison(tables: Tables) -> str:
+    """Every method at the effort budget: means over labels, then each label."""
+    if tables.methods.empty:
+        return missing("Every method on the same planes", "methods")
+    rows = at_effort(tables)
+    spent = effort(rows)
+    text = [
+        "## Every method on the same planes",
+        f"{spent.size} cases, budget {tables.budget:.0%}: {rows.groupby('case')['planes'].first().mean():.1f} planes, an effort of "
+        f"{spent.mean():.1%} on average, {spent.min():.1%} to {spent.max():.1%}. {int((spent > EFFORT).sum())} cases are above "
+        f"{EFFORT:.0%}, because the budget is a share of the planes that the presegmentation shows.",
+        "All methods leave the expert's planes as they are, but for the published i3Deep, which pastes nothing. The classical "
+        "methods (interpolation, watershed, random walker, graph cut) do not know the presegmentation.",
+        comparison_table(rows, with_errors=True),
+    ]
+    for label, of_label in rows.groupby("label"):
+        text += [f"### {tables.label_name(int(label))}", comparison_table(of_label, with_errors=False)]
+    plots.boxes(tables.folder / "cases.svg", case_means(rows, "method"), [m for m in METHODS if m in set(rows["method"])], title)
+    text.append("![Dice of every case, by method](report/cases.svg)")
+    return "\n\n".join(text)
+
+
+def comparison_table(rows: pd.DataFrame, with_errors: bool) -> str:
+    """One line a method."""
+    frame = case_means(rows, "method")
+    head = ["method", "cases", "Dice", "median", "p", "NSD", "median", "p", "outside"]
+    head += ["error removed", "removed outside", "cases below presegmentation"] if with_errors else []
+    lines = []
+    for method in [m for m in METHODS if m in set(frame["method"])]:
+        own = frame[frame["method"] == method]
+        line = [title(method), str(len(own))]
+        for score in ("dice", "nsd"):
+            line += [spread(own[score]), f"{own[score].median():.3f}", probability(frame, "method", method, OURS, score)]
+        line.append(spread(own["dice_outside"]))
+        if with_errors:
+            before, after = paired(frame, "method", BEFORE, method, "dice") if method != BEFORE else (np.array([]), np.array([]))
+            shares = [removed(frame, method, score) for score in ("dice", "dice_outside")]
+            line += [percent(share) for share in shares] + [str(int((after < before).sum())) if before.size else ""]
+        lines.append([f"**{cell}**" if method == OURS and cell else cell for cell in line])
+    return markdown(head, lines)
+
+
+def curves(tables: Tables) -> str:
+    """Every method over budgets."""
+    if tables.methods.empty:
+        return ""
+    text = ["## Over budgets"]
+    frame = case_means(tables.methods, "budget", "method")
+    spent = tables.methods.groupby(["budget", "case"])["effort"].first().groupby("budget").mean()
+    present = [m for m in METHODS if m in set(frame["method"])]
+    for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside the planes"), ("nsd", "NSD")):
+        wide = frame.pivot_table(index="method", columns="budget", values=score)
+        lines = [[title(m), *(number(wide.loc[m, budget]) for budget in wide.columns)] for m in present]
+        text.append(markdown([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
+    plots.curves(tables.folder / "budgets.svg", frame, spent, present, title)
+    text.append("![Dice, Dice outside the planes and NSD by effort](report/budgets.svg)")
+    text.append("At an effort of nothing there is the presegmentation; every budget buys three planes at least.")
+    return "\n\n".join(text)
+
+
+def lost_and_found(tables: Tables) -> pd.DataFrame:
+    """By kind of corruption: Dice clean, before, pasted, ours, ours on clean scans; what was lost and what came back. Means over the same cases."""
+    frame = case_means(tables.corruption, "kind", "method")
+    wide = frame.pivot(index="case", columns=["kind", "method"], values="dice")
+    lines = {}
+    for kind in [k for k in KINDS if k != "clean" and (k, OURS) in wide.columns and ("clean", OURS) in wide.columns]:
+        chosen = wide[[("clean", BEFORE), ("clean", OURS), (kind, BEFORE), (kind, "pasted"), (kind, OURS)]].dropna()
+        clean, clean_ours, before, pasted, after = chosen.mean()
+        lines[kind] = {"cases": len(chosen), "clean": clean, "clean_ours": clean_ours, "before": before, "pasted": pasted, "after": after}
+        lines[kind] |= {"lost": clean - before, "back": after - before}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def corruptions(tables: Tables) -> str:
+    """Scans unlike those in training."""
+    if tables.corruption.empty:
+        return missing("Scans unlike those in training", "corruption")
+    lost = lost_and_found(tables)
+    head = ["corruption", "cases", "clean presegmentation", "corrupted presegmentation", "planes pasted", "corrupted, ours", "clean, ours"]
+    head += ["Dice lost", "came back", "share"]
+    lines = []
+    for kind, row in lost.iterrows():
+        dice = [number(row[name]) for name in ("clean", "before", "pasted", "after", "clean_ours", "lost", "back")]
+        lines.append([KINDS[kind], str(int(row["cases"])), *dice, percent(row["back"] / row["lost"]) if row["lost"] > 0 else ""])
+    spent = tables.corruption.groupby(["kind", "case"])["effort"].first().groupby("kind").mean()
+    efforts = ", ".join(f"{KINDS[kind]} {spent[kind]:.1%}" for kind in KINDS if kind in spent.index)
+    plots.corruptions(tables.folder / "corruptions.svg", lost, KINDS)
+    text = [
+        "## Scans unlike those in training",
+        f"The same cases, each corrupted in six ways (`i3deep-models corrupt`, seed {tables.settings['seed']}), at the same budget. "
+        "Planes are chosen on the corrupted scan; the expert still knows what is right. A corruption that fools the "
+        f"presegmentation into seeing less also buys fewer planes; the mean effort is: {efforts}.",
+        "*Lost* is what the corruption cost the presegmentation; *came back* is what ours gained over the corrupted "
+        "presegmentation. More than all can come back, because ours also mends what was wrong without corruption.",
+        markdown(head, lines),
+        "![Mean Dice by corruption](report/corruptions.svg)",
+    ]
+    return "\n\n".join(text)
+
+
+def ablations(tables: Tables) -> str:
+    """One change at a time."""
+    if tables.ablation.empty:
+        return missing("One change at a time", "ablation")
+    frame = case_means(tables.ablation, "variant")
+    present = [v for v in VARIANTS if v in set(frame["variant"])]
+    head = ["variant", "cases", "Dice", "change", "p", "outside", "change", "p", "NSD"]
+    lines = []
+    for variant in present:
+        own = frame[frame["variant"] == variant]
+        line = [VARIANTS[variant], str(len(own))]
+        for score in ("dice", "dice_outside"):
+            base, changed = paired(frame, "variant", "short", variant, score) if variant != "short" else (np.array([]), np.array([]))
+            difference = f"{changed.mean() - base.mean():+.4f}" if base.size else ""
+            line += [spread(own[score]), difference, probability(frame, "variant", variant, "short", score)]
+        lines.append([*line, spread(own["nsd"])])
+    text = [
+        "## One change at a time",
+        f"{frame['case'].nunique()} validation cases of the refinement, none of them held out, budget {tables.budget:.0%}. All "
+        "variants were trained with the seeds and the schedule of `ours, short schedule`, which *change* and p refer to.",
+        markdown(head, lines),
+        *_ablation_words(frame),
+    ]
+    if "short" in present:
+        plots.ablations(tables.folder / "ablation.svg", frame, [v for v in present if v not in (BEFORE, "pasted", "short", OURS)], VARIANTS)
+        text.append("![Change of Dice in every case, by variant](report/ablation.svg)")
+    return "\n\n".join(text)
+
+
+def _ablation_words(frame: pd.DataFrame) -> list[str]:
+    """Per part that was left out, whether it helps: p below 0.05, outside the planes; for pasting, everywhere."""
+    words = []
+    for variant, part in {
+        "no-annotated": "The annotated channel",
+        "no-presegmentation": "The presegmentation channels",
+        "random-planes": "Simulation as in use",
+        "no-projection": "Plane-preserving projection",
+        "no-paste": "Pasting",
+    }.items():
+        score, where = ("dice", "over the whole volume") if variant == "no-paste" else ("dice_outside", "outside the planes")
+        without, full = paired(frame, "variant", variant, "short", score)
+        if not full.size:
+            continue
+        gain, p = float((full - without).mean()), wilcoxon(full, without)
+        verdict = "changes nothing" if (full == without).all() else "makes no clear difference" if p >= 0.05 else "helps" if gain > 0 else "harms"
+        words.append(f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases).")
+    return ["\n".join(words)] if words else []
+
+
+def distances(tables: Tables) -> str:
+    """What is gained how far from a plane."""
+    if tables.distance.empty:
+        return missing("How far a plane reaches", "methods")
+    shells = tables.distance.groupby(["method", "up_to_mm"], as_index=False)[["voxels", "wrong"]].sum()
+    wrong = shells.pivot(index="up_to_mm", columns="method", values="wrong")
+    voxels = shells.pivot(index="up_to_mm", columns="method", values="voxels")
+    present = [m for m in METHODS if m in wrong.columns and m != BEFORE]
+    bounds = list(wrong.index)
+    names = ["in the planes"]
+    names += [f"{low:g} to {high:g} mm" if np.isfinite(high) else f"beyond {low:g} mm" for low, high in itertools.pairwise(bounds)]
+    gains = pd.DataFrame({m: 1 - wrong[m] / wrong[BEFORE].where(wrong[BEFORE] > 0) for m in present})
+    lines = [
+        [name, str(int(voxels.loc[at, BEFORE])), str(int(wrong.loc[at, BEFORE])), *(percent(gains.loc[at, m]) for m in present)]
+        for name, at in zip(names, bounds, strict=True)
+    ]
+    plots.distances(tables.folder / "distance.svg", gains, names, title)
+    return "\n\n".join(
+        [
+            "## How far a plane reaches",
+            "The share of the presegmentation's wrong voxels that are right afterwards, less those that are newly wrong, by the "
+            f"distance of a voxel from the nearest corrected plane; all cases together, budget {tables.budget:.0%}. *Foreground* "
+            "counts voxels with a label in truth or presegmentation.",
+            markdown(["distance", "foreground", "wrong before", *map(title, present)], lines),
+            "![Errors removed by distance](report/distance.svg)",
+        ]
+    )
+
+
+def listening(tables: Tables) -> str:
+    """Whether the network listens: its output as planes are added one by one."""
+    if tables.listening.empty:
+        return missing("As planes are added one by one", "listening")
+    frame = case_means(tables.listening, "network", "planes")
+    last = frame.groupby(["case"])["planes"].max()
+    # As far as four in five cases go, and these cases alone, so that every point is about the same cases.
+    steps = int(last.quantile(0.2, interpolation="lower"))
+    kept = frame[frame["case"].isin(last[last >= steps].index) & (frame["planes"] <= steps)]
+    networks = [n for n in ("pasted", "published", "no-annotated", OURS) if n in set(kept["network"])]
+    text = [
+        "## As planes are added one by one",
+        f"The planes of the largest budget, in the order of acquisition, on the {kept['case'].nunique()} cases that have {steps} or "
+        "more; the output of each network, with the planes so far pasted in. *Outside* is always outside all of a case's planes, "
+        "so every column is about the same voxels. With no plane a network shows what it makes of the presegmentation alone.",
+    ]
+    for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside all planes")):
+        wide = kept.pivot_table(index="network", columns="planes", values=score)
+        text.append(markdown([name, *map(str, wide.columns)], [[title(n), *(number(v) for v in wide.loc[n])] for n in networks]))
+    plots.listening(tables.folder / "listening.svg", kept, networks, title)
+    text.append("![Dice as planes are added](report/listening.svg)")
+    return "\n\n".join([*text, *_same_network(tables, frame, last)])
+
+
+def _same_network(tables: Tables, frame: pd.DataFrame, last: pd.Series) -> list[str]:
+    """How much the bundle's refinement differs from the workspace's, where both had all planes."""
+    if tables.methods.empty:
+        return []
+    here = frame[(frame["network"] == OURS) & (frame["planes"] == frame["case"].map(last))].set_index("case")["dice"]
+    largest = tables.methods[tables.methods["budget"] == tables.methods["budget"].max()]
+    there = case_means(largest[largest["method"] == OURS], "method").set_index("case")["dice"]
+    both = pd.concat([here, there], axis=1, keys=["here", "there"]).dropna()
+    if both.empty:
+        return []
+    apart = float((both["here"] - both["there"]).abs().max())
+    return [f"These networks ran in Python. With all planes, ours differs from the product's result by {apart:.4f} Dice at most."]
+
+
+def fragment(tables: Tables, name: str, heading: str) -> str:
+    """A text that was written by hand, as it is."""
+    file = tables.folder / name
+    return f"## {heading}\n\n{file.read_text().strip()}" if file.is_file() else ""
+
+
+def missing(heading: str, part: str) -> str:
+    """A section without data."""
+    return f"## {heading}\n\nNot measured yet: `i3deep-models report --parts {part}`."
+
+
+def title(name: str) -> str:
+    """A method's name in the text."""
+    names = {"pasted": "presegmentation, planes pasted", "pnet": "P-Net", "published": "published i3Deep", OURS: "ours"}
+    names |= {"published, pasted": "published i3Deep, planes pasted", "no-annotated": "without the annotated channel"}
+    return names.get(name, name)
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    line: Callable[[list[str]], str] = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
+    return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in rows)])
+
+
+def spread(values: pd.Series) -> str:
+    """Mean ± standard deviation."""
+    return f"{values.mean():.3f} ± {values.std():.3f}" if len(values.dropna()) > 1 else number(values.mean())
+
+
+def number(value: float) -> str:
+    """Three digits."""
+    return "" if pd.isna(value) else f"{value:.3f}"
+
+
+def percent(share: float) -> str:
+    """Whole per cents."""
+    return "" if pd.isna(share) else f"{share:.0%}"
+
+
+def probability(frame: pd.DataFrame, column: str, one: str, other: str, score: str) -> str:
+    """Wilcoxon's p of two methods; nothing for a method against itself."""
+    if one == other:
+        return ""
+    first, second = paired(frame, column, one, other, score)
+    if not first.size:
+        return ""
+    p = wilcoxon(first, second)
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -1,0 +1,210 @@
+"""`i3deep-models report`: the evidence. Runs `i3deep evaluate` where needed, measures every method on the same planes, and writes REPORT.md.
+
+Tables lie in `report/*.csv` beside it; the text and the plots are made from these alone. Volumes in between go to `<workspace>/report`.
+"""
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from i3deep_models import measure
+from i3deep_models.baselines import BASELINES
+from i3deep_models.corruptions import CORRUPTIONS, corrupt_folder
+from i3deep_models.measure import OURS, SCORES, Evaluated, Networks, read_results, side_by_side
+from i3deep_models.table import Table
+from i3deep_models.workspace import Workspace, read_json, write_json
+
+PARTS = ("methods", "corruption", "ablation", "listening")
+# Refinements beside the bundle's: those to compare with, and those with one thing changed.
+COMPARED = ("pnet", "published")
+ABLATED = ("short", "no-annotated", "no-presegmentation", "random-planes")
+LISTENING = ("published", "no-annotated")
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is measured, and where it is written."""
+
+    workspace: Workspace
+    bundle: Path
+    images: Path
+    labels: Path
+    out: Path
+    cases: list[str] = field(default_factory=lambda: ["held-out"])
+    ablation_cases: list[str] = field(default_factory=lambda: ["validation"])
+    budgets: tuple[str, ...] = ("0.05", "0.1", "0.15", "0.2", "0.3", "0.4")
+    effort_budget: str = "0.2"
+    parts: tuple[str, ...] = PARTS
+    jobs: int = 2
+    seed: int = 2022
+
+    @property
+    def tables(self) -> Path:
+        """Where the CSV files are."""
+        return self.out / "report"
+
+    @property
+    def between(self) -> Path:
+        """Where volumes go that the report does not need once it is written."""
+        return self.workspace.folder / "report"
+
+
+def report(options: ReportOptions) -> None:
+    """Measures what is missing in the tables, then renders."""
+    from i3deep_models.render import render
+
+    if options.effort_budget not in options.budgets:
+        raise ValueError(f"the effort budget {options.effort_budget} is not among the budgets {','.join(options.budgets)}")
+    options.workspace.activate()
+    manifest = read_json(options.bundle / "bundle.json")
+    labels = tuple(int(label["value"]) for label in manifest["labels"])
+    check_settings(options, manifest)
+    parts = {"methods": measure_methods, "corruption": measure_corruption, "ablation": measure_ablation, "listening": measure_listening}
+    for name in options.parts:
+        parts[name](options, labels)
+    render(options.out)
+
+
+def check_settings(options: ReportOptions, manifest: dict) -> None:
+    """Writes down what the tables are about; raises ValueError if they are about something else."""
+    settings = {
+        "bundle": manifest["name"],
+        "version": manifest["version"],
+        "labels": {str(label["value"]): label["name"] for label in manifest["labels"]},
+        "effort_budget": options.effort_budget,
+        "seed": options.seed,
+        "files": manifest["files"],
+    }
+    file = options.tables / "settings.json"
+    if file.is_file() and read_json(file) != settings:
+        raise ValueError(f"the tables in {options.tables} are about another bundle, seed or effort budget; remove its CSV files and settings.json")
+    write_json(file, settings)
+
+
+def case_names(options: ReportOptions, chosen: list[str]) -> list[str]:
+    """Names as given; `held-out` stands for the bundle's held-out cases, `validation` for the validation cases of the refinement's fold 0."""
+    names: list[str] = []
+    for name in chosen:
+        if name == "held-out":
+            names += read_json(options.bundle / "split.json")["held_out"]
+        elif name == "validation":
+            folds = read_json(options.workspace.preprocessed / options.workspace.dataset_name("refinement") / "splits_final.json")
+            names += folds[0]["val"]
+        else:
+            names.append(name)
+    return sorted(set(names))
+
+
+def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
+    """Those of the named refinements that have been trained; `ours` is the workspace's own. Says which are missing."""
+    folders = {name: options.workspace.results if name == OURS else options.workspace.folder / "variants" / name for name in names}
+    trained = {name: folder for name, folder in folders.items() if any(folder.glob("Dataset002_*/*/fold_*/checkpoint_final.pth"))}
+    for name in sorted(set(names) - set(trained)):
+        print(f"{name} is not trained yet, so the report goes without: {folders[name]}", flush=True)
+    return Networks(tuple(trained.items()))
+
+
+def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...]) -> list[Evaluated]:
+    """Runs `i3deep evaluate`, which skips what it has done before; the rows that were asked for."""
+    from i3deep_models.parity import binary
+
+    command: list[object] = [binary(), "evaluate", "--bundle", options.bundle, "--images", images, "--labels", options.labels, "--out", out]
+    command += ["--only", ",".join(cases), "--strategies", "greedy", "--budgets", ",".join(budgets), "--jobs", options.jobs, "--keep"]
+    print(f"evaluating {len(cases)} cases → {out}", flush=True)
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        if "--keep" in done.stderr:
+            raise ValueError(f"{command[0]} does not know `evaluate --keep`; build it anew with `cargo build --release -p backend`")
+        raise ValueError(f"`i3deep evaluate` failed: {done.stderr.strip()[-1000:]}")
+    wanted = {float(budget) for budget in budgets}
+    rows = [row for row in read_results(out, images, options.labels) if row.case in cases and float(row["budget"]) in wanted]
+    missing = sorted(set(cases) - {row.case for row in rows})
+    if missing:
+        raise ValueError(f"{len(missing)} cases have no scan or no labels, the first is {missing[0]}")
+    return rows
+
+
+def clean(options: ReportOptions) -> list[Evaluated]:
+    """The report's cases as they are, at every budget."""
+    return evaluate(options, options.images, options.between / "clean", case_names(options, options.cases), options.budgets)
+
+
+def at_effort(options: ReportOptions, rows: list[Evaluated]) -> list[Evaluated]:
+    """The rows at the budget that the tables are about."""
+    return [row for row in rows if float(row["budget"]) == float(options.effort_budget)]
+
+
+def measure_methods(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """Every method at every budget, and their errors by distance from the planes at the effort budget."""
+    found = networks(options, COMPARED)
+    names = [*BASELINES, *(name for name in COMPARED if name in found.names()), OURS]
+    if "published" in names:
+        names.insert(names.index("published") + 1, "published, pasted")
+    key = ("case", "budget", "method")
+    tables = {
+        "distance": Table(options.tables / "distance.csv", key, ("up_to_mm", "voxels", "wrong")),
+        "methods": Table(options.tables / "methods.csv", key, ("label", *SCORES, "planes", "effort", "seconds", "slices")),
+    }
+    rows = clean(options)
+    effort = {(row.case, row["slices"]) for row in at_effort(options, rows)}
+    alike: dict[tuple[str, str], list[Evaluated]] = {}
+    for row in rows:
+        alike.setdefault((row.case, row["slices"]), []).append(row)
+    tasks = []
+    for planes, same in alike.items():
+        missing = [name for name in names if any((row.case, row["budget"], name) not in tables["methods"] for row in same)]
+        if missing:
+            tasks.append((measure.compare, (same, missing, labels, found, planes in effort)))
+    collect(options, tables, tasks, "methods")
+
+
+def measure_corruption(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """Presegmentation and ours on corrupted scans, at the effort budget."""
+    table = Table(options.tables / "corruption.csv", ("case", "kind", "method"), ("label", *SCORES, "planes", "effort"))
+    cases = case_names(options, options.cases)
+    sets = {"clean": at_effort(options, clean(options))}
+    for kind in CORRUPTIONS:
+        images = options.between / "corrupted"
+        if any(not any((images / kind).glob(f"{case}_[0-9]*.nii.gz")) for case in cases):
+            corrupt_folder(options.images, images, [kind], options.seed, cases)
+        sets[kind] = evaluate(options, images / kind, options.between / f"evaluated-{kind}", cases, (options.effort_budget,))
+    tasks = [(measure.withstand, (row, kind, labels)) for kind, rows in sets.items() for row in rows if (row.case, kind, OURS) not in table]
+    collect(options, {"corruption": table}, tasks, "corruption")
+
+
+def measure_ablation(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """Variants on cases that no shipped number is made of, at the effort budget."""
+    found = networks(options, (*ABLATED, OURS))
+    names = ["presegmentation", "pasted", *found.names()]
+    if "short" in names:
+        names += ["no-paste", "no-projection"]
+    table = Table(options.tables / "ablation.csv", ("case", "variant"), ("label", *SCORES))
+    cases = case_names(options, options.ablation_cases)
+    rows = evaluate(options, options.images, options.between / "ablation", cases, (options.effort_budget,))
+    tasks = []
+    for row in rows:
+        missing = [name for name in names if (row.case, name) not in table]
+        if missing:
+            tasks.append((measure.ablate, (row, missing, labels, found)))
+    collect(options, {"ablation": table}, tasks, "ablation")
+
+
+def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """Networks' output as the planes of the largest budget are added one by one."""
+    found = networks(options, (OURS, *LISTENING))
+    table = Table(options.tables / "listening.csv", ("case", "network"), ("planes", "label", *SCORES))
+    largest = max(options.budgets, key=float)
+    tasks = []
+    for row in clean(options):
+        missing = [name for name in ("pasted", *found.names()) if (row.case, name) not in table]
+        if float(row["budget"]) == float(largest) and missing:
+            tasks.append((measure.listen, (row, missing, labels, found)))
+    collect(options, {"listening": table}, tasks, "listening")
+
+
+def collect(options: ReportOptions, tables: dict[str, Table], tasks: list, what: str) -> None:
+    """Runs tasks and keeps their rows as they come. A table that comes first is written first: the last one says what is done."""
+    for rows in side_by_side(tasks, options.jobs, what):
+        for name, table in tables.items():
+            if rows.get(name):
+                table.add([row for row in rows[name] if tuple(str(row[column]) for column in table.key) not in table])
