@@ -274,7 +274,7 @@ impl<'a> Worker<'a> {
                 foreground: &foreground,
                 encoding: self.bundle.manifest.guidance,
             };
-            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
+            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?.labels)
         };
         subject.evaluate(self.plan, results, &Columns::new(labels), refine, |key, segmentation| {
             if self.plan.is_pictured(key) {

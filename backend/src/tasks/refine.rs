@@ -76,7 +76,7 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
     };
     let mut folds = load_stage(bundle, Stage::Refinement, device)?;
     let refined = stages::refine(&mut folds, bundle.plan(Stage::Refinement), &input, progress)?;
-    write_labels(files.out, &refined, &header).with_context(|| format!("cannot write {}", files.out.display()))
+    write_labels(files.out, &refined.labels, &header).with_context(|| format!("cannot write {}", files.out.display()))
 }
 
 /// Makes the folder of a file to be written; refuses names that no reader would take for NIfTI.
