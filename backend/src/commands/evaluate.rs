@@ -273,6 +273,7 @@ impl<'a> Worker<'a> {
                 planes,
                 foreground: &foreground,
                 encoding: self.bundle.manifest.guidance,
+                blend_mm: 0.0,
             };
             Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?.labels)
         };

@@ -9,6 +9,7 @@ use crate::inference::bundle::GuidanceEncoding;
 use crate::inference::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
+use super::blend::{Answer, blend};
 use super::preprocess::{Preprocessed, network_axes, preprocess, zyx_view};
 use super::presegment::{Sampled, SegmentError, sampled_logits};
 use super::uncertainty::Measure;
@@ -29,6 +30,9 @@ pub struct RefineInput<'a> {
     pub foreground: &'a [Label],
     /// The channels that the network was trained with.
     pub encoding: GuidanceEncoding,
+    /// Within this distance of a corrected plane, along its axis, labels pass over to the correction where the network was wrong in that plane; 0 is not
+    /// at all.
+    pub blend_mm: f64,
 }
 
 /// Both on the scan's grid.
@@ -65,6 +69,10 @@ pub fn refine(
     let Sampled { logits, uncertainty } = sampled_logits(folds, plan, data.view(), Measure::Entropy, progress)?;
     let mut labels = export::labels(logits.view(), &frame, plan, scan)?;
     let mut uncertainty = export::scalars(uncertainty.view(), &frame, plan, 0.0, scan)?;
+    if input.blend_mm > 0.0 {
+        let answer = Answer { logits: logits.view(), frame: &frame, plan };
+        blend(&mut labels, answer, input.corrections, input.planes, input.blend_mm)?;
+    }
     for plane in input.planes {
         let corrected = input.corrections.read_plane(*plane)?;
         uncertainty.write_plane(*plane, &vec![0.0; corrected.len()])?;
@@ -124,7 +132,7 @@ mod tests {
         Plane { axis: Anatomical::Axial, index }
     }
 
-    fn refined(margins: &[f32], corrections: &Volume<Label>, planes: &[Plane]) -> Refined {
+    fn refined(margins: &[f32], corrections: &Volume<Label>, planes: &[Plane], blend_mm: f64) -> Refined {
         let scan = scan();
         let presegmentation = Volume::filled(scan.geometry().clone(), 0);
         let mut folds: Vec<Box<dyn Network>> = margins.iter().map(|margin| Box::new(Bright { margin: *margin }) as _).collect();
@@ -135,6 +143,7 @@ mod tests {
             planes,
             foreground: &[1, 2],
             encoding: GuidanceEncoding { annotated: true, presegmentation: PresegmentationChannels::Labels },
+            blend_mm,
         };
         refine(&mut folds, &Plan::for_tests([1.0; 3]), &input, &mut |_| ControlFlow::Continue(())).unwrap()
     }
@@ -143,7 +152,7 @@ mod tests {
     fn doubt_is_that_of_the_samples_and_none_where_the_expert_spoke() {
         let corrections = Volume::filled(scan().geometry().clone(), 2);
         let check = |margins: &[f32], expected: std::ops::Range<f32>| {
-            let got = refined(margins, &corrections, &[axial(3)]);
+            let got = refined(margins, &corrections, &[axial(3)], 0.0);
             for z in 0..8 {
                 let doubt = got.uncertainty.read_plane(axial(z)).unwrap();
                 let settled = z == 0 || z == 3;
@@ -158,5 +167,41 @@ mod tests {
         check(&[9.0], 0.0..0.01);
         // Folds of which one is sure: a mean probability of (0.5 + 1) / 2.
         check(&[0.1, 15.0], 0.45..0.55);
+    }
+
+    #[test]
+    fn a_correction_fades_into_its_neighbours_and_nowhere_else() {
+        // Where it is dark, the expert sees label 1 in 4 × 4 voxels of one plane.
+        let block = |voxel: &[usize; 2]| (4..8).contains(&voxel[0]) && (2..6).contains(&voxel[1]);
+        let mut corrections = Volume::filled(scan().geometry().clone(), 0);
+        let plane: Vec<Label> = (0..64).map(|at| u8::from(at % 8 < 4 || block(&[at % 8, at / 8]))).collect();
+        corrections.write_plane(axial(4), &plane).unwrap();
+        // Voxels of the block that hold label 1 in the planes 1 to 7.
+        let check = |blend_mm: f64, margin: f32, expected: [usize; 7]| {
+            let plain = refined(&[margin], &corrections, &[axial(4)], 0.0);
+            let got = refined(&[margin], &corrections, &[axial(4)], blend_mm);
+            assert_eq!(got.labels.read_plane(axial(4)).unwrap(), plane, "the expert's word is final");
+            assert_eq!(got.uncertainty, plain.uncertainty);
+            let mut ones = [0; 7];
+            for (at, count) in ones.iter_mut().enumerate() {
+                let labels = got.labels.read_plane(axial(at + 1)).unwrap();
+                let before = plain.labels.read_plane(axial(at + 1)).unwrap();
+                for (offset, label) in labels.iter().enumerate() {
+                    if block(&[offset % 8, offset / 8]) {
+                        *count += usize::from(*label == 1);
+                    } else {
+                        assert_eq!(*label, before[offset], "plane {} outside the block", at + 1);
+                    }
+                }
+            }
+            assert_eq!(ones, expected, "{blend_mm} mm, {margin}");
+        };
+        // Off, or too short to reach a neighbour: a step of all 16 voxels.
+        check(0.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
+        check(1.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
+        // The less sure the network is, the farther it follows: (1 − w) · margin < w · 4.
+        check(3.0, 1.0, [0, 16, 16, 16, 16, 16, 0]);
+        check(3.0, 3.0, [0, 0, 16, 16, 16, 0, 0]);
+        check(3.0, 9.0, [0, 0, 0, 16, 0, 0, 0]);
     }
 }
