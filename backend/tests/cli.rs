@@ -97,6 +97,23 @@ fn a_scan_is_segmented_corrected_and_refined() {
     }
     let scan = read_nifti(&desk.at("scan.nii.gz")).unwrap().volume;
     assert_eq!(refined.geometry(), scan.geometry());
+
+    let more = ["--uncertainty-out", "second/uncertainty.nii.gz", "--slices-out", "second/slices.json", "--budget", "0.1"];
+    desk.done(&[&arguments[..], &files[..4], &["--device", "cpu"], &more].concat());
+    let next: SliceList = serde_json::from_slice(&fs::read(desk.at("second/slices.json")).unwrap()).unwrap();
+    assert!(next.slices.len() >= 3 && next.params.budget == 0.1);
+    assert!(next.ranked().all(|slice| list.slices.iter().all(|settled| settled.plane() != slice.plane())), "a settled plane comes back");
+    let doubt = read_nifti(&desk.at("second/uncertainty.nii.gz")).unwrap().volume;
+    assert!(doubt.voxels().iter().all(|u| (0.0..=1.0).contains(u)) && doubt.voxels().iter().any(|u| *u > 0.0));
+    for slice in &list.slices {
+        assert!(doubt.read_plane(slice.plane()).unwrap().iter().all(|u| *u == 0.0), "{} is settled", slice.plane());
+    }
+    let both = ["--slices", "first/slices.json", "--slices", "second/slices.json", "--out", "third/refined.nii.gz", "--blend-mm", "2"];
+    desk.done(&[&arguments[..], &both].concat());
+    let third = read_labels(&desk.at("third/refined.nii.gz")).unwrap();
+    for slice in list.slices.iter().chain(&next.slices) {
+        assert_eq!(third.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+    }
     assert_eq!(read_labels(&desk.at("first/presegmentation.nii.gz")).unwrap().geometry(), scan.geometry());
 }
 
@@ -176,6 +193,22 @@ fn arguments_that_make_no_sense_end_with_2() {
         2,
         "'7' is not a share",
     );
+    let refine = [
+        "refine",
+        "--bundle",
+        "BUNDLE",
+        "--image",
+        "scan.nii.gz",
+        "--corrections",
+        "labels.nii.gz",
+        "--slices",
+        "s.json",
+        "--out",
+        "r.nii",
+    ];
+    desk.refused(&[&refine[..], &["--blend-mm", "-1"]].concat(), 2, "error");
+    desk.refused(&[&refine[..], &["--blend-mm", "near"]].concat(), 2, "'near' is not a distance in mm");
+    desk.refused(&[&refine[..], &["--budget", "0.2"]].concat(), 2, "--slices-out");
     desk.refused(&["presegment", "--bundle", "BUNDLE", "--out", "none"], 2, "--image");
     desk.refused(&["segment"], 2, "unrecognized subcommand");
     desk.refused(&["serve", "--device", "tpu"], 2, "'tpu' is not a device");

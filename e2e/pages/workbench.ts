@@ -25,6 +25,10 @@ export class WorkbenchPage {
   readonly conflict: Locator;
   readonly refusal: Locator;
   readonly title: Locator;
+  readonly round: Locator;
+  readonly suggestion: Locator;
+  readonly anotherRound: Locator;
+  readonly effort: Locator;
 
   constructor(page: Page) {
     this.page = page;
@@ -35,6 +39,10 @@ export class WorkbenchPage {
     this.conflict = page.getByTestId("conflict");
     this.refusal = page.getByTestId("save-refused");
     this.title = page.getByRole("heading", { level: 1 });
+    this.round = page.getByTestId("round");
+    this.suggestion = page.getByTestId("suggestion");
+    this.anotherRound = page.getByTestId("another-round");
+    this.effort = page.getByTestId("effort");
   }
 
   /** Opens a case by its page's address. */
@@ -52,11 +60,21 @@ export class WorkbenchPage {
     for (const axis of ["axial", "coronal", "sagittal"] as const) await expect(this.view(axis)).toHaveAttribute("data-ready", "true");
   }
 
-  /** The slices offered, in the order of the rail. */
+  /** The slices on the rail, in its order: this round's, then earlier ones'. */
   async planes(): Promise<Plane[]> {
-    return this.slices.evaluateAll((items) =>
-      items.map((item) => ({ axis: item.dataset["axis"] as "axial" | "coronal" | "sagittal", index: Number(item.dataset["index"]) })),
-    );
+    return planesOf(this.slices);
+  }
+
+  /** The slices of this round, by rank. */
+  async offered(): Promise<Plane[]> {
+    return planesOf(this.page.getByRole("list", { name: "Slices to correct" }).getByTestId("slice-item"));
+  }
+
+  /** Asks for the next slices and waits until they are there. */
+  async goAnotherRound(round: number): Promise<void> {
+    await this.anotherRound.click();
+    await expect(this.round).toHaveAttribute("data-round", String(round));
+    await expect(this.anotherRound).toBeHidden();
   }
 
   slice({ axis, index }: Plane): Locator {
@@ -160,6 +178,7 @@ export class WorkbenchPage {
     const progress = this.page.getByRole("region", { name: "Refinement" }).locator(UNDER_WAY).waitFor({ state: "attached" });
     await Promise.all([progress, this.refine.click()]);
     await expect(this.compare).toBeVisible({ timeout: JOB_LIMIT_MS });
+    await expect(this.suggestion).toBeVisible({ timeout: JOB_LIMIT_MS });
   }
 
   /** Saves the version shown to `path`. */
@@ -178,4 +197,10 @@ export class WorkbenchPage {
     if (!box) throw new Error(`the ${axis} view is not on the page`);
     return [box.x + across * box.width, box.y + down * box.height];
   }
+}
+
+async function planesOf(items: Locator): Promise<Plane[]> {
+  return items.evaluateAll((items) =>
+    items.map((item) => ({ axis: item.dataset["axis"] as "axial" | "coronal" | "sagittal", index: Number(item.dataset["index"]) })),
+  );
 }

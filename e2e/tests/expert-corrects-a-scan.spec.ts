@@ -2,17 +2,12 @@
 import { basename } from "node:path";
 
 import { readNifti } from "../fixtures/nifti.ts";
-import type { Triple } from "../fixtures/nifti.ts";
+import { correct } from "../fixtures/painting.ts";
+import type { Painted } from "../fixtures/painting.ts";
 import { realScan } from "../fixtures/project.ts";
 import { expect, test } from "../fixtures/test.ts";
 import type { CaseListPage } from "../pages/case-list.ts";
-import type { Plane, WorkbenchPage } from "../pages/workbench.ts";
-
-/** A voxel the expert painted, and the label that stands there from now on. */
-interface Painted {
-  voxel: Triple;
-  label: number;
-}
+import type { WorkbenchPage } from "../pages/workbench.ts";
 
 interface Job {
   scan: string;
@@ -99,40 +94,6 @@ async function doTheJob(job: Job): Promise<void> {
     await workbench.download(job.outputPath("refined.nii.gz"));
     await checkDownload(job, painted);
   });
-}
-
-/** Paints where no other chosen plane crosses, with a label that does not stand there yet; takes it back and does it again on the way. */
-async function correct(workbench: WorkbenchPage, plane: Plane, chosen: Plane[]): Promise<Painted> {
-  await workbench.goTo(plane);
-  const names = await workbench.labelNames();
-  for (const share of CANDIDATES) {
-    const found = await workbench.probe(plane.axis, share);
-    if (!found || isCrossed(found.voxel, plane, chosen)) continue;
-    const label = [...names].find(([, name]) => !found.text.endsWith(name))?.[0];
-    if (label === undefined) continue;
-    const name = names.get(label) ?? "";
-    await workbench.chooseLabel(label);
-    await workbench.paint(plane.axis, share, [share[0] + 0.01, share[1] + 0.01]);
-    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).toContain(name)).toPass({ timeout: 10_000 });
-    await workbench.undo();
-    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).not.toContain(name)).toPass({ timeout: 10_000 });
-    await workbench.redo();
-    await expect(async () => expect((await workbench.probe(plane.axis, share))?.text).toContain(name)).toPass({ timeout: 10_000 });
-    return { voxel: found.voxel, label };
-  }
-  throw new Error(`found no place to paint on ${plane.axis} ${plane.index}`);
-}
-
-/** Places around the middle of a view. */
-const CANDIDATES = [0.5, 0.42, 0.58, 0.37, 0.63].flatMap((down) => [0.5, 0.45, 0.55, 0.4, 0.6].map((across): [number, number] => [across, down]));
-
-/** Both kinds of scan are stored along the patient's axes. */
-const STORED_AXIS = { sagittal: 0, coronal: 1, axial: 2 } as const;
-
-/** Whether a plane across this one passes within two voxels, so that what is said there might speak about this voxel too. */
-function isCrossed(voxel: Triple, plane: Plane, chosen: Plane[]): boolean {
-  const others = chosen.filter((other) => other.axis !== plane.axis);
-  return others.some((other) => Math.abs(voxel[STORED_AXIS[other.axis]] - other.index) <= 2);
 }
 
 async function checkDownload(job: Job, painted: Painted[]): Promise<void> {

@@ -122,6 +122,11 @@ pub(crate) async fn refine(id: &CaseId) -> Answer<Job> {
     read(send(Request::post(&url(&format!("/cases/{id}/refine")))).await?).await
 }
 
+/// Asks for the next slices to correct.
+pub(crate) async fn begin_round(id: &CaseId) -> Answer<CaseDetail> {
+    read(send(Request::post(&url(&format!("/cases/{id}/rounds")))).await?).await
+}
+
 /// Stops a job.
 pub(crate) async fn cancel(job: JobId) -> Answer<Job> {
     read(send(Request::post(&url(&format!("/jobs/{job}/cancel")))).await?).await

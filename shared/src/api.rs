@@ -7,12 +7,13 @@
 //! GET    /cases/{id}                                   CaseDetail
 //! DELETE /cases/{id}                                   204
 //! GET    /cases/{id}/image/{channel}                   voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel (ImageInfo)
-//! GET    /cases/{id}/uncertainty                       voxels, u8, x fastest; 255 = 1.0
+//! GET    /cases/{id}/uncertainty                       voxels, u8, x fastest; 255 = 1.0; that of the newest segmentation
 //! GET    /cases/{id}/segmentations/{version}           labels, u8, x fastest
 //! GET    /cases/{id}/segmentations/{version}/nifti     the same as .nii.gz with the scan's own geometry, as a download
 //! GET    /cases/{id}/corrections                       Vec<CorrectedSlice>
 //! PUT    /cases/{id}/corrections/{axis}/{index}        CorrectedSlice (revision = the one it is based on) → CorrectedSlice; 409 if the base is stale
 //! POST   /cases/{id}/refine                            202 Job; 409 if no slice is done or a job is under way
+//! POST   /cases/{id}/rounds                            CaseDetail with the next slices to correct; 409 unless a refinement has chosen some
 //! POST   /jobs/{id}/cancel                             Job
 //! GET    /events                                       server-sent events; each `data:` line is an Event
 //! GET    /health                                       Health
@@ -21,7 +22,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::acquisition::SliceList;
+use crate::acquisition::{ExpectedGain, SliceList, Standing};
 use crate::case::{CaseId, Job, Stage};
 use crate::correction::CorrectedSlice;
 use crate::geometry::Geometry;
@@ -80,12 +81,14 @@ pub struct CaseSummary {
     pub stage: Stage,
     /// The latest job.
     pub job: Option<Job>,
-    /// Slices offered.
+    /// Slices offered now or done in any round.
     pub slices: usize,
-    /// Slices done.
+    /// Slices done in any round.
     pub slices_done: usize,
     /// Refinements finished.
     pub rounds: u32,
+    /// Which round's slices are offered, 1 for the first.
+    pub round: u32,
 }
 
 /// How image voxels are packed.
@@ -114,10 +117,23 @@ pub struct CaseDetail {
     pub labels: LabelSet,
     /// Segmentations that exist, oldest first: [`PRESEGMENTATION`], then refinements.
     pub versions: Vec<String>,
-    /// The slices chosen, once there is a presegmentation.
+    /// The slices of this round, once there is a presegmentation.
     pub slices: Option<SliceList>,
+    /// What another round would bring, from a refinement until the round begins.
+    pub next: Option<NextRound>,
     /// What the expert has said so far.
     pub corrections: Vec<CorrectedSlice>,
+}
+
+/// What another round would bring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NextRound {
+    /// Its slices; planes that are done are not among them.
+    pub slices: SliceList,
+    /// What the expectation follows from, so that the client can form it for another number of slices.
+    pub standing: Standing,
+    /// What its slices are expected to change; nothing if that cannot be told.
+    pub expected: Option<ExpectedGain>,
 }
 
 /// Something happened on the server.

@@ -273,8 +273,9 @@ impl<'a> Worker<'a> {
                 planes,
                 foreground: &foreground,
                 encoding: self.bundle.manifest.guidance,
+                blend_mm: 0.0,
             };
-            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
+            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?.labels)
         };
         subject.evaluate(self.plan, results, &Columns::new(labels), refine, |key, segmentation| {
             if self.plan.is_pictured(key) {

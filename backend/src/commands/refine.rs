@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
-use shared::geometry::Plane;
+use shared::acquisition::{RankedSlice, SliceList};
+use shared::geometry::{Geometry, Plane};
 
+use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::tasks::{self, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
@@ -22,15 +24,27 @@ pub(crate) struct Args {
     /// Labels (NIfTI) that are right in the listed planes, background included; everything else in it is ignored.
     #[arg(long, value_name = "FILE")]
     corrections: PathBuf,
-    /// The planes that were corrected: the slices.json of `presegment`, cut down if not all were done.
-    #[arg(long, value_name = "FILE")]
-    slices: PathBuf,
-    /// The presegmentation. Default: presegmentation.nii.gz beside slices.json; if that is absent it is computed.
+    /// The planes that were corrected: the slices.json of `presegment`, cut down if not all were done. Once per round, the first round's first.
+    #[arg(long, value_name = "FILE", required = true)]
+    slices: Vec<PathBuf>,
+    /// The presegmentation. Default: presegmentation.nii.gz beside the first slices.json; if that is absent it is computed.
     #[arg(long, value_name = "FILE")]
     presegmentation: Option<PathBuf>,
     /// Where to write the refined segmentation.
     #[arg(long, value_name = "FILE.nii.gz")]
     out: PathBuf,
+    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was wrong in that plane. 0: not at all.
+    #[arg(long, value_name = "MM", default_value_t = 0.0, value_parser = parse_distance)]
+    blend_mm: f64,
+    /// Where to write how uncertain the refinement is, 0 to 1; 0 in corrected planes.
+    #[arg(long, value_name = "FILE.nii.gz")]
+    uncertainty_out: Option<PathBuf>,
+    /// Where to write the slices that another round would correct; none that is corrected already.
+    #[arg(long, value_name = "FILE.json")]
+    slices_out: Option<PathBuf>,
+    /// Budget of those slices, as a share of the axial planes with foreground. Default: that of the slices just corrected.
+    #[arg(long, value_parser = parse_share, requires = "slices_out")]
+    budget: Option<f64>,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -42,18 +56,24 @@ pub(crate) struct Args {
 /// Reads, checks, computes, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = open_bundle(&args.bundle)?;
-    let list = read_slices(&args.slices)?;
-    let planes: Vec<Plane> = list.slices.iter().map(|slice| slice.plane()).collect();
-    let beside = args.slices.with_file_name(PRESEGMENTATION_FILE);
-    let presegmentation = args.presegmentation.clone().or_else(|| beside.is_file().then_some(beside));
+    let lists = args.slices.iter().map(|file| read_slices(file)).collect::<Result<Vec<SliceList>>>()?;
+    let planes: Vec<Plane> = lists.iter().flat_map(|list| &list.slices).map(RankedSlice::plane).collect();
+    let grids: Vec<Geometry> = lists.iter().map(|list| list.geometry.clone()).collect();
+    let mut params = lists.last().map(|list| list.params.clone()).unwrap_or_default();
+    params.budget = args.budget.unwrap_or(params.budget);
+    let beside = args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
+    let presegmentation = args.presegmentation.clone().or(beside);
     let mut meter = Meter::new("refining");
     let request = RefineFiles {
         images: &args.image,
         corrections: &args.corrections,
         planes: &planes,
-        planes_grid: Some(&list.geometry),
+        planes_grids: &grids,
         presegmentation: presegmentation.as_deref(),
+        blend_mm: args.blend_mm,
         out: &args.out,
+        uncertainty_out: args.uncertainty_out.as_deref(),
+        slices_out: args.slices_out.as_deref().map(|file| (file, &params)),
     };
     tasks::refine(&bundle, &request, args.device, &mut |done| meter.show(done))?;
     if args.json {
@@ -62,4 +82,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("refined with {} corrected slices: {}", planes.len(), args.out.display());
     }
     Ok(())
+}
+
+fn parse_distance(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|mm: &f64| mm.is_finite() && *mm >= 0.0).ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
 }

@@ -17,6 +17,11 @@ pub(super) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ca
     Ok(Json(parts.store.case(&id).await?))
 }
 
+/// `POST /cases/{id}/rounds`
+pub(super) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
+    Ok(Json(parts.store.begin_round(&id).await?))
+}
+
 /// `DELETE /cases/{id}`
 pub(super) async fn delete(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     let job = parts.store.summary(&id).await?.job;

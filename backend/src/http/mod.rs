@@ -93,6 +93,7 @@ fn routes(config: &mut ServiceConfig) {
             .route("/cases/{id}/corrections", web::get().to(corrections::list))
             .route("/cases/{id}/corrections/{axis}/{index}", web::put().to(corrections::save))
             .route("/cases/{id}/refine", web::post().to(jobs::refine))
+            .route("/cases/{id}/rounds", web::post().to(cases::begin_round))
             .route("/jobs/{id}/cancel", web::post().to(jobs::cancel))
             .route("/events", web::get().to(events::stream))
             .route("/health", web::get().to(health::show))

@@ -23,6 +23,8 @@ pub use supervisor::{Supervisor, WorkerState};
 
 /// The refined segmentation in a refinement's output folder.
 const REFINED_FILE: &str = "refined.nii.gz";
+/// The uncertainty in a refinement's output folder.
+const REFINED_UNCERTAINTY_FILE: &str = "refined-uncertainty.nii.gz";
 /// The expert's slices in a refinement's output folder, put there for the worker.
 const CORRECTIONS_FILE: &str = "corrections.nii.gz";
 
@@ -71,7 +73,9 @@ enum Task {
         corrections: PathBuf,
         /// Which planes those are.
         planes: Vec<Plane>,
-        /// File to write.
+        /// How to choose the next slices; as the presegmentation's were chosen.
+        acquisition: AcquisitionParams,
+        /// Folder to fill.
         out: PathBuf,
     },
 }

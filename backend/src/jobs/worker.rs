@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{FromWorker, Task, ToWorker, reason};
+use super::{FromWorker, REFINED_FILE, REFINED_UNCERTAINTY_FILE, Task, ToWorker, reason};
 use crate::inference::{DeviceChoice, NetworkError, torch};
-use crate::tasks::{self, RefineFiles, default_params, open_bundle};
+use crate::tasks::{self, RefineFiles, SLICES_FILE, default_params, open_bundle};
 
 /// Progress is said at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -80,9 +80,19 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
             let params = acquisition.clone().unwrap_or_else(|| default_params(&bundle));
             tasks::presegment(&bundle, images, out, &params, device, progress).map(drop)
         }
-        Task::Refine { bundle, images, presegmentation, corrections, planes, out } => {
+        Task::Refine { bundle, images, presegmentation, corrections, planes, acquisition, out } => {
             let bundle = open_bundle(bundle)?;
-            let files = RefineFiles { images, corrections, planes, planes_grid: None, presegmentation: Some(presegmentation), out };
+            let files = RefineFiles {
+                images,
+                corrections,
+                planes,
+                planes_grids: &[],
+                presegmentation: Some(presegmentation),
+                blend_mm: 0.0,
+                out: &out.join(REFINED_FILE),
+                uncertainty_out: Some(&out.join(REFINED_UNCERTAINTY_FILE)),
+                slices_out: Some((&out.join(SLICES_FILE), acquisition)),
+            };
             tasks::refine(&bundle, &files, device, progress)
         }
     }

@@ -11,6 +11,7 @@ pub mod presegment;
 pub mod uncertainty;
 pub mod acquire;
 pub mod guide;
+mod blend;
 pub mod refine;
 pub mod export;
 pub mod postprocess;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use half::f16;
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, ArrayView4};
 use shared::geometry::GeometryError;
 use shared::label::Label;
 use shared::volume::Volume;
@@ -56,23 +56,51 @@ pub fn presegment(
     progress: &mut Progress<'_>,
 ) -> Result<Presegmentation, SegmentError> {
     let Preprocessed { data, frame } = preprocess(channels, plan)?;
+    let Sampled { logits, uncertainty } = sampled_logits(folds, plan, data.view(), measure, progress)?;
+    let scan = channels[0].geometry();
+    let labels = export::labels(logits.view(), &frame, plan, scan)?;
+    let uncertainty = export::scalars(uncertainty.view(), &frame, plan, 0.0, scan)?;
+    Ok(Presegmentation { labels, uncertainty })
+}
+
+/// What all samples say together, on the network's grid.
+pub(super) struct Sampled {
+    /// Mean of the samples, `[heads, z, y, x]`.
+    pub(super) logits: Array4<f16>,
+    /// 0 (sure) to 1, `[z, y, x]`.
+    pub(super) uncertainty: Array3<f32>,
+}
+
+/// Forwards `data` `[channels, z, y, x]` through every fold and mirror, once each: every (fold, mirror) pair is one sample.
+///
+/// # Errors
+/// [`SegmentError`].
+pub(super) fn sampled_logits(
+    folds: &mut [Box<dyn Network>],
+    plan: &Plan,
+    data: ArrayView4<'_, f32>,
+    measure: Measure,
+    progress: &mut Progress<'_>,
+) -> Result<Sampled, SegmentError> {
+    if folds.is_empty() {
+        return Err(NetworkError::NoFold.into());
+    }
     let heads = plan.manifest.heads;
-    let [z, y, x] = frame.network;
-    let voxels = z * y * x;
+    let (_, z, y, x) = data.dim();
     let mirrors = sliding_window::mirrors(plan.mirror_axes().as_deref());
     let window = window(plan, Options::FAST);
     // As many mirrors as are forwarded together; every more costs a volume of logits.
     let at_once = window.batch;
     // A single sample says nothing about disagreement; entropy still works on it.
     let measure = if folds.len() * mirrors.len() == 1 && !measure.works_on_one_sample() { Measure::Entropy } else { measure };
-    let mut samples = Accumulator::new(heads, voxels, &[measure]);
+    let mut samples = Accumulator::new(heads, z * y * x, &[measure]);
     let mut sum = Array4::<f32>::zeros((heads, z, y, x));
     let parts = folds.len() * mirrors.len().div_ceil(at_once);
     let mut part = 0;
     for network in folds.iter_mut() {
         for group in mirrors.chunks(at_once) {
             let mut inner = |done: f32| progress((part as f32 + done) / parts as f32);
-            for logits in sliding_window::logits(network.as_mut(), data.view(), &window, group, Combine::Separate, &mut inner)? {
+            for logits in sliding_window::logits(network.as_mut(), data, &window, group, Combine::Separate, &mut inner)? {
                 ndarray::Zip::from(&mut sum).and(&logits).for_each(|sum, logit| *sum += logit.to_f32());
                 samples.add(&softmax(&logits))?;
             }
@@ -83,11 +111,8 @@ pub fn presegment(
         return Err(NetworkError::Cancelled.into());
     }
     let count = (folds.len() * mirrors.len()) as f32;
-    let scan = channels[0].geometry();
-    let labels = export::labels(sum.mapv(|v| f16::from_f32(v / count)).view(), &frame, plan, scan)?;
     let uncertainty = Array3::from_shape_vec((z, y, x), samples.finish(measure)?).map_err(|_| GeometryError::BadDims([x, y, z]))?;
-    let uncertainty = export::scalars(uncertainty.view(), &frame, plan, 0.0, scan)?;
-    Ok(Presegmentation { labels, uncertainty })
+    Ok(Sampled { logits: sum.mapv(|v| f16::from_f32(v / count)), uncertainty })
 }
 
 /// Probabilities `[heads * voxels]` of logits `[heads, z, y, x]`.

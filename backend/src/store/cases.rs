@@ -7,7 +7,7 @@ use shared::label::LabelSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{Digest, Store, StoreError, now_s};
+use super::{Digest, Store, StoreError, now_s, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -37,10 +37,14 @@ pub struct NewImage {
 
 /// A case's line with all that its stage follows from.
 const SUMMARY: &str = "
-    SELECT c.number, c.id, c.name, c.bundle, c.created_s, coalesce(json_array_length(c.slices, '$.slices'), 0) AS slices,
+    WITH done_planes AS (
+        SELECT case_number, axis, plane FROM corrections k WHERE slice ->> '$.state' = 'done' AND revision =
+            (SELECT max(revision) FROM corrections l WHERE l.case_number = k.case_number AND l.axis = k.axis AND l.plane = k.plane))
+    SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round,
+           (SELECT count(*) FROM (SELECT value ->> '$.axis', value ->> '$.index' FROM json_each(c.slices, '$.slices')
+                                  UNION SELECT axis, plane FROM done_planes d WHERE d.case_number = c.number)) AS slices,
            (SELECT max(round) FROM segmentations s WHERE s.case_number = c.number) AS last_round,
-           (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.slice ->> '$.state' = 'done' AND k.revision =
-               (SELECT max(revision) FROM corrections l WHERE l.case_number = k.case_number AND l.axis = k.axis AND l.plane = k.plane)) AS done,
+           (SELECT count(*) FROM done_planes d WHERE d.case_number = c.number) AS done,
            j.id AS job, j.kind, j.state, j.progress, j.message
     FROM cases c LEFT JOIN jobs j ON j.id = (SELECT max(id) FROM jobs WHERE case_number = c.number)";
 
@@ -105,9 +109,8 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub async fn case(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
         let summary = self.summary(id).await?;
-        let row =
-            sqlx::query("SELECT number, geometry, labels, slices FROM cases WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
-        let row = row.ok_or(StoreError::NotFound("such case"))?;
+        let row = sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM cases WHERE id = ?").bind(id);
+        let row = row.fetch_optional(&self.pool).await?.ok_or(StoreError::NotFound("such case"))?;
         let number: i64 = row.try_get("number")?;
         let images: Vec<String> =
             sqlx::query_scalar("SELECT info FROM images WHERE case_number = ? ORDER BY channel").bind(number).fetch_all(&self.pool).await?;
@@ -116,6 +119,7 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         let slices: Option<String> = row.try_get("slices")?;
+        let corrections = self.corrections(id).await?;
         Ok(CaseDetail {
             summary,
             geometry: serde_json::from_str(row.try_get("geometry")?)?,
@@ -123,7 +127,8 @@ impl Store {
             labels: serde_json::from_str(row.try_get("labels")?)?,
             versions: rounds.into_iter().map(version).collect(),
             slices: slices.map(|slices| serde_json::from_str(&slices)).transpose()?,
-            corrections: self.corrections(id).await?,
+            next: rounds::next_round(&row, &corrections)?,
+            corrections,
         })
     }
 
@@ -154,7 +159,7 @@ impl Store {
             .ok_or(StoreError::NotFound("such image"))
     }
 
-    /// The uncertainty, u8 per voxel.
+    /// The uncertainty of the newest segmentation, u8 per voxel.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], also before the presegmentation is done.
@@ -171,12 +176,13 @@ impl Store {
     pub async fn segmentation(&self, id: &CaseId, version: &str) -> Result<super::SegmentationBlobs, StoreError> {
         let missing = StoreError::NotFound("such segmentation");
         let Some(round) = round(version) else { return Err(missing) };
-        let row = sqlx::query("SELECT s.labels, nifti FROM segmentations s JOIN cases ON number = case_number WHERE id = ? AND round = ?")
-            .bind(id)
-            .bind(round)
-            .fetch_optional(&self.pool)
-            .await?
-            .ok_or(missing)?;
+        let row =
+            sqlx::query("SELECT s.labels, nifti FROM segmentations s JOIN cases ON number = case_number WHERE id = ? AND s.round = ?")
+                .bind(id)
+                .bind(round)
+                .fetch_optional(&self.pool)
+                .await?
+                .ok_or(missing)?;
         Ok(super::SegmentationBlobs { labels: row.try_get("labels")?, nifti: row.try_get("nifti")? })
     }
 }
@@ -218,6 +224,7 @@ fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
         slices: row.try_get::<u32, _>("slices")? as usize,
         slices_done: row.try_get::<u32, _>("done")? as usize,
         rounds: last_round.unwrap_or(0),
+        round: row.try_get("round")?,
     })
 }
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::acquisition::SliceList;
+use shared::acquisition::{SliceList, Standing};
 use shared::case::{CaseId, Job, JobId, JobKind, JobState};
 use shared::correction::CorrectedSlice;
-use shared::geometry::Geometry;
+use shared::geometry::{Geometry, Plane};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -35,6 +35,23 @@ pub struct Lease {
     pub presegmentation: Option<Digest>,
     /// What a refinement works with.
     pub corrections: Vec<CorrectedSlice>,
+    /// How the case stands before a refinement.
+    pub before: Option<Before>,
+}
+
+/// How a case stands before a refinement: what the refinement is measured against, and how its slices were chosen.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// The newest segmentation, u8 per voxel.
+    pub labels: Digest,
+    /// Its uncertainty, u8 per voxel.
+    pub uncertainty: Digest,
+    /// The slices offered.
+    pub slices: SliceList,
+    /// What earlier refinements worked with.
+    pub planes: Vec<Plane>,
+    /// What earlier rounds taught.
+    pub standing: Standing,
 }
 
 /// A segmentation's two forms.
@@ -57,6 +74,19 @@ pub struct PresegmentationFiles {
     pub slices: SliceList,
 }
 
+/// What a refinement leaves.
+#[derive(Clone, Debug)]
+pub struct RefinementFiles {
+    /// The labels.
+    pub segmentation: SegmentationBlobs,
+    /// u8 per voxel.
+    pub uncertainty: Digest,
+    /// The slices that another round would offer.
+    pub next: SliceList,
+    /// How the case stands now.
+    pub standing: Standing,
+}
+
 impl Store {
     /// Queues a refinement with the slices that are done.
     ///
@@ -65,13 +95,7 @@ impl Store {
     pub async fn request_refinement(&self, id: &CaseId) -> Result<Job, StoreError> {
         let mut tx = self.write().await?;
         let number = cases::number(&mut tx, id).await?;
-        let busy: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE case_number = ? AND state IN ('queued', 'running'))")
-            .bind(number)
-            .fetch_one(&mut *tx)
-            .await?;
-        if busy {
-            return Err(StoreError::NotNow("this case is being worked on already; wait until that is finished, or cancel it"));
-        }
+        check_idle(&mut tx, number).await?;
         let slices = corrections::done(corrections::latest(&mut tx, number).await?);
         if slices.is_empty() {
             return Err(StoreError::NotNow("no slice is marked as done; mark those that are right, then refine"));
@@ -126,18 +150,21 @@ impl Store {
             .bind(number)
             .fetch_optional(&mut *tx)
             .await?;
+        let kind = from_word(row.try_get("kind")?)?;
+        let before = if kind == JobKind::Refine { before(&mut tx, number).await? } else { None };
         tx.commit().await?;
         let corrections: Option<String> = row.try_get("corrections")?;
         let lease = Lease {
             job: row.try_get("id")?,
             attempt: row.try_get("attempt")?,
-            kind: from_word(row.try_get("kind")?)?,
+            kind,
             case: case.try_get("id")?,
             bundle: case.try_get("bundle")?,
             geometry: serde_json::from_str(case.try_get("geometry")?)?,
             scans,
             presegmentation,
             corrections: corrections.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default(),
+            before,
         };
         self.announce(&lease.case).await;
         Ok(Some(lease))
@@ -194,10 +221,17 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_refinement(&self, lease: &Lease, segmentation: &SegmentationBlobs) -> Result<bool, StoreError> {
+    pub async fn finish_refinement(&self, lease: &Lease, files: &RefinementFiles) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
         let Some(number) = end(&mut tx, lease, JobState::Done, "").await? else { return Ok(false) };
-        insert_segmentation(&mut tx, number, segmentation).await?;
+        sqlx::query("UPDATE cases SET uncertainty = ?, next_slices = ?, standing = ? WHERE number = ?")
+            .bind(&files.uncertainty)
+            .bind(serde_json::to_string(&files.next)?)
+            .bind(serde_json::to_string(&files.standing)?)
+            .bind(number)
+            .execute(&mut *tx)
+            .await?;
+        insert_segmentation(&mut tx, number, &files.segmentation).await?;
         tx.commit().await?;
         self.announce(&lease.case).await;
         Ok(true)
@@ -270,6 +304,35 @@ pub(super) async fn insert(
     .fetch_one(connection)
     .await?;
     job(&row)
+}
+
+/// Refuses while a job of a case waits or runs.
+pub(super) async fn check_idle(connection: &mut SqliteConnection, case_number: i64) -> Result<(), StoreError> {
+    let busy: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE case_number = ? AND state IN ('queued', 'running'))")
+        .bind(case_number)
+        .fetch_one(connection)
+        .await?;
+    if busy { Err(StoreError::NotNow("this case is being worked on already; wait until that is finished, or cancel it")) } else { Ok(()) }
+}
+
+/// How a case stands; nothing before its presegmentation.
+async fn before(connection: &mut SqliteConnection, number: i64) -> Result<Option<Before>, StoreError> {
+    let row = sqlx::query(
+        "SELECT uncertainty, slices, standing,
+                (SELECT labels FROM segmentations WHERE case_number = number ORDER BY round DESC LIMIT 1) AS labels,
+                (SELECT corrections FROM jobs WHERE case_number = number AND kind = 'refine' AND state = 'done' ORDER BY id DESC LIMIT 1) AS earlier
+         FROM cases WHERE number = ?",
+    )
+    .bind(number)
+    .fetch_one(connection)
+    .await?;
+    let (Some(labels), Some(uncertainty)) = (row.try_get("labels")?, row.try_get("uncertainty")?) else { return Ok(None) };
+    let Some(slices): Option<String> = row.try_get("slices")? else { return Ok(None) };
+    let (earlier, standing): (Option<String>, Option<String>) = (row.try_get("earlier")?, row.try_get("standing")?);
+    let earlier: Vec<CorrectedSlice> = earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
+    let standing = standing.map(|standing| serde_json::from_str(&standing)).transpose()?.unwrap_or_default();
+    let planes = earlier.into_iter().map(|slice| slice.plane).collect();
+    Ok(Some(Before { labels, uncertainty, slices: serde_json::from_str(&slices)?, planes, standing }))
 }
 
 /// A job from a row that names its number `job`.

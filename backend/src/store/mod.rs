@@ -7,6 +7,7 @@ mod blobs;
 mod cases;
 mod corrections;
 mod jobs;
+mod rounds;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use tokio::sync::{RwLock, broadcast};
 
 pub use blobs::{Blobs, Digest};
 pub use cases::{NewCase, NewImage};
-pub use jobs::{Lease, PresegmentationFiles, SegmentationBlobs};
+pub use jobs::{Before, Lease, PresegmentationFiles, RefinementFiles, SegmentationBlobs};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 

@@ -1,7 +1,7 @@
 //! The store on a real database in a folder of its own.
 
-use shared::acquisition::{AcquisitionParams, FORMAT, SliceList};
-use shared::api::Event;
+use shared::acquisition::{AcquisitionParams, ExpectedGain, FORMAT, RankedSlice, RoundOutcome, SliceList, Standing};
+use shared::api::{CaseDetail, Event};
 use shared::case::{JobState, Stage};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
@@ -23,6 +23,34 @@ fn new_case() -> NewCase {
 
 fn axial(index: usize, labels: &[u8], revision: u64) -> CorrectedSlice {
     CorrectedSlice { plane: Plane { axis: Axis::Axial, index }, state: SliceState::Done, runs: Runs::encode(labels), revision }
+}
+
+/// Axial planes by rank; each is to settle a tenth of the uncertainty.
+fn axial_slices(slices: &[usize], beyond: &[usize]) -> SliceList {
+    let ranked = |planes: &[usize], first: usize| {
+        let slice = |(at, index): (usize, &usize)| RankedSlice {
+            axis: Axis::Axial,
+            index: *index,
+            score: 1.0,
+            rank: first + at,
+            settles: 0.1,
+            component: None,
+        };
+        planes.iter().enumerate().map(slice).collect()
+    };
+    SliceList {
+        format: FORMAT,
+        geometry: new_case().geometry,
+        params: AcquisitionParams::default(),
+        foreground_axial_planes: 0,
+        slices: ranked(slices, 1),
+        beyond: ranked(beyond, 1 + slices.len()),
+    }
+}
+
+/// Indices of the slices within the budget.
+fn offered(list: &SliceList) -> Vec<usize> {
+    list.slices.iter().map(|slice| slice.index).collect()
 }
 
 struct Scene {
@@ -48,17 +76,30 @@ impl Scene {
     }
 
     async fn files(&self, content: &'static str) -> PresegmentationFiles {
-        let geometry = new_case().geometry;
-        let slices = SliceList {
-            format: FORMAT,
-            geometry,
-            params: AcquisitionParams::default(),
-            foreground_axial_planes: 0,
-            slices: Vec::new(),
-            beyond: Vec::new(),
-        };
         let uncertainty = self.store.blobs().put("uncertainty").await.unwrap();
-        PresegmentationFiles { segmentation: self.segmentation(content).await, uncertainty, slices }
+        PresegmentationFiles { segmentation: self.segmentation(content).await, uncertainty, slices: axial_slices(&[1], &[]) }
+    }
+
+    /// A refinement after which the planes 0, 1 and 2 are worth correcting, in this order, the last if there is room.
+    async fn refinement(&self, content: &'static str) -> RefinementFiles {
+        RefinementFiles {
+            segmentation: self.segmentation(content).await,
+            uncertainty: self.store.blobs().put("less uncertainty").await.unwrap(),
+            next: axial_slices(&[0, 1], &[2]),
+            standing: Standing { uncertainty: 6.0, foreground: 100, outcomes: vec![RoundOutcome { settled: 3.0, changed: 10 }] },
+        }
+    }
+
+    /// Marks a plane as done and refines.
+    async fn refined(&self, plane: usize, revision: u64) {
+        self.store.save_correction(&self.case, &axial(plane, &[0, 1, 1, 0], revision)).await.unwrap();
+        self.store.request_refinement(&self.case).await.unwrap();
+        let lease = self.store.lease().await.unwrap().unwrap();
+        assert!(self.store.finish_refinement(&lease, &self.refinement("refined").await).await.unwrap());
+    }
+
+    async fn detail(&self) -> CaseDetail {
+        self.store.case(&self.case).await.unwrap()
     }
 
     async fn segmentation(&self, content: &'static str) -> SegmentationBlobs {
@@ -117,7 +158,7 @@ async fn stages_follow_from_what_there_is() {
     assert_eq!(scene.summary().await.stage, Stage::Refining);
     let lease = scene.store.lease().await.unwrap().unwrap();
     assert_eq!(lease.corrections, [axial(0, &[0, 1, 1, 0], 1)]);
-    scene.store.finish_refinement(&lease, &scene.segmentation("first").await).await.unwrap();
+    scene.store.finish_refinement(&lease, &scene.refinement("first").await).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Refined);
     assert_eq!(scene.store.case(&scene.case).await.unwrap().versions, ["presegmentation", "refinement-1"]);
 }
@@ -158,6 +199,60 @@ async fn refinement_needs_a_slice_that_is_done_and_no_other_job() {
     scene.store.save_correction(&scene.case, &axial(0, &[1; 4], 1)).await.unwrap();
     assert_eq!(ask().await, Ok(JobState::Queued));
     assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
+}
+
+#[tokio::test]
+async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corrected() {
+    let scene = Scene::presegmented().await;
+    assert_eq!((scene.summary().await.round, scene.detail().await.next), (1, None));
+    scene.refined(1, 0).await;
+    let detail = scene.detail().await;
+    assert_eq!(offered(&detail.slices.unwrap()), [1], "the round goes on until the expert asks for another");
+    let next = detail.next.unwrap();
+    assert_eq!(offered(&next.slices), [0, 2], "what is corrected makes room");
+    // 10 voxels for 3 of uncertainty; 0.2 of 6 is 1.2.
+    assert_eq!(next.expected.map(|gain: ExpectedGain| (gain.voxels.round(), gain.stop)), Some((4.0, false)));
+
+    let detail = scene.store.begin_round(&scene.case).await.unwrap();
+    assert_eq!((detail.summary.round, offered(detail.slices.as_ref().unwrap()), detail.next), (2, vec![0, 2], None));
+    assert_eq!((detail.summary.slices, detail.summary.slices_done), (3, 1), "two are offered, one is done");
+    assert_eq!(detail.corrections, [axial(1, &[0, 1, 1, 0], 1)]);
+    assert_eq!(scene.store.uncertainty(&scene.case).await.unwrap(), scene.store.blobs().put("less uncertainty").await.unwrap());
+    let scene = scene.restarted().await;
+    assert_eq!((scene.summary().await.round, offered(&scene.detail().await.slices.unwrap())), (2, vec![0, 2]));
+
+    scene.store.save_correction(&scene.case, &axial(0, &[1; 4], 0)).await.unwrap();
+    scene.store.request_refinement(&scene.case).await.unwrap();
+    let lease = scene.store.lease().await.unwrap().unwrap();
+    assert_eq!(lease.corrections, [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)], "refinement uses the corrections of all rounds");
+    let before = lease.before.unwrap();
+    assert_eq!((before.planes, before.standing.outcomes.len()), (vec![axial(1, &[], 0).plane], 1));
+}
+
+#[tokio::test]
+async fn another_round_has_its_time() {
+    let scene = Scene::presegmented().await;
+    let ask = async || scene.store.begin_round(&scene.case).await.map(|detail| detail.summary.round).map_err(|error| error.to_string());
+    assert!(ask().await.unwrap_err().starts_with("the next slices are chosen by a refinement"));
+    scene.refined(1, 0).await;
+    scene.store.request_refinement(&scene.case).await.unwrap();
+    assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
+    let lease = scene.store.lease().await.unwrap().unwrap();
+    scene.store.finish_refinement(&lease, &scene.refinement("again").await).await.unwrap();
+    assert_eq!(ask().await, Ok(2));
+    assert!(ask().await.unwrap_err().starts_with("the next slices are chosen by a refinement"));
+}
+
+#[tokio::test]
+async fn what_the_expert_has_answered_is_not_offered_again() {
+    let scene = Scene::presegmented().await;
+    scene.refined(1, 0).await;
+    let skipped = CorrectedSlice { state: SliceState::Skipped, ..axial(0, &[1; 4], 0) };
+    scene.store.save_correction(&scene.case, &skipped).await.unwrap();
+    assert_eq!(offered(&scene.detail().await.next.unwrap().slices), [2]);
+    scene.store.save_correction(&scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
+    assert_eq!(scene.detail().await.next, None);
+    assert!(scene.store.begin_round(&scene.case).await.unwrap_err().to_string().starts_with("there are no slices left"));
 }
 
 #[tokio::test]

@@ -3,19 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use shared::acquisition::AcquisitionParams;
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::TOLERANCE_MM;
 use super::networks::load_stage;
 use super::presegment::{check_one_grid, read_channels};
+use super::{TOLERANCE_MM, write_slices};
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Progress};
+use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
 use crate::pipeline::uncertainty::Measure;
-use crate::volume_io::{read_labels, write_labels};
+use crate::volume_io::{read_labels, write_f32, write_labels};
 
 /// What refinement reads and writes.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +28,18 @@ pub struct RefineFiles<'a> {
     pub corrections: &'a Path,
     /// Planes that the expert vouches for.
     pub planes: &'a [Plane],
-    /// The grid that the planes were chosen on, where it is known.
-    pub planes_grid: Option<&'a Geometry>,
+    /// The grids that the planes were chosen on, as far as they are known.
+    pub planes_grids: &'a [Geometry],
     /// Computed if absent.
     pub presegmentation: Option<&'a Path>,
-    /// The result.
+    /// See [`RefineInput::blend_mm`].
+    pub blend_mm: f64,
+    /// The refined labels.
     pub out: &'a Path,
+    /// Where the refinement is uncertain, if asked for.
+    pub uncertainty_out: Option<&'a Path>,
+    /// The slices of the next round and how to choose them, if asked for; all planes corrected so far count as settled.
+    pub slices_out: Option<(&'a Path, &'a AcquisitionParams)>,
 }
 
 /// Refines a scan on disk.
@@ -40,12 +48,14 @@ pub struct RefineFiles<'a> {
 /// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or are stopped.
 pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, progress: &mut Progress<'_>) -> Result<()> {
     // Before the networks run: an output that cannot be written would cost the whole computation.
-    check_output(files.out)?;
+    check_volume_output(files.out)?;
+    files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
+    files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
     let (channels, header) = read_channels(files.images)?;
     check_one_grid(&channels, files.images)?;
     let scan = channels[0].geometry();
     ensure!(
-        files.planes_grid.is_none_or(|grid| grid.matches(scan, TOLERANCE_MM)),
+        files.planes_grids.iter().all(|grid| grid.matches(scan, TOLERANCE_MM)),
         "the slices were chosen on another scan (size, spacing or affine differ); use the slices.json that was made for this one"
     );
     let corrections = read_on_grid(files.corrections, scan)?;
@@ -73,16 +83,30 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
         planes: files.planes,
         foreground: &foreground,
         encoding: bundle.manifest.guidance,
+        blend_mm: files.blend_mm,
     };
     let mut folds = load_stage(bundle, Stage::Refinement, device)?;
     let refined = stages::refine(&mut folds, bundle.plan(Stage::Refinement), &input, progress)?;
-    write_labels(files.out, &refined, &header).with_context(|| format!("cannot write {}", files.out.display()))
+    let cannot = |file: &Path| format!("cannot write {}", file.display());
+    write_labels(files.out, &refined.labels, &header).with_context(|| cannot(files.out))?;
+    if let Some(file) = files.uncertainty_out {
+        write_f32(file, &refined.uncertainty, &header).with_context(|| cannot(file))?;
+    }
+    if let Some((file, params)) = files.slices_out {
+        write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, files.planes)?)?;
+    }
+    Ok(())
 }
 
-/// Makes the folder of a file to be written; refuses names that no reader would take for NIfTI.
-fn check_output(file: &Path) -> Result<()> {
+/// As [`check_output`]; refuses names that no reader would take for NIfTI.
+fn check_volume_output(file: &Path) -> Result<()> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     ensure!(name.ends_with(".nii.gz") || name.ends_with(".nii"), "{} does not end in .nii.gz or .nii", file.display());
+    check_output(file)
+}
+
+/// Makes the folder of a file to be written.
+fn check_output(file: &Path) -> Result<()> {
     ensure!(!file.is_dir(), "{} is a folder", file.display());
     let folder = file.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))

@@ -9,4 +9,5 @@ mod cases;
 mod client;
 mod corrections;
 mod jobs;
+mod rounds;
 mod upload;

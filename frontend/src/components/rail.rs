@@ -2,6 +2,7 @@
 
 use leptos::html::Canvas;
 use leptos::prelude::*;
+use shared::acquisition::ExpectedGain;
 use shared::case::{Job, JobKind, JobState};
 use shared::correction::SliceState;
 use shared::geometry::Plane;
@@ -18,26 +19,96 @@ use crate::session::{Session, SliceRow};
 #[component]
 pub(crate) fn Rail() -> impl IntoView {
     let session = expect_context::<Session>();
-    let planes = Memo::new(move |_| session.slices.with(|rows| rows.iter().map(|row| row.plane).collect::<Vec<_>>()));
-    let done = move || session.slices.with(|rows| rows.iter().filter(|row| row.state == SliceState::Done).count());
+    let round = Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
+    let planes = |of_this_round: bool| {
+        Memo::new(move |_| {
+            session
+                .slices
+                .with(|rows| rows.iter().filter(|row| row.rank.is_some() == of_this_round).map(|row| row.plane).collect::<Vec<_>>())
+        })
+    };
+    let (offered, earlier) = (planes(true), planes(false));
+    let is_done = |row: &&SliceRow| row.state == SliceState::Done;
+    let done = move || session.slices.with(|rows| rows.iter().filter(is_done).count());
+    let done_now = move || session.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
     view! {
         <aside class="rail" aria-label="Slices">
             <header>
-                <h3>"Slices to correct"</h3>
-                <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done(), planes.with(Vec::len))}</span>
+                <h3 data-testid="round" data-round=move || round.get().to_string()>
+                    {move || if round.get() > 1 { format!("Slices to correct · round {}", round.get()) } else { "Slices to correct".into() }}
+                </h3>
+                <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done_now(), offered.with(Vec::len))}</span>
             </header>
-            <Show when=move || planes.with(Vec::is_empty) && session.loading.get().is_none()>
+            <EffortSlider />
+            <Show when=move || offered.with(Vec::is_empty) && session.loading.get().is_none()>
                 <p class="hint">"Slices are chosen when the presegmentation has finished."</p>
             </Show>
-            <ol class="slice-list">
-                <For each=move || planes.get() key=|plane| *plane let:plane>
-                    <SliceItem plane=plane />
-                </For>
-            </ol>
+            <div class="slice-lists">
+                <ol class="slice-list" aria-label="Slices to correct">
+                    <For each=move || offered.get() key=|plane| *plane let:plane>
+                        <SliceItem plane=plane />
+                    </For>
+                </ol>
+                <Show when=move || !earlier.with(Vec::is_empty)>
+                    <h3>"From earlier rounds"</h3>
+                </Show>
+                <ol class="slice-list" aria-label="Slices from earlier rounds">
+                    <For each=move || earlier.get() key=|plane| *plane let:plane>
+                        <SliceItem plane=plane />
+                    </For>
+                </ol>
+            </div>
             <SliceActions />
             <Refinement done=Signal::derive(done) />
         </aside>
     }
+}
+
+/// How many slices the expert is ready to correct. The list follows at once: the slices of a smaller effort are the first of a larger one's.
+#[component]
+fn EffortSlider() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let slices = move || session.effort.with(|effort| effort.slices);
+    let most = move || session.effort.with(|effort| effort.most);
+    let settles = move || session.effort.with(|effort| effort.settles);
+    let send = move |event| {
+        if let Ok(slices) = event_target_value(&event).parse() {
+            session.dispatch(Command::SetEffort(slices));
+        }
+    };
+    view! {
+        <Show when={move || most() > 1}>
+            <div class="effort">
+                <label class="slider" title="More slices, more certainty; the first are the most worth it">
+                    <span>"Effort"</span>
+                    // The range first: a value beyond the range it finds is cut off.
+                    <input
+                        type="range" min="1" max=move || most().to_string() step="1" aria-label="Slices to correct" data-testid="effort"
+                        prop:value=move || slices().to_string() on:input=send
+                    />
+                    <output class="tabular">{move || counted(slices())}</output>
+                </label>
+                <Show when={move || settles() > 0.0}>
+                    <p class="hint" data-testid="effort-settles">{move || settles_text(slices(), settles())}</p>
+                </Show>
+            </div>
+        </Show>
+    }
+}
+
+fn counted(slices: usize) -> String {
+    if slices == 1 { "1 slice".into() } else { format!("{slices} slices") }
+}
+
+fn settles_text(slices: usize, settles: f64) -> String {
+    let verb = if slices == 1 { "It settles" } else { "They settle" };
+    format!("{verb} {} % of the uncertainty.", percent(settles))
+}
+
+/// A share in per cent, with a decimal where it is small.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent < 9.95 { format!("{percent:.1}") } else { format!("{percent:.0}") }
 }
 
 #[component]
@@ -57,7 +128,7 @@ fn SliceItem(plane: Plane) -> impl IntoView {
                 <Thumbnail plane=plane />
                 <span class="slice-text">
                     <strong>{title(plane.axis)} " " <span class="tabular">{plane.index}</span></strong>
-                    <small class="muted" title="Share of the scan's uncertainty that this slice settles">
+                    <small class="muted" title=move || row.with(|row| row.as_ref().map(why_title))>
                         {move || row.with(|row| row.as_ref().map(why_text))}
                     </small>
                 </span>
@@ -88,10 +159,25 @@ fn state_key(row: &SliceRow) -> &'static str {
 }
 
 fn why_text(row: &SliceRow) -> String {
+    let part = row.part.map_or_else(String::new, |part| format!(" · part {part}"));
     match row.rank {
-        None => "from an earlier round".into(),
-        Some(rank) if row.settles > 0.0 => format!("#{rank} · settles {:.1} %", row.settles * 100.0),
-        Some(rank) => format!("#{rank} · score {:.3}", row.score),
+        None => "corrected earlier".into(),
+        Some(rank) if row.settles > 0.0 => format!("#{rank} · settles {} %{part}", percent(row.settles)),
+        Some(rank) => format!("#{rank} · evenly spaced{part}"),
+    }
+}
+
+/// The reason in full.
+fn why_title(row: &SliceRow) -> String {
+    let part = row.part.map_or_else(String::new, |part| format!(" It cuts most of part {part} of the segmentation, 1 being the largest."));
+    match row.rank {
+        None => "Refinement goes on using this slice.".into(),
+        Some(rank) if row.settles > 0.0 => format!(
+            "Number {rank}: it settles {} % of the scan's uncertainty beyond the slices before it (score {:.3}: the same per effort).{part}",
+            percent(row.settles),
+            row.score
+        ),
+        Some(rank) => format!("Number {rank}: the scan has no uncertainty to choose by.{part}"),
     }
 }
 
@@ -189,6 +275,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
     view! {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
+            <Show when=move || !busy()><Suggestion /></Show>
             <button class="accent wide" data-testid="refine" disabled=move || busy() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
                 {move || match done.get() {
                     0 => "Refine".to_owned(),
@@ -198,5 +285,79 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
             </button>
             <p class="hint">{explain}</p>
         </section>
+    }
+}
+
+/// After a refinement: what another round would bring, and the way to it.
+#[component]
+fn Suggestion() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let next = Memo::new(move |_| {
+        session.detail.with(|detail| {
+            let next = detail.as_ref()?.next.as_ref()?;
+            Some((next.slices.slices.len(), next.expected))
+        })
+    });
+    move || {
+        let (slices, expected) = next.get()?;
+        let advice = advice(expected);
+        Some(view! {
+            <div class="suggestion" role="status" data-testid="suggestion" data-advice=advice>
+                <p>{suggestion_text(slices, expected)}</p>
+                <button class="wide" class:primary=advice == "go-on" data-testid="another-round" on:click=move |_| session.dispatch(Command::BeginRound)>
+                    "Another round: " {counted(slices)}
+                </button>
+            </div>
+        })
+    }
+}
+
+fn advice(expected: Option<ExpectedGain>) -> &'static str {
+    match expected {
+        None => "unknown",
+        Some(gain) if gain.stop => "stop",
+        Some(_) => "go-on",
+    }
+}
+
+fn suggestion_text(slices: usize, expected: Option<ExpectedGain>) -> String {
+    let next = if slices == 1 { "The next slice".to_owned() } else { format!("The next {slices} slices") };
+    match expected {
+        None => format!("What {} would change cannot be told yet.", next.replace("The", "the")),
+        Some(gain) if gain.share < 0.001 => format!("{next} would change next to nothing: you can stop here."),
+        Some(gain) if gain.stop => format!("{next} would change about {} % of the segmentation: you can stop here.", percent(gain.share)),
+        Some(gain) => format!("{next} would change about {} % of the segmentation: another round is worth it.", percent(gain.share)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::acquisition::WORTHWHILE_SHARE;
+
+    #[test]
+    fn the_suggestion_says_what_comes_next() {
+        fn check(slices: usize, share: Option<f64>, expected: &str) {
+            let gain = share.map(|share| ExpectedGain { voxels: 1000.0 * share, share, stop: share < WORTHWHILE_SHARE });
+            assert_eq!(suggestion_text(slices, gain), expected);
+        }
+        check(3, Some(0.004), "The next 3 slices would change about 0.4 % of the segmentation: you can stop here.");
+        check(1, Some(0.0421), "The next slice would change about 4.2 % of the segmentation: another round is worth it.");
+        check(4, Some(0.126), "The next 4 slices would change about 13 % of the segmentation: another round is worth it.");
+        check(3, Some(0.0), "The next 3 slices would change next to nothing: you can stop here.");
+        check(3, None, "What the next 3 slices would change cannot be told yet.");
+    }
+
+    #[test]
+    fn a_slice_says_why_it_was_chosen() {
+        fn check(rank: Option<usize>, settles: f64, part: Option<usize>, expected: &str) {
+            let plane = Plane { axis: shared::geometry::Axis::Axial, index: 3 };
+            let row = SliceRow { plane, rank, part, settles, score: 0.0, state: SliceState::Todo, edits: 0, touched: false };
+            assert_eq!(why_text(&row), expected);
+        }
+        check(Some(1), 0.1234, None, "#1 · settles 12 %");
+        check(Some(2), 0.0123, Some(2), "#2 · settles 1.2 % · part 2");
+        check(Some(3), 0.0, None, "#3 · evenly spaced");
+        check(None, 0.0, None, "corrected earlier");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use shared::acquisition::{RankedSlice, SliceList};
 use shared::api::{CaseDetail, ImageInfo};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
@@ -9,6 +10,7 @@ use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 use shared::volume::PlaneLayout;
 
+use super::Effort;
 use super::visit::Visit;
 use crate::annotate::history::{Gesture, History, Step, difference};
 use crate::api::Trouble;
@@ -98,6 +100,8 @@ pub(crate) struct Bench {
     pub(crate) windows: HashMap<usize, Window>,
     /// Uncertainty, 255 is 1.
     pub(crate) uncertainty: Option<Vec<u8>>,
+    /// After how many refinements that was.
+    pub(crate) uncertainty_rounds: u32,
     /// Segmentations loaded so far.
     pub(crate) segmentations: HashMap<String, Vec<Label>>,
     /// Planes the expert has touched.
@@ -108,6 +112,8 @@ pub(crate) struct Bench {
     pub(crate) stroke: Option<Stroke>,
     /// Downloads under way.
     pub(crate) loading: Loading,
+    /// How many slices the expert wants to see, and in which round; else it is as many as the budget allows.
+    pub(crate) wish: Option<(u32, usize)>,
 }
 
 /// A stroke under way.
@@ -127,11 +133,13 @@ impl Bench {
             images: HashMap::new(),
             windows: HashMap::new(),
             uncertainty: None,
+            uncertainty_rounds: 0,
             segmentations: HashMap::new(),
             corrections: BTreeMap::new(),
             history: History::default(),
             stroke: None,
             loading: Loading::Idle,
+            wish: None,
             detail,
         };
         for slice in bench.detail.corrections.clone() {
@@ -265,11 +273,30 @@ impl Bench {
         corrected.or_else(|| self.segmentations.get(self.latest()?)?.get(Geometry::offset(voxel, geometry.dims)).copied())
     }
 
-    /// Slices offered, then slices corrected that are no longer offered.
-    pub(crate) fn planes(&self) -> Vec<Plane> {
-        let offered: Vec<Plane> = self.detail.slices.iter().flat_map(|list| list.slices.iter().map(|slice| slice.plane())).collect();
-        let others: Vec<Plane> = self.corrections.keys().filter(|plane| !offered.contains(plane)).copied().collect();
-        [offered, others].concat()
+    /// The uncertainty that is here is not, or no longer, that of the newest segmentation.
+    pub(crate) fn lacks_uncertainty(&self) -> bool {
+        !self.detail.versions.is_empty() && (self.uncertainty.is_none() || self.uncertainty_rounds != self.detail.summary.rounds)
+    }
+
+    /// This round's slices, by rank: those that fit the effort, and those that the expert has touched.
+    pub(crate) fn offered(&self) -> Vec<RankedSlice> {
+        let slices = self.effort().slices;
+        let is_shown = |slice: &&RankedSlice| slice.rank <= slices || self.corrections.contains_key(&slice.plane());
+        self.detail.slices.iter().flat_map(SliceList::ranked).filter(is_shown).cloned().collect()
+    }
+
+    /// How many slices are shown.
+    pub(crate) fn effort(&self) -> Effort {
+        let Some(list) = &self.detail.slices else { return Effort::default() };
+        let wish = self.wish.filter(|(round, _)| *round == self.detail.summary.round);
+        let slices = wish.map_or(list.slices.len(), |(_, slices)| slices);
+        Effort { slices, most: list.ranked().count(), settles: list.ranked().take(slices).map(|slice| slice.settles).sum() }
+    }
+
+    /// Slices corrected that this round does not offer.
+    pub(crate) fn earlier(&self) -> Vec<Plane> {
+        let ranked: Vec<Plane> = self.detail.slices.iter().flat_map(SliceList::ranked).map(RankedSlice::plane).collect();
+        self.corrections.keys().filter(|plane| !ranked.contains(plane)).copied().collect()
     }
 
     /// How far the expert is with a slice.
@@ -320,6 +347,7 @@ fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Optio
 mod tests {
     use super::*;
     use crate::session::visit::Door;
+    use shared::acquisition::AcquisitionParams;
     use shared::api::{CaseSummary, PRESEGMENTATION};
     use shared::case::Stage;
     use shared::label::{LabelInfo, LabelSet};
@@ -336,6 +364,7 @@ mod tests {
             slices: 0,
             slices_done: 0,
             rounds: 0,
+            round: 1,
         };
         let colour = |value| LabelInfo { value, name: String::new(), colour: String::new() };
         let mut bench = Bench::new(
@@ -347,6 +376,7 @@ mod tests {
                 labels: LabelSet(vec![colour(1), colour(2)]),
                 versions: vec![PRESEGMENTATION.into()],
                 slices: None,
+                next: None,
                 corrections: vec![],
             },
         );
@@ -399,6 +429,55 @@ mod tests {
         assert!(second.adopt(&CorrectedSlice { revision: 7, ..saved.clone() }));
         assert_eq!(second.saved_form(CORONAL).unwrap(), CorrectedSlice { revision: 7, ..saved.clone() });
         assert!(!second.adopt(&CorrectedSlice { runs: Runs(vec![(0, 4)]), ..saved }));
+    }
+
+    #[test]
+    fn effort_shows_more_or_fewer_slices_and_never_hides_what_was_touched() {
+        let slice = |index: usize, rank: usize, settles: f64| RankedSlice {
+            axis: Axis::Axial,
+            index,
+            score: settles,
+            rank,
+            settles,
+            component: None,
+        };
+        let mut bench = bench();
+        bench.detail.slices = Some(SliceList {
+            format: 1,
+            geometry: bench.geometry().clone(),
+            params: AcquisitionParams::default(),
+            foreground_axial_planes: 1,
+            slices: vec![slice(1, 1, 0.5), slice(0, 2, 0.25)],
+            beyond: vec![slice(2, 3, 0.125)],
+        });
+        bench.correction_mut(CORONAL).unwrap().state = SliceState::Done;
+        let check = |bench: &Bench, planes: &[usize], slices: usize, settles: f64| {
+            assert_eq!(bench.offered().iter().map(|slice| slice.index).collect::<Vec<_>>(), planes);
+            assert_eq!(bench.effort(), Effort { slices, most: 3, settles });
+            assert_eq!(bench.earlier(), [CORONAL]);
+        };
+        check(&bench, &[1, 0], 2, 0.75);
+        bench.wish = Some((1, 3));
+        check(&bench, &[1, 0, 2], 3, 0.875);
+        bench.wish = Some((1, 1));
+        check(&bench, &[1], 1, 0.5);
+        bench.correction_mut(Plane { index: 2, ..AXIAL }).unwrap();
+        check(&bench, &[1, 2], 1, 0.5);
+        // In the next round the budget speaks first.
+        bench.detail.summary.round = 2;
+        check(&bench, &[1, 0, 2], 2, 0.75);
+    }
+
+    #[test]
+    fn uncertainty_is_fetched_again_after_a_refinement() {
+        let mut bench = bench();
+        assert!(bench.lacks_uncertainty());
+        bench.uncertainty = Some(vec![0; 27]);
+        assert!(!bench.lacks_uncertainty());
+        bench.detail.summary.rounds = 1;
+        assert!(bench.lacks_uncertainty());
+        bench.uncertainty_rounds = 1;
+        assert!(!bench.lacks_uncertainty());
     }
 
     #[test]

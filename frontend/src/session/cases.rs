@@ -12,7 +12,7 @@ use shared::case::{CaseId, Job, JobId, JobKind, JobState};
 use super::bench::Bench;
 use super::stage::Stage;
 use super::visit::{Door, Visit};
-use super::{SaveState, Session, Shown};
+use super::{Effort, SaveState, Session, Shown};
 use crate::annotate::journal;
 use crate::api::{self, Trouble};
 
@@ -99,7 +99,7 @@ impl Session {
             }
         });
         let Some(before) = self.read(|bench| bench.detail.summary.clone()).filter(|before| before.id == summary.id) else { return };
-        let arrived = before.stage != summary.stage || before.rounds != summary.rounds;
+        let arrived = before.stage != summary.stage || before.rounds != summary.rounds || before.round != summary.round;
         // The server counts other slices done than before and than are done here: another window has been at them.
         let elsewhere = before.slices_done != summary.slices_done && self.read(Bench::slices_done) != Some(summary.slices_done);
         self.notice_job_end(&before, &summary);
@@ -213,6 +213,7 @@ impl Session {
         self.missing.set(None);
         self.loading.set(None);
         self.slices.set(Vec::new());
+        self.effort.set(Effort::default());
         self.target.set(None);
         self.shown.set(Shown::default());
         self.channel.set(0);
@@ -256,15 +257,20 @@ impl Session {
                 Err(Trouble::Unreachable) => return,
                 Err(trouble) => return self.complain(&trouble),
             };
-            let before = self.change(|bench| std::mem::replace(&mut bench.detail, detail.clone()));
-            before.into_iter().for_each(|before| self.notice_job_end(&before.summary, &detail.summary));
-            self.detail.set(Some(detail));
-            if self.change(Bench::catch_up) == Some(true) {
-                self.corrections_replaced();
-            }
-            self.refresh_slices();
-            self.load_voxels();
+            self.learn_detail(detail);
         });
+    }
+
+    /// The server has said anew how the open case stands.
+    fn learn_detail(self, detail: CaseDetail) {
+        let before = self.change(|bench| std::mem::replace(&mut bench.detail, detail.clone()));
+        before.into_iter().for_each(|before| self.notice_job_end(&before.summary, &detail.summary));
+        self.detail.set(Some(detail));
+        if self.change(Bench::catch_up) == Some(true) {
+            self.corrections_replaced();
+        }
+        self.refresh_slices();
+        self.load_voxels();
     }
 
     /// Fetches what is not here yet, the image first so that there is something to see.
@@ -320,10 +326,10 @@ impl Session {
         if !self.is_shown(visit) {
             return Ok(());
         }
-        if self.read(|bench| !bench.detail.versions.is_empty() && bench.uncertainty.is_none()) == Some(true) {
+        if let Some(rounds) = self.read(|bench| bench.lacks_uncertainty().then_some(bench.detail.summary.rounds)).flatten() {
             self.loading.set(Some("Loading the uncertainty…"));
             let uncertainty = api::uncertainty(id).await?;
-            self.put(visit, |bench| bench.uncertainty = Some(uncertainty));
+            self.put(visit, |bench| (bench.uncertainty, bench.uncertainty_rounds) = (Some(uncertainty), rounds));
         }
         Ok(())
     }
@@ -384,6 +390,32 @@ impl Session {
             match api::refine(&visit.case).await {
                 Ok(job) => self.learn_job(&visit.case, job),
                 Err(trouble) => self.complain(&trouble),
+            }
+        });
+    }
+}
+
+impl Session {
+    /// The expert wants to go on: shows the slices that the refinement chose and goes to the first.
+    pub(super) fn begin_round(self) {
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
+        self.flush();
+        // Asked for once is enough.
+        self.detail.update(|detail| detail.iter_mut().for_each(|detail| detail.next = None));
+        spawn_local(async move {
+            let answer = api::begin_round(&visit.case).await;
+            if !self.is_shown(&visit) {
+                return;
+            }
+            match answer {
+                Ok(detail) => {
+                    self.learn_detail(detail);
+                    self.first_to_do().into_iter().for_each(|plane| self.go_to(plane));
+                }
+                Err(trouble) => {
+                    self.complain(&trouble);
+                    self.reload_case();
+                }
             }
         });
     }

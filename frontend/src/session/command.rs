@@ -125,8 +125,12 @@ pub(crate) enum Command {
     /// Take the server's version of the slices in conflict.
     TakeTheirs,
 
+    /// Show this many of the slices that have been ranked.
+    SetEffort(usize),
     /// Refine with the slices that are done.
     Refine,
+    /// Show the slices that the refinement chose.
+    BeginRound,
     /// Before or after.
     ToggleCompare,
     /// Show a version.

@@ -51,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) loading: Fact<Option<&'static str>>,
     /// The slice list.
     pub(crate) slices: Fact<Vec<SliceRow>>,
+    /// How many slices the expert is ready to correct.
+    pub(crate) effort: Fact<Effort>,
     /// The slice being corrected.
     pub(crate) target: Fact<Option<Plane>>,
     /// The axis shown large.
@@ -93,8 +95,10 @@ pub(crate) struct Session {
 pub(crate) struct SliceRow {
     /// Which plane.
     pub(crate) plane: Plane,
-    /// Its place in the acquisition; none for a plane of an earlier round.
+    /// Its place in this round's acquisition; none for a plane of an earlier round.
     pub(crate) rank: Option<usize>,
+    /// The part of the case that it cuts most of, 1 for the largest; none where there is only one part, or it cuts none.
+    pub(crate) part: Option<usize>,
     /// Share of the case's uncertainty that it settles.
     pub(crate) settles: f64,
     /// What the strategy ranked by.
@@ -105,6 +109,17 @@ pub(crate) struct SliceRow {
     pub(crate) edits: u64,
     /// Painted on, but not vouched for.
     pub(crate) touched: bool,
+}
+
+/// How many of a round's slices are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Effort {
+    /// As many.
+    pub(crate) slices: usize,
+    /// As many as have been ranked.
+    pub(crate) most: usize,
+    /// Share of the case's uncertainty that they settle.
+    pub(crate) settles: f64,
 }
 
 /// How overlays are shown.
@@ -197,6 +212,7 @@ impl Session {
             missing: Fact::new(None),
             loading: Fact::new(None),
             slices: Fact::new(Vec::new()),
+            effort: Fact::new(Effort::default()),
             target: Fact::new(None),
             large: Fact::new(Axis::Axial),
             crosshair: Fact::new([0; 3]),
@@ -278,7 +294,9 @@ impl Session {
             C::KeepMine => self.keep_mine(),
             C::TakeTheirs => self.take_theirs(),
 
+            C::SetEffort(slices) => self.set_effort(slices),
             C::Refine => self.refine(),
+            C::BeginRound => self.begin_round(),
             C::ToggleCompare => self.toggle_compare(),
             C::ShowVersion(version) => self.show_version(version),
             C::DismissNotice => self.notice.set(None),

@@ -1,10 +1,11 @@
 //! Changing labels, always on the slice being corrected and on no other plane.
 
+use shared::acquisition::{RankedSlice, SliceList};
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 use shared::label::{BACKGROUND, Label};
 
-use super::bench::{Stroke, Sync};
+use super::bench::{Bench, Stroke, Sync};
 use super::{Overlay, Session, Shown, SliceRow};
 use crate::annotate::brush::{Span, swept};
 use crate::annotate::fill;
@@ -301,19 +302,28 @@ impl Session {
     /// Brings the slice list up to date.
     pub(super) fn refresh_slices(self) {
         let rows = self.read(|bench| {
-            let offered = |plane: Plane| bench.detail.slices.iter().flat_map(|list| &list.slices).find(move |slice| slice.plane() == plane);
-            let row = |plane: Plane| SliceRow {
+            let several = bench.detail.slices.iter().flat_map(SliceList::ranked).any(|slice| slice.component.is_some_and(|part| part > 1));
+            let row = |plane: Plane, slice: Option<&RankedSlice>| SliceRow {
                 plane,
-                rank: offered(plane).map(|slice| slice.rank),
-                settles: offered(plane).map_or(0.0, |slice| slice.settles),
-                score: offered(plane).map_or(0.0, |slice| slice.score),
+                rank: slice.map(|slice| slice.rank),
+                part: slice.and_then(|slice| slice.component).filter(|_| several),
+                settles: slice.map_or(0.0, |slice| slice.settles),
+                score: slice.map_or(0.0, |slice| slice.score),
                 state: bench.state(plane),
                 edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
                 touched: bench.corrections.contains_key(&plane) && bench.state(plane) == SliceState::Todo,
             };
-            bench.planes().into_iter().map(row).collect()
+            let offered = bench.offered().into_iter().map(|slice| row(slice.plane(), Some(&slice)));
+            offered.chain(bench.earlier().into_iter().map(|plane| row(plane, None))).collect()
         });
         self.slices.learn(rows.unwrap_or_default());
+        self.effort.learn(self.read(Bench::effort).unwrap_or_default());
+    }
+
+    /// More or fewer slices; the first stays.
+    pub(super) fn set_effort(self, slices: usize) {
+        self.change(|bench| bench.wish = Some((bench.detail.summary.round, slices.clamp(1, bench.effort().most.max(1)))));
+        self.refresh_slices();
     }
 
     /// The first slice that is to be done.

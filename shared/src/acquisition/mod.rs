@@ -3,10 +3,12 @@
 //! [`Profiles`] are small sums over the volumes, [`rank`] turns them into a [`SliceList`]. The greedy ranking is a prefix order: the slices for a smaller
 //! budget are the first ones of a larger budget's, so moving the budget is [`SliceList::within`] and needs no second look at the volumes.
 
+mod gain;
 mod profiles;
 mod rank;
 mod settle;
 
+pub use gain::{ExpectedGain, RoundOutcome, Standing, WORTHWHILE_SHARE, expected_gain};
 pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
 pub use rank::{published_planes, rank, suppress};
 
@@ -158,7 +160,23 @@ impl SliceList {
     /// The slices that another budget allows, by rank, as far as they have been ranked.
     pub fn within(&self, budget: f64) -> impl Iterator<Item = &RankedSlice> {
         let planes = plane_budget(budget, self.foreground_axial_planes);
-        self.slices.iter().chain(&self.beyond).take(planes)
+        self.ranked().take(planes)
+    }
+
+    /// All slices that have been ranked, whatever the budget.
+    pub fn ranked(&self) -> impl Iterator<Item = &RankedSlice> {
+        self.slices.iter().chain(&self.beyond)
+    }
+
+    /// The list without some planes, ranked anew: as many slices as before, as far as there are others.
+    #[must_use]
+    pub fn without(&self, planes: &[Plane]) -> Self {
+        let mut slices: Vec<RankedSlice> = self.ranked().filter(|slice| !planes.contains(&slice.plane())).cloned().collect();
+        for (at, slice) in slices.iter_mut().enumerate() {
+            slice.rank = at + 1;
+        }
+        let beyond = slices.split_off(self.slices.len().min(slices.len()));
+        Self { slices, beyond, ..self.clone() }
     }
 }
 
@@ -183,5 +201,27 @@ mod tests {
         check(0.2, 0, 3);
         check(1.0, 40, 40);
         check(f64::NAN, 40, 3);
+    }
+
+    #[test]
+    fn planes_that_are_taken_out_make_room_for_the_next_ones() {
+        let slice = |index: usize, rank: usize| RankedSlice { axis: Axis::Axial, index, score: 0.0, rank, settles: 0.0, component: None };
+        let list = SliceList {
+            format: FORMAT,
+            geometry: Geometry::axis_aligned([9; 3], [1.0; 3]).unwrap(),
+            params: AcquisitionParams::default(),
+            foreground_axial_planes: 9,
+            slices: vec![slice(7, 1), slice(2, 2)],
+            beyond: vec![slice(5, 3), slice(3, 4)],
+        };
+        let check = |out: &[usize], slices: &[(usize, usize)], beyond: &[(usize, usize)]| {
+            let planes: Vec<Plane> = out.iter().map(|index| Plane { axis: Axis::Axial, index: *index }).collect();
+            let got = list.without(&planes);
+            let places = |slices: &[RankedSlice]| slices.iter().map(|slice| (slice.index, slice.rank)).collect::<Vec<_>>();
+            assert_eq!((places(&got.slices), places(&got.beyond)), (slices.to_vec(), beyond.to_vec()));
+        };
+        check(&[], &[(7, 1), (2, 2)], &[(5, 3), (3, 4)]);
+        check(&[7, 8], &[(2, 1), (5, 2)], &[(3, 3)]);
+        check(&[2, 5, 7], &[(3, 1)], &[]);
     }
 }
