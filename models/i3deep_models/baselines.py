@@ -4,7 +4,9 @@ Every method is a function of [`Corrected`] and returns int16 labels `[z, y, x]`
 walker and graph cut keep their seeds, the others have the planes pasted in. None of the classical methods looks at the presegmentation, and where
 no plane was corrected they know nothing: all background.
 
-Beta of the random walker and the weight of the graph cut were chosen on validation cases of the refinement, see [`RandomWalker`] and [`GraphCut`].
+The numbers in this file were chosen on the 14 validation cases of the hippocampus refinement, none of them held out, at a budget of 20 %: beta among
+10, 40, 130, 400, 1000 (mean Dice 0.810, 0.838, 0.843, 0.833, 0.836), the graph cut's weight among 2, 5, 7, 10, 14, 30, 100 (0.386, 0.770, 0.815,
+0.778, 0.765, 0.751, 0.748).
 """
 
 from collections.abc import Callable
@@ -129,7 +131,7 @@ def watershed(case: Corrected) -> np.ndarray:
 class RandomWalker:
     """Random walker (Grady, 2006; scikit-image) from the corrected planes, aware of spacing, on the image with unit standard deviation.
 
-    `beta` is scikit-image's: how hard it is to walk across a difference in intensity.
+    `beta` is scikit-image's, and its default: how hard it is to walk across a difference in intensity.
     """
 
     beta: float = 130.0
@@ -146,7 +148,8 @@ class RandomWalker:
             image, beta = np.arange(image.size, dtype=np.float64).reshape(image.shape), 0.0
         spacing = np.divide(case.spacing_mm, min(case.spacing_mm))
         markers = case.corrections.astype(np.int32) + 1
-        found = random_walker(image, markers, beta, mode="cg_j", tol=1e-3, spacing=spacing)
+        # The likeliest label is sure long before every probability lies between 0 and 1 to three digits, which scikit-image would warn of.
+        found = random_walker(image, markers, beta, mode="cg_j", tol=1e-3, prob_tol=0.1, spacing=spacing)
         return paste(np.maximum(found - 1, BACKGROUND), case.corrections).astype(np.int16)
 
 
@@ -159,7 +162,7 @@ class GraphCut:
     1/100. Corrected voxels keep their labels.
     """
 
-    weight: float = 2.0
+    weight: float = 7.0
     bins: int = 32
     rounds: int = 2
 

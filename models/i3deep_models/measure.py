@@ -193,17 +193,18 @@ def methods(case: Case, names: Iterable[str], networks: Networks) -> Iterator[tu
 
 
 def compare(rows: list[Evaluated], names: list[str], labels: tuple[int, ...], networks: Networks, shells: bool) -> dict[str, list[dict]]:
-    """Rows of the tables `methods` and, if asked for, `distance`. `rows` are one case's budgets that bought the same planes: computed once."""
+    """Rows of the tables `planes`, `methods` and, if asked for, `distance`. `rows` are one case's budgets that bought the same planes."""
     case = Case.read(rows[0], labels)
     compared, distances = [], []
     for name, segmentation, seconds in methods(case, names, networks):
         scores, by_shell = case.scores(segmentation), by_distance(case, segmentation) if shells else []
         for row in rows:
             key = {"case": row.case, "budget": row["budget"], "method": name}
-            effort = {"planes": len(case.planes), "effort": float(row["effort"] or "nan"), "seconds": seconds, "slices": row["slices"]}
-            compared += [key | score | effort for score in scores]
+            compared += [key | score | {"seconds": round(seconds, 2)} for score in scores]
             distances += [key | shell for shell in by_shell]
-    return {"methods": compared, "distance": distances}
+    spent = {"planes": len(case.planes), "slices": rows[0]["slices"], "effort": float(rows[0]["effort"] or "nan")}
+    planes = [{"case": row.case, "budget": row["budget"]} | spent for row in rows]
+    return {"planes": planes, "distance": distances, "methods": compared}
 
 
 def by_distance(case: Case, segmentation: np.ndarray) -> list[dict[str, object]]:

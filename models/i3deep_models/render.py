@@ -67,6 +67,10 @@ class Tables:
         """Reads what is there."""
         names = ("methods", "distance", "corruption", "ablation", "listening")
         frames = {name: pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").is_file() else pd.DataFrame() for name in names}
+        # Planes belong to a case and a budget, whatever the method.
+        planes = folder / "planes.csv"
+        if planes.is_file() and not frames["methods"].empty:
+            frames["methods"] = frames["methods"].merge(pd.read_csv(planes), on=["case", "budget"])
         if not (folder / "settings.json").is_file():
             raise ValueError(f"there are no tables in {folder}; run `i3deep-models report` without --render-only first")
         return cls(folder, read_json(folder / "settings.json"), **frames)
@@ -222,8 +226,8 @@ def comparison(tables: Tables) -> str:
     text = [
         "## Every method on the same planes",
         f"{spent.size} cases, budget {tables.budget:.0%}: {rows.groupby('case')['planes'].first().mean():.1f} planes, an effort of "
-        f"{spent.mean():.1%} on average, {spent.min():.1%} to {spent.max():.1%}. {int((spent > EFFORT).sum())} cases are above "
-        f"{EFFORT:.0%}, because the budget is a share of the planes that the presegmentation shows.",
+        f"{spent.mean():.1%} on average, {spent.min():.1%} to {spent.max():.1%}; above {EFFORT:.0%} in {int((spent > EFFORT).sum())} "
+        "cases. The budget is a share of the planes that the presegmentation shows, the effort of those that really show something.",
         "All methods leave the expert's planes as they are, but for the published i3Deep, which pastes nothing. The classical "
         "methods (interpolation, watershed, random walker, graph cut) do not know the presegmentation.",
         comparison_table(rows, with_errors=True),

@@ -3,6 +3,7 @@
 Tables lie in `report/*.csv` beside it; the text and the plots are made from these alone. Volumes in between go to `<workspace>/report`.
 """
 
+import hashlib
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ PARTS = ("methods", "corruption", "ablation", "listening")
 COMPARED = ("pnet", "published")
 ABLATED = ("short", "no-annotated", "no-presegmentation", "random-planes")
 LISTENING = ("published", "no-annotated")
+
+_WEIGHTS = "Dataset002_*/*/fold_*/checkpoint_final.pth"
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,22 @@ def check_settings(options: ReportOptions, manifest: dict) -> None:
         "files": manifest["files"],
     }
     file = options.tables / "settings.json"
-    if file.is_file() and read_json(file) != settings:
+    before = read_json(file) if file.is_file() else settings
+    known = before.pop("networks", {})
+    if before != settings:
         raise ValueError(f"the tables in {options.tables} are about another bundle, seed or effort budget; remove its CSV files and settings.json")
+    write_json(file, settings | {"networks": known})
+
+
+def check_networks(options: ReportOptions, trained: dict[str, Path]) -> None:
+    """Writes down the digests of networks that Python runs; raises ValueError where one was trained anew since its rows were written."""
+    file = options.tables / "settings.json"
+    settings = read_json(file)
+    for name, folder in trained.items():
+        weights = sorted(folder.glob(_WEIGHTS))
+        digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in weights)).hexdigest()
+        if settings["networks"].setdefault(name, digest) != digest:
+            raise ValueError(f"{name} was trained anew; remove its rows from the CSV files in {options.tables}, and its line from settings.json")
     write_json(file, settings)
 
 
@@ -98,9 +115,10 @@ def case_names(options: ReportOptions, chosen: list[str]) -> list[str]:
 def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
     """Those of the named refinements that have been trained; `ours` is the workspace's own. Says which are missing."""
     folders = {name: options.workspace.results if name == OURS else options.workspace.folder / "variants" / name for name in names}
-    trained = {name: folder for name, folder in folders.items() if any(folder.glob("Dataset002_*/*/fold_*/checkpoint_final.pth"))}
+    trained = {name: folder for name, folder in folders.items() if any(folder.glob(_WEIGHTS))}
     for name in sorted(set(names) - set(trained)):
         print(f"{name} is not trained yet, so the report goes without: {folders[name]}", flush=True)
+    check_networks(options, trained)
     return Networks(tuple(trained.items()))
 
 
@@ -142,8 +160,9 @@ def measure_methods(options: ReportOptions, labels: tuple[int, ...]) -> None:
         names.insert(names.index("published") + 1, "published, pasted")
     key = ("case", "budget", "method")
     tables = {
+        "planes": Table(options.tables / "planes.csv", ("case", "budget"), ("planes", "effort", "slices")),
         "distance": Table(options.tables / "distance.csv", key, ("up_to_mm", "voxels", "wrong")),
-        "methods": Table(options.tables / "methods.csv", key, ("label", *SCORES, "planes", "effort", "seconds", "slices")),
+        "methods": Table(options.tables / "methods.csv", key, ("label", *SCORES, "seconds")),
     }
     rows = clean(options)
     effort = {(row.case, row["slices"]) for row in at_effort(options, rows)}

@@ -43,7 +43,7 @@ class Table:
 
 
 def _text(value: object) -> str:
-    """Eight digits are more than any measurement here has; what is not a number is an empty field."""
+    """Six digits are more than any measurement here has; what is not a number is an empty field."""
     if isinstance(value, float):
-        return "" if value != value else f"{value:.8g}"
+        return "" if value != value else f"{value:.6g}"
     return str(value)
