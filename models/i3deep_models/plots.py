@@ -29,6 +29,7 @@ COLOURS = {
     "no-annotated": "#D55E00",
     "ours": "#000000",
 }
+_FROM_PRESEGMENTATION = ("presegmentation", "pasted", "ours")
 _DASHED = ("published, pasted", "presegmentation")
 
 
@@ -47,21 +48,23 @@ def style(name: str) -> dict:
 def save(file: Path, figure: plt.Figure) -> None:
     """Writes without a date."""
     figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+    figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
 
 
 def curves(file: Path, frame: pd.DataFrame, spent: pd.Series, methods: list[str], title: Title) -> None:
-    """Scores by effort; every curve starts at the presegmentation."""
+    """Scores by effort; what knows the presegmentation starts there, the published method and P-Net do not."""
     scores = {"dice": "Dice", "dice_outside": "Dice outside the planes", "nsd": "NSD at 1 mm"}
     figure, panels = plt.subplots(1, len(scores), figsize=(11, 4.2))
     for panel, (score, name) in zip(panels, scores.items(), strict=True):
         for method in methods:
             means = frame[frame["method"] == method].groupby("budget")[score].mean()
-            start = frame[frame["method"] == "presegmentation"][score].mean() if score != "dice_outside" else np.nan
+            starts = method in _FROM_PRESEGMENTATION and score != "dice_outside"
+            start = frame[frame["method"] == "presegmentation"][score].mean() if starts else np.nan
             panel.plot([0, *(100 * spent[means.index])], [start, *means], label=title(method), **style(method))
         panel.set(xlabel="effort, %", ylabel=name)
-    panels[0].legend(fontsize=7)
+        panel.set_xlim(left=0)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5)
     save(file, figure)
 
 
@@ -115,8 +118,8 @@ def distances(file: Path, gains: pd.DataFrame, names: list[str], title: Title) -
     for method in gains.columns:
         panel.plot(range(len(names)), 100 * gains[method], label=title(method), **style(method))
     panel.axhline(0, color="#999999", linewidth=0.8)
-    panel.set(ylim=(-100, 105), ylabel="wrong voxels removed, %", xlabel="distance from the nearest corrected plane")
-    panel.set_xticks(range(len(names)), names, fontsize=8)
+    panel.set(ylim=(-100, 105), ylabel="wrong voxels removed, %", xlabel="distance from the nearest corrected plane, mm")
+    panel.set_xticks(range(len(names)), [name.removesuffix(" mm") for name in names])
     panel.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     save(file, figure)
 

@@ -273,7 +273,7 @@ def curves(tables: Tables) -> str:
         text.append(markdown([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
     plots.curves(tables.folder / "budgets.svg", frame, spent, present, title)
     text.append("![Dice, Dice outside the planes and NSD by effort](report/budgets.svg)")
-    text.append("At an effort of nothing there is the presegmentation; every budget buys three planes at least.")
+    text.append("At an effort of nothing there is the presegmentation, for the methods that know it.")
     return "\n\n".join(text)
 
 
