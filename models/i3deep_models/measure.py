@@ -15,11 +15,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from i3deep_models import metrics, scans
 from i3deep_models.baselines import BASELINES, Corrected
-from i3deep_models.guidance import UNANNOTATED, paste
+from i3deep_models.guidance import UNANNOTATED, paste, source_index
 from i3deep_models.scans import Plane
+from i3deep_models.variants import Guided, Projection
 
 OURS = "ours"
 # Our Dice and that of `i3deep evaluate` are the same sums of voxels.
@@ -136,8 +138,6 @@ class Case:
 
     def refine(self, folder: Path, planes: list[Plane] | None = None, projection: str = "planes") -> np.ndarray:
         """What a network in Python makes of the corrections in all or some of the planes; nothing is pasted in."""
-        from i3deep_models.variants import Guided
-
         chosen = self.planes if planes is None else planes
         corrections = scans.corrected(self.truth, chosen)
         guided = Guided(self.row.channels, self.scan.presegmentation, corrections, chosen)
@@ -235,7 +235,7 @@ def listen(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: 
 
 
 def ablate(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks) -> dict[str, list[dict]]:
-    """The rows of variants; `no-paste` and `no-projection` are the variant `short` without these."""
+    """The rows of variants; `no-paste` is the variant `short` without that."""
     case = Case.read(row, labels)
     folders = dict(networks.folders)
     rows = []
@@ -244,11 +244,45 @@ def ablate(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: 
             result = BASELINES[name](case.scan)
         elif name == "no-paste":
             result = case.refine(folders["short"])
-        elif name == "no-projection":
-            result = paste(case.refine(folders["short"], projection="labels"), case.scan.corrections)
         else:
             result = paste(case.refine(folders[name]), case.scan.corrections)
         rows += [{"case": row.case, "variant": name} | scores for scores in case.scores(result)]
+    return {"ablation": rows}
+
+
+# Finer scans than the network's grid, where resampling as labels loses planes: each axis has that many times the voxels.
+FINER = 1.25
+PROJECTIONS: dict[str, Projection] = {"finer": "planes", "finer, planes as labels": "labels"}
+
+
+def finer(case: Case, folder: Path) -> tuple[Guided, np.ndarray]:
+    """The case on a grid FINER times as fine, with the planes that lie where its planes lie, and its truth there. Scans are written to `folder`."""
+    shape = tuple(round(n * FINER) for n in case.truth.shape)
+    ratios = [m / n for m, n in zip(shape, case.truth.shape, strict=True)]
+    nearest = np.ix_(*(source_index(m, n) for m, n in zip(shape, case.truth.shape, strict=True)))
+    truth, presegmentation = case.truth[nearest], case.scan.presegmentation[nearest]
+    files = []
+    for channel in case.row.channels:
+        volume = scans.read(channel)
+        affine = volume.affine.copy()
+        affine[:3, :3] /= ratios[::-1]
+        file = folder / channel.name
+        scans.write(file, scans.Volume(ndimage.zoom(volume.voxels.astype(np.float32), ratios, order=1, grid_mode=True, mode="nearest"), affine))
+        files.append(file)
+    planes = [(axis, int((index + 0.5) * ratios[axis])) for axis, index in case.planes]
+    return Guided(files, presegmentation, scans.corrected(truth, planes), planes), truth
+
+
+def project(row: Evaluated, labels: tuple[int, ...], folder: Path, between: Path) -> dict[str, list[dict]]:
+    """A case on a finer grid, refined with either projection of its planes; nothing is pasted in, or it would hide what was lost."""
+    guided, truth = finer(Case.read(row, labels), between)
+    rows = []
+    for name, projection in PROJECTIONS.items():
+        result = network(folder).predict(guided, projection)
+        outside = guided.corrections == UNANNOTATED
+        for label in labels:
+            scores = {"dice": metrics.dice(result, truth, label), "dice_outside": metrics.dice(result, truth, label, outside)}
+            rows.append({"case": row.case, "variant": name, "label": label, **scores, "nsd": float("nan")})
     return {"ablation": rows}
 
 

@@ -196,7 +196,7 @@ def measure_ablation(options: ReportOptions, labels: tuple[int, ...]) -> None:
     found = networks(options, (*ABLATED, OURS))
     names = ["presegmentation", "pasted", *found.names()]
     if "short" in names:
-        names += ["no-paste", "no-projection"]
+        names.append("no-paste")
     table = Table(options.tables / "ablation.csv", ("case", "variant"), ("label", *SCORES))
     cases = case_names(options, options.ablation_cases)
     rows = evaluate(options, options.images, options.between / "ablation", cases, (options.effort_budget,))
@@ -205,6 +205,8 @@ def measure_ablation(options: ReportOptions, labels: tuple[int, ...]) -> None:
         missing = [name for name in names if (row.case, name) not in table]
         if missing:
             tasks.append((measure.ablate, (row, missing, labels, found)))
+        if "short" in names and any((row.case, name) not in table for name in measure.PROJECTIONS):
+            tasks.append((measure.project, (row, labels, dict(found.folders)["short"], options.between / "finer")))
     collect(options, {"ablation": table}, tasks, "ablation")
 
 

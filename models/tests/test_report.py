@@ -139,7 +139,7 @@ def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: floa
         for kind, method, dice in (*clean, ("gamma", "presegmentation", 0.6), ("gamma", "pasted", 0.65), ("gamma", "ours", after)):
             scores = {"label": 1, "dice": dice, "dice_outside": dice, "nsd": 1, "planes": 3, "effort": 0.2}
             corruption.add([{"case": case, "kind": kind, "method": method} | scores])
-        for variant, dice in (("short", 0.9), ("no-annotated", 0.88), ("no-projection", 0.9)):
+        for variant, dice in (("short", 0.9), ("no-annotated", 0.88), ("finer", 0.9), ("finer, planes as labels", 0.9)):
             ablation.add([{"case": case, "variant": variant, "label": 1, "dice": dice - less, "dice_outside": dice - less, "nsd": 1}])
         scores = {"label": 1, "dice_outside": 0.8, "nsd": 1}
         listening.add([{"case": case, "network": "ours", "planes": n, "dice": 0.8 + n / 20} | scores for n in range(3)])
