@@ -198,7 +198,11 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let before: Settings = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-            ensure!(before == settings, "{} holds results of another bundle, expert, seed or class Dice; use another folder", args.out.display());
+            ensure!(
+                before == settings,
+                "{} holds results of another bundle, expert, seed or class Dice; use another folder",
+                args.out.display()
+            );
         }
         Err(_) => fs::write(&path, serde_json::to_string_pretty(&settings)?).with_context(|| format!("cannot write {}", path.display()))?,
     }
@@ -347,7 +351,8 @@ fn write_outcome(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles],
     put("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
     let manifest = &bundle.manifest;
     let title = format!("{} {}, {} cases, {} expert", manifest.name, manifest.version, cases.len(), args.expert);
-    let reliability = plan.methods.iter().map(|method| Ok((method.to_string(), mean_curve(args, *method, cases)?))).collect::<Result<Vec<_>>>()?;
+    let reliability =
+        plan.methods.iter().map(|method| Ok((method.to_string(), mean_curve(args, *method, cases)?))).collect::<Result<Vec<_>>>()?;
     let pictures = pictures(args, bundle, plan, cases, (columns, rows))?;
     let labels = label_names(&manifest.labels);
     let report =

@@ -397,7 +397,14 @@ mod tests {
             pictures: &[],
             labels: &[(1, "organ".into())],
         });
-        for expected in ["bundle &lt;x&gt;", "0.875", "greedy on entropy at 0.1", "+0.0625", "<polyline", "<td>entropy</td><td>1</td><td>0.963</td><td>–</td>"] {
+        for expected in [
+            "bundle &lt;x&gt;",
+            "0.875",
+            "greedy on entropy at 0.1",
+            "+0.0625",
+            "<polyline",
+            "<td>entropy</td><td>1</td><td>0.963</td><td>–</td>",
+        ] {
             assert!(page.contains(expected), "{expected}");
         }
         assert!(!page.contains("NaN") && !page.contains("inf"), "unplottable numbers reached the page");

@@ -231,7 +231,18 @@ mod tests {
         check("folds+dropout:8", Some((true, false, 8, "folds+dropout:8")));
         check("dropout:2+mirrors+folds", Some((true, true, 2, "folds+mirrors+dropout:2")));
         check("single", Some((false, false, 0, "single")));
-        for nonsense in ["", "fold", "dropout", "dropout:0", "dropout:1001", "dropout:-1", "folds+folds", "dropout:2+dropout:2", "folds+", "single+folds"] {
+        for nonsense in [
+            "",
+            "fold",
+            "dropout",
+            "dropout:0",
+            "dropout:1001",
+            "dropout:-1",
+            "folds+folds",
+            "dropout:2+dropout:2",
+            "folds+",
+            "single+folds",
+        ] {
             check(nonsense, None);
         }
     }

@@ -158,13 +158,7 @@ impl<'a> Tally<'a> {
         }
         let scope = if class_weights.is_some() { Scope::PerClass } else { Scope::Joint };
         let kind = |(samples, measures): (Samples, Vec<Measure>)| (samples, Accumulator::with_scope(heads, voxels, &measures, scope));
-        Self {
-            sums: vec![0.0; heads * voxels],
-            passes: 0,
-            methods,
-            class_weights,
-            kinds: measures.into_iter().map(kind).collect(),
-        }
+        Self { sums: vec![0.0; heads * voxels], passes: 0, methods, class_weights, kinds: measures.into_iter().map(kind).collect() }
     }
 
     /// Takes in a pass's logits, `[head][voxel]`.
@@ -224,7 +218,7 @@ mod tests {
     use super::*;
     use crate::pipeline::samples::MethodText;
 
-    /// Answers its patch times the head plus its own number, plus noise that the seed decides while dropout is on; remembers the seeds.
+    /// Answers, times the head, its patch plus its own number, a pattern that does not turn with the patch, and noise that the seed decides while dropout is on; remembers the seeds.
     struct Noisy {
         number: f32,
         seed: Option<u64>,
@@ -236,8 +230,10 @@ mod tests {
             let voxels: usize = size.iter().product();
             let noise = self.seed.map_or(0.0, |seed| (seed >> 40) as f32 / 3e6);
             let patches = batch.chunks_exact(voxels).take(n);
-            let head = |patch: &[f32], head: usize| patch.iter().map(|v| head as f32 * (v + self.number + noise)).collect::<Vec<_>>();
-            Ok(patches.flat_map(|patch| (0..3).flat_map(|number| head(patch, number)).collect::<Vec<_>>()).collect())
+            let value = |(at, v): (usize, &f32)| v + self.number + (at % 7) as f32 / 9.0 + noise;
+            let answer =
+                |patch: &[f32]| (0..3 * voxels).map(|i| (i / voxels) as f32 * value((i % voxels, &patch[i % voxels]))).collect::<Vec<_>>();
+            Ok(patches.flat_map(answer).collect())
         }
 
         fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
@@ -255,8 +251,7 @@ mod tests {
         let mut folds = [fold(0.25), fold(-0.5)];
         let data = Array4::from_shape_fn((1, 5, 6, 7), |(_, z, y, x)| (z * y + x) as f32 / 10.0 - 1.0);
         let sampling = Sampling { methods: &methods, class_weights, seed };
-        let result =
-            sample(&mut folds, &Plan::for_tests([1.0; 3]), data.view(), &sampling, &mut |_| ControlFlow::Continue(())).unwrap();
+        let result = sample(&mut folds, &Plan::for_tests([1.0; 3]), data.view(), &sampling, &mut |_| ControlFlow::Continue(())).unwrap();
         let seeds = seeds.borrow().clone();
         (result, seeds)
     }
@@ -264,14 +259,23 @@ mod tests {
     #[test]
     fn labels_do_not_depend_on_the_samples() {
         let expected = sampled(&[], None, 0).0.logits;
-        for texts in [&["entropy"][..], &["mirrors/variance", "folds/entropy"], &["dropout:3/entropy"], &["folds+mirrors+dropout:2/variance"]] {
+        for texts in
+            [&["entropy"][..], &["mirrors/variance", "folds/entropy"], &["dropout:3/entropy"], &["folds+mirrors+dropout:2/variance"]]
+        {
             assert_eq!(sampled(texts, None, 7).0.logits, expected, "{texts:?}");
         }
     }
 
     #[test]
     fn methods_together_say_what_they_say_alone_and_share_passes() {
-        let texts = ["entropy", "mirrors/variance", "folds/mutual-information", "dropout:2/variance", "folds+dropout:3/variance", "single/confidence"];
+        let texts = [
+            "entropy",
+            "mirrors/variance",
+            "folds/mutual-information",
+            "dropout:2/variance",
+            "folds+dropout:3/variance",
+            "single/confidence",
+        ];
         for weights in [None, Some(&[0.3, 0.7][..])] {
             let (together, seeds) = sampled(&texts, weights, 5);
             // Two folds, three passes each: the shorter method's are among them.

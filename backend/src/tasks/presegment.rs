@@ -46,7 +46,11 @@ impl PresegmentOptions {
 /// Another number of values than there are labels, or values that are no Dice.
 pub fn class_weights(bundle: &Bundle, dice: &[f32]) -> Result<Vec<f32>> {
     let labels = bundle.manifest.labels.0.len();
-    ensure!(dice.len() == labels, "{} Dice are given for {labels} label(s); give one for each, in the order of `bundle inspect`", dice.len());
+    ensure!(
+        dice.len() == labels,
+        "{} Dice are given for {labels} label(s); give one for each, in the order of `bundle inspect`",
+        dice.len()
+    );
     if let Some(wrong) = dice.iter().find(|dice| !(0.0..=1.0).contains(*dice)) {
         bail!("{wrong} is not a Dice; it lies between 0 and 1");
     }

@@ -150,7 +150,8 @@ impl<'a> Chooser<'a> {
             let all = 0..self.profiles.geometry.dims[stored];
             if in_foreground { self.profiles.foreground_range(stored).unwrap_or(all) } else { all }
         });
-        let free = [0, 1, 2].map(|stored| ranges[stored].clone().filter(|plane| !self.settled.contains(&(stored, *plane))).collect::<Vec<_>>());
+        let free =
+            [0, 1, 2].map(|stored| ranges[stored].clone().filter(|plane| !self.settled.contains(&(stored, *plane))).collect::<Vec<_>>());
         let counts = shared_out(budget, &self.axes, [0, 1, 2].map(|stored| free[stored].len()));
         let lists = self.axes.iter().map(|&stored| {
             let (free, count) = (&free[stored], counts[stored]);
