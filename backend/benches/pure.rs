@@ -58,7 +58,7 @@ impl Network for Echo {
         Ok(batch.chunks_exact(patch).flat_map(|patch| patch.repeat(self.heads)).collect())
     }
 
-    fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+    fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
         Ok(())
     }
 }

@@ -102,8 +102,65 @@ fn bundles_that_are_not_whole_are_refused_by_name() {
     );
     check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["format"] = 9.into()), "the bundle has format 9");
     check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["channels"] = Value::from(vec!["T1", "T2"])), "contradicts itself");
+    let without_dropout = |bundle: &Path| {
+        edit(&bundle.join("bundle.json"), |content| content["uncertainty"]["samples"] = Value::from(vec!["dropout:4"]));
+        edit(&bundle.join("presegmentation/network.json"), |content| content["dropout"] = false.into());
+    };
+    check(&without_dropout, "contradicts itself: its uncertainty dropout:4/entropy needs dropout, and the network was trained without");
     check(
         &|bundle| edit(&bundle.join("bundle.json"), |content| drop(content["files"].as_object_mut().unwrap().remove(weights))),
         "not among the files",
     );
+}
+
+#[test]
+fn a_bundle_says_how_uncertainty_is_found() {
+    let check = |change: &dyn Fn(&mut Value), expected: &str| {
+        let folder = copied();
+        edit(&folder.path().join("bundle.json"), change);
+        assert_eq!(Bundle::read(folder.path()).unwrap().uncertainty().to_string(), expected);
+    };
+    check(&|_| (), "folds+mirrors/entropy");
+    check(&|content| drop(content.as_object_mut().unwrap().remove("uncertainty")), "folds+mirrors/entropy");
+    check(&|content| content["uncertainty"] = serde_json::json!({"samples": ["dropout:6"], "measure": "variance"}), "dropout:6/variance");
+    // One fold: nothing that could disagree.
+    check(&|content| content["uncertainty"] = serde_json::json!({"samples": ["folds"], "measure": "variance"}), "folds/entropy");
+}
+
+/// Monte-Carlo dropout of a real network: other masks in every batch and for every seed, the same for the same seed, whatever another network does
+/// meanwhile; and none once it is off.
+#[test]
+fn dropout_is_repeatable_and_leaves_no_trace() {
+    let bundle = Bundle::read(&models().join("hippocampus")).unwrap();
+    let plan = bundle.plan(Stage::Presegmentation);
+    assert!(plan.manifest.dropout);
+    let load = || TorchNetwork::load(&bundle.weights(Stage::Presegmentation)[0], 1, 3, DeviceChoice::Cpu).unwrap();
+    let size = [16, 24, 16];
+    let patch: Vec<f32> = (0..size.iter().product::<usize>()).map(|at| (at as f32 * 0.37).sin()).collect();
+    let mut network = load();
+    let plain = network.forward(&patch, 1, size).unwrap();
+    let mut drawn = |seed: u64| {
+        network.set_dropout(Some(seed)).unwrap();
+        let passes = [(); 2].map(|()| network.forward(&patch, 1, size).unwrap());
+        network.set_dropout(None).unwrap();
+        passes
+    };
+    let first = drawn(7);
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first[0], plain);
+    assert_ne!(drawn(8)[0], first[0]);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut other = load();
+            other.set_dropout(Some(99)).unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                other.forward(&patch, 1, size).unwrap();
+            }
+        });
+        let again = [drawn(7), drawn(7)];
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(again.iter().all(|passes| *passes == first));
+    });
+    assert_eq!(network.forward(&patch, 1, size).unwrap(), plain);
 }

@@ -186,6 +186,56 @@ fn bundles_that_cannot_be_used_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn uncertainty_is_found_as_asked_for() {
+    let desk = Desk::new();
+    let presegment = |out: &str, more: &[&str]| {
+        let scan = ["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", out, "--device", "cpu"];
+        desk.done(&[&scan[..], more].concat());
+        let read = |name: &str| fs::read(desk.at(out).join(name)).unwrap();
+        (read("presegmentation.nii.gz"), read("uncertainty.nii.gz"))
+    };
+    let default = presegment("default", &[]);
+    let named = presegment("named", &["--uncertainty", "folds+mirrors/entropy"]);
+    assert!(named == default, "the bundle samples folds and mirrors");
+    let dropout = presegment("dropout", &["--uncertainty", "dropout:2/mutual-information"]);
+    let single = presegment("single", &["--uncertainty", "single/confidence"]);
+    let weighted = presegment("weighted", &["--class-dice", "0.9,0.4"]);
+    assert!(
+        [&dropout, &single, &weighted].iter().all(|made| made.0 == default.0 && made.1 != default.1),
+        "labels stay, uncertainty differs"
+    );
+    assert!(presegment("again", &["--uncertainty", "dropout:2/mutual-information"]) == dropout, "dropout is seeded");
+
+    let said = desk.done(&["bundle", "inspect", "BUNDLE"]);
+    let samples =
+        "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N (Monte-Carlo dropout, N passes)";
+    assert!(said.contains(samples), "{said}");
+
+    let refused = |more: &[&str], status: i32, words: &str| {
+        desk.refused(&[&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "none"][..], more].concat(), status, words);
+        assert!(!desk.at("none").exists());
+    };
+    refused(&["--uncertainty", "rotations/entropy"], 2, "'rotations' does not say where samples come from; use folds, mirrors, dropout:N");
+    refused(&["--uncertainty", "mirrors/doubt"], 2, "'doubt' is not an uncertainty measure");
+    refused(&["--uncertainty", "folds/variance"], 1, "folds/variance compares samples, and this bundle has only one of these");
+    refused(&["--class-dice", "0.9"], 1, "1 Dice are given for 2 label(s)");
+    refused(&["--class-dice", "0.9,1.4"], 1, "1.4 is not a Dice");
+
+    assert!(Command::new("cp").arg("-r").arg(phantom_bundle()).arg(desk.at("plain")).status().unwrap().success());
+    let file = desk.at("plain/presegmentation/network.json");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("\"dropout\": true", "\"dropout\": false")).unwrap();
+    let manifest = fs::read_to_string(desk.at("plain/bundle.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    manifest["files"].as_object_mut().unwrap().remove("presegmentation/network.json");
+    fs::write(desk.at("plain/bundle.json"), manifest.to_string()).unwrap();
+    let words = "dropout:8/entropy needs dropout, and the network was trained without";
+    let scan = ["presegment", "--bundle", "plain", "--image", "scan.nii.gz", "--out", "none", "--uncertainty", "dropout:8/entropy"];
+    desk.refused(&scan, 1, words);
+    assert!(!desk.at("none").exists());
+    assert!(!desk.done(&["bundle", "inspect", "plain"]).contains("dropout:N"));
+}
+
+#[test]
 fn arguments_that_make_no_sense_end_with_2() {
     let desk = Desk::new();
     desk.refused(
@@ -211,6 +261,9 @@ fn arguments_that_make_no_sense_end_with_2() {
     desk.refused(&[&refine[..], &["--budget", "0.2"]].concat(), 2, "--slices-out");
     desk.refused(&["presegment", "--bundle", "BUNDLE", "--out", "none"], 2, "--image");
     desk.refused(&["segment"], 2, "unrecognized subcommand");
+    let evaluate = ["evaluate", "--bundle", "BUNDLE", "--images", ".", "--labels", ".", "--out", "none"];
+    desk.refused(&[&evaluate[..], &["--uncertainty", "entropy,flips/entropy"]].concat(), 2, "'flips' does not say where samples come from");
+    desk.refused(&[&evaluate[..], &["--no-refine", "--rounds", "2"]].concat(), 2, "cannot be used with");
     desk.refused(&["serve", "--device", "tpu"], 2, "'tpu' is not a device");
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::inference::bundle::{Bundle, BundleManifest, Stage};
+use crate::pipeline::samples::Samples;
 use crate::tasks::open_bundle;
 
 /// Arguments of `i3deep bundle`.
@@ -123,25 +124,26 @@ fn inspect(folder: &Path, as_json: bool) -> Result<()> {
             plan.manifest.input_channels
         );
     }
-    println!("uncertainty   {}", methods.join(", "));
+    println!("uncertainty   {}; samples: {}", bundle.uncertainty(), methods.join(", "));
     println!("torch         {}", network.torch_version);
     println!("licence       {}", manifest.licence);
     println!("training data {}", manifest.training_data);
     Ok(())
 }
 
-/// Where samples for the uncertainty can come from.
-fn uncertainty_methods(bundle: &Bundle) -> Vec<&'static str> {
+/// Where samples for the uncertainty can come from, as `--uncertainty` names them; they may be joined by `+`.
+fn uncertainty_methods(bundle: &Bundle) -> Vec<String> {
     let network = &bundle.presegmentation.manifest;
-    let mut methods = vec!["confidence of one pass"];
-    if network.mirror_axes.as_ref().is_some_and(|axes| !axes.is_empty()) {
-        methods.push("mirrors (test-time augmentation)");
-    }
+    let count = |samples: &str| samples.parse().map_or(0, |samples: Samples| samples.count(&bundle.presegmentation));
+    let mut methods = vec!["single (one pass)".to_owned()];
     if network.folds.len() > 1 {
-        methods.push("folds (ensemble)");
+        methods.push(format!("folds (ensemble, {})", count("folds")));
+    }
+    if count("mirrors") > 1 {
+        methods.push(format!("mirrors (test-time augmentation, {})", count("mirrors")));
     }
     if network.dropout {
-        methods.push("Monte-Carlo dropout");
+        methods.push("dropout:N (Monte-Carlo dropout, N passes)".to_owned());
     }
     methods
 }

@@ -18,15 +18,17 @@ use crate::evaluate::calibration::{Bin, reliability};
 use crate::evaluate::expert::Expert;
 use crate::evaluate::picture::side_by_side;
 use crate::evaluate::report::{Report, html};
-use crate::evaluate::results::{Columns, Results, Row};
+use crate::evaluate::results::{Columns, Results, Row, UNREFINED};
 use crate::evaluate::run::{BINS, Plan, Presegmented, Subject};
-use crate::evaluate::summary::summarise;
+use crate::evaluate::summary::{Setting, SettingSummary, summarise};
 use crate::inference::bundle::{Bundle, Stage};
-use crate::inference::torch::{TorchNetwork, set_threads};
+use crate::inference::torch::set_threads;
 use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{RefineInput, refine};
-use crate::pipeline::uncertainty::Measure;
+use crate::pipeline::samples::{Method, MethodText};
+use crate::pipeline::sampling::Sampling;
+use crate::tasks::{class_weights, load_stage, read_channels};
 use crate::volume_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
 
 /// Arguments of `i3deep evaluate`.
@@ -47,18 +49,29 @@ pub(crate) struct Args {
     /// Acquisition strategies.
     #[arg(long, value_delimiter = ',', default_value = "greedy,published,random,equidistant")]
     strategies: Vec<Strategy>,
-    /// Uncertainty measures.
-    #[arg(long, value_delimiter = ',', default_value = "entropy")]
-    uncertainty: Vec<Measure>,
+    /// How uncertainty is found, each as SAMPLES/MEASURE. SAMPLES: folds, mirrors, dropout:N, joined by +, or single. MEASURE: entropy, variance,
+    /// mutual-information, bhattacharyya or confidence. A measure alone samples as the bundle does. All share one computation a case.
+    #[arg(long, value_delimiter = ',', value_name = "SAMPLES/MEASURE,…", default_value = "entropy")]
+    uncertainty: Vec<MethodText>,
+    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse ones count more.
+    #[arg(long, value_name = "DICE,…", value_delimiter = ',')]
+    class_dice: Option<Vec<f32>>,
     /// Budgets: shares of the axial planes with presegmented foreground.
     #[arg(long, value_delimiter = ',', default_value = "0.2")]
     budgets: Vec<String>,
-    /// Rounds of correction, each with the whole budget.
+    /// Rounds of correction, each with the whole budget; from the second on, planes are chosen by the refined segmentation's uncertainty.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// Who corrects: perfect, or jitter:MM for contours that waver.
     #[arg(long, default_value_t)]
     expert: Expert,
+    /// Correct and refine nothing: only judge how well each uncertainty finds the presegmentation's errors.
+    #[arg(long, conflicts_with_all = ["strategies", "budgets", "rounds"])]
+    no_refine: bool,
+    /// Keep every refined segmentation, as cases/CASE/refined_STRATEGY_SAMPLES_MEASURE_BUDGET_rROUND.nii.gz; of rows that were there before, none is
+    /// made anew.
+    #[arg(long)]
+    keep: bool,
     /// Only these cases.
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     only: Vec<String>,
@@ -71,7 +84,7 @@ pub(crate) struct Args {
     /// Where the networks run: auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// Seed of the random strategy and of the expert's hand.
+    /// Seed of the random strategy, of dropout and of the expert's hand.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -84,6 +97,8 @@ struct Settings {
     files: std::collections::BTreeMap<String, String>,
     expert: String,
     seed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_dice: Option<Vec<f32>>,
 }
 
 /// A labelled case in files.
@@ -97,31 +112,41 @@ struct CaseFiles {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = Bundle::read(&args.bundle).with_context(|| format!("the bundle {}", args.bundle.display()))?;
     bundle.verify()?;
-    let plan = plan(args)?;
+    let plan = plan(args, &bundle)?;
+    let class_weights = args.class_dice.as_deref().map(|dice| class_weights(&bundle, dice)).transpose()?;
     let only = if args.held_out { held_out(&bundle)? } else { args.only.clone() };
     let cases = find_cases(args, &only, bundle.manifest.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     check_settings(args, &bundle)?;
     let columns = Columns::new(&bundle.manifest.labels);
     let results = Results::open(&args.out, columns.clone()).context("results.csv")?;
-    evaluate_all(args, &bundle, &plan, &cases, &results)?;
+    let setup = Setup { args, bundle: &bundle, plan: &plan, class_weights: class_weights.as_deref() };
+    evaluate_all(&setup, &cases, &results)?;
     let (columns, rows) = results.finish()?;
     write_outcome(args, &bundle, &plan, &cases, (&columns, &rows))
 }
 
-fn plan(args: &Args) -> Result<Plan> {
+fn plan(args: &Args, bundle: &Bundle) -> Result<Plan> {
     let budget = |text: &String| {
         let value: f64 = text.trim().parse().with_context(|| format!("the budget '{text}' is not a number"))?;
         ensure!(value > 0.0 && value <= 1.0, "the budget {text} is not a share between 0 and 1");
         Ok((value.to_string(), value))
     };
+    let mut methods: Vec<Method> = Vec::new();
+    for text in &args.uncertainty {
+        let method = text.or(bundle.manifest.uncertainty.samples).check(&bundle.presegmentation)?;
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
     Ok(Plan {
         strategies: args.strategies.clone(),
-        measures: args.uncertainty.clone(),
+        methods,
         budgets: args.budgets.iter().map(budget).collect::<Result<_>>()?,
         expert: args.expert,
         rounds: args.rounds,
         seed: args.seed,
+        refine: !args.no_refine,
     })
 }
 
@@ -168,11 +193,16 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
         files: bundle.manifest.files.clone(),
         expert: args.expert.to_string(),
         seed: args.seed,
+        class_dice: args.class_dice.clone(),
     };
     match fs::read_to_string(&path) {
         Ok(text) => {
             let before: Settings = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-            ensure!(before == settings, "{} holds results of another bundle, expert or seed; use another folder", args.out.display());
+            ensure!(
+                before == settings,
+                "{} holds results of another bundle, expert, seed or class Dice; use another folder",
+                args.out.display()
+            );
         }
         Err(_) => fs::write(&path, serde_json::to_string_pretty(&settings)?).with_context(|| format!("cannot write {}", path.display()))?,
     }
@@ -180,13 +210,14 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
 }
 
 /// Deals cases to workers, each with networks of its own. Every network computes on one thread, so that no number depends on how many work at once.
-fn evaluate_all(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles], results: &Results) -> Result<()> {
+fn evaluate_all(setup: &Setup<'_>, cases: &[CaseFiles], results: &Results) -> Result<()> {
     set_threads(1);
+    let Setup { args, plan, .. } = setup;
     let bar = progress_bar((cases.len() * plan.rows_per_case()) as u64);
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || -> Result<()> {
-        let mut worker = Worker::new(args, bundle, plan)?;
+        let mut worker = Worker::new(setup)?;
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             worker.evaluate(case, results).with_context(|| case.name.clone())?;
             bar.inc(plan.rows_per_case() as u64);
@@ -218,53 +249,40 @@ fn progress_bar(rows: u64) -> ProgressBar {
     ProgressBar::new(rows).with_style(style)
 }
 
-/// One thread's networks.
-struct Worker<'a> {
-    out: PathBuf,
+/// What all threads share.
+struct Setup<'a> {
+    args: &'a Args,
     bundle: &'a Bundle,
     plan: &'a Plan,
+    class_weights: Option<&'a [f32]>,
+}
+
+/// One thread's networks.
+struct Worker<'a> {
+    setup: &'a Setup<'a>,
     presegmentation: Vec<Box<dyn Network>>,
     refinement: Vec<Box<dyn Network>>,
 }
 
 impl<'a> Worker<'a> {
-    fn new(args: &Args, bundle: &'a Bundle, plan: &'a Plan) -> Result<Self> {
-        let load = |stage: Stage| -> Result<Vec<Box<dyn Network>>> {
-            let network = bundle.plan(stage);
-            let spatial_axes = if network.two_dimensional() { 2 } else { 3 };
-            let one = |file: &PathBuf| -> Result<Box<dyn Network>> {
-                Ok(Box::new(TorchNetwork::load(file, network.manifest.input_channels, spatial_axes, args.device)?))
-            };
-            bundle.weights(stage).iter().map(one).collect()
-        };
-        Ok(Self {
-            out: args.out.clone(),
-            bundle,
-            plan,
-            presegmentation: load(Stage::Presegmentation)?,
-            refinement: load(Stage::Refinement)?,
-        })
+    fn new(setup: &'a Setup<'a>) -> Result<Self> {
+        let load = |stage: Stage| load_stage(setup.bundle, stage, setup.args.device);
+        let refinement = if setup.plan.refine { load(Stage::Refinement)? } else { Vec::new() };
+        Ok(Self { setup, presegmentation: load(Stage::Presegmentation)?, refinement })
     }
 
     fn evaluate(&mut self, case: &CaseFiles, results: &Results) -> Result<()> {
-        if !Subject::is_unfinished(&case.name, self.plan, results) {
+        let Setup { args, bundle, plan, .. } = self.setup;
+        if !Subject::is_unfinished(&case.name, plan, results) {
             return Ok(());
         }
-        let mut channels = Vec::new();
-        let mut header = None;
-        for path in &case.channels {
-            let image = read_nifti(path).with_context(|| path.display().to_string())?;
-            header.get_or_insert(image.header);
-            channels.push(image.volume);
-        }
-        let header = header.context("a case without channels")?;
+        let (channels, header) = read_channels(&case.channels)?;
         let truth = read_labels(&case.label).with_context(|| case.label.display().to_string())?;
         ensure!(truth.geometry().matches(channels[0].geometry(), 1e-2), "the labels do not lie on the scan's grid");
         let presegmented = self.presegmented(case, &channels, &header)?;
-        let labels = &self.bundle.manifest.labels;
+        let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
         let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
-        let refined_file = self.out.join("cases").join(&case.name).join("refined.nii.gz");
         let refine = |corrections: &Volume<Label>, planes: &[Plane]| {
             let input = RefineInput {
                 channels: &channels,
@@ -272,42 +290,60 @@ impl<'a> Worker<'a> {
                 corrections,
                 planes,
                 foreground: &foreground,
-                encoding: self.bundle.manifest.guidance,
+                encoding: bundle.manifest.guidance,
                 blend_mm: 0.0,
             };
-            Ok(refine(&mut self.refinement, &self.bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?.labels)
+            Ok(refine(&mut self.refinement, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
         };
-        subject.evaluate(self.plan, results, &Columns::new(labels), refine, |key, segmentation| {
-            if self.plan.is_pictured(key) {
-                write_labels(&refined_file, segmentation, &header)?;
+        let folder = case_folder(args, &case.name);
+        subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {
+            if plan.is_pictured(key) {
+                write_labels(&folder.join("refined.nii.gz"), segmentation, &header)?;
+            }
+            if args.keep {
+                let setting = format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
+                write_labels(&folder.join(format!("refined_{setting}.nii.gz")), segmentation, &header)?;
             }
             Ok(())
         })
     }
 
-    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before.
+    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is missing is computed at once.
     fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], header: &ScanHeader) -> Result<Presegmented> {
-        let folder = self.out.join("cases").join(&case.name);
-        fs::create_dir_all(&folder)?;
+        let Setup { args, bundle, plan, class_weights } = self.setup;
+        let folder = case_folder(args, &case.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let labels_file = folder.join("presegmentation.nii.gz");
-        let uncertainty_file = |measure: &Measure| folder.join(format!("uncertainty-{measure}.nii.gz"));
-        for measure in &self.plan.measures {
-            let file = uncertainty_file(measure);
-            if file.is_file() && labels_file.is_file() {
-                continue;
-            }
-            let plan = &self.bundle.presegmentation;
-            let made = presegment(&mut self.presegmentation, plan, channels, *measure, &mut |_| ControlFlow::Continue(()))?;
+        let file = |method: &Method| folder.join(uncertainty_file(*method));
+        let is_there = |method: &Method| labels_file.is_file() && file(method).is_file();
+        let missing: Vec<Method> = plan.methods.iter().copied().filter(|method| !is_there(method)).collect();
+        if !missing.is_empty() {
+            let sampling = Sampling { methods: &missing, class_weights: *class_weights, seed: args.seed };
+            let go_on = &mut |_| ControlFlow::Continue(());
+            let made = presegment(&mut self.presegmentation, &bundle.presegmentation, channels, &sampling, go_on)?;
             write_labels(&labels_file, &made.labels, header)?;
-            write_f32(&file, &made.uncertainty, header)?;
+            for (method, uncertainty) in missing.iter().zip(&made.uncertainty) {
+                write_f32(&file(method), uncertainty, header)?;
+            }
         }
-        let uncertainty = self.plan.measures.iter().map(|measure| Ok(read_nifti(&uncertainty_file(measure))?.volume));
+        let uncertainty = plan.methods.iter().map(|method| Ok(read_nifti(&file(method))?.volume));
         Ok(Presegmented { uncertainty: uncertainty.collect::<Result<_>>()?, labels: read_labels(&labels_file)? })
     }
 }
 
+fn case_folder(args: &Args, name: &str) -> PathBuf {
+    args.out.join("cases").join(name)
+}
+
+fn uncertainty_file(method: Method) -> String {
+    format!("uncertainty_{}.nii.gz", method.to_string().replace('/', "_"))
+}
+
 fn write_outcome(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<()> {
-    let summary = summarise(columns, rows);
+    // The bundle's own way, or else the first that was asked for.
+    let default = [bundle.uncertainty()].into_iter().chain(plan.methods.iter().copied()).map(|method| method.to_string());
+    let default = default.into_iter().find(|name| rows.iter().any(|row| row.key.uncertainty == *name)).unwrap_or_default();
+    let summary = summarise(columns, rows, &default);
     let put = |name: &str, text: String| {
         let path = args.out.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -315,29 +351,36 @@ fn write_outcome(args: &Args, bundle: &Bundle, plan: &Plan, cases: &[CaseFiles],
     put("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
     let manifest = &bundle.manifest;
     let title = format!("{} {}, {} cases, {} expert", manifest.name, manifest.version, cases.len(), args.expert);
-    let reliability = plan.measures.iter().map(|m| Ok((m.to_string(), mean_curve(args, *m, cases)?))).collect::<Result<Vec<_>>>()?;
+    let reliability =
+        plan.methods.iter().map(|method| Ok((method.to_string(), mean_curve(args, *method, cases)?))).collect::<Result<Vec<_>>>()?;
     let pictures = pictures(args, bundle, plan, cases, (columns, rows))?;
     let labels = label_names(&manifest.labels);
     let report =
         Report { title: &title, columns, rows, summary: &summary, reliability: &reliability, pictures: &pictures, labels: &labels };
     put("report.html", html(&report))?;
     for setting in &summary.settings {
-        let value = |column: &str| setting.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
-        println!(
-            "{:<24} {:<18} {:>5} round {}: {:>4.1} planes, Dice {:.4} → {:.4}, outside the planes {:.4} → {:.4}",
-            setting.setting.strategy,
-            setting.setting.uncertainty,
-            setting.setting.budget,
-            setting.setting.round,
-            value("planes"),
-            value("dice_presegmentation"),
-            value("dice_refined"),
-            value("dice_presegmentation_outside"),
-            value("dice_refined_outside"),
-        );
+        println!("{}", line(setting));
     }
     println!("results.csv, summary.json and report.html are in {}", args.out.display());
     Ok(())
+}
+
+/// A setting's means in words.
+fn line(summary: &SettingSummary) -> String {
+    let value = |column: &str| summary.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
+    let Setting { strategy, uncertainty, budget, round } = &summary.setting;
+    if strategy == UNREFINED {
+        let [auroc, auprc, ece] = ["auroc", "auprc", "ece"].map(value);
+        return format!("{uncertainty:<40} AUROC {auroc:.4}, AUPRC {auprc:.4}, ECE {ece:.4}");
+    }
+    format!(
+        "{strategy:<24} {uncertainty:<24} {budget:>5} round {round}: {:>4.1} planes, Dice {:.4} → {:.4}, outside the planes {:.4} → {:.4}",
+        value("planes"),
+        value("dice_presegmentation"),
+        value("dice_refined"),
+        value("dice_presegmentation_outside"),
+        value("dice_refined_outside"),
+    )
 }
 
 /// The worst, the median and the best case of the pictured setting: presegmentation and refinement.
@@ -358,7 +401,7 @@ fn pictures(
     for (which, at) in chosen {
         let row = pictured[at];
         let Some(case) = cases.iter().find(|case| case.name == row.key.case) else { continue };
-        let folder = args.out.join("cases").join(&case.name);
+        let folder = case_folder(args, &case.name);
         let image = read_nifti(&case.channels[0])?.volume;
         let truth = read_labels(&case.label)?;
         let before = read_labels(&folder.join("presegmentation.nii.gz"))?;
@@ -374,11 +417,11 @@ fn label_names(labels: &LabelSet) -> Vec<(Label, String)> {
 }
 
 /// The reliability curve over all voxels of all cases, from what the cases' folders hold.
-fn mean_curve(args: &Args, measure: Measure, cases: &[CaseFiles]) -> Result<Vec<Bin>> {
+fn mean_curve(args: &Args, method: Method, cases: &[CaseFiles]) -> Result<Vec<Bin>> {
     let mut sums: Vec<Bin> = Vec::new();
     for case in cases {
-        let folder = args.out.join("cases").join(&case.name);
-        let uncertainty = read_nifti(&folder.join(format!("uncertainty-{measure}.nii.gz")))?.volume;
+        let folder = case_folder(args, &case.name);
+        let uncertainty = read_nifti(&folder.join(uncertainty_file(method)))?.volume;
         let labels = read_labels(&folder.join("presegmentation.nii.gz"))?;
         let truth = read_labels(&case.label)?;
         for bin in reliability(uncertainty.voxels(), labels.voxels(), truth.voxels(), BINS) {

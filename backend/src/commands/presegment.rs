@@ -8,7 +8,8 @@ use shared::acquisition::Strategy;
 use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, SLICES_FILE, default_params, open_bundle};
+use crate::pipeline::samples::MethodText;
+use crate::tasks::{self, PresegmentOptions, SLICES_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,13 @@ pub(crate) struct Args {
     /// How to choose slices; default: the bundle's.
     #[arg(long)]
     strategy: Option<Strategy>,
+    /// How uncertainty is found; default: the bundle's. SAMPLES: folds, mirrors, dropout:N, joined by +, or single. MEASURE: entropy, variance,
+    /// mutual-information, bhattacharyya or confidence. A measure alone keeps the bundle's samples.
+    #[arg(long, value_name = "SAMPLES/MEASURE")]
+    uncertainty: Option<MethodText>,
+    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse ones count more.
+    #[arg(long, value_name = "DICE,…", value_delimiter = ',')]
+    class_dice: Option<Vec<f32>>,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -39,11 +47,15 @@ pub(crate) struct Args {
 /// Reads, computes, writes, says what was found.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = open_bundle(&args.bundle)?;
-    let mut params = default_params(&bundle);
-    params.budget = args.budget.unwrap_or(params.budget);
-    params.strategy = args.strategy.unwrap_or(params.strategy);
+    let mut options = PresegmentOptions::of(&bundle, args.device);
+    options.acquisition.budget = args.budget.unwrap_or(options.acquisition.budget);
+    options.acquisition.strategy = args.strategy.unwrap_or(options.acquisition.strategy);
+    if let Some(text) = args.uncertainty {
+        options.uncertainty = text.or(bundle.manifest.uncertainty.samples);
+    }
+    options.class_dice.clone_from(&args.class_dice);
     let mut meter = Meter::new("presegmenting");
-    let list = tasks::presegment(&bundle, &args.image, &args.out, &params, args.device, &mut |done| meter.show(done))?;
+    let list = tasks::presegment(&bundle, &args.image, &args.out, &options, &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", serde_json::to_string(&list)?);
         return Ok(());

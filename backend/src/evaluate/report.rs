@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::calibration::Bin;
-use super::results::{Columns, Row};
-use super::summary::{Setting, Summary};
+use super::results::{Columns, Row, UNREFINED};
+use super::statistics::mean;
+use super::summary::{Comparison, Setting, SettingSummary, Summary};
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Report<'a> {
     pub rows: &'a [Row],
     /// Their summary.
     pub summary: &'a Summary,
-    /// Reliability curves by uncertainty measure.
+    /// Reliability curves by uncertainty.
     pub reliability: &'a [(String, Vec<Bin>)],
     /// Pictures with captions, as data URLs.
     pub pictures: &'a [(String, String)],
@@ -39,7 +40,9 @@ pub fn html(report: &Report) -> String {
     );
     let _ = write!(page, "<h1>{}</h1>", escape(report.title));
     section(&mut page, "Settings", &settings_table(report));
-    section(&mut page, "Paired comparisons", &comparisons_table(report));
+    section(&mut page, "Paired comparisons", &comparisons_table(&report.summary.comparisons));
+    section(&mut page, "Uncertainty", &uncertainty_table(report));
+    section(&mut page, "Uncertainties compared with the default", &comparisons_table(&report.summary.uncertainty_comparisons));
     section(&mut page, "Dice against budget", &budget_plots(report));
     section(&mut page, "Dice by class", &class_boxes(report));
     section(&mut page, "Effort", &effort_plot(report));
@@ -65,6 +68,9 @@ fn escape(text: &str) -> String {
 }
 
 fn name(setting: &Setting) -> String {
+    if setting.strategy == UNREFINED {
+        return setting.uncertainty.clone();
+    }
     let round = if setting.round > 1 { format!(", round {}", setting.round) } else { String::new() };
     format!("{} on {} at {}{round}", setting.strategy, setting.uncertainty, setting.budget)
 }
@@ -73,7 +79,15 @@ fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:.3}") } else { "–".to_owned() }
 }
 
+/// Settings with something refined.
+fn refined<'a>(report: &'a Report) -> impl Iterator<Item = &'a SettingSummary> {
+    report.summary.settings.iter().filter(|s| s.setting.strategy != UNREFINED)
+}
+
 fn settings_table(report: &Report) -> String {
+    if refined(report).next().is_none() {
+        return String::new();
+    }
     const SHOWN: [(&str, &str); 9] = [
         ("planes", "planes"),
         ("effort", "effort"),
@@ -89,7 +103,7 @@ fn settings_table(report: &Report) -> String {
     for (_, title) in SHOWN {
         let _ = write!(table, "<th>{title}</th>");
     }
-    for summary in &report.summary.settings {
+    for summary in refined(report) {
         let cases = summary.columns.get("dice_refined").map_or(0, |spread| spread.cases);
         let _ = write!(table, "<tr><td>{}</td><td>{cases}</td>", escape(&name(&summary.setting)));
         for (column, _) in SHOWN {
@@ -99,21 +113,50 @@ fn settings_table(report: &Report) -> String {
     table + "</table>"
 }
 
-fn comparisons_table(report: &Report) -> String {
-    if report.summary.comparisons.is_empty() {
+fn comparisons_table(comparisons: &[Comparison]) -> String {
+    if comparisons.is_empty() {
         return String::new();
     }
     let mut table = String::from(
         "<table><tr><th>setting</th><th>against</th><th>measure</th><th>mean difference</th><th>cases</th><th>p (Wilcoxon)</th>",
     );
-    for c in &report.summary.comparisons {
+    for c in comparisons {
         let setting = escape(&name(&c.setting));
         let difference = if c.cases > 0 { format!("{:+.4}", c.mean_difference) } else { "–".to_owned() };
         let _ = write!(
             table,
             "<tr><td>{setting}</td><td>{}</td><td>{}</td><td>{difference}</td><td>{}</td><td>{:.2e}</td>",
-            c.against, c.column, c.cases, c.p
+            escape(&c.against),
+            c.column,
+            c.cases,
+            c.p
         );
+    }
+    table + "</table>"
+}
+
+/// How well each uncertainty finds the presegmentation's errors, which no strategy or budget changes: one row a case counts.
+fn uncertainty_table(report: &Report) -> String {
+    const SHOWN: [(&str, &str); 6] = [
+        ("auroc", "AUROC of errors"),
+        ("auprc", "AUPRC"),
+        ("ece", "ECE"),
+        ("dice_filtered", "Dice of the certain"),
+        ("dice_relaxed", "Dice, uncertain as right"),
+        ("uncertainty_mean", "mean"),
+    ];
+    let mut table = String::from("<table><tr><th>uncertainty (means over cases)</th><th>cases</th>");
+    for (_, title) in SHOWN {
+        let _ = write!(table, "<th>{title}</th>");
+    }
+    for uncertainty in distinct(report.rows.iter().map(|row| row.key.uncertainty.clone())) {
+        let mut rows: Vec<&Row> = report.rows.iter().filter(|row| row.key.uncertainty == uncertainty && row.key.round <= 1).collect();
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows.dedup_by(|a, b| a.key.case == b.key.case);
+        let _ = write!(table, "<tr><td>{}</td><td>{}</td>", escape(&uncertainty), rows.len());
+        for (column, _) in SHOWN {
+            let _ = write!(table, "<td>{}</td>", number(mean(rows.iter().map(|row| report.columns.get(row, column)))));
+        }
     }
     table + "</table>"
 }
@@ -226,7 +269,7 @@ fn against_budget(report: &Report, uncertainty: &str, strategy: &str, column: &s
 }
 
 fn budget_plots(report: &Report) -> String {
-    let measures = distinct(report.summary.settings.iter().map(|s| s.setting.uncertainty.clone()));
+    let measures = distinct(refined(report).map(|s| s.setting.uncertainty.clone()));
     let titles = [("dice_refined", "Refined Dice, whole scan"), ("dice_refined_outside", "Refined Dice, outside the corrected planes")];
     let plot = |measure: &String| {
         titles.map(|(column, title)| lines_against_budget(report, measure, column, &format!("{title} ({measure})"))).concat()
@@ -235,7 +278,7 @@ fn budget_plots(report: &Report) -> String {
 }
 
 fn lines_against_budget(report: &Report, measure: &str, column: &str, title: &str) -> String {
-    let strategies = distinct(report.summary.settings.iter().map(|s| s.setting.strategy.clone()));
+    let strategies = distinct(refined(report).map(|s| s.setting.strategy.clone()));
     let lines: Vec<Vec<(f64, f64)>> = strategies.iter().map(|strategy| against_budget(report, measure, strategy, column)).collect();
     let points = || lines.iter().flatten();
     let mut plot = Plot::new(title, span(points().map(|p| p.0)), span(points().map(|p| p.1)));
@@ -273,8 +316,11 @@ fn class_boxes(report: &Report) -> String {
 }
 
 fn effort_plot(report: &Report) -> String {
-    let strategies = distinct(report.summary.settings.iter().map(|s| s.setting.strategy.clone()));
-    let value = |s: &super::summary::SettingSummary, column: &str| s.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
+    let strategies = distinct(refined(report).map(|s| s.setting.strategy.clone()));
+    if strategies.is_empty() {
+        return String::new();
+    }
+    let value = |s: &SettingSummary, column: &str| s.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
     let of = |column: &str| span(report.summary.settings.iter().map(|s| value(s, column)));
     let mut plot = Plot::new("Refined Dice against effort (planes ÷ axial planes with foreground)", of("effort"), of("dice_refined"));
     let [low, high] = of("effort");
@@ -290,7 +336,7 @@ fn effort_plot(report: &Report) -> String {
 }
 
 fn plane_histograms(report: &Report) -> String {
-    let strategies = distinct(report.rows.iter().map(|row| row.key.strategy.clone()));
+    let strategies = distinct(report.rows.iter().map(|row| row.key.strategy.clone()).filter(|strategy| strategy != UNREFINED));
     let histogram = |strategy: &String| {
         let axes = ["sagittal", "coronal", "axial"];
         let counts = axes.map(|axis| {
@@ -337,11 +383,11 @@ mod tests {
         let columns = Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "organ".into(), colour: "#ffffff".into() }]));
         let row = |strategy: &str, budget: &str, dice: f64| Row {
             key: Key { case: "a<b".into(), strategy: strategy.into(), uncertainty: "entropy".into(), budget: budget.into(), round: 1 },
-            values: columns.values(&[("dice_refined".into(), dice), ("dice_refined_1".into(), dice)]),
+            values: columns.values(&[("dice_refined".into(), dice), ("dice_refined_1".into(), dice), ("auroc".into(), 0.9625)]),
             planes: "axial:3 coronal:1".into(),
         };
         let rows = [row("greedy", "0.1", 0.8125), row("greedy", "0.2", 0.875), row("random", "0.1", 0.75), row("random", "0.2", f64::NAN)];
-        let summary = summarise(&columns, &rows);
+        let summary = summarise(&columns, &rows, "entropy");
         let page = html(&Report {
             title: "bundle <x>",
             columns: &columns,
@@ -351,7 +397,14 @@ mod tests {
             pictures: &[],
             labels: &[(1, "organ".into())],
         });
-        for expected in ["bundle &lt;x&gt;", "0.875", "greedy on entropy at 0.1", "+0.0625", "<polyline"] {
+        for expected in [
+            "bundle &lt;x&gt;",
+            "0.875",
+            "greedy on entropy at 0.1",
+            "+0.0625",
+            "<polyline",
+            "<td>entropy</td><td>1</td><td>0.963</td><td>–</td>",
+        ] {
             assert!(page.contains(expected), "{expected}");
         }
         assert!(!page.contains("NaN") && !page.contains("inf"), "unplottable numbers reached the page");

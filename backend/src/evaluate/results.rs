@@ -12,15 +12,18 @@ use shared::label::LabelSet;
 pub struct Key {
     /// Name of the case.
     pub case: String,
-    /// Name of the acquisition strategy.
+    /// Name of the acquisition strategy, or [`UNREFINED`].
     pub strategy: String,
-    /// Name of the uncertainty measure.
+    /// The uncertainty as samples and measure, such as `folds+mirrors/entropy`.
     pub uncertainty: String,
     /// The budget as given on the command line.
     pub budget: String,
-    /// 1 is the first round.
+    /// 1 is the first round, 0 before any.
     pub round: u32,
 }
+
+/// In place of a strategy, in rows that judge an uncertainty only: budget and round are 0, and what needs a refined segmentation is empty.
+pub const UNREFINED: &str = "none";
 
 /// A finished measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,7 +169,10 @@ impl Results {
 }
 
 fn read(path: &Path, columns: &Columns) -> io::Result<Vec<Row>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path)?;
+    let bytes = fs::read(path)?;
+    // A row without its line break was cut off, even where every field has something in it.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&bytes[..whole]);
     if reader.headers()?.iter().ne(columns.header()) {
         let message = format!("{} has other columns than this evaluation writes; use another --out folder", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -212,7 +218,9 @@ mod tests {
         results.push(row("b, with a comma", 0.1 + 0.2)).unwrap();
         drop(results);
         let path = folder.path().join("results.csv");
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"c,greedy,ent").unwrap();
+        // All of a row but the end of its last field.
+        let cut = lines([columns().record(&row("c", 0.5))]).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(&cut[..cut.len() - 4]).unwrap();
 
         let results = Results::open(folder.path(), columns()).unwrap();
         assert!(results.contains(&row("b, with a comma", 0.0).key));

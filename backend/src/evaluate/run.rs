@@ -3,6 +3,8 @@
 //! Cases run side by side; within a case the order is fixed, so that the numbers do not depend on how many run at once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
 
 use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
@@ -12,26 +14,29 @@ use shared::volume::Volume;
 use super::calibration::{Bin, certain_dice, expected_calibration_error, reliability, separation};
 use super::expert::{Expert, within};
 use super::overlap::{agreement, dice_where};
-use super::results::{Columns, Key, Results, Row};
+use super::results::{Columns, Key, Results, Row, UNREFINED};
 use super::statistics::mean;
 use crate::pipeline::acquire::acquire;
-use crate::pipeline::uncertainty::Measure;
+use crate::pipeline::refine::Refined;
+use crate::pipeline::samples::Method;
 
 /// What is tried on every case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Acquisition strategies.
     pub strategies: Vec<Strategy>,
-    /// Uncertainty measures.
-    pub measures: Vec<Measure>,
+    /// How uncertainty is found.
+    pub methods: Vec<Method>,
     /// Budgets as typed, with their values.
     pub budgets: Vec<(String, f64)>,
     /// Who corrects.
     pub expert: Expert,
     /// Rounds of correction; each has the whole budget.
     pub rounds: u32,
-    /// Seed of the random strategy and of the expert's hand.
+    /// Seed of the random strategy, of dropout and of the expert's hand.
     pub seed: u64,
+    /// Whether anything is corrected and refined; else only the uncertainty is judged, one row a method.
+    pub refine: bool,
 }
 
 /// A case as the networks see it before anyone corrects.
@@ -39,14 +44,14 @@ pub struct Plan {
 pub struct Presegmented {
     /// The presegmentation.
     pub labels: Volume<Label>,
-    /// Uncertainty, one volume a measure in the plan's order.
+    /// Uncertainty, one volume a method in the plan's order.
     pub uncertainty: Vec<Volume<f32>>,
 }
 
 /// Bins of a reliability curve.
 pub const BINS: usize = 20;
 
-/// How well a measure tells where a case's presegmentation is wrong.
+/// How well an uncertainty tells where a segmentation is wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quality {
     /// Column values for [`Columns::values`].
@@ -55,9 +60,9 @@ pub struct Quality {
     pub curve: Vec<Bin>,
 }
 
-/// Judges an uncertainty by the presegmentation's errors. Uncertain is what lies above 0.5, for the certain-only Dice.
-pub fn quality(uncertainty: &Volume<f32>, presegmentation: &Volume<Label>, truth: &Volume<Label>) -> Quality {
-    let (u, ours, theirs) = (uncertainty.voxels(), presegmentation.voxels(), truth.voxels());
+/// Judges an uncertainty by a segmentation's errors. Uncertain is what lies above 0.5, for the certain-only Dice.
+pub fn quality(uncertainty: &Volume<f32>, segmentation: &Volume<Label>, truth: &Volume<Label>) -> Quality {
+    let (u, ours, theirs) = (uncertainty.voxels(), segmentation.voxels(), truth.voxels());
     let separation = separation(u, ours, theirs);
     let certain = certain_dice(ours, theirs, |at| u[at] > 0.5);
     let curve = reliability(u, ours, theirs, BINS);
@@ -88,11 +93,14 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// Whether any of the plan's rows for this case is still missing.
     pub fn is_unfinished(name: &str, plan: &Plan, results: &Results) -> bool {
-        plan.keys(name).any(|(key, ..)| !results.contains(&key))
+        plan.keys(name).iter().any(|key| !results.contains(key))
     }
 
     /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes; planes that several settings share
     /// are refined once. `finished` sees every new row's key and segmentation.
+    ///
+    /// After a round, the refined segmentation and its uncertainty are what the next round's planes are chosen by; all planes of earlier rounds stay
+    /// corrected. A round whose row is there is gone through again only where a later one is missing.
     ///
     /// # Errors
     /// Whatever `refine` says, or that a row cannot be written.
@@ -101,45 +109,69 @@ impl Subject<'_> {
         plan: &Plan,
         results: &Results,
         columns: &Columns,
-        mut refine: impl FnMut(&Volume<Label>, &[Plane]) -> anyhow::Result<Volume<Label>>,
+        mut refine: impl FnMut(&Volume<Label>, &[Plane]) -> anyhow::Result<Refined>,
         mut finished: impl FnMut(&Key, &Volume<Label>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let qualities: Vec<Quality> =
-            self.presegmented.uncertainty.iter().map(|u| quality(u, &self.presegmented.labels, self.truth)).collect();
-        let before = self.overall(&self.presegmented.labels, "presegmentation");
-        let mut refined: HashMap<Vec<Plane>, Volume<Label>> = HashMap::new();
-        for (key, measure, strategy, budget) in plan.keys(self.name) {
-            if results.contains(&key) {
-                continue;
+        let presegmentation = &self.presegmented.labels;
+        let qualities: Vec<Quality> = self.presegmented.uncertainty.iter().map(|u| quality(u, presegmentation, self.truth)).collect();
+        let before = self.overall(presegmentation, "presegmentation");
+        if !plan.refine {
+            return self.judge(plan, results, columns, (&before, &qualities));
+        }
+        let mut known: HashMap<Vec<Plane>, Rc<Round>> = HashMap::new();
+        for course in plan.courses(self.name) {
+            let Some(last) = course.keys.iter().rposition(|key| !results.contains(key)) else { continue };
+            let params =
+                AcquisitionParams { strategy: course.strategy, budget: course.budget, seed: plan.seed, ..AcquisitionParams::default() };
+            let mut planes: Vec<Plane> = Vec::new();
+            let mut earlier: Option<Rc<Round>> = None;
+            for key in &course.keys[..=last] {
+                let seen = earlier.as_deref().and_then(|round| Some((round.uncertainty.as_ref()?, &round.labels)));
+                let (uncertainty, labels) = seen.unwrap_or((&self.presegmented.uncertainty[course.method], presegmentation));
+                planes.extend(acquire(uncertainty, labels, &params, &planes)?.slices.iter().map(|slice| slice.plane()));
+                let corrections = plan.expert.corrections(self.truth, &planes, plan.seed)?;
+                let mut sorted = planes.clone();
+                sorted.sort_unstable();
+                let round = match known.entry(sorted) {
+                    Entry::Occupied(known) => known.get().clone(),
+                    Entry::Vacant(new) => {
+                        let Refined { labels, uncertainty } = refine(&corrections, &planes)?;
+                        // A volume for every setting is kept only where a later round looks at it.
+                        let uncertainty = (plan.rounds > 1).then_some(uncertainty);
+                        new.insert(Rc::new(Round { labels, uncertainty })).clone()
+                    }
+                };
+                if !results.contains(key) {
+                    let quality = seen.map_or_else(|| qualities[course.method].clone(), |(u, labels)| quality(u, labels, self.truth));
+                    let mut values = before.clone();
+                    values.extend(self.overall(&round.labels, "refined"));
+                    values.extend(self.corrected(&round.labels, &corrections, &planes)?);
+                    values.extend(quality.values);
+                    let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
+                    finished(key, &round.labels)?;
+                    results.push(Row { key: key.clone(), values: columns.values(&values), planes: names.join(" ") })?;
+                }
+                earlier = Some(round);
             }
-            let planes = self.planes(plan, measure, strategy, budget, key.round)?;
-            let corrections = plan.expert.corrections(self.truth, &planes, plan.seed)?;
-            let mut sorted = planes.clone();
-            sorted.sort_unstable();
-            let segmentation = match refined.entry(sorted) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(new) => new.insert(refine(&corrections, &planes)?),
-            };
-            let mut values = before.clone();
-            values.extend(self.overall(segmentation, "refined"));
-            values.extend(self.corrected(segmentation, &corrections, &planes)?);
-            values.extend(qualities[measure].values.iter().cloned());
-            let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
-            finished(&key, segmentation)?;
-            results.push(Row { key, values: columns.values(&values), planes: names.join(" ") })?;
         }
         Ok(())
     }
 
-    /// All planes corrected up to and including a round.
-    fn planes(&self, plan: &Plan, measure: usize, strategy: Strategy, budget: f64, round: u32) -> anyhow::Result<Vec<Plane>> {
-        let params = AcquisitionParams { strategy, budget, seed: plan.seed, ..AcquisitionParams::default() };
-        let mut planes = Vec::new();
-        for _ in 0..round {
-            let list = acquire(&self.presegmented.uncertainty[measure], &self.presegmented.labels, &params, &planes)?;
-            planes.extend(list.slices.iter().map(|slice| slice.plane()));
+    /// Rows that say how good each uncertainty is, and of nothing refined.
+    fn judge(
+        &self,
+        plan: &Plan,
+        results: &Results,
+        columns: &Columns,
+        (before, qualities): (&[(String, f64)], &[Quality]),
+    ) -> anyhow::Result<()> {
+        for (key, quality) in plan.keys(self.name).into_iter().zip(qualities) {
+            if !results.contains(&key) {
+                let values: Vec<(String, f64)> = before.iter().chain(&quality.values).cloned().collect();
+                results.push(Row { key, values: columns.values(&values), planes: String::new() })?;
+            }
         }
-        Ok(planes)
+        Ok(())
     }
 
     /// How a segmentation agrees with the truth everywhere.
@@ -189,34 +221,69 @@ impl Subject<'_> {
     }
 }
 
+/// What a round of corrections came to.
+struct Round {
+    labels: Volume<Label>,
+    uncertainty: Option<Volume<f32>>,
+}
+
+/// A setting's rounds on one case.
+struct Course {
+    /// Index of the method.
+    method: usize,
+    strategy: Strategy,
+    budget: f64,
+    /// One a round.
+    keys: Vec<Key>,
+}
+
 impl Plan {
-    /// The rows of a case: key, index of the measure, strategy, budget.
-    fn keys<'a>(&'a self, case: &'a str) -> impl Iterator<Item = (Key, usize, Strategy, f64)> + 'a {
-        self.measures.iter().enumerate().flat_map(move |(at, measure)| {
-            self.strategies.iter().flat_map(move |strategy| {
-                self.budgets.iter().flat_map(move |(text, budget)| {
-                    (1..=self.rounds).map(move |round| {
-                        let (strategy_name, uncertainty) = (strategy.to_string(), measure.to_string());
-                        let key = Key { case: case.to_owned(), strategy: strategy_name, uncertainty, budget: text.clone(), round };
-                        (key, at, *strategy, *budget)
-                    })
-                })
-            })
-        })
+    fn courses(&self, case: &str) -> Vec<Course> {
+        let mut courses = Vec::new();
+        for (method, uncertainty) in self.methods.iter().enumerate() {
+            for strategy in &self.strategies {
+                for (text, budget) in &self.budgets {
+                    let key = |round| Key {
+                        case: case.to_owned(),
+                        strategy: strategy.to_string(),
+                        uncertainty: uncertainty.to_string(),
+                        budget: text.clone(),
+                        round,
+                    };
+                    courses.push(Course { method, strategy: *strategy, budget: *budget, keys: (1..=self.rounds).map(key).collect() });
+                }
+            }
+        }
+        courses
     }
 
-    /// The setting that pictures are made of: the first strategy and measure at the largest budget, first round.
+    /// The rows of a case.
+    fn keys(&self, case: &str) -> Vec<Key> {
+        if self.refine {
+            return self.courses(case).into_iter().flat_map(|course| course.keys).collect();
+        }
+        let key = |method: &Method| Key {
+            case: case.to_owned(),
+            strategy: UNREFINED.to_owned(),
+            uncertainty: method.to_string(),
+            budget: "0".to_owned(),
+            round: 0,
+        };
+        self.methods.iter().map(key).collect()
+    }
+
+    /// The setting that pictures are made of: the first strategy and method at the largest budget, first round.
     pub fn is_pictured(&self, key: &Key) -> bool {
         let largest = self.budgets.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         key.round == 1
             && self.strategies.first().is_some_and(|strategy| strategy.name() == key.strategy)
-            && self.measures.first().is_some_and(|measure| measure.name() == key.uncertainty)
+            && self.methods.first().is_some_and(|method| method.to_string() == key.uncertainty)
             && largest.is_some_and(|(text, _)| *text == key.budget)
     }
 
     /// Rows of each case.
     pub fn rows_per_case(&self) -> usize {
-        self.measures.len() * self.strategies.len() * self.budgets.len() * self.rounds as usize
+        self.keys("").len()
     }
 }
 
@@ -236,11 +303,12 @@ mod tests {
     fn plan() -> Plan {
         Plan {
             strategies: Strategy::ALL.to_vec(),
-            measures: vec![Measure::Entropy],
+            methods: vec![Method::default()],
             budgets: vec![("0.2".into(), 0.2), ("0.4".into(), 0.4)],
             expert: Expert::Perfect,
             rounds: 2,
             seed: 1,
+            refine: true,
         }
     }
 
@@ -257,6 +325,10 @@ mod tests {
 
     /// Evaluates one case with the plainest refinement there is, pasting the corrected planes; says how often it was asked.
     fn evaluate(case: u64, results: &Results, columns: &Columns) -> usize {
+        evaluate_by(&plan(), case, results, columns)
+    }
+
+    fn evaluate_by(plan: &Plan, case: u64, results: &Results, columns: &Columns) -> usize {
         let (presegmented, truth) = shifted(case);
         let labels = labels();
         let name = format!("phantom_{case}");
@@ -268,9 +340,17 @@ mod tests {
             for plane in planes {
                 pasted.write_plane(*plane, &corrections.read_plane(*plane)?)?;
             }
-            Ok(pasted)
+            // Unsure along y where the labels change, wherever nobody has looked.
+            let row = pasted.geometry().dims[0];
+            let edge = |at: usize| if at >= row && pasted.voxels()[at] != pasted.voxels()[at - row] { 0.8 } else { 0.02 };
+            let mut uncertainty = Volume::new(pasted.geometry().clone(), (0..pasted.voxels().len()).map(edge).collect())?;
+            for plane in planes {
+                let zeros = vec![0.0; uncertainty.read_plane(*plane)?.len()];
+                uncertainty.write_plane(*plane, &zeros)?;
+            }
+            Ok(Refined { labels: pasted, uncertainty })
         };
-        subject.evaluate(&plan(), results, columns, paste, |_, _| Ok(())).unwrap();
+        subject.evaluate(plan, results, columns, paste, |_, _| Ok(())).unwrap();
         asked
     }
 
@@ -292,8 +372,61 @@ mod tests {
             assert_eq!(value("dice_refined"), value("dice_corrections_pasted"));
             assert_eq!(value("dice_refined_outside"), value("dice_presegmentation_outside"));
             assert_eq!(value("planes") as usize, row.planes.split(' ').count());
-            assert!(value("auroc") > 0.99 && value("voxels_changed") > 0.0);
+            assert!(value("auroc") > if row.key.round == 1 { 0.99 } else { 0.4 } && value("voxels_changed") > 0.0);
         }
+    }
+
+    #[test]
+    fn later_rounds_add_planes_that_the_refined_uncertainty_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = Columns::new(&labels());
+        let results = Results::open(folder.path(), columns.clone()).unwrap();
+        let plan = Plan { rounds: 3, budgets: vec![("0.2".into(), 0.2)], ..plan() };
+        evaluate_by(&plan, 0, &results, &columns);
+        let (_, rows) = results.finish().unwrap();
+        for strategy in &plan.strategies {
+            let of = |round: u32| rows.iter().find(|row| row.key.strategy == strategy.name() && row.key.round == round).unwrap();
+            for round in 2..=3 {
+                let (before, after) = (of(round - 1), of(round));
+                assert!(after.planes.starts_with(&before.planes) && after.planes.len() > before.planes.len(), "{strategy}");
+                let mut planes: Vec<&str> = after.planes.split(' ').collect();
+                planes.sort_unstable();
+                planes.dedup();
+                assert_eq!(planes.len(), after.planes.split(' ').count(), "{strategy} offers a plane again");
+                assert!(columns.get(after, "dice_refined") > columns.get(before, "dice_refined"), "{strategy}");
+                assert_ne!(columns.get(after, "auroc"), columns.get(of(1), "auroc"), "{strategy} judges the refined uncertainty");
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_round_that_is_missing_is_made_up_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = Columns::new(&labels());
+        let results = Results::open(folder.path(), columns.clone()).unwrap();
+        evaluate_by(&Plan { rounds: 1, ..plan() }, 0, &results, &columns);
+        evaluate(0, &results, &columns);
+        let (_, resumed) = results.finish().unwrap();
+        let whole = tempfile::tempdir().unwrap();
+        let results = Results::open(whole.path(), columns.clone()).unwrap();
+        evaluate(0, &results, &columns);
+        let (_, at_once) = results.finish().unwrap();
+        assert_eq!(resumed, at_once);
+    }
+
+    #[test]
+    fn uncertainty_alone_is_judged_without_refining() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = Columns::new(&labels());
+        let results = Results::open(folder.path(), columns.clone()).unwrap();
+        let plan = Plan { refine: false, ..plan() };
+        assert_eq!(evaluate_by(&plan, 0, &results, &columns), 0);
+        assert!(!Subject::is_unfinished("phantom_0", &plan, &results));
+        assert_eq!(evaluate_by(&plan, 0, &results, &columns), 0);
+        let (_, rows) = results.finish().unwrap();
+        assert_eq!(rows.len(), 1);
+        assert!(columns.get(&rows[0], "auroc") > 0.99 && columns.get(&rows[0], "dice_refined").is_nan());
+        assert_eq!((rows[0].key.strategy.as_str(), rows[0].key.round), (UNREFINED, 0));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use shared::label::LabelSet;
 use thiserror::Error;
 
 use super::plans::{Plan, PlansError, read_json};
+use crate::pipeline::samples::{Method, MethodError};
 
 /// libtorch that this program runs networks with; `models/` exports with the same.
 pub const TORCH_VERSION: &str = "2.11.0";
@@ -109,6 +110,9 @@ pub struct BundleManifest {
     pub guidance: GuidanceEncoding,
     /// Defaults of acquisition.
     pub acquisition: AcquisitionDefaults,
+    /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for entropy.
+    #[serde(default)]
+    pub uncertainty: Method,
     /// Licence of the weights.
     pub licence: String,
     /// What they were trained on.
@@ -194,6 +198,11 @@ impl Bundle {
         Ok(())
     }
 
+    /// How uncertainty is found unless the user says otherwise: as the manifest says, or by entropy where the network has one sample only.
+    pub fn uncertainty(&self) -> Method {
+        self.manifest.uncertainty.or_entropy(&self.presegmentation)
+    }
+
     /// The plan of one of the networks.
     pub fn plan(&self, stage: Stage) -> &Plan {
         match stage {
@@ -210,6 +219,9 @@ impl Bundle {
     fn check_consistency(&self) -> Result<(), String> {
         let labels = self.manifest.labels.0.len();
         let channels = self.manifest.channels.len();
+        if let Err(error @ MethodError::NoDropout(_)) = self.manifest.uncertainty.check(&self.presegmentation) {
+            return Err(format!("its uncertainty {error}"));
+        }
         for stage in [Stage::Presegmentation, Stage::Refinement] {
             let plan = self.plan(stage);
             let extra = if stage == Stage::Refinement { self.manifest.guidance.channels(labels) } else { 0 };

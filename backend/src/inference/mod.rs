@@ -19,11 +19,11 @@ pub trait Network {
     /// [`NetworkError`] when the engine fails, for example for want of memory.
     fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
 
-    /// Switches dropout on or off, for Monte-Carlo samples.
+    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch, whatever else computes meanwhile.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails.
-    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError>;
+    fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError>;
 }
 
 /// Where networks run.

@@ -318,7 +318,7 @@ mod tests {
                 .collect())
         }
 
-        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
             Ok(())
         }
     }
@@ -369,7 +369,7 @@ mod tests {
             if n > 1 { Err(NetworkError::Engine("out of memory".into())) } else { Ruler.forward(batch, n, size) }
         }
 
-        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! The door to libtorch: TorchScript networks on CPU or CUDA. The only file that names `tch`.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tch::{CModule, Cuda, Device, Kind, Tensor};
 
@@ -12,7 +13,12 @@ pub struct TorchNetwork {
     device: Device,
     channels: usize,
     two_dimensional: bool,
+    /// Seed of the next batch, while dropout is on.
+    dropout: Option<u64>,
 }
+
+/// libtorch draws all its random numbers from one generator: who draws holds this lock from seeding to the last number.
+static GENERATOR: Mutex<()> = Mutex::new(());
 
 impl TorchNetwork {
     /// Loads a network. `spatial_axes` is 2 or 3.
@@ -26,7 +32,7 @@ impl TorchNetwork {
         let device = device(choice)?;
         let mut module = CModule::load_on_device(file, device).map_err(engine)?;
         module.f_set_eval().map_err(engine)?;
-        Ok(Self { module, device, channels, two_dimensional: spatial_axes == 2 })
+        Ok(Self { module, device, channels, two_dimensional: spatial_axes == 2, dropout: None })
     }
 }
 
@@ -41,7 +47,16 @@ impl Network for TorchNetwork {
         let _no_grad = tch::no_grad_guard();
         let input =
             Tensor::f_from_slice(batch).and_then(|t| t.f_reshape(&shape)).and_then(|t| t.f_to_device(self.device)).map_err(engine)?;
-        let output = self.module.forward_ts(&[input]).map_err(engine)?;
+        let output = match &mut self.dropout {
+            None => self.module.forward_ts(&[input]),
+            Some(seed) => {
+                let _drawing = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+                tch::manual_seed(*seed as i64);
+                *seed = seed.wrapping_add(1);
+                self.module.forward_ts(&[input])
+            }
+        };
+        let output = output.map_err(engine)?;
         let output =
             output.f_to_device(Device::Cpu).and_then(|t| t.f_to_kind(Kind::Float)).and_then(|t| t.f_contiguous()).map_err(engine)?;
         let mut logits = vec![0.0; output.numel()];
@@ -49,19 +64,15 @@ impl Network for TorchNetwork {
         Ok(logits)
     }
 
-    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError> {
-        if on { self.module.f_set_train() } else { self.module.f_set_eval() }.map_err(engine)
+    fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
+        self.dropout = seed;
+        if seed.is_some() { self.module.f_set_train() } else { self.module.f_set_eval() }.map_err(engine)
     }
 }
 
 /// How many threads libtorch computes with.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(1).max(1));
-}
-
-/// Seeds libtorch's random numbers, which dropout draws from.
-pub fn seed(seed: u64) {
-    tch::manual_seed(seed as i64);
 }
 
 /// What a choice means on this machine, such as `cpu` or `cuda:0`.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use super::{FromWorker, REFINED_FILE, REFINED_UNCERTAINTY_FILE, Task, ToWorker, reason};
 use crate::inference::{DeviceChoice, NetworkError, torch};
-use crate::tasks::{self, RefineFiles, SLICES_FILE, default_params, open_bundle};
+use crate::tasks::{self, PresegmentOptions, RefineFiles, SLICES_FILE, open_bundle};
 
 /// Progress is said at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -77,8 +77,9 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
     match task {
         Task::Presegment { bundle, images, out, acquisition } => {
             let bundle = open_bundle(bundle)?;
-            let params = acquisition.clone().unwrap_or_else(|| default_params(&bundle));
-            tasks::presegment(&bundle, images, out, &params, device, progress).map(drop)
+            let mut options = PresegmentOptions::of(&bundle, device);
+            options.acquisition = acquisition.clone().unwrap_or(options.acquisition);
+            tasks::presegment(&bundle, images, out, &options, progress).map(drop)
         }
         Task::Refine { bundle, images, presegmentation, corrections, planes, acquisition, out } => {
             let bundle = open_bundle(bundle)?;

@@ -83,7 +83,7 @@ mod tests {
             Ok(vec![self.0; n * 3 * size.iter().product::<usize>()])
         }
 
-        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
             Ok(())
         }
     }

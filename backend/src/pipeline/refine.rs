@@ -11,8 +11,9 @@ use crate::inference::{Network, NetworkError, Progress};
 
 use super::blend::{Answer, blend};
 use super::preprocess::{Preprocessed, network_axes, preprocess, zyx_view};
-use super::presegment::{Sampled, SegmentError, sampled_logits};
-use super::uncertainty::Measure;
+use super::presegment::{SegmentError, on_scan};
+use super::samples::Method;
+use super::sampling::{Sampled, Sampling, sample};
 use super::{export, guide};
 
 /// What refinement works on; all volumes on the scan's grid.
@@ -66,9 +67,10 @@ pub fn refine(
     let presegmentation = guide::nearest(guide::crop(&along(input.presegmentation), &frame), frame.network);
     let guidance = guide::channels(projected.view(), presegmentation.view(), input.foreground, input.encoding);
     let data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
-    let Sampled { logits, uncertainty } = sampled_logits(folds, plan, data.view(), Measure::Entropy, progress)?;
+    let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };
+    let Sampled { logits, uncertainty } = sample(folds, plan, data.view(), &sampling, progress)?;
     let mut labels = export::labels(logits.view(), &frame, plan, scan)?;
-    let mut uncertainty = export::scalars(uncertainty.view(), &frame, plan, 0.0, scan)?;
+    let mut uncertainty = on_scan(uncertainty.into_iter().next().unwrap_or_default(), &frame, plan, scan)?;
     if input.blend_mm > 0.0 {
         let answer = Answer { logits: logits.view(), frame: &frame, plan };
         blend(&mut labels, answer, input.corrections, input.planes, input.blend_mm)?;
@@ -106,7 +108,7 @@ mod tests {
             Ok(batch.chunks_exact(batch.len() / n).flat_map(answer).collect())
         }
 
-        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
             Ok(())
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::volume::Volume;
 
@@ -13,40 +13,76 @@ use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment as stages;
-use crate::pipeline::uncertainty::Measure;
+use crate::pipeline::samples::Method;
+use crate::pipeline::sampling::Sampling;
+use crate::pipeline::uncertainty;
 use crate::volume_io::{ScanHeader, read_nifti, write_f32, write_labels};
 
-/// The bundle's defaults.
-pub fn default_params(bundle: &Bundle) -> AcquisitionParams {
-    AcquisitionParams {
-        strategy: bundle.manifest.acquisition.strategy,
-        budget: bundle.manifest.acquisition.budget,
-        ..AcquisitionParams::default()
+/// What may be chosen beside the bundle.
+#[derive(Clone, Debug)]
+pub struct PresegmentOptions {
+    /// How slices are chosen.
+    pub acquisition: AcquisitionParams,
+    /// How uncertainty is found.
+    pub uncertainty: Method,
+    /// Dice that each foreground label usually gets; the uncertainty is then found label by label, and the worse ones count more.
+    pub class_dice: Option<Vec<f32>>,
+    /// Where networks run.
+    pub device: DeviceChoice,
+}
+
+impl PresegmentOptions {
+    /// The bundle's defaults.
+    pub fn of(bundle: &Bundle, device: DeviceChoice) -> Self {
+        let defaults = bundle.manifest.acquisition;
+        let acquisition = AcquisitionParams { strategy: defaults.strategy, budget: defaults.budget, ..AcquisitionParams::default() };
+        Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None, device }
     }
+}
+
+/// Weights of a task's foreground labels from their usual Dice; see [`uncertainty::class_weights`].
+///
+/// # Errors
+/// Another number of values than there are labels, or values that are no Dice.
+pub fn class_weights(bundle: &Bundle, dice: &[f32]) -> Result<Vec<f32>> {
+    let labels = bundle.manifest.labels.0.len();
+    ensure!(
+        dice.len() == labels,
+        "{} Dice are given for {labels} label(s); give one for each, in the order of `bundle inspect`",
+        dice.len()
+    );
+    if let Some(wrong) = dice.iter().find(|dice| !(0.0..=1.0).contains(*dice)) {
+        bail!("{wrong} is not a Dice; it lies between 0 and 1");
+    }
+    Ok(uncertainty::class_weights(dice))
 }
 
 /// Segments a scan, measures where that is uncertain, chooses slices; writes [`PRESEGMENTATION_FILE`], [`UNCERTAINTY_FILE`] and [`SLICES_FILE`].
 ///
 /// # Errors
-/// Files that cannot be read or written, scans that do not fit the bundle, networks that fail or are stopped.
+/// An uncertainty that the bundle cannot find, files that cannot be read or written, scans that do not fit the bundle, networks that fail or are stopped.
 pub fn presegment(
     bundle: &Bundle,
     images: &[PathBuf],
     out: &Path,
-    params: &AcquisitionParams,
-    device: DeviceChoice,
+    options: &PresegmentOptions,
     progress: &mut Progress<'_>,
 ) -> Result<SliceList> {
+    let plan = bundle.plan(Stage::Presegmentation);
+    let method = options.uncertainty.check(plan)?;
+    let class_weights = options.class_dice.as_deref().map(|dice| class_weights(bundle, dice)).transpose()?;
     // Before the networks run: an output folder that cannot be made would cost the whole computation.
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, header) = read_channels(images)?;
     check_one_grid(&channels, images)?;
-    let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
-    let result = stages::presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, Measure::Entropy, progress)?;
-    let list = acquire(&result.uncertainty, &result.labels, params, &[])?;
+    let mut folds = load_stage(bundle, Stage::Presegmentation, options.device)?;
+    let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
+    let result = stages::presegment(&mut folds, plan, &channels, &sampling, progress)?;
+    let uncertainty = result.uncertainty.first().context("no uncertainty was found")?;
+    let list = acquire(uncertainty, &result.labels, &options.acquisition, &[])?;
     let at = |name: &str| out.join(name);
     write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &header).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
-    write_f32(&at(UNCERTAINTY_FILE), &result.uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
+    write_f32(&at(UNCERTAINTY_FILE), uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
     write_slices(&at(SLICES_FILE), &list)?;
     Ok(list)
 }

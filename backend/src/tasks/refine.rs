@@ -16,7 +16,7 @@ use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
-use crate::pipeline::uncertainty::Measure;
+use crate::pipeline::sampling::Sampling;
 use crate::volume_io::{read_labels, write_f32, write_labels};
 
 /// What refinement reads and writes.
@@ -69,7 +69,7 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
         Some(path) => read_on_grid(path, scan)?,
         None => {
             let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
-            presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, Measure::Entropy, &mut |_| {
+            presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, &Sampling::default(), &mut |_| {
                 std::ops::ControlFlow::Continue(())
             })?
             .labels

@@ -144,16 +144,18 @@ impl<'a> Chooser<'a> {
         self.unsettled(interleave(lists.collect()), budget)
     }
 
-    /// Evenly spaced planes, the axes in turn; between the first and last plane with foreground if asked for.
+    /// Evenly spaced among the planes that are not settled, the axes in turn; between the first and last plane with foreground if asked for.
     fn evenly(&self, budget: usize, in_foreground: bool) -> Vec<Choice> {
         let ranges = [0, 1, 2].map(|stored| {
             let all = 0..self.profiles.geometry.dims[stored];
             if in_foreground { self.profiles.foreground_range(stored).unwrap_or(all) } else { all }
         });
-        let counts = shared_out(budget, &self.axes, [0, 1, 2].map(|stored| ranges[stored].len()));
+        let free =
+            [0, 1, 2].map(|stored| ranges[stored].clone().filter(|plane| !self.settled.contains(&(stored, *plane))).collect::<Vec<_>>());
+        let counts = shared_out(budget, &self.axes, [0, 1, 2].map(|stored| free[stored].len()));
         let lists = self.axes.iter().map(|&stored| {
-            let (range, count) = (&ranges[stored], counts[stored]);
-            (0..count).map(|i| (stored, range.start + (2 * i + 1) * range.len() / (2 * count))).collect()
+            let (free, count) = (&free[stored], counts[stored]);
+            (0..count).map(|i| (stored, free[(2 * i + 1) * free.len() / (2 * count)])).collect()
         });
         self.unsettled(interleave(lists.collect()), budget)
     }

@@ -200,6 +200,37 @@ proptest! {
         }
     }
 
+    /// Millimetres between the planes of an axis, from the very rule on volumes.
+    #[test]
+    fn published_planes_keep_their_gap_in_millimetres((uncertainty, labels) in case_strategy(), budget in 0.2_f64..1.0) {
+        let geometry = uncertainty.geometry();
+        let extent_mm = geometry.dims.iter().zip(&geometry.spacing_mm).map(|(n, mm)| *n as f64 * mm).fold(0.0, f64::max);
+        let list = acquire(&uncertainty, &labels, &params(Strategy::Published, budget), &[]).unwrap();
+        let chosen = planes(&list);
+        for (at, a) in chosen.iter().enumerate() {
+            let spacing_mm = geometry.spacing_mm[geometry.stored_axis(a.axis)];
+            for b in chosen[..at].iter().filter(|b| b.axis == a.axis) {
+                let apart_mm = a.index.abs_diff(b.index) as f64 * spacing_mm;
+                prop_assert!(apart_mm > extent_mm * 30.0 / 1280.0 - 1e-6, "{} and {} lie {} mm apart", a, b, apart_mm);
+            }
+        }
+    }
+
+    #[test]
+    fn settled_planes_are_never_offered_again((uncertainty, labels) in case_strategy(), budget in 0.0_f64..0.6, seed: u64) {
+        for strategy in Strategy::ALL {
+            let params = AcquisitionParams { seed, ..params(strategy, budget) };
+            let mut settled: Vec<Plane> = Vec::new();
+            for _ in 0..4 {
+                let list = acquire(&uncertainty, &labels, &params, &settled).unwrap();
+                let offered: Vec<Plane> = list.slices.iter().chain(&list.beyond).map(|slice| slice.plane()).collect();
+                prop_assert!(offered.iter().all(|plane| !settled.contains(plane)), "{} offers a plane again", strategy);
+                prop_assert!(list.slices.len() <= plane_budget(budget, list.foreground_axial_planes));
+                settled.extend(planes(&list));
+            }
+        }
+    }
+
     #[test]
     fn planes_kept_lie_more_than_the_gap_apart(profile in prop::collection::vec(0.0_f64..1.0, 1..60), gap in 0_usize..9, most in 1_usize..15) {
         let kept = published_planes(&profile, gap, most, 0.1, 99);
