@@ -217,9 +217,12 @@ def corruption_aim(tables: Tables) -> Aim:
     if counted.empty:
         return Aim(wanted, "no corruption lost any Dice", None)
     pooled = float(counted["back"].sum() / counted["lost"].sum())
-    shares = counted["back"] / counted["lost"]
-    measured = f"{pooled:.0%} of all that was lost; the shares of the {len(counted)} corruptions that lost any have a mean of {shares.mean():.0%}"
-    return Aim(wanted, measured, pooled >= CAME_BACK and float(shares.mean()) >= CAME_BACK)
+    half = int((counted["back"] >= CAME_BACK * counted["lost"]).sum())
+    absent = [name for kind, name in KINDS.items() if kind != "clean" and kind not in lost.index]
+    measured = f"{pooled:.0%} of all that was lost; at least {CAME_BACK:.0%} under {half} of the {len(counted)} corruptions that cost any"
+    measured += f"; not measured: {', '.join(absent)}" if absent else ""
+    met = pooled >= CAME_BACK
+    return Aim(wanted, measured, None if met and absent else met)
 
 
 def comparison(tables: Tables) -> str:
@@ -342,9 +345,10 @@ def ablations(tables: Tables) -> str:
         lines.append([*line, spread(own["nsd"])])
     text = [
         "## One change at a time",
-        f"{frame['case'].nunique()} validation cases of the refinement, none of them held out, budget {tables.budget:.0%}. All "
-        "variants were trained with the seeds and the schedule of `ours, short schedule`, which *change* and p refer to. Resampling "
-        "planes like labels loses none where scan and network share a grid, so it is compared on scans that were made finer.",
+        f"{frame['case'].nunique()} cases (unless others were chosen, the refinement's validation cases, which are not among the held-out "
+        f"ones), budget {tables.budget:.0%}. All variants were trained with the seeds and the schedule of *ours, short schedule*, which "
+        "*change* and p refer to. Resampling planes like labels loses none where scan and network share a grid, so it is compared on "
+        "scans that were made finer.",
         markdown(head, lines),
         *_ablation_words(frame),
     ]
