@@ -14,4 +14,5 @@ pub mod guide;
 mod blend;
 pub mod refine;
 pub mod export;
+pub mod resident;
 pub mod postprocess;
