@@ -276,12 +276,7 @@ pub(super) fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
 }
 
 /// Forwards patches as one batch and turns the answers back; where the engine fails, for example for want of memory, as two halves.
-fn forward(
-    network: &dyn Network,
-    input: ArrayView4<'_, f32>,
-    window: &Window,
-    jobs: &[Job<'_>],
-) -> Result<Vec<Array4<f32>>, NetworkError> {
+fn forward(network: &dyn Network, input: ArrayView4<'_, f32>, window: &Window, jobs: &[Job<'_>]) -> Result<Vec<Array4<f32>>, NetworkError> {
     let [z, y, x] = window.patch;
     let mut batch = Vec::with_capacity(jobs.len() * input.shape()[0] * z * y * x);
     for job in jobs {
@@ -435,9 +430,8 @@ mod tests {
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
         for size in [(1, 1, 9, 4), (1, 4, 4, 4), (1, 7, 2, 11)] {
             let data = Array4::from_shape_fn(size, |(_, z, y, x)| (z + y + x) as f32);
-            let all =
-                logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 1, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(()))
-                    .unwrap();
+            let all = logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 1, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(()))
+                .unwrap();
             for (at, value) in all[0].slice(s![0..1, .., .., ..]).indexed_iter() {
                 // Half-precision accumulators keep about three digits; the corners' weights, a few units of the smallest half, keep whole numbers.
                 assert!((value.to_f32() - 2.0 * data[at]).abs() <= 0.004 * (1.0 + data[at]), "{value} at {at:?}");

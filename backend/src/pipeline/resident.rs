@@ -89,7 +89,12 @@ mod tests {
     use crate::inference::torch::resized;
     use crate::pipeline::resample_torch::{Channel, resample_torch};
 
-    fn check(from: [usize; 3], to: [usize; 3], apart: Option<usize>, order: Option<u8>) -> Result<(), proptest::test_runner::TestCaseError> {
+    fn check(
+        from: [usize; 3],
+        to: [usize; 3],
+        apart: Option<usize>,
+        order: Option<u8>,
+    ) -> Result<(), proptest::test_runner::TestCaseError> {
         let volume = Array3::from_shape_fn(from, |(z, y, x)| ((z * 7 + y * 3 + x * 5) % 11) as f32 - 4.0);
         let mut from_mm = [1.0; 3];
         if let Some(axis) = apart {

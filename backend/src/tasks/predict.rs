@@ -146,7 +146,10 @@ impl Predictor {
             Accumulate::Host => false,
             Accumulate::Auto => labels_only && options.walk.batch > 1 && device_name(options.device)?.starts_with("cuda"),
             Accumulate::Device => {
-                ensure!(labels_only, "what is gathered on the device leaves it as labels; leave out --accumulate device to save probabilities");
+                ensure!(
+                    labels_only,
+                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save probabilities"
+                );
                 true
             }
         };

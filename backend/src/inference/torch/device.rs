@@ -276,7 +276,8 @@ impl Matrices {
         let along_z = self.axes[0].as_ref().map(|matrix| -> Result<Tensor, TchError> {
             matrix.f_narrow(0, int(planes.start), int(planes.len()))?.f_narrow(1, int(first), int(last - first))
         });
-        let along = [along_z.transpose()?, self.axes[1].as_ref().map(Tensor::shallow_clone), self.axes[2].as_ref().map(Tensor::shallow_clone)];
+        let along =
+            [along_z.transpose()?, self.axes[1].as_ref().map(Tensor::shallow_clone), self.axes[2].as_ref().map(Tensor::shallow_clone)];
         let mut result = part;
         for axis in (0..3).filter(|axis| apart != Some(*axis)) {
             result = along_axis(result, axis, along[axis].as_ref())?;

@@ -68,7 +68,8 @@ pub fn keep_memory() {
     {
         const MIB: libc::c_int = 1 << 20;
         // One arena: those of other threads than the first hold no blocks beyond 64 MiB.
-        let options = [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 128 * MIB), (libc::M_TRIM_THRESHOLD, 512 * MIB), (libc::M_TOP_PAD, 64 * MIB)];
+        let options =
+            [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 128 * MIB), (libc::M_TRIM_THRESHOLD, 512 * MIB), (libc::M_TOP_PAD, 64 * MIB)];
         for (option, value) in options {
             // A C library that refuses an option stays as it is: slower, not wrong.
             #[expect(unsafe_code, reason = "the allocator is libtorch's too, and only C reaches it")]
