@@ -28,6 +28,13 @@ impl Options {
     /// Two patches at once, where oneDNN's convolutions take over on a CPU; larger batches bring little more and cost memory. Logits differ in a last
     /// bit of half precision.
     pub const FAST: Self = Self { step: DEFAULT_STEP, batch: 2, at_once: 1 };
+    /// On a CUDA device: a patch in all its mirrors at once. Where that needs too much memory it is halved.
+    pub const CUDA: Self = Self { step: DEFAULT_STEP, batch: 8, at_once: 1 };
+
+    /// Whether logits are nnU-Net's own to the last bit.
+    pub fn is_exact(self) -> bool {
+        self.batch == 1
+    }
 }
 
 /// Logits `[heads, z, y, x]` on the network's grid from `data` `[channels, z, y, x]`.

@@ -139,12 +139,13 @@ impl Predictor {
     ///
     /// # Errors
     /// A postprocessing.json that cannot be used, a device that is not there, choices that contradict each other.
-    pub fn new(folder: &Path, plan: Plan, options: PredictOptions) -> Result<Self> {
+    pub fn new(folder: &Path, plan: Plan, mut options: PredictOptions) -> Result<Self> {
         let postprocessing = options.postprocessing.as_deref().map(read_postprocessing).transpose()?;
+        let cuda = device_name(options.device)?.starts_with("cuda");
         let labels_only = !options.save_probabilities && !options.save_logits;
         let resident = match options.accumulate {
             Accumulate::Host => false,
-            Accumulate::Auto => labels_only && options.walk.batch > 1 && device_name(options.device)?.starts_with("cuda"),
+            Accumulate::Auto => labels_only && cuda && !options.walk.is_exact(),
             Accumulate::Device => {
                 ensure!(
                     labels_only,
@@ -153,6 +154,9 @@ impl Predictor {
                 true
             }
         };
+        if cuda && !options.walk.is_exact() {
+            options.walk.batch = Options::CUDA.batch;
+        }
         Ok(Self { folder: folder.to_owned(), plan, options, postprocessing, resident })
     }
 
@@ -251,7 +255,7 @@ impl Predictor {
     fn resident(&self, networks: &[TorchNetwork], scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Output> {
         match resident::labels(networks, &self.plan, scan, &normalised, self.options.walk, progress) {
             Err(SegmentError::Network(NetworkError::Engine(why))) if self.options.accumulate == Accumulate::Auto => {
-                tracing::warn!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
+                eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
                 self.logits(networks, normalised.resampled(&self.plan), progress)
                     .context("neither with the logits on the device nor with them in the host's memory; try --device cpu")
             }

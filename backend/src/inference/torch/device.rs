@@ -319,3 +319,82 @@ pub(crate) fn resized(volume: ArrayView3<'_, f32>, resize: &Resize) -> Array3<f3
     result.copy_data(&mut values, result.numel());
     Array3::from_shape_vec(resize.shape, values).unwrap()
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::CModule;
+
+    use super::*;
+    use crate::inference::sliding_window::{Mirror, mirrors};
+
+    /// Two heads, the patch and its opposite; has memory for `batch` patches at a time, no more and no fewer.
+    fn network(batch: i64) -> TorchNetwork {
+        let shape = [batch, 1, 4, 4, 4];
+        let mut forward = |inputs: &[Tensor]| {
+            let patch = inputs[0].reshape(shape);
+            vec![Tensor::cat(&[patch.shallow_clone(), patch.neg()], 1)]
+        };
+        let input = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let module = CModule::create_by_tracing("network", "forward", &[input], &mut forward).unwrap();
+        TorchNetwork { module, device: Device::Cpu, channels: 1, two_dimensional: false }
+    }
+
+    /// What two folds make of a volume in which signs change.
+    fn run(volume: &Array3<f32>, memory: i64, regions: Option<Vec<u8>>, go_on: ControlFlow<()>) -> Result<Array3<u8>, NetworkError> {
+        let all: Vec<Mirror> = mirrors(Some(&[0, 1, 2]));
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 3, at_once: 1 };
+        let case = Case {
+            channels: vec![volume.view()],
+            to_network: None,
+            more: Vec::new(),
+            window: &window,
+            mirrors: &all,
+            to_scan: None,
+            half: true,
+            regions,
+        };
+        [network(memory), network(memory)][..].labels(&case, &mut |_| go_on)
+    }
+
+    fn signs(size: [usize; 3]) -> Array3<f32> {
+        Array3::from_shape_fn(size, |(z, y, x)| if (z * 3 + y * 2 + x) % 5 < 2 { -1.5 } else { 2.5 })
+    }
+
+    #[test]
+    fn batches_that_do_not_fit_are_halved_until_they_do() {
+        for size in [[5, 6, 7], [4, 4, 4], [2, 9, 3]] {
+            let volume = signs(size);
+            let labels = run(&volume, 1, None, ControlFlow::Continue(())).unwrap();
+            assert_eq!(labels, volume.mapv(|value| u8::from(value < 0.0)), "{size:?}");
+        }
+        // Not even one patch fits: the caller hears why.
+        assert!(matches!(run(&signs([4; 3]), 2, None, ControlFlow::Continue(())), Err(NetworkError::Engine(_))));
+    }
+
+    #[test]
+    fn regions_write_one_over_the_other() {
+        let volume = signs([5, 6, 7]);
+        let labels = run(&volume, 1, Some(vec![4, 9]), ControlFlow::Continue(())).unwrap();
+        assert_eq!(labels, volume.mapv(|value| if value < 0.0 { 9 } else { 4 }));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_with_and_what_is_cancelled_ends() {
+        let infinite = Array3::from_elem((4, 4, 4), 3e38);
+        assert!(matches!(run(&infinite, 1, None, ControlFlow::Continue(())), Err(NetworkError::NotFinite)));
+        assert!(matches!(run(&signs([4; 3]), 1, None, ControlFlow::Break(())), Err(NetworkError::Cancelled)));
+        let none: &[TorchNetwork] = &[];
+        let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
+        let case = Case {
+            channels: Vec::new(),
+            to_network: None,
+            more: Vec::new(),
+            window: &window,
+            mirrors: &[],
+            to_scan: None,
+            half: true,
+            regions: None,
+        };
+        assert!(matches!(none.labels(&case, &mut |_| ControlFlow::Continue(())), Err(NetworkError::NoFold)));
+    }
+}
