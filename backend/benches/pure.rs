@@ -53,7 +53,7 @@ struct Echo {
 }
 
 impl Network for Echo {
-    fn forward(&mut self, batch: &[f32], n: usize, _size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+    fn forward(&self, batch: &[f32], n: usize, _size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
         let patch = batch.len() / n;
         Ok(batch.chunks_exact(patch).flat_map(|patch| patch.repeat(self.heads)).collect())
     }
@@ -65,13 +65,13 @@ impl Network for Echo {
 
 fn walking(c: &mut Criterion) {
     let data: Array4<f32> = ball(96).insert_axis(ndarray::Axis(0));
-    let window = Window { patch: [64, 64, 64], step: 0.5, two_dimensional: false, heads: 3, batch: 1 };
+    let window = Window { patch: [64, 64, 64], step: 0.5, two_dimensional: false, heads: 3, batch: 1, at_once: 1 };
     let mut group = c.benchmark_group("slow");
     group.sample_size(10);
     group.bench_function("window over 96³, patch 64³, 3 heads, no network", |b| {
         b.iter(|| {
             let mut go_on = |_| ControlFlow::Continue(());
-            logits(&mut Echo { heads: 3 }, data.view(), &window, &mirrors(None), Combine::Mean, &mut go_on).map(|l| l[0][[0, 0, 0, 0]])
+            logits(&Echo { heads: 3 }, data.view(), &window, &mirrors(None), Combine::Mean, &mut go_on).map(|l| l[0][[0, 0, 0, 0]])
         });
     });
     group.finish();

@@ -27,7 +27,7 @@ fn golden_difference(bundle: &Bundle, stage: Stage, file: &Path) -> f32 {
     let channels = input.shape()[1];
     assert_eq!(channels, bundle.plan(stage).manifest.input_channels);
     let size = [input.shape()[2], input.shape()[3], input.shape()[4]];
-    let mut network = TorchNetwork::load(file, channels, 3, DeviceChoice::Cpu).unwrap();
+    let network = TorchNetwork::load(file, channels, 3, DeviceChoice::Cpu).unwrap();
     let logits = network.forward(input.as_slice().unwrap(), input.shape()[0], size).unwrap();
     assert_eq!(logits.len(), expected.len());
     logits.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max)

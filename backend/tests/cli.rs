@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use i3deep::volume_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_labels};
+use i3deep::volume_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_f32, write_labels};
 use serde_json::Value;
 use shared::acquisition::SliceList;
 use shared::geometry::Geometry;
@@ -163,6 +163,53 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
     refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "cannot read scan.nii.gz");
     refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz or .nii");
+}
+
+/// A network folder, and images in nnU-Net's naming: the desk's scan on its own spacing, stretched, and with thick slices.
+fn predictable(desk: &Desk) -> String {
+    let scan = read_nifti(&desk.at("scan.nii.gz")).unwrap().volume;
+    let dims = scan.geometry().dims;
+    fs::create_dir(desk.at("images")).unwrap();
+    fs::copy(desk.at("scan.nii.gz"), desk.at("images/a_0000.nii.gz")).unwrap();
+    for (name, spacing_mm) in [("b", [1.3, 0.8, 1.1]), ("c", [0.9, 1.1, 4.5])] {
+        let geometry = Geometry::axis_aligned(dims, spacing_mm).unwrap();
+        let stretched = Volume::new(geometry.clone(), scan.voxels().to_vec()).unwrap();
+        write_f32(&desk.at(&format!("images/{name}_0000.nii.gz")), &stretched, &ScanHeader::of_geometry(&geometry)).unwrap();
+    }
+    phantom_bundle().join("presegmentation").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn cases_are_predicted_the_same_wherever_logits_are_gathered() {
+    let desk = Desk::new();
+    let network = predictable(&desk);
+    let predict = |out: &str, more: &[&str]| {
+        let arguments = ["predict", "-i", "images", "-o", out, "-m", &network, "-device", "cpu", "--precision", "fast"];
+        desk.done(&[&arguments[..], more].concat());
+    };
+    predict("host", &[]);
+    predict("device", &["--accumulate", "device"]);
+    for case in ["a", "b", "c"] {
+        let [host, device] = ["host", "device"].map(|folder| read_labels(&desk.at(&format!("{folder}/{case}.nii.gz"))).unwrap());
+        assert!(host.voxels().iter().any(|label| *label > 0), "{case}");
+        assert_eq!(host, device, "{case}");
+    }
+    let both = ["predict", "-i", "images", "-o", "none", "-m", &network, "--accumulate", "device", "--save_probabilities"];
+    desk.refused(&both, 1, "leave out --accumulate device to save probabilities");
+}
+
+#[test]
+fn a_case_that_fails_is_named_and_the_ones_before_it_are_there() {
+    let desk = Desk::new();
+    let network = predictable(&desk);
+    fs::write(desk.at("images/b_0000.nii.gz"), "these are words").unwrap();
+    desk.refused(&["predict", "-i", "images", "-o", "out", "-m", &network, "-device", "cpu"], 1, "case b: the image images/b_0000.nii.gz");
+    assert!(desk.at("out/a.nii.gz").exists());
+    assert!(!desk.at("out/b.nii.gz").exists() && !desk.at("out/c.nii.gz").exists());
+
+    // One that fails when it is written ends the command as well.
+    fs::create_dir_all(desk.at("other/a.nii.gz")).unwrap();
+    desk.refused(&["predict", "-i", "images", "-o", "other", "-m", &network, "-device", "cpu"], 1, "case a: cannot write other/a.nii.gz");
 }
 
 #[test]

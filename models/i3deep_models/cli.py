@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, required=True)
     export.add_argument("-f", "--folds", nargs="+")
     export.add_argument("--checkpoint", default="checkpoint_final.pth")
+    export.add_argument("--dropout", action="store_true", help="refuse networks whose dropout cannot be switched on for Monte-Carlo samples")
     export.set_defaults(run=_export)
 
     bundle = commands.add_parser("bundle", help="export both stages of a workspace and write a model bundle")
@@ -170,7 +171,7 @@ def _export(options: argparse.Namespace) -> None:
     from i3deep_models.export import export
 
     try:
-        export(options.model, options.output, options.folds, options.checkpoint)
+        export(options.model, options.output, options.folds, options.checkpoint, demand_dropout=options.dropout)
     finally:
         shutil.rmtree(options.output / ".nnunet", ignore_errors=True)
 

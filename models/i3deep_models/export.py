@@ -108,8 +108,44 @@ def export_network(network: nn.Module, patch: torch.Tensor, file: Path) -> torch
     return expected
 
 
-def export(trained: Path, output: Path, folds: list[str] | None = None, checkpoint: str = "checkpoint_final.pth", seed: int = 0) -> None:
-    """Writes a network folder from an nnU-Net trained-model folder (`<trainer>__<plans>__<configuration>`)."""
+def has_dropout(network: nn.Module) -> bool:
+    """Whether `train()` makes the network draw."""
+    return any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in network.modules())
+
+
+def check_dropout(network: nn.Module, file: Path, patch: torch.Tensor) -> None:
+    """Refuses a network without dropout, and an exported `file` whose dropout `train()` and `eval()` do not switch; removes the file then."""
+    reason = None
+    if not has_dropout(network):
+        reason = "the network was trained without dropout; export it without --dropout, or train it with a dropout_op in its plans"
+    elif norms := [type(m).__name__ for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]:
+        reason = f"train() would also switch the network's {norms[0]} to the statistics of the patch; train it with instance normalisation"
+    else:
+        exported = torch.jit.load(str(file))
+        with torch.no_grad():
+            exported.train()
+            draws = not torch.equal(exported(patch), exported(patch))
+            exported.eval()
+            stays = torch.equal(exported(patch), exported(patch))
+        if not (draws and stays):
+            reason = "train() and eval() do not switch the dropout of the exported network"
+    if reason:
+        file.unlink()
+        raise ExportError(f"{file.stem}: {reason}")
+
+
+def export(
+    trained: Path,
+    output: Path,
+    folds: list[str] | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    seed: int = 0,
+    demand_dropout: bool = False,
+) -> None:
+    """Writes a network folder from an nnU-Net trained-model folder (`<trainer>__<plans>__<configuration>`).
+
+    `demand_dropout` refuses networks whose dropout cannot be switched on again.
+    """
     from i3deep_models.predict import load_network
 
     if not (trained / "plans.json").exists():
@@ -131,12 +167,14 @@ def export(trained: Path, output: Path, folds: list[str] | None = None, checkpoi
     channels = next(w for w in stored["network_weights"].values() if w.ndim >= 4).shape[1]
     patch = torch.randn((1, channels, *_golden_size(resolved)), generator=generator)
     heads = 0
-    dropout = False
+    dropout = True
     for fold in folds:
         network = load_network(trained / f"fold_{fold}" / checkpoint)
         logits = export_network(network, patch, output / f"fold_{fold}.pt")
         heads = logits.shape[1]
-        dropout = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
+        if demand_dropout:
+            check_dropout(network, output / f"fold_{fold}.pt", patch)
+        dropout = dropout and has_dropout(network)
         np.save(output / "golden" / f"fold_{fold}.npy", logits.numpy().astype(np.float32))
         print(f"exported fold {fold}", flush=True)
     np.save(output / "golden" / "input.npy", patch.numpy().astype(np.float32))

@@ -30,6 +30,7 @@ class Row:
     logit: float = 0.0
     probability: float = 0.0
     fast: int | None = None
+    device: int | None = None
     error: str = ""
 
     @property
@@ -85,12 +86,14 @@ def compare_model(model: Model, folder: Path, seed: int, fast: bool) -> Row:
 def compare(name: str, predictor, network: Path, images: Path, previous: Path | None, options: list, folder: Path, fast: bool) -> Row:
     """Predicts a folder of scans on both sides; `options` are nnU-Net's own."""
     common = ["-i", images, "-m", network, *options]
-    plain, full, quick = folder / "plain", folder / "full", folder / "quick"
+    plain, full, quick, resident = (folder / name for name in ("plain", "full", "quick", "resident"))
     run([*common, "-o", plain])
     run([*common, "-o", full, "--save_probabilities", "--save_logits"])
     if fast:
         run([*common, "-o", quick, "--precision", "fast"])
-    row = Row(name, fast=0 if fast else None)
+        # What a CUDA device does, on CPU tensors.
+        run([*common, "-o", resident, "--precision", "fast", "--accumulate", "device"])
+    row = Row(name, fast=0 if fast else None, device=0 if fast else None)
     for case in cases(images):
         with quiet():
             logits, labels, labels_p, probabilities = reference(predictor, case, previous)
@@ -103,6 +106,7 @@ def compare(name: str, predictor, network: Path, images: Path, previous: Path | 
             row.probability = max(row.probability, difference(stored["probabilities"], probabilities))
         if fast:
             row.fast += int((read(quick / f"{stem}.nii.gz") != labels).sum())
+            row.device += int((read(resident / f"{stem}.nii.gz") != labels).sum())
     return row
 
 
@@ -203,13 +207,13 @@ class quiet:
 
 def print_head() -> None:
     """The table's head."""
-    print(f"{'configuration':<34}{'voxels':>10}{'labels':>8}{'with p.':>8}{'max |d logit|':>15}{'max |d prob.|':>15}{'fast':>8}")
+    print(f"{'configuration':<34}{'voxels':>10}{'labels':>8}{'with p.':>8}{'max |d logit|':>15}{'max |d prob.|':>15}{'fast':>8}{'device':>8}")
 
 
 def print_row(row: Row) -> None:
     """A line of the table, as soon as it is known."""
-    fast = "" if row.fast is None else str(row.fast)
-    numbers = f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}"
+    fast, device = ("" if count is None else str(count) for count in (row.fast, row.device))
+    numbers = f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
     print(f"{row.name:<34}{row.error or numbers}", flush=True)
 
 
@@ -242,7 +246,7 @@ def real(network: Path, images: Path, limit: int | None) -> int:
         row = compare(f"{len(cases(chosen))} scans", predictor, network, chosen, None, [], Path(folder), fast=True)
         print_row(row)
         per = 1e5 * row.fast / row.voxels
-        print(f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000")
+        print(f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; with everything on the device {row.device}")
     return verdict([row])
 
 

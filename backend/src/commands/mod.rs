@@ -57,6 +57,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
+    // The server computes nothing itself; it has workers.
+    if !matches!(cli.command, Command::Serve(_)) {
+        crate::inference::torch::keep_memory();
+    }
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Presegment(args) => presegment::run(&args),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +13,7 @@ use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::inference::plans::Plan;
 use crate::pipeline::predict::Options;
-use crate::tasks::{PredictOptions, Predictor};
+use crate::tasks::{Accumulate, Case, PredictOptions, Predictor};
 
 /// Arguments of `i3deep predict`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// `exact`: nnU-Net's own labels, voxel by voxel. `fast`: patches two by two, which differs in a last bit here and there. Default: exact on a CPU.
     #[arg(long, value_enum, default_value_t)]
     precision: Precision,
+    /// Where logits are gathered: on the device, in the host's memory, or (auto) in `fast` mode on a CUDA device that has the memory.
+    #[arg(long, value_enum, default_value_t, hide = true)]
+    accumulate: Accumulate,
     /// nnU-Net's postprocessing.json, to be applied to the segmentations.
     #[arg(long, value_name = "FILE")]
     postprocessing: Option<PathBuf>,
@@ -131,17 +135,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if todo.is_empty() {
         return Ok(());
     }
-    let mut predictor = Predictor::load(&args.network, plan, options)?;
-    for (number, (case, images)) in todo.iter().enumerate() {
-        if !args.disable_progress_bar {
-            eprintln!("case {} of {}: {case}", number + 1, todo.len());
+    let cases: Vec<Case> = todo.into_iter().map(|(name, images)| case(args, name, images, &ending)).collect();
+    let predictor = Predictor::new(&args.network, plan, options)?;
+    let mut meter: Option<Meter> = None;
+    predictor.cases(&cases, &mut |number, done| {
+        if args.disable_progress_bar {
+            return ControlFlow::Continue(());
         }
-        let mut meter = (!args.disable_progress_bar).then(|| Meter::new("predicting"));
-        let mut progress = |done: f32| meter.as_mut().map_or(std::ops::ControlFlow::Continue(()), |meter| meter.show(done));
-        let previous = args.previous.as_ref().map(|folder| folder.join(format!("{case}{ending}")));
-        predictor.case(images, previous.as_deref(), &args.output.join(case), &mut progress).with_context(|| format!("case {case}"))?;
-    }
-    Ok(())
+        if done == 0.0 {
+            eprintln!("case {} of {}: {}", number + 1, cases.len(), cases[number].name);
+            meter = None;
+        }
+        meter.get_or_insert_with(|| Meter::new("predicting")).show(done)
+    })
+}
+
+fn case(args: &Args, name: String, images: Vec<PathBuf>, ending: &str) -> Case {
+    let previous = args.previous.as_ref().map(|folder| folder.join(format!("{name}{ending}")));
+    Case { stem: args.output.join(&name), name, images, previous }
 }
 
 fn options(args: &Args) -> PredictOptions {
@@ -149,14 +160,17 @@ fn options(args: &Args) -> PredictOptions {
         Precision::Exact => Options::EXACT,
         Precision::Fast => Options::FAST,
     };
+    // Whoever allows one thread does not want two forwards.
+    let at_once = if args.threads == Some(1) { 1 } else { walk.at_once };
     PredictOptions {
         folds: args.folds.clone(),
-        walk: Options { step: args.step_size, ..walk },
+        walk: Options { step: args.step_size, at_once, ..walk },
         mirror: !args.disable_tta,
         save_probabilities: args.save_probabilities,
         save_logits: args.save_logits,
         postprocessing: args.postprocessing.clone(),
         device: args.device,
+        accumulate: args.accumulate,
         verbose: args.verbose,
     }
 }

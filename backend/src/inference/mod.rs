@@ -1,29 +1,41 @@
 //! Networks at work: patches in, logits out, blended over a volume. Knows shapes and files of weights, nothing of scans.
 //!
-//! `torch` is the only file that names `tch`; everything else sees the [`Network`] trait.
+//! `torch` is the only folder that names `tch`; everything else sees the traits [`Network`] and [`resident::Resident`].
 
 pub mod plans;
 pub mod bundle;
 pub mod sliding_window;
+pub mod resident;
+#[cfg_attr(not(feature = "torch"), path = "without_torch.rs")]
 pub mod torch;
 
 use thiserror::Error;
 
-/// A trained network: one batch of patches in, logits out.
-pub trait Network {
+/// A trained network: one batch of patches in, logits out. Threads may share it.
+pub trait Network: Send + Sync {
     /// Computes logits.
     ///
     /// `batch` holds `n * channels` patches of `size` voxels (`[z, y, x]`, x fastest; 2D networks get z = 1); the answer holds `n * heads` of them.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails, for example for want of memory.
-    fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
+    fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
 
     /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch, whatever else computes meanwhile.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails.
     fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError>;
+}
+
+impl<N: Network + ?Sized> Network for Box<N> {
+    fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+        (**self).forward(batch, n, size)
+    }
+
+    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError> {
+        (**self).set_dropout(on)
+    }
 }
 
 /// Where networks run.
@@ -85,6 +97,9 @@ pub enum NetworkError {
     /// A device that is not there.
     #[error("{0} is not available on this machine; use --device cpu")]
     NoDevice(DeviceChoice),
+    /// A program that was built to do everything but run networks.
+    #[error("this i3deep was built without libtorch, so it runs no networks; build it with the feature `torch`")]
+    WithoutTorch,
     /// A network folder that lists none.
     #[error("the network folder lists no fold; export it again")]
     NoFold,

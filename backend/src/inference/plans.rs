@@ -536,6 +536,18 @@ mod tests {
     }
 
     #[test]
+    fn labels_that_no_byte_holds_are_named() {
+        fn check(largest: u16, expected: Result<usize, &str>) {
+            let entries: Map<String, Value> =
+                (0..=largest).map(|n| (if n == 0 { "background".into() } else { format!("l{n}") }, json!(n))).collect();
+            let got = labels(&json!({"labels": entries})).map(|labels| labels.heads());
+            assert_eq!(got.as_ref().map_err(String::as_str), expected.as_ref().map_err(|words| *words));
+        }
+        check(254, Ok(255));
+        check(255, Err("label 'l255' is beyond 254, the largest that this program writes"));
+    }
+
+    #[test]
     fn a_keyword_left_out_is_not_a_null() {
         fn check(kwargs: Value, expected: Option<bool>) {
             let configuration = json!({"f": "resample_data_or_seg_to_shape", "f_kwargs": kwargs});

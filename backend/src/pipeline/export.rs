@@ -101,14 +101,14 @@ pub fn scalars(
 }
 
 /// How logits become labels.
-enum Rule {
+pub(super) enum Rule {
     Largest,
     /// `regions_class_order`.
     Regions(Vec<Label>),
 }
 
 impl Rule {
-    fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &Plan) -> Self {
         match &plan.labels.regions_class_order {
             None => Self::Largest,
             Some(order) => Self::Regions(order.iter().map(|label| Label::try_from(*label).unwrap_or(Label::MAX)).collect()),
@@ -362,7 +362,7 @@ impl Softmax {
     }
 }
 
-fn to_scan<T: Copy>(cropped: Array3<T>, frame: &Frame, outside: T, scan: &Geometry) -> Result<Volume<T>, GeometryError> {
+pub(super) fn to_scan<T: Copy>(cropped: Array3<T>, frame: &Frame, outside: T, scan: &Geometry) -> Result<Volume<T>, GeometryError> {
     let mut full = Array3::from_elem(frame.full, outside);
     let [z, y, x] = frame.crop.clone();
     full.slice_mut(s![z, y, x]).assign(&cropped);

@@ -17,4 +17,5 @@ pub mod guide;
 mod blend;
 pub mod refine;
 pub mod export;
+pub mod resident;
 pub mod postprocess;

@@ -17,43 +17,52 @@ pub struct Options {
     pub step: f64,
     /// Patches that are forwarded together.
     pub batch: usize,
+    /// Batches that are forwarded at the same time.
+    pub at_once: usize,
 }
 
 impl Options {
-    /// Patch by patch, as nnU-Net does it: the same logits.
-    pub const EXACT: Self = Self { step: DEFAULT_STEP, batch: 1 };
+    /// Patch by patch, as nnU-Net does it: the same logits. Two forwards run beside each other, since small layers leave processors idle; each computes
+    /// with as many threads as if it were alone, so no bit depends on it.
+    pub const EXACT: Self = Self { step: DEFAULT_STEP, batch: 1, at_once: 2 };
     /// Two patches at once, where oneDNN's convolutions take over on a CPU; larger batches bring little more and cost memory. Logits differ in a last
     /// bit of half precision.
-    pub const FAST: Self = Self { step: DEFAULT_STEP, batch: 2 };
+    pub const FAST: Self = Self { step: DEFAULT_STEP, batch: 2, at_once: 1 };
+    /// On a CUDA device: a patch in all its mirrors at once. Where that needs too much memory it is halved.
+    pub const CUDA: Self = Self { step: DEFAULT_STEP, batch: 8, at_once: 1 };
+
+    /// Whether logits are nnU-Net's own to the last bit.
+    pub fn is_exact(self) -> bool {
+        self.batch == 1
+    }
 }
 
 /// Logits `[heads, z, y, x]` on the network's grid from `data` `[channels, z, y, x]`.
 ///
 /// # Errors
 /// [`NetworkError`].
-pub fn mean_logits(
-    folds: &mut [Box<dyn Network>],
+pub fn mean_logits<N: Network>(
+    folds: &[N],
     plan: &Plan,
     data: ArrayView4<'_, f32>,
     options: Options,
     progress: &mut Progress<'_>,
 ) -> Result<Array4<f16>, NetworkError> {
     let mirrors = sliding_window::mirrors(plan.mirror_axes().as_deref());
-    let window = window(plan, options);
-    let count = folds.len();
+    let networks: Vec<&dyn Network> = folds.iter().map(|network| network as &dyn Network).collect();
     let mut total: Option<Array4<f16>> = None;
-    for (number, network) in folds.iter_mut().enumerate() {
-        let mut inner = |done: f32| progress((number as f32 + done) / count as f32);
-        for logits in sliding_window::logits(network.as_mut(), data, &window, &mirrors, Combine::Mean, &mut inner)? {
+    let mut add = |volumes: Vec<Array4<f16>>| {
+        for logits in volumes {
             match &mut total {
                 None => total = Some(logits),
                 Some(total) => total.zip_mut_with(&logits, |a, b| *a = f16::from_f32(a.to_f32() + b.to_f32())),
             }
         }
-    }
+    };
+    sliding_window::logits_of_folds(&networks, data, &window(plan, options), &mirrors, Combine::Mean, progress, &mut add)?;
     let mut total = total.ok_or(NetworkError::NoFold)?;
-    if count > 1 {
-        total.mapv_inplace(|v| f16::from_f32(v.to_f32() / count as f32));
+    if folds.len() > 1 {
+        total.mapv_inplace(|v| f16::from_f32(v.to_f32() / folds.len() as f32));
     }
     if total.iter().all(|v| v.is_finite()) { Ok(total) } else { Err(NetworkError::NotFinite) }
 }
@@ -66,6 +75,7 @@ pub fn window(plan: &Plan, options: Options) -> Window {
         two_dimensional: plan.two_dimensional(),
         heads: plan.manifest.heads,
         batch: options.batch,
+        at_once: options.at_once,
     }
 }
 
@@ -79,7 +89,7 @@ mod tests {
     struct Constant(f32);
 
     impl Network for Constant {
-        fn forward(&mut self, _batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+        fn forward(&self, _batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
             Ok(vec![self.0; n * 3 * size.iter().product::<usize>()])
         }
 
@@ -91,10 +101,10 @@ mod tests {
     #[test]
     fn folds_are_averaged_as_logits_in_half_precision() {
         fn check(folds: &[f32], expected: f32) {
-            let mut networks: Vec<Box<dyn Network>> = folds.iter().map(|v| Box::new(Constant(*v)) as Box<dyn Network>).collect();
+            let networks: Vec<Constant> = folds.iter().map(|v| Constant(*v)).collect();
             let data = Array4::zeros((1, 4, 4, 4));
             let plan = Plan::for_tests([1.0; 3]);
-            let logits = mean_logits(&mut networks, &plan, data.view(), Options::EXACT, &mut |_| ControlFlow::Continue(())).unwrap();
+            let logits = mean_logits(&networks, &plan, data.view(), Options::EXACT, &mut |_| ControlFlow::Continue(())).unwrap();
             // In the middle; at the corners a patch weighs so little that halves get coarse.
             assert_eq!(logits[[0, 2, 2, 2]].to_f32(), expected);
         }

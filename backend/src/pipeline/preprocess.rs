@@ -143,6 +143,41 @@ pub fn preprocess(channels: &[Volume<f32>], plan: &Plan) -> Result<Preprocessed,
 /// # Errors
 /// [`PreprocessError`].
 pub fn preprocess_stage(channels: &[Volume<f32>], previous: Option<&Volume<Label>>, plan: &Plan) -> Result<Preprocessed, PreprocessError> {
+    Ok(crop_and_normalise(channels, previous, plan)?.resampled(plan))
+}
+
+/// A scan's crop, normalised, on the scan's spacing still. Arrays are `[z, y, x]` in the network's axis order.
+#[derive(Clone, Debug)]
+pub struct Normalised {
+    /// One per image.
+    pub channels: Vec<Array3<f32>>,
+    /// A cascade's labels on the network's grid, one per foreground label.
+    pub previous: Vec<Array3<f32>>,
+    /// The way to the network's grid and back.
+    pub frame: Frame,
+}
+
+impl Normalised {
+    /// On the network's grid.
+    pub fn resampled(self, plan: &Plan) -> Preprocessed {
+        let Self { channels, previous, frame } = self;
+        let of = channels.len();
+        let mut data = Array4::zeros((of + previous.len(), frame.network[0], frame.network[1], frame.network[2]));
+        for (index, values) in channels.into_iter().enumerate() {
+            data.index_axis_mut(Axis(0), index).assign(&to_network(values, &frame, plan.resample_data, Channel { index, of }));
+        }
+        for (number, labels) in previous.iter().enumerate() {
+            data.index_axis_mut(Axis(0), of + number).assign(labels);
+        }
+        Preprocessed { data, frame }
+    }
+}
+
+/// The first steps of [`preprocess_stage`]: everything but the resampling of the images.
+///
+/// # Errors
+/// [`PreprocessError`].
+pub fn crop_and_normalise(channels: &[Volume<f32>], previous: Option<&Volume<Label>>, plan: &Plan) -> Result<Normalised, PreprocessError> {
     check_channels(channels, plan)?;
     let previous = check_previous(channels, previous, plan)?;
     let views: Vec<ArrayView3<'_, f32>> = channels.iter().map(zyx_view).collect();
@@ -161,26 +196,20 @@ pub fn preprocess_stage(channels: &[Volume<f32>], previous: Option<&Volume<Label
         Zip::from(labels.slice(s![z.clone(), y.clone(), x.clone()])).and(mask).map_collect(entry)
     });
     let mask = previous.as_ref().map_or_else(|| mask.to_owned(), |labels| labels.mapv(|label| label >= 0));
-    let foreground = if previous.is_some() { plan.labels.values() } else { Vec::new() };
-    let mut data = Array4::zeros((channels.len() + foreground.len(), frame.network[0], frame.network[1], frame.network[2]));
-    for (index, view) in views.iter().enumerate() {
+    let normalised = views.iter().enumerate().map(|(index, view)| {
         let inside = view.permuted_axes(axes);
         let inside = inside.slice(s![z.clone(), y.clone(), x.clone()]);
         let (scheme, masked) = plan.normalization[index];
         let intensity = plan.intensity.get(index).copied().flatten();
-        let values = normalise(inside, scheme, masked.then(|| mask.view()), intensity)
-            .map_err(|misfit| PreprocessError::of_misfit(misfit, index))?;
-        let channel = Channel { index, of: channels.len() };
-        data.index_axis_mut(Axis(0), index).assign(&to_network(values, &frame, plan.resample_data, channel));
-    }
-    if let Some(labels) = previous {
+        normalise(inside, scheme, masked.then(|| mask.view()), intensity).map_err(|misfit| PreprocessError::of_misfit(misfit, index))
+    });
+    let channels = normalised.collect::<Result<Vec<_>, _>>()?;
+    let previous = previous.map_or_else(Vec::new, |labels| {
         let labels = labels_to_network(labels, &frame, plan.resample_labels);
-        for (number, value) in foreground.iter().enumerate() {
-            let one_hot = labels.mapv(|label| f32::from(u8::from(i32::from(label) == i32::from(*value))));
-            data.index_axis_mut(Axis(0), channels.len() + number).assign(&one_hot);
-        }
-    }
-    Ok(Preprocessed { data, frame })
+        let one_hot = |value: u16| labels.mapv(|label| f32::from(u8::from(i32::from(label) == i32::from(value))));
+        plan.labels.values().into_iter().map(one_hot).collect()
+    });
+    Ok(Normalised { channels, previous, frame })
 }
 
 fn frame(scan: &Geometry, crop: [Range<usize>; 3], plan: &Plan) -> Result<Frame, PreprocessError> {

@@ -99,7 +99,7 @@ mod tests {
     }
 
     impl Network for Bright {
-        fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+        fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
             let (voxels, margin): (usize, f32) = (size.iter().product(), self.margin);
             let answer = |patch: &[f32]| -> Vec<f32> {
                 let ahead = |bright: bool| patch[..voxels].iter().map(move |v| if (*v > 0.0) == bright { margin } else { 0.0 });

@@ -4,7 +4,7 @@
 //! whole, so that the inner loops run along memory. At most two volumes of f64 exist at a time.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 
 use crate::inference::plans::Separation;
 
@@ -157,6 +157,19 @@ fn coefficients<R: Iterator<Item = f64>>(rows: impl Iterator<Item = R>, width: u
     padded.extend(last.repeat(PAD));
     prefilter(&mut padded, width);
     padded
+}
+
+/// Resampling along one axis as a matrix `[length, n]`: what becomes of each unit vector. Exact but for rounding, and for the clipping that follows.
+pub(super) fn matrix(n: usize, length: usize, order: u8) -> Array2<f64> {
+    let unit = Array2::<f64>::eye(n);
+    let lines = coefficients(unit.outer_iter().map(|row| row.into_iter().copied()), n, order);
+    let mut rows = Vec::with_capacity(length * n);
+    let mut row = vec![0.0; n];
+    for taps in taps(n, length, order) {
+        taps.combine(&lines, n, &mut row);
+        rows.extend_from_slice(&row);
+    }
+    Array2::from_shape_vec((length, n), rows).unwrap_or_default()
 }
 
 /// Which samples a target voxel is made of.

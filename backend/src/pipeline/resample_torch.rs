@@ -4,7 +4,7 @@
 //! axis after the other in general; all four corners of a slice at once where slices are small, which is when ATen takes another kernel.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 
 /// Up to this height + width of the resized slice ATen takes its vectorised kernel.
 const SMALL_SLICE: usize = 128;
@@ -36,7 +36,17 @@ pub fn resample_torch(volume: ArrayView3<'_, f32>, shape: [usize; 3], separate: 
     kept.permuted_axes(back).as_standard_layout().into_owned()
 }
 
-fn nearest_exact(n: usize, length: usize) -> Vec<usize> {
+/// Linear resampling along one axis as a matrix `[length, n]`.
+pub(super) fn matrix(n: usize, length: usize) -> Array2<f64> {
+    let mut matrix = Array2::zeros((length, n));
+    for (mut row, pair) in matrix.outer_iter_mut().zip(pairs(n, length)) {
+        row[pair.low] += f64::from(pair.low_weight);
+        row[pair.high] += f64::from(pair.high_weight);
+    }
+    matrix
+}
+
+pub(super) fn nearest_exact(n: usize, length: usize) -> Vec<usize> {
     let scale = n as f32 / length as f32;
     (0..length).map(|k| (((k as f32 + 0.5) * scale).floor() as usize).min(n - 1)).collect()
 }

@@ -7,7 +7,7 @@ mod refine;
 mod slices;
 
 pub use networks::{load_folds, load_stage, open_bundle};
-pub use predict::{PredictOptions, Predictor};
+pub use predict::{Accumulate, Case, PredictOptions, Predictor};
 pub use presegment::{PresegmentOptions, class_weights, presegment, read_channels};
 pub use refine::{RefineFiles, refine};
 pub use slices::{read_slices, write_slices};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 
 use crate::inference::bundle::{Bundle, Stage, weights};
 use crate::inference::plans::Plan;
@@ -32,9 +33,17 @@ pub fn load_stage(bundle: &Bundle, stage: Stage, device: DeviceChoice) -> Result
 /// # Errors
 /// [`crate::inference::NetworkError`] with the file's name.
 pub fn load_folds(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
-    let load = |file: std::path::PathBuf| -> Result<Box<dyn Network>> {
+    Ok(load_networks(folder, plan, device)?.into_iter().map(|network| Box::new(network) as Box<dyn Network>).collect())
+}
+
+/// All folds of a network folder, as what they are. Several are read at a time.
+///
+/// # Errors
+/// [`crate::inference::NetworkError`] with the file's name.
+pub(super) fn load_networks(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<TorchNetwork>> {
+    let load = |file: std::path::PathBuf| {
         let network = TorchNetwork::load(&file, plan.manifest.input_channels, plan.patch_size.len(), device);
-        Ok(Box::new(network.with_context(|| format!("the network {}", file.display()))?))
+        network.with_context(|| format!("the network {}", file.display()))
     };
-    weights(folder, plan).into_iter().map(load).collect()
+    weights(folder, plan).into_par_iter().map(load).collect()
 }

@@ -1,6 +1,8 @@
-//! A case predicted as nnU-Net predicts it, from files to files.
+//! Cases predicted as nnU-Net predicts them, from files to files: while networks work on one, the next is prepared and the one before is written.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -10,16 +12,30 @@ use shared::geometry::Geometry;
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::networks::load_folds;
+use super::networks::load_networks;
 use super::presegment::read_channels;
 use crate::inference::bundle::TORCH_VERSION;
 use crate::inference::plans::{Plan, read_json};
-use crate::inference::{DeviceChoice, Network, Progress};
-use crate::pipeline::export;
+use crate::inference::torch::{TorchNetwork, device_name};
+use crate::inference::{DeviceChoice, NetworkError, Progress};
 use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
-use crate::pipeline::preprocess::{Frame, preprocess_stage};
-use crate::volume_io::{NpzWriter, Pickle, read_labels, write_labels};
+use crate::pipeline::preprocess::{Frame, Normalised, Preprocessed, crop_and_normalise};
+use crate::pipeline::presegment::SegmentError;
+use crate::pipeline::{export, resident};
+use crate::volume_io::{NpzWriter, Pickle, ScanHeader, read_labels, write_labels};
+
+/// Where logits are gathered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accumulate {
+    /// On a CUDA device where it has the memory and only labels are wanted, else in the host's memory.
+    #[default]
+    Auto,
+    /// Where the networks are, or not at all; also on a CPU, where it saves nothing.
+    Device,
+    /// In the host's memory.
+    Host,
+}
 
 /// What may be chosen beside the network.
 #[derive(Clone, Debug)]
@@ -38,16 +54,63 @@ pub struct PredictOptions {
     pub postprocessing: Option<PathBuf>,
     /// Where networks run.
     pub device: DeviceChoice,
+    /// Where logits are gathered.
+    pub accumulate: Accumulate,
     /// Prints how long each stage took, in seconds, as JSON.
     pub verbose: bool,
 }
 
-/// A network folder's plan and folds, ready for cases.
+/// A case: images in, a segmentation out.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name, for messages.
+    pub name: String,
+    /// Channels in order.
+    pub images: Vec<PathBuf>,
+    /// The previous stage's segmentation, in a cascade.
+    pub previous: Option<PathBuf>,
+    /// The output without file ending.
+    pub stem: PathBuf,
+}
+
+/// A network folder's plan, ready for cases.
 pub struct Predictor {
+    folder: PathBuf,
     plan: Plan,
-    folds: Vec<Box<dyn Network>>,
     options: PredictOptions,
     postprocessing: Option<Postprocessing>,
+    /// Whether cases stay on the device.
+    resident: bool,
+}
+
+/// A case ready for the networks.
+struct Prepared<'a> {
+    case: &'a Case,
+    input: Input,
+    scan: Geometry,
+    header: ScanHeader,
+    clock: Clock,
+}
+
+enum Input {
+    /// For networks that answer logits.
+    OnHost(Preprocessed),
+    /// For networks that answer labels.
+    OnDevice(Normalised),
+}
+
+/// A case whose networks are done.
+struct Predicted<'a> {
+    case: &'a Case,
+    output: Output,
+    scan: Geometry,
+    header: ScanHeader,
+    clock: Clock,
+}
+
+enum Output {
+    Logits(Array4<f16>, Frame),
+    Labels(Volume<Label>),
 }
 
 impl Predictor {
@@ -72,54 +135,163 @@ impl Predictor {
         Ok(plan)
     }
 
-    /// Loads the folds.
+    /// Reads what there is to read but the networks themselves.
     ///
     /// # Errors
-    /// [`crate::inference::NetworkError`], a postprocessing.json that cannot be used.
-    pub fn load(folder: &Path, plan: Plan, options: PredictOptions) -> Result<Self> {
+    /// A postprocessing.json that cannot be used, a device that is not there, choices that contradict each other.
+    pub fn new(folder: &Path, plan: Plan, mut options: PredictOptions) -> Result<Self> {
         let postprocessing = options.postprocessing.as_deref().map(read_postprocessing).transpose()?;
-        let folds = load_folds(folder, &plan, options.device)?;
-        Ok(Self { plan, folds, options, postprocessing })
+        let cuda = device_name(options.device)?.starts_with("cuda");
+        let labels_only = !options.save_probabilities && !options.save_logits;
+        let resident = match options.accumulate {
+            Accumulate::Host => false,
+            Accumulate::Auto => labels_only && cuda && !options.walk.is_exact(),
+            Accumulate::Device => {
+                ensure!(
+                    labels_only,
+                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save probabilities"
+                );
+                true
+            }
+        };
+        if cuda && !options.walk.is_exact() {
+            options.walk.batch = Options::CUDA.batch;
+        }
+        Ok(Self { folder: folder.to_owned(), plan, options, postprocessing, resident })
     }
 
-    /// Predicts a case. `stem` is the output without file ending; `previous` the previous stage's segmentation, in a cascade.
+    /// Predicts cases. Three at most are in memory: one in the networks, the next one prepared, the one before being written. Networks are loaded while
+    /// the first case is prepared. `progress` is told a case's number and the share of it that is done, beginning with 0.
     ///
     /// # Errors
-    /// Files that cannot be read or written, scans that do not fit the network, networks that fail or are stopped.
-    pub fn case(&mut self, images: &[PathBuf], previous: Option<&Path>, stem: &Path, progress: &mut Progress<'_>) -> Result<()> {
+    /// Files that cannot be read or written, scans that do not fit the network, networks that fail or are stopped; with the case's name. Cases before
+    /// the one that failed are written.
+    pub fn cases(&self, cases: &[Case], progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>) -> Result<()> {
+        std::thread::scope(|scope| {
+            let (ready, prepared) = sync_channel(0);
+            scope.spawn(move || self.prepare_all(cases, &ready));
+            let (done, predicted) = sync_channel(0);
+            let writer = scope.spawn(move || self.write_all(&predicted));
+            let outcome = self.predict_all(&prepared, &done, progress);
+            drop(prepared);
+            drop(done);
+            // What went wrong with an earlier case comes first.
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(outcome)
+        })
+    }
+
+    fn prepare_all<'a>(&self, cases: &'a [Case], ready: &SyncSender<Result<Prepared<'a>>>) {
+        for case in cases {
+            let prepared = self.prepare(case).with_context(|| format!("case {}", case.name));
+            let failed = prepared.is_err();
+            if ready.send(prepared).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn predict_all<'a>(
+        &self,
+        prepared: &Receiver<Result<Prepared<'a>>>,
+        done: &SyncSender<Predicted<'a>>,
+        progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let networks = load_networks(&self.folder, &self.plan, self.options.device)?;
+        for (number, prepared) in prepared.iter().enumerate() {
+            let prepared = prepared?;
+            let case = prepared.case;
+            if progress(number, 0.0) == ControlFlow::Break(()) {
+                return Err(NetworkError::Cancelled.into());
+            }
+            let predicted = self.predict(&networks, prepared, &mut |share| progress(number, share));
+            if done.send(predicted.with_context(|| format!("case {}", case.name))?).is_err() {
+                break; // The writer failed, and says why.
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, predicted: &Receiver<Predicted<'_>>) -> Result<()> {
+        for predicted in predicted {
+            let case = predicted.case;
+            self.write(predicted).with_context(|| format!("case {}", case.name))?;
+        }
+        Ok(())
+    }
+
+    fn prepare<'a>(&self, case: &'a Case) -> Result<Prepared<'a>> {
         let mut clock = Clock::start();
-        let (channels, header) = read_channels(images)?;
+        let (channels, header) = read_channels(&case.images)?;
         clock.lap("read_s");
-        let previous = match previous {
+        let previous = match &case.previous {
             Some(file) => Some(read_labels(file).with_context(|| format!("the previous stage's segmentation {}", file.display()))?),
             None => None,
         };
-        let prepared = preprocess_stage(&channels, previous.as_ref(), &self.plan)?;
+        let normalised = crop_and_normalise(&channels, previous.as_ref(), &self.plan)?;
         let scan = channels[0].geometry().clone();
         drop((channels, previous));
+        let input = if self.resident { Input::OnDevice(normalised) } else { Input::OnHost(normalised.resampled(&self.plan)) };
         clock.lap("preprocessing_s");
-        let logits = mean_logits(&mut self.folds, &self.plan, prepared.data.view(), self.options.walk, progress)?;
+        Ok(Prepared { case, input, scan, header, clock })
+    }
+
+    fn predict<'a>(&self, networks: &[TorchNetwork], prepared: Prepared<'a>, progress: &mut Progress<'_>) -> Result<Predicted<'a>> {
+        let Prepared { case, input, scan, header, mut clock } = prepared;
+        clock.resume();
+        let output = match input {
+            Input::OnHost(prepared) => self.logits(networks, prepared, progress)?,
+            Input::OnDevice(normalised) => self.resident(networks, &scan, normalised, progress)?,
+        };
         clock.lap("network_s");
-        if self.options.save_logits {
-            let file = beside(stem, ".logits.npy");
-            ndarray_npy::write_npy(&file, &logits.mapv(f16::to_f32)).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Predicted { case, output, scan, header, clock })
+    }
+
+    fn logits(&self, networks: &[TorchNetwork], prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Output> {
+        let logits = mean_logits(networks, &self.plan, prepared.data.view(), self.options.walk, progress)?;
+        Ok(Output::Logits(logits, prepared.frame))
+    }
+
+    /// Labels from the device; where it cannot, logits gathered on the host, unless that was ruled out.
+    fn resident(&self, networks: &[TorchNetwork], scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Output> {
+        match resident::labels(networks, &self.plan, scan, &normalised, self.options.walk, progress) {
+            Err(SegmentError::Network(NetworkError::Engine(why))) if self.options.accumulate == Accumulate::Auto => {
+                eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
+                self.logits(networks, normalised.resampled(&self.plan), progress)
+                    .context("neither with the logits on the device nor with them in the host's memory; try --device cpu")
+            }
+            labels => Ok(Output::Labels(labels?)),
         }
-        let mut labels = if self.options.save_probabilities {
-            self.write_probabilities(&logits, &prepared.frame, &scan, stem)?
-        } else {
-            export::labels(logits.view(), &prepared.frame, &self.plan, &scan)?
+    }
+
+    fn write(&self, predicted: Predicted<'_>) -> Result<()> {
+        let Predicted { case, output, scan, header, mut clock } = predicted;
+        clock.resume();
+        let mut labels = match output {
+            Output::Labels(labels) => labels,
+            Output::Logits(logits, frame) => self.labels(&logits, &frame, &scan, &case.stem)?,
         };
         if let Some(postprocessing) = &self.postprocessing {
             postprocessing.apply(&mut labels);
         }
         clock.lap("export_s");
-        let out = beside(stem, &self.plan.file_ending);
+        let out = beside(&case.stem, &self.plan.file_ending);
         write_labels(&out, &labels, &header).with_context(|| format!("cannot write {}", out.display()))?;
         clock.lap("write_s");
         if self.options.verbose {
             eprintln!("{}", serde_json::to_string(&clock.laps)?);
         }
         Ok(())
+    }
+
+    fn labels(&self, logits: &Array4<f16>, frame: &Frame, scan: &Geometry, stem: &Path) -> Result<Volume<Label>> {
+        if self.options.save_logits {
+            let file = beside(stem, ".logits.npy");
+            ndarray_npy::write_npy(&file, &logits.mapv(f16::to_f32)).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if self.options.save_probabilities {
+            return self.write_probabilities(logits, frame, scan, stem);
+        }
+        Ok(export::labels(logits.view(), frame, &self.plan, scan)?)
     }
 
     fn write_probabilities(&self, logits: &Array4<f16>, frame: &Frame, scan: &Geometry, stem: &Path) -> Result<Volume<Label>> {
@@ -146,6 +318,11 @@ struct Clock {
 impl Clock {
     fn start() -> Self {
         Self { since: Instant::now(), laps: serde_json::Map::new() }
+    }
+
+    /// Leaves out the time that a case waited.
+    fn resume(&mut self) {
+        self.since = Instant::now();
     }
 
     fn lap(&mut self, stage: &str) {

@@ -1,0 +1,128 @@
+//! Prediction that stays on a device: the same steps as `preprocess`, `predict` and `export`, told to the device as plain numbers.
+
+use ndarray::Array2;
+use shared::geometry::Geometry;
+use shared::label::Label;
+use shared::volume::Volume;
+
+use crate::inference::plans::{Plan, Resampling};
+use crate::inference::resident::{Case, Clip, Resident, Resize};
+use crate::inference::{Progress, sliding_window};
+
+use super::export::{Rule, to_scan};
+use super::predict::{Options, window};
+use super::preprocess::Normalised;
+use super::presegment::SegmentError;
+use super::{resample, resample_torch};
+
+/// The label of every voxel of the scan, computed where the networks are. Labels are those of [`super::predict::mean_logits`] and
+/// [`super::export::labels`] but for last bits: resampling is in f32.
+///
+/// # Errors
+/// [`SegmentError`]; a [`crate::inference::NetworkError::Engine`] where the device has too little memory, upon which the way over the host may serve.
+pub fn labels(
+    networks: &(impl Resident + ?Sized),
+    plan: &Plan,
+    scan: &Geometry,
+    normalised: &Normalised,
+    options: Options,
+    progress: &mut Progress<'_>,
+) -> Result<Volume<Label>, SegmentError> {
+    let frame = &normalised.frame;
+    let there = [frame.spacing_mm, frame.network_spacing_mm];
+    let back = [frame.network_spacing_mm, frame.spacing_mm];
+    let mirrors = sliding_window::mirrors(plan.mirror_axes().as_deref());
+    let window = window(plan, options);
+    let case = Case {
+        channels: normalised.channels.iter().map(|values| values.view()).collect(),
+        to_network: resize([frame.cropped(), frame.network], there, plan.resample_data),
+        more: normalised.previous.iter().map(|values| values.view()).collect(),
+        window: &window,
+        mirrors: &mirrors,
+        to_scan: resize([frame.network, frame.cropped()], back, plan.resample_logits),
+        half: matches!(plan.resample_logits, Resampling::Spline { .. }),
+        regions: match Rule::of(plan) {
+            Rule::Largest => None,
+            Rule::Regions(order) => Some(order),
+        },
+    };
+    Ok(to_scan(networks.labels(&case, progress)?, frame, 0, scan)?)
+}
+
+/// Resampling as matrices; None where nothing changes.
+fn resize([from, to]: [[usize; 3]; 2], [from_mm, to_mm]: [[f64; 3]; 2], resampling: Resampling) -> Option<Resize> {
+    let (order, separation) = match resampling {
+        Resampling::None => return None,
+        Resampling::Spline { order, separation } => (Some(order), separation),
+        Resampling::Torch { separation } => (None, separation),
+    };
+    let apart = resample::separate_axis(from_mm, to_mm, separation);
+    let axis = |axis: usize| {
+        let (n, length) = (from[axis], to[axis]);
+        match order {
+            _ if n == length => None,
+            Some(_) if apart == Some(axis) => Some(selection(n, &resample::nearest_indices(n, length))),
+            None if apart == Some(axis) => Some(selection(n, &resample_torch::nearest_exact(n, length))),
+            Some(order) => Some(resample::matrix(n, length, order)),
+            None => Some(resample_torch::matrix(n, length)),
+        }
+    };
+    let clip = match (order, apart) {
+        (Some(3), None) => Clip::Volume,
+        (Some(3), Some(axis)) => Clip::Slices(axis),
+        _ => Clip::Off,
+    };
+    (from != to).then(|| Resize { shape: to, axes: std::array::from_fn(axis), clip })
+}
+
+/// A matrix that picks samples.
+fn selection(n: usize, indices: &[usize]) -> Array2<f64> {
+    Array2::from_shape_fn((indices.len(), n), |(row, column)| f64::from(u8::from(indices[row] == column)))
+}
+
+#[cfg(all(test, feature = "torch"))]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::inference::plans::Separation;
+    use crate::inference::torch::resized;
+    use crate::pipeline::resample_torch::{Channel, resample_torch};
+
+    fn check(
+        from: [usize; 3],
+        to: [usize; 3],
+        apart: Option<usize>,
+        order: Option<u8>,
+    ) -> Result<(), proptest::test_runner::TestCaseError> {
+        let volume = Array3::from_shape_fn(from, |(z, y, x)| ((z * 7 + y * 3 + x * 5) % 11) as f32 - 4.0);
+        let mut from_mm = [1.0; 3];
+        if let Some(axis) = apart {
+            from_mm[axis] = 5.0;
+        }
+        let separation = Separation::default();
+        let resampling = order.map_or(Resampling::Torch { separation }, |order| Resampling::Spline { order, separation });
+        let expected = match order {
+            Some(order) => resample::resample(volume.view(), to, order, apart, |v| v as f32),
+            None => resample_torch(volume.view(), to, apart, Channel { index: 0, of: 1 }),
+        };
+        let Some(resize) = resize([from, to], [from_mm, [1.0; 3]], resampling) else {
+            proptest::prop_assert_eq!(from, to);
+            return Ok(());
+        };
+        let got = resized(volume.view(), &resize);
+        proptest::prop_assert_eq!(got.shape(), expected.shape());
+        for (at, value) in got.indexed_iter() {
+            proptest::prop_assert!((value - expected[at]).abs() < 1e-4, "{} instead of {} at {:?}", value, expected[at], at);
+        }
+        Ok(())
+    }
+
+    proptest::proptest! {
+        /// The matrices are our own resampling: splines of every order and torch's, whole or with an axis apart.
+        #[test]
+        fn matrices_resample_as_the_host_does(from in proptest::array::uniform3(1_usize..9), to in proptest::array::uniform3(1_usize..12), apart in proptest::option::of(0_usize..3), order in proptest::sample::select(vec![None, Some(0), Some(1), Some(3)])) {
+            check(from, to, apart, order)?;
+        }
+    }
+}
