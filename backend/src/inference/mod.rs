@@ -21,7 +21,8 @@ pub trait Network: Send + Sync {
     /// [`NetworkError`] when the engine fails, for example for want of memory.
     fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
 
-    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch, whatever else computes meanwhile.
+    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch, whatever else
+    /// computes meanwhile; so long as dropout is on, batches must come one after another.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails.
@@ -33,8 +34,8 @@ impl<N: Network + ?Sized> Network for Box<N> {
         (**self).forward(batch, n, size)
     }
 
-    fn set_dropout(&mut self, on: bool) -> Result<(), NetworkError> {
-        (**self).set_dropout(on)
+    fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
+        (**self).set_dropout(seed)
     }
 }
 

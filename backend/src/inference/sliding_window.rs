@@ -498,7 +498,7 @@ mod tests {
             if number >= self.from { Err(NetworkError::Engine(format!("forward {number}"))) } else { Ruler.forward(batch, n, size) }
         }
 
-        fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
             Ok(())
         }
     }

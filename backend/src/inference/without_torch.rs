@@ -25,7 +25,7 @@ impl Network for TorchNetwork {
         match *self {}
     }
 
-    fn set_dropout(&mut self, _on: bool) -> Result<(), NetworkError> {
+    fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
         match *self {}
     }
 }
@@ -41,9 +41,6 @@ pub fn set_threads(_threads: usize) {}
 
 /// Nothing: there is nobody to allocate.
 pub fn keep_memory() {}
-
-/// Nothing: there is nobody to draw.
-pub fn seed(_seed: u64) {}
 
 /// Nothing to choose from.
 ///

@@ -211,9 +211,8 @@ impl<'a> Tally<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::ops::ControlFlow;
-    use std::rc::Rc;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::pipeline::samples::MethodText;
@@ -222,11 +221,11 @@ mod tests {
     struct Noisy {
         number: f32,
         seed: Option<u64>,
-        seeds: Rc<RefCell<Vec<u64>>>,
+        seeds: Arc<Mutex<Vec<u64>>>,
     }
 
     impl Network for Noisy {
-        fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+        fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
             let voxels: usize = size.iter().product();
             let noise = self.seed.map_or(0.0, |seed| (seed >> 40) as f32 / 3e6);
             let patches = batch.chunks_exact(voxels).take(n);
@@ -238,7 +237,7 @@ mod tests {
 
         fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
             self.seed = seed;
-            self.seeds.borrow_mut().extend(seed);
+            self.seeds.lock().unwrap().extend(seed);
             Ok(())
         }
     }
@@ -246,13 +245,13 @@ mod tests {
     /// What two folds say of a small volume, and the seeds that dropout was switched on with.
     fn sampled(texts: &[&str], class_weights: Option<&[f32]>, seed: u64) -> (Sampled, Vec<u64>) {
         let methods: Vec<Method> = texts.iter().map(|text| text.parse::<MethodText>().unwrap().or(Samples::default())).collect();
-        let seeds = Rc::new(RefCell::new(Vec::new()));
+        let seeds = Arc::new(Mutex::new(Vec::new()));
         let fold = |number: f32| Box::new(Noisy { number, seed: None, seeds: seeds.clone() }) as Box<dyn Network>;
         let mut folds = [fold(0.25), fold(-0.5)];
         let data = Array4::from_shape_fn((1, 5, 6, 7), |(_, z, y, x)| (z * y + x) as f32 / 10.0 - 1.0);
         let sampling = Sampling { methods: &methods, class_weights, seed };
         let result = sample(&mut folds, &Plan::for_tests([1.0; 3]), data.view(), &sampling, &mut |_| ControlFlow::Continue(())).unwrap();
-        let seeds = seeds.borrow().clone();
+        let seeds = seeds.lock().unwrap().clone();
         (result, seeds)
     }
 

@@ -336,7 +336,7 @@ mod tests {
         };
         let input = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         let module = CModule::create_by_tracing("network", "forward", &[input], &mut forward).unwrap();
-        TorchNetwork { module, device: Device::Cpu, channels: 1, two_dimensional: false }
+        TorchNetwork { module, device: Device::Cpu, channels: 1, two_dimensional: false, dropout: None }
     }
 
     /// What two folds make of a volume in which signs change.

@@ -6,6 +6,7 @@ mod device;
 pub(crate) use device::resized;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tch::{CModule, Cuda, Device, Kind, Tensor};
@@ -19,7 +20,7 @@ pub struct TorchNetwork {
     channels: usize,
     two_dimensional: bool,
     /// Seed of the next batch, while dropout is on.
-    dropout: Option<u64>,
+    dropout: Option<AtomicU64>,
 }
 
 /// libtorch draws all its random numbers from one generator: who draws holds this lock from seeding to the last number.
@@ -52,12 +53,11 @@ impl Network for TorchNetwork {
         let _no_grad = tch::no_grad_guard();
         let input =
             Tensor::f_from_slice(batch).and_then(|t| t.f_reshape(&shape)).and_then(|t| t.f_to_device(self.device)).map_err(engine)?;
-        let output = match &mut self.dropout {
+        let output = match &self.dropout {
             None => self.module.forward_ts(&[input]),
             Some(seed) => {
                 let _drawing = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-                tch::manual_seed(*seed as i64);
-                *seed = seed.wrapping_add(1);
+                tch::manual_seed(seed.fetch_add(1, Ordering::Relaxed) as i64);
                 self.module.forward_ts(&[input])
             }
         };
@@ -70,7 +70,7 @@ impl Network for TorchNetwork {
     }
 
     fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
-        self.dropout = seed;
+        self.dropout = seed.map(AtomicU64::new);
         if seed.is_some() { self.module.f_set_train() } else { self.module.f_set_eval() }.map_err(engine)
     }
 }
