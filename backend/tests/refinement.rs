@@ -90,6 +90,7 @@ fn refined(case: &Case, planes: &[Plane]) -> Volume<Label> {
         planes,
         foreground: &foreground,
         encoding: bundle.manifest.guidance,
+        blend_mm: 0.0,
     };
     refine(&mut folds, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(())).unwrap().labels
 }

@@ -74,7 +74,7 @@ enum Task {
         /// Which planes those are.
         planes: Vec<Plane>,
         /// How to choose the next slices; as the presegmentation's were chosen.
-        acquisition: AcquisitionParams,
+        acquisition: Box<AcquisitionParams>,
         /// Folder to fill.
         out: PathBuf,
     },

@@ -24,7 +24,7 @@ pub(super) async fn prepare(store: &Store, lease: &Lease, bundle: PathBuf, out: 
     let corrections = out.join(CORRECTIONS_FILE);
     let (lease, file, scan) = (lease.clone(), corrections.clone(), images.first().cloned().context("the case has no image")?);
     let planes = lease.corrections.iter().map(|slice| slice.plane).collect();
-    let acquisition = lease.before.as_ref().context("the case has no slices")?.slices.params.clone();
+    let acquisition = Box::new(lease.before.as_ref().context("the case has no slices")?.slices.params.clone());
     tokio::task::spawn_blocking(move || write_corrections(&lease, &file, &scan)).await??;
     let presegmentation = store.blobs().path(presegmentation);
     Ok(Task::Refine { bundle, images, presegmentation, corrections, planes, acquisition, out: out.to_owned() })

@@ -92,7 +92,7 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
                 blend_mm: 0.0,
                 out: &out.join(REFINED_FILE),
                 uncertainty_out: Some(&out.join(REFINED_UNCERTAINTY_FILE)),
-                slices_out: Some((&out.join(SLICES_FILE), acquisition)),
+                slices_out: Some((&out.join(SLICES_FILE), acquisition.as_ref())),
             };
             tasks::refine(&bundle, &files, device, progress)
         }

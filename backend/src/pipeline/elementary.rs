@@ -37,7 +37,7 @@ pub(super) fn ln(x: f32) -> f32 {
     let p = p * z - 1.666_805_8e-1;
     let p = p * z + 2.000_071_5e-1;
     let p = p * z - 2.499_999_4e-1;
-    let p = p * z + 3.333_333_1e-1;
+    let p = p * z + 3.333_333e-1;
     let square = z * z;
     z + (p * z * square + e * LN_2[1] - 0.5 * square) + e * LN_2[0]
 }

@@ -35,7 +35,7 @@ pub(crate) fn Rail() -> impl IntoView {
         <aside class="rail" aria-label="Slices">
             <header>
                 <h3 data-testid="round" data-round=move || round.get().to_string()>
-                    {move || if round.get() > 1 { format!("Slices to correct · round {}", round.get()) } else { "Slices to correct".into() }}
+                    {move || if round.get() > 1 { format!("Round {}", round.get()) } else { "Slices to correct".into() }}
                 </h3>
                 <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done_now(), offered.with(Vec::len))}</span>
             </header>
@@ -267,6 +267,8 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
     });
     let busy = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)));
+    // After a refinement the next step is the suggestion's, or none.
+    let refined = move || session.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
     let explain = move || match done.get() {
         _ if busy() => "",
         0 => "Refinement needs at least one slice that is done.",
@@ -276,7 +278,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
             <Show when=move || !busy()><Suggestion /></Show>
-            <button class="accent wide" data-testid="refine" disabled=move || busy() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
+            <button class="wide" class:accent=move || !refined() data-testid="refine" disabled=move || busy() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
                 {move || match done.get() {
                     0 => "Refine".to_owned(),
                     1 => "Refine with 1 slice".to_owned(),

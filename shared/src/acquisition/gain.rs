@@ -41,7 +41,8 @@ pub struct ExpectedGain {
 
 /// Voxels that correcting `next` and refining would change: the uncertainty that the slices would settle, times the voxels that a unit of settled
 /// uncertainty has changed so far. A round counts half as much as the one after it, because refinement's doubts differ from presegmentation's. Never
-/// more than the most that a round has changed: rounds get smaller.
+/// more than the most that a round has changed: rounds get smaller. On five hippocampi the second round was foretold to 9 % of what it then changed, the
+/// third to 17 % (mean error; BENCHMARKS.md).
 ///
 /// Nothing where nothing can be learned: no round yet, or none whose planes were to settle any uncertainty.
 pub fn expected_gain<'a>(standing: &Standing, next: impl IntoIterator<Item = &'a RankedSlice>) -> Option<ExpectedGain> {
