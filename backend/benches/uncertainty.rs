@@ -4,12 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
-use std::cell::Cell;
 use std::fs;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use half::f16;
@@ -71,14 +71,15 @@ fn large_volume() {
 /// A network and the time spent in it.
 struct Timed {
     network: Box<dyn Network>,
-    spent: Rc<Cell<Duration>>,
+    /// Microseconds.
+    spent: Arc<AtomicU64>,
 }
 
 impl Network for Timed {
-    fn forward(&mut self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+    fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
         let start = Instant::now();
         let logits = self.network.forward(batch, n, size);
-        self.spent.set(self.spent.get() + start.elapsed());
+        self.spent.fetch_add(start.elapsed().as_micros() as u64, Ordering::Relaxed);
         logits
     }
 
@@ -94,7 +95,7 @@ fn share_of_the_network(bundle: &Path, scan: &Path) {
     let plan = bundle.plan(Stage::Presegmentation);
     let channels = vec![read_nifti(scan).unwrap().volume; plan.channels.len()];
     let data = preprocess(&channels, plan).unwrap().data;
-    let spent = Rc::new(Cell::new(Duration::ZERO));
+    let spent = Arc::new(AtomicU64::new(0));
     let timed = |network| Box::new(Timed { network, spent: spent.clone() }) as Box<dyn Network>;
     let mut folds: Vec<Box<dyn Network>> =
         load_stage(&bundle, Stage::Presegmentation, DeviceChoice::Cpu).unwrap().into_iter().map(timed).collect();
@@ -102,10 +103,10 @@ fn share_of_the_network(bundle: &Path, scan: &Path) {
     for text in ["entropy", "variance", "mutual-information", "bhattacharyya", "confidence"] {
         let methods = [text.parse::<MethodText>().unwrap().or(Samples::default())];
         let sampling = Sampling { methods: &methods, ..Sampling::default() };
-        spent.set(Duration::ZERO);
+        spent.store(0, Ordering::Relaxed);
         let start = Instant::now();
         let sampled = sample(&mut folds, plan, data.view(), &sampling, &mut go_on).unwrap();
-        let (whole, network) = (start.elapsed(), spent.get());
+        let (whole, network) = (start.elapsed(), Duration::from_micros(spent.load(Ordering::Relaxed)));
         let (samples, logits) = (methods[0].samples.count(plan), sampled.logits.as_slice().unwrap());
         let start = Instant::now();
         let mut tally = Tally::new(plan.manifest.heads, logits.len() / plan.manifest.heads, &sampling);
