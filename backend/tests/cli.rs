@@ -184,7 +184,7 @@ fn cases_are_predicted_the_same_wherever_logits_are_gathered() {
     let desk = Desk::new();
     let network = predictable(&desk);
     let predict = |out: &str, more: &[&str]| {
-        let arguments = ["predict", "-i", "images", "-o", out, "-m", &network, "-device", "cpu", "--precision", "fast"];
+        let arguments = ["predict", "-i", "images", "-o", out, "-m", &network, "-device", "cpu", "--threads", "1", "--precision", "fast"];
         desk.done(&[&arguments[..], more].concat());
     };
     predict("host", &[]);
