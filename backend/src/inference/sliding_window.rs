@@ -468,7 +468,7 @@ mod tests {
             let mut taken = Vec::new();
             let items: Vec<usize> = (0..7).collect();
             let slow_at_first = |item: &usize| {
-                std::thread::sleep(std::time::Duration::from_millis(if *item % 2 == 0 { 4 } else { 0 }));
+                std::thread::sleep(std::time::Duration::from_millis(if item.is_multiple_of(2) { 4 } else { 0 }));
                 *item
             };
             let outcome = in_order(&items, threads, slow_at_first, |item| {
