@@ -1,4 +1,4 @@
-//! What the uncertainty costs: memory and time on a large volume, and its share of a real network's time.
+//! What uncertainty and acquisition cost: memory and time on large volumes, and the share of a real network's time.
 //!
 //! `cargo bench --package backend --bench uncertainty [-- BUNDLE SCAN.nii.gz]`; the second part needs a bundle and a scan.
 
@@ -16,12 +16,17 @@ use half::f16;
 use i3deep::inference::bundle::{Bundle, Stage};
 use i3deep::inference::torch::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
+use i3deep::pipeline::acquire::acquire;
 use i3deep::pipeline::preprocess::preprocess;
 use i3deep::pipeline::samples::{Method, MethodText, Pass, Samples};
 use i3deep::pipeline::sampling::{Sampling, Tally, sample};
 use i3deep::pipeline::uncertainty::Measure;
 use i3deep::tasks::load_stage;
 use i3deep::volume_io::read_nifti;
+use shared::acquisition::AcquisitionParams;
+use shared::geometry::Geometry;
+use shared::label::Label;
+use shared::volume::Volume;
 
 const HEADS: usize = 3;
 const SIDE: usize = 256;
@@ -38,6 +43,7 @@ fn status(name: &str) -> usize {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     large_volume();
+    large_acquisition();
     if let [bundle, scan] = &arguments[..] {
         share_of_the_network(Path::new(bundle), Path::new(scan));
     }
@@ -65,6 +71,20 @@ fn large_volume() {
         let finishing = (start.elapsed() - adding).as_secs_f64();
         let each = adding.as_secs_f64() / (FOLDS * MIRRORS) as f64;
         println!("{measure:<20} 40 samples of 3 × 256³: peak {peak:.2} volumes of f32, {each:.3} s a sample, {finishing:.2} s at the end");
+    }
+}
+
+/// Slices of 512 × 512 × 300 voxels, five times.
+fn large_acquisition() {
+    let geometry = Geometry::axis_aligned([512, 512, 300], [0.7, 0.7, 1.0]).unwrap();
+    let wave = |i: usize| ((i as f32 * 0.37).sin() * (i as f32 / 3e5).cos()).max(0.0);
+    let uncertainty: Vec<f32> = (0..geometry.voxel_count()).map(wave).collect();
+    let labels: Vec<Label> = uncertainty.iter().map(|u| u8::from(*u > 0.97)).collect();
+    let (uncertainty, labels) = (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap());
+    for _ in 0..5 {
+        let start = Instant::now();
+        let list = acquire(&uncertainty, &labels, &AcquisitionParams::default(), &[]).unwrap();
+        println!("acquisition on 512 × 512 × 300: {:.2?}, {} slices and {} beyond", start.elapsed(), list.slices.len(), list.beyond.len());
     }
 }
 

@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--ablation-cases", type=_names, default=["validation"], help="the same, for the ablation (validation)")
     report.add_argument("--budgets", type=_names, default=["0.05", "0.1", "0.15", "0.2", "0.3", "0.4"])
     report.add_argument("--effort-budget", default="0.2", help="the budget that tables are about (0.2)")
-    report.add_argument("--parts", type=_names, default=["methods", "corruption", "ablation", "listening"], help="by commas; default: all")
+    report.add_argument("--parts", type=_names, default=["methods", "corruption", "ablation", "listening", "choice"], help="by commas; default: all")
     report.add_argument("--jobs", type=int, default=2, help="cases at once, one core each")
     report.add_argument("--seed", type=int, default=2022, help="of the corruptions")
     report.add_argument("--render-only", action="store_true", help="write text and plots again from the tables")

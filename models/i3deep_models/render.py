@@ -1,16 +1,16 @@
 """REPORT.md and its plots, from the tables in `report/` alone: no number in the text comes from anywhere else, no verdict is written by hand."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from i3deep_models import plots
+from i3deep_models import choices, plots
 from i3deep_models.measure import OURS, SCORES
 from i3deep_models.metrics import wilcoxon
+from i3deep_models.words import markdown, number, percent, spread
 from i3deep_models.workspace import read_json
 
 BEFORE = "presegmentation"
@@ -105,7 +105,8 @@ def render(out: Path) -> None:
     aims = [*comparison_aims(tables), corruption_aim(tables)]
     measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
     written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
-    sections = [introduction(tables), verdicts(aims), *measured, *written]
+    chosen = [choices.strategies(tables.folder), choices.uncertainties(tables.folder)]
+    sections = [introduction(tables), verdicts(aims), *measured, *chosen, *written]
     (out / "REPORT.md").write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
     print(f"{out / 'REPORT.md'} is written", flush=True)
 
@@ -461,27 +462,6 @@ def title(name: str) -> str:
     names = {"pasted": "presegmentation, planes pasted", "pnet": "P-Net", "published": "published i3Deep", OURS: "ours"}
     names |= {"published, pasted": "published i3Deep, planes pasted", "no-annotated": "without the annotated channel"}
     return names.get(name, name)
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table."""
-    line: Callable[[list[str]], str] = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
-    return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in rows)])
-
-
-def spread(values: pd.Series) -> str:
-    """Mean ± standard deviation."""
-    return f"{values.mean():.3f} ± {values.std():.3f}" if len(values.dropna()) > 1 else number(values.mean())
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return "" if pd.isna(value) else f"{value:.3f}"
-
-
-def percent(share: float) -> str:
-    """Whole per cents."""
-    return "" if pd.isna(share) else f"{share:.0%}"
 
 
 def probability(frame: pd.DataFrame, column: str, one: str, other: str, score: str) -> str:

@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from i3deep_models import measure
 from i3deep_models.baselines import BASELINES
 from i3deep_models.corruptions import CORRUPTIONS, corrupt_folder
@@ -15,11 +17,20 @@ from i3deep_models.measure import OURS, SCORES, Evaluated, Networks, read_result
 from i3deep_models.table import Table
 from i3deep_models.workspace import Workspace, read_json, write_json
 
-PARTS = ("methods", "corruption", "ablation", "listening")
+PARTS = ("methods", "corruption", "ablation", "listening", "choice")
 # Refinements beside the bundle's: those to compare with, and those with one thing changed.
 COMPARED = ("pnet", "published")
 ABLATED = ("short", "no-annotated", "no-presegmentation", "random-planes")
 LISTENING = ("published", "no-annotated")
+STRATEGIES = ("greedy", "published", "component-centre", "equidistant-foreground", "equidistant", "random")
+SMALL_BUDGETS = ("0.1", "0.15", "0.2")
+SAMPLES = ("folds+mirrors", "folds", "mirrors", "dropout:8", "folds+dropout:8")
+MEASURES = ("entropy", "variance", "mutual-information", "bhattacharyya", "confidence")
+# What of `results.csv` of `i3deep evaluate` goes into the tables about the choice of planes.
+CHOICE_COLUMNS = (
+    *("case", "strategy", "uncertainty", "budget", "planes", "effort", "auroc", "auprc", "ece"),
+    *("dice_presegmentation", "dice_refined", "dice_presegmentation_outside", "dice_refined_outside"),
+)
 
 _WEIGHTS = "Dataset002_*/*/fold_*/checkpoint_final.pth"
 
@@ -62,7 +73,13 @@ def report(options: ReportOptions) -> None:
     manifest = read_json(options.bundle / "bundle.json")
     labels = tuple(int(label["value"]) for label in manifest["labels"])
     check_settings(options, manifest)
-    parts = {"methods": measure_methods, "corruption": measure_corruption, "ablation": measure_ablation, "listening": measure_listening}
+    parts = {
+        "methods": measure_methods,
+        "corruption": measure_corruption,
+        "ablation": measure_ablation,
+        "listening": measure_listening,
+        "choice": measure_choice,
+    }
     for name in options.parts:
         parts[name](options, labels)
     render(options.out)
@@ -124,22 +141,27 @@ def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
 
 def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...]) -> list[Evaluated]:
     """Runs `i3deep evaluate`, which skips what it has done before; the rows that were asked for."""
-    from i3deep_models.parity import binary
-
-    command: list[object] = [binary(), "evaluate", "--bundle", options.bundle, "--images", images, "--labels", options.labels, "--out", out]
-    command += ["--only", ",".join(cases), "--strategies", "greedy", "--budgets", ",".join(budgets), "--jobs", options.jobs, "--keep"]
-    print(f"evaluating {len(cases)} cases → {out}", flush=True)
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        if "--keep" in done.stderr:
-            raise ValueError(f"{command[0]} does not know `evaluate --keep`; build it anew with `cargo build --release -p backend`")
-        raise ValueError(f"`i3deep evaluate` failed: {done.stderr.strip()[-1000:]}")
+    run_evaluate(options, images, out, cases, ["--strategies", "greedy", "--budgets", ",".join(budgets), "--keep"])
     wanted = {float(budget) for budget in budgets}
     rows = [row for row in read_results(out, images, options.labels) if row.case in cases and float(row["budget"]) in wanted]
     missing = sorted(set(cases) - {row.case for row in rows})
     if missing:
         raise ValueError(f"{len(missing)} cases have no scan or no labels, the first is {missing[0]}")
     return rows
+
+
+def run_evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], settings: list[str]) -> None:
+    """Runs `i3deep evaluate` on cases with further arguments; raises ValueError with its words."""
+    from i3deep_models.parity import binary
+
+    command: list[object] = [binary(), "evaluate", "--bundle", options.bundle, "--images", images, "--labels", options.labels, "--out", out]
+    command += ["--only", ",".join(cases), "--jobs", options.jobs, *settings]
+    print(f"evaluating {len(cases)} cases → {out}", flush=True)
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        if "--keep" in done.stderr:
+            raise ValueError(f"{command[0]} does not know `evaluate --keep`; build it anew with `cargo build --release -p backend`")
+        raise ValueError(f"`i3deep evaluate` failed: {done.stderr.strip()[-1000:]}")
 
 
 def clean(options: ReportOptions) -> list[Evaluated]:
@@ -221,6 +243,21 @@ def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
         if float(row["budget"]) == float(largest) and missing:
             tasks.append((measure.listen, (row, missing, labels, found)))
     collect(options, {"listening": table}, tasks, "listening")
+
+
+def measure_choice(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """What the choice of planes is worth: strategies at small budgets, and uncertainties; rows of `i3deep evaluate`, as they are."""
+    cases = case_names(options, options.cases)
+    strategies, uncertainty = options.between / "strategies", options.between / "uncertainty"
+    run_evaluate(options, options.images, strategies, cases, ["--strategies", ",".join(STRATEGIES), "--budgets", ",".join(SMALL_BUDGETS)])
+    every = ",".join(f"{samples}/{measure}" for samples in SAMPLES for measure in MEASURES)
+    run_evaluate(options, options.images, uncertainty, cases, ["--no-refine", "--uncertainty", every])
+    some = ",".join([*(f"{SAMPLES[0]}/{measure}" for measure in MEASURES), *(f"{samples}/{MEASURES[0]}" for samples in SAMPLES[1:])])
+    greedy = ["--strategies", "greedy", "--budgets", options.effort_budget, "--uncertainty", some]
+    run_evaluate(options, options.images, uncertainty, cases, greedy)
+    for name, out in (("strategies", strategies), ("uncertainty", uncertainty)):
+        rows = pd.read_csv(out / "results.csv")
+        rows[rows["case"].isin(cases)][list(CHOICE_COLUMNS)].to_csv(options.tables / f"{name}.csv", index=False)
 
 
 def collect(options: ReportOptions, tables: dict[str, Table], tasks: list, what: str) -> None:

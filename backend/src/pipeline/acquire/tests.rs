@@ -341,25 +341,3 @@ fn the_reference_choices_are_reproduced() {
     };
     check("V6 (num_slices=4,gap=1)", fixed(Some(1), 4, &weighted));
 }
-
-/// Prints how long acquisition takes on a large scan. `cargo test -p backend --release acquisition_on_a_large_scan -- --ignored --nocapture`
-#[test]
-#[ignore = "takes 400 MB and a quiet machine"]
-fn acquisition_on_a_large_scan_takes_less_than_a_second() {
-    let geometry = Geometry::axis_aligned([512, 512, 300], [0.7, 0.7, 1.0]).unwrap();
-    let n = geometry.voxel_count();
-    let uncertainty: Vec<f32> = (0..n).into_par_iter().map(|i| ((i as f32 * 0.37).sin() * (i as f32 / 3e5).cos()).max(0.0)).collect();
-    let labels: Vec<Label> = uncertainty.par_iter().map(|u| u8::from(*u > 0.97)).collect();
-    let (uncertainty, labels) = (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap());
-    let start = std::time::Instant::now();
-    let sums = profiles(&uncertainty, &labels).unwrap();
-    let profiled = start.elapsed();
-    let list = rank(&sums, &AcquisitionParams::default(), &[]);
-    let elapsed = start.elapsed();
-    println!(
-        "512 × 512 × 300: profiles {profiled:.2?}, {} slices and {} beyond, {elapsed:.2?} in all",
-        list.slices.len(),
-        list.beyond.len()
-    );
-    assert!(elapsed.as_secs_f64() < 1.0, "{elapsed:.2?}");
-}
