@@ -19,7 +19,7 @@ use ureq::unversioned::multipart::{Form, Part};
 /// The bundle for generated scans.
 pub(crate) const BUNDLE: &str = "phantom";
 /// How long a job on a generated scan may take on a busy machine.
-const JOB_LIMIT: Duration = Duration::from_secs(300);
+const JOB_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running `i3deep serve`; killed when dropped.
 pub(crate) struct Server {
