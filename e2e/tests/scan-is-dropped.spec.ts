@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 
 import { expect, test } from "../fixtures/test.ts";
 
-test("a scan dropped on its box is sent, and its progress is told in percent", async ({ caseList, phantomScan }) => {
-  const scan = { name: "scan.nii.gz", mimeType: "application/gzip", buffer: await readFile(phantomScan) };
+test("a scan dropped on its box is sent, and its progress is told in percent", async ({ caseList, largePhantomScan }) => {
+  const scan = { name: "scan.nii.gz", mimeType: "application/gzip", buffer: await readFile(largePhantomScan) };
   await caseList.open();
 
   await test.step("beside the box nothing happens, and the page stays", async () => {
