@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 
 use half::f16;
 use i3deep::inference::bundle::{Bundle, Stage};
+use i3deep::inference::method::{Measure, Method, MethodText, Pass, Samples};
 use i3deep::inference::torch::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::pipeline::acquire::acquire;
 use i3deep::pipeline::preprocess::preprocess;
-use i3deep::pipeline::samples::{Method, MethodText, Pass, Samples};
 use i3deep::pipeline::sampling::{Sampling, Tally, sample};
-use i3deep::pipeline::uncertainty::Measure;
 use i3deep::tasks::load_stage;
 use i3deep::volume_io::read_nifti;
 use shared::acquisition::AcquisitionParams;

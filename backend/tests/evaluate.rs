@@ -128,3 +128,16 @@ fn uncertainties_are_judged_and_segmentations_kept() {
     assert_eq!(second[..first.len()], first[..]);
     assert!(second.len() > first.len() && second[first.len()..].iter().all(|plane| !first.contains(plane)), "{second:?}");
 }
+
+#[test]
+fn blending_has_a_table_of_its_own() {
+    let desk = Desk::new();
+    let one = ["--strategies", "greedy", "--budgets", "0.4", "--only", "phantom_001"];
+    let blended = [&one[..], &["--blend-mm", "3"]].concat();
+    let plain = desk.rows("plain", &[&one[..], &["--blend-mm", "0"]].concat());
+    assert_eq!(plain.len(), 2);
+    assert!(desk.rows("blended", &blended) != plain, "voxels beside the planes change, and Dice with them");
+
+    assert!(!desk.start("plain", &blended).wait().unwrap().success(), "its rows would not be comparable");
+    assert_eq!(desk.lines("plain"), plain, "nothing was added");
+}

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::inference::bundle::{Bundle, BundleManifest, Stage};
-use crate::pipeline::samples::Samples;
+use crate::inference::method::Samples;
 use crate::tasks::open_bundle;
 
 /// Arguments of `i3deep bundle`.
@@ -125,6 +125,7 @@ fn inspect(folder: &Path, as_json: bool) -> Result<()> {
         );
     }
     println!("uncertainty   {}; samples: {}", bundle.uncertainty(), methods.join(", "));
+    println!("blending      {} mm beside a corrected slice", manifest.blend_mm);
     println!("torch         {}", network.torch_version);
     println!("licence       {}", manifest.licence);
     println!("training data {}", manifest.training_data);

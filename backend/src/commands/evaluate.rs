@@ -14,6 +14,7 @@ use shared::geometry::Plane;
 use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
+use super::parse_distance;
 use crate::evaluate::calibration::{Bin, reliability};
 use crate::evaluate::expert::Expert;
 use crate::evaluate::picture::side_by_side;
@@ -22,11 +23,11 @@ use crate::evaluate::results::{Columns, Results, Row, UNREFINED};
 use crate::evaluate::run::{BINS, Plan, Presegmented, Subject};
 use crate::evaluate::summary::{Setting, SettingSummary, summarise};
 use crate::inference::bundle::{Bundle, Stage};
+use crate::inference::method::{Method, MethodText};
 use crate::inference::torch::set_threads;
 use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{RefineInput, refine};
-use crate::pipeline::samples::{Method, MethodText};
 use crate::pipeline::sampling::Sampling;
 use crate::tasks::{class_weights, load_stage, read_channels};
 use crate::volume_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
@@ -65,6 +66,9 @@ pub(crate) struct Args {
     /// Who corrects: perfect, or jitter:MM for contours that waver.
     #[arg(long, default_value_t)]
     expert: Expert,
+    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction, as in `i3deep refine`. Default: the bundle's.
+    #[arg(long, value_name = "MM", value_parser = parse_distance)]
+    blend_mm: Option<f64>,
     /// Correct and refine nothing: only judge how well each uncertainty finds the presegmentation's errors.
     #[arg(long, conflicts_with_all = ["strategies", "budgets", "rounds"])]
     no_refine: bool,
@@ -97,6 +101,9 @@ struct Settings {
     files: std::collections::BTreeMap<String, String>,
     expert: String,
     seed: u64,
+    /// 0 in files from before there was a choice.
+    #[serde(default)]
+    blend_mm: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class_dice: Option<Vec<f32>>,
 }
@@ -193,6 +200,7 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
         files: bundle.manifest.files.clone(),
         expert: args.expert.to_string(),
         seed: args.seed,
+        blend_mm: args.blend_mm.unwrap_or(bundle.manifest.blend_mm),
         class_dice: args.class_dice.clone(),
     };
     match fs::read_to_string(&path) {
@@ -200,7 +208,7 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
             let before: Settings = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
             ensure!(
                 before == settings,
-                "{} holds results of another bundle, expert, seed or class Dice; use another folder",
+                "{} holds results of another bundle, expert, seed, blending or class Dice; use another folder",
                 args.out.display()
             );
         }
@@ -291,7 +299,7 @@ impl<'a> Worker<'a> {
                 planes,
                 foreground: &foreground,
                 encoding: bundle.manifest.guidance,
-                blend_mm: 0.0,
+                blend_mm: args.blend_mm.unwrap_or(bundle.manifest.blend_mm),
             };
             Ok(refine(&mut self.refinement, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
         };

@@ -54,6 +54,11 @@ fn parse_share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("'{text}' is not a share between 0 and 1"))
 }
 
+/// A distance in mm, 0 or more.
+fn parse_distance(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|mm: &f64| mm.is_finite() && *mm >= 0.0).ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
+}
+
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));

@@ -8,7 +8,7 @@ use shared::acquisition::Strategy;
 use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
-use crate::pipeline::samples::MethodText;
+use crate::inference::method::MethodText;
 use crate::tasks::{self, PresegmentOptions, SLICES_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.

@@ -7,8 +7,8 @@ use serde_json::json;
 use shared::acquisition::{RankedSlice, SliceList};
 use shared::geometry::{Geometry, Plane};
 
-use super::parse_share;
 use super::progress::Meter;
+use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
 use crate::tasks::{self, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
 
@@ -33,9 +33,10 @@ pub(crate) struct Args {
     /// Where to write the refined segmentation.
     #[arg(long, value_name = "FILE.nii.gz")]
     out: PathBuf,
-    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was wrong in that plane. 0: not at all.
-    #[arg(long, value_name = "MM", default_value_t = 0.0, value_parser = parse_distance)]
-    blend_mm: f64,
+    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was wrong in that plane. 0: not at
+    /// all. Default: the bundle's.
+    #[arg(long, value_name = "MM", value_parser = parse_distance)]
+    blend_mm: Option<f64>,
     /// Where to write how uncertain the refinement is, 0 to 1; 0 in corrected planes.
     #[arg(long, value_name = "FILE.nii.gz")]
     uncertainty_out: Option<PathBuf>,
@@ -82,8 +83,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("refined with {} corrected slices: {}", planes.len(), args.out.display());
     }
     Ok(())
-}
-
-fn parse_distance(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|mm: &f64| mm.is_finite() && *mm >= 0.0).ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
 }

@@ -16,9 +16,9 @@ use super::expert::{Expert, within};
 use super::overlap::{agreement, dice_where};
 use super::results::{Columns, Key, Results, Row, UNREFINED};
 use super::statistics::mean;
+use crate::inference::method::Method;
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::refine::Refined;
-use crate::pipeline::samples::Method;
 
 /// What is tried on every case.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use shared::label::LabelSet;
 use thiserror::Error;
 
 use super::plans::{Plan, PlansError, read_json};
-use crate::pipeline::samples::{Method, MethodError};
+use crate::inference::method::{Method, MethodError};
 
 /// libtorch that this program runs networks with; `models/` exports with the same.
 pub const TORCH_VERSION: &str = "2.11.0";
@@ -108,6 +108,9 @@ pub struct BundleManifest {
     pub channels: Vec<String>,
     /// Guidance of the refinement network.
     pub guidance: GuidanceEncoding,
+    /// Within this distance of a corrected plane, in mm, labels pass over to the correction unless the user says otherwise. 0: not at all.
+    #[serde(default)]
+    pub blend_mm: f64,
     /// Defaults of acquisition.
     pub acquisition: AcquisitionDefaults,
     /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for entropy.
@@ -221,6 +224,9 @@ impl Bundle {
         let channels = self.manifest.channels.len();
         if let Err(error @ MethodError::NoDropout(_)) = self.manifest.uncertainty.check(&self.presegmentation) {
             return Err(format!("its uncertainty {error}"));
+        }
+        if !(self.manifest.blend_mm.is_finite() && self.manifest.blend_mm >= 0.0) {
+            return Err(format!("its blend_mm, {}, is not a distance", self.manifest.blend_mm));
         }
         for stage in [Stage::Presegmentation, Stage::Refinement] {
             let plan = self.plan(stage);

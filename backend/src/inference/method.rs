@@ -1,4 +1,6 @@
-//! Where the predictions come from that an uncertainty compares: folds, mirrors, passes with dropout, and their combinations.
+//! How uncertainty is found: which predictions are compared (folds, mirrors, passes with dropout, and their combinations), and by what measure.
+//!
+//! A bundle declares its own way, so this is known here; the sums themselves are the pipeline's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::uncertainty::{Measure, UncertaintyError};
-use crate::inference::plans::Plan;
-use crate::inference::sliding_window;
+use super::plans::Plan;
+use super::sliding_window;
 
 /// What varies from sample to sample; what does not vary stays at the first fold, unflipped, without dropout.
 ///
@@ -115,6 +116,59 @@ impl TryFrom<Vec<String>> for Samples {
     }
 }
 
+/// What is said about a voxel; all lie in 0 (sure) to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Variance between samples, as a share of the largest possible (0.25).
+    Variance,
+    /// Entropy of the mean prediction: doubt of every kind.
+    #[default]
+    Entropy,
+    /// Entropy of the mean less the mean entropy: only what the samples disagree about.
+    MutualInformation,
+    /// 1 − Bhattacharyya coefficient of the samples: disagreement, however confident.
+    Bhattacharyya,
+    /// 1 − the largest mean probability.
+    Confidence,
+}
+
+impl Measure {
+    /// All measures.
+    pub const ALL: [Measure; 5] =
+        [Measure::Variance, Measure::Entropy, Measure::MutualInformation, Measure::Bhattacharyya, Measure::Confidence];
+
+    /// Name as in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Variance => "variance",
+            Measure::Entropy => "entropy",
+            Measure::MutualInformation => "mutual-information",
+            Measure::Bhattacharyya => "bhattacharyya",
+            Measure::Confidence => "confidence",
+        }
+    }
+
+    /// Whether a single sample says anything; the others need two that can differ.
+    pub fn works_on_one_sample(self) -> bool {
+        matches!(self, Measure::Entropy | Measure::Confidence)
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Measure {
+    type Err = MethodError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Measure::ALL.into_iter().find(|measure| measure.name() == text).ok_or_else(|| MethodError::UnknownMeasure(text.to_owned()))
+    }
+}
+
 /// How uncertainty is found: samples, and what is made of them. As text `SAMPLES/MEASURE`, such as `folds+mirrors/entropy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Method {
@@ -190,8 +244,8 @@ pub enum MethodError {
     )]
     UnknownSamples(String),
     /// Not a measure.
-    #[error(transparent)]
-    UnknownMeasure(#[from] UncertaintyError),
+    #[error("'{0}' is not an uncertainty measure; use variance, entropy, mutual-information, bhattacharyya or confidence")]
+    UnknownMeasure(String),
     /// Dropout that is not there.
     #[error("{0} needs dropout, and the network was trained without; `i3deep bundle inspect` lists what the bundle can sample")]
     NoDropout(Method),

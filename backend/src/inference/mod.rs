@@ -3,6 +3,7 @@
 //! `torch` is the only folder that names `tch`; everything else sees the traits [`Network`] and [`resident::Resident`].
 
 pub mod plans;
+pub mod method;
 pub mod bundle;
 pub mod sliding_window;
 pub mod resident;

@@ -89,7 +89,7 @@ fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> C
                 planes,
                 planes_grids: &[],
                 presegmentation: Some(presegmentation),
-                blend_mm: 0.0,
+                blend_mm: None,
                 out: &out.join(REFINED_FILE),
                 uncertainty_out: Some(&out.join(REFINED_UNCERTAINTY_FILE)),
                 slices_out: Some((&out.join(SLICES_FILE), acquisition.as_ref())),

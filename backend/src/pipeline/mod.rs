@@ -8,7 +8,6 @@ pub mod resample_labels;
 pub mod preprocess;
 pub mod predict;
 pub mod presegment;
-pub mod samples;
 pub mod sampling;
 pub mod uncertainty;
 mod elementary;

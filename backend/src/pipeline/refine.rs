@@ -6,13 +6,13 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use crate::inference::bundle::GuidanceEncoding;
+use crate::inference::method::Method;
 use crate::inference::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::blend::{Answer, blend};
 use super::preprocess::{Preprocessed, network_axes, preprocess, zyx_view};
 use super::presegment::{SegmentError, on_scan};
-use super::samples::Method;
 use super::sampling::{Sampled, Sampling, sample};
 use super::{export, guide};
 

@@ -2,69 +2,13 @@
 //!
 //! Samples go in one at a time and are forgotten: memory does not grow with their number. Knows probabilities, not networks. Nothing here is ever NaN.
 
-use std::fmt;
-use std::str::FromStr;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::elementary::{exp, ln};
-
-/// What is said about a voxel; all lie in 0 (sure) to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// Variance between samples, as a share of the largest possible (0.25).
-    Variance,
-    /// Entropy of the mean prediction: doubt of every kind.
-    #[default]
-    Entropy,
-    /// Entropy of the mean less the mean entropy: only what the samples disagree about.
-    MutualInformation,
-    /// 1 − Bhattacharyya coefficient of the samples: disagreement, however confident.
-    Bhattacharyya,
-    /// 1 − the largest mean probability.
-    Confidence,
-}
-
-impl Measure {
-    /// All measures.
-    pub const ALL: [Measure; 5] =
-        [Measure::Variance, Measure::Entropy, Measure::MutualInformation, Measure::Bhattacharyya, Measure::Confidence];
-
-    /// Name as in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Measure::Variance => "variance",
-            Measure::Entropy => "entropy",
-            Measure::MutualInformation => "mutual-information",
-            Measure::Bhattacharyya => "bhattacharyya",
-            Measure::Confidence => "confidence",
-        }
-    }
-
-    /// Whether a single sample says anything; the others need two that can differ.
-    pub fn works_on_one_sample(self) -> bool {
-        matches!(self, Measure::Entropy | Measure::Confidence)
-    }
-}
-
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Measure {
-    type Err = UncertaintyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Measure::ALL.into_iter().find(|measure| measure.name() == text).ok_or_else(|| UncertaintyError::UnknownMeasure(text.to_owned()))
-    }
-}
+use crate::inference::method::Measure;
 
 /// Whether classes are looked at together, or one by one as "this class or not".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +22,6 @@ pub enum Scope {
 /// What cannot be accumulated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UncertaintyError {
-    /// Not the name of a measure.
-    #[error("'{0}' is not an uncertainty measure; use variance, entropy, mutual-information, bhattacharyya or confidence")]
-    UnknownMeasure(String),
     /// A sample of another size.
     #[error("a sample holds {got} probabilities where {expected} are expected")]
     WrongLength {

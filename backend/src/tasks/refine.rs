@@ -32,8 +32,8 @@ pub struct RefineFiles<'a> {
     pub planes_grids: &'a [Geometry],
     /// Computed if absent.
     pub presegmentation: Option<&'a Path>,
-    /// See [`RefineInput::blend_mm`].
-    pub blend_mm: f64,
+    /// See [`RefineInput::blend_mm`]; the bundle's own if absent.
+    pub blend_mm: Option<f64>,
     /// The refined labels.
     pub out: &'a Path,
     /// Where the refinement is uncertain, if asked for.
@@ -83,7 +83,7 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
         planes: files.planes,
         foreground: &foreground,
         encoding: bundle.manifest.guidance,
-        blend_mm: files.blend_mm,
+        blend_mm: files.blend_mm.unwrap_or(bundle.manifest.blend_mm),
     };
     let mut folds = load_stage(bundle, Stage::Refinement, device)?;
     let refined = stages::refine(&mut folds, bundle.plan(Stage::Refinement), &input, progress)?;
