@@ -1,17 +1,18 @@
 //! Prediction that stays on a device: the same steps as `preprocess`, `predict` and `export`, told to the device as plain numbers.
 
-use ndarray::Array2;
+use half::f16;
+use ndarray::{Array2, Array4};
 use shared::geometry::Geometry;
 use shared::label::Label;
 use shared::volume::Volume;
 
 use crate::inference::plans::{Plan, Resampling};
 use crate::inference::resident::{Case, Clip, Resident, Resize};
-use crate::inference::{Progress, sliding_window};
+use crate::inference::{Network, NetworkError, Progress, sliding_window};
 
 use super::export::{Rule, to_scan};
-use super::predict::{Options, window};
-use super::preprocess::Normalised;
+use super::predict::{Options, mean_logits, window};
+use super::preprocess::{Frame, Normalised};
 use super::presegment::SegmentError;
 use super::{resample, resample_torch};
 
@@ -47,6 +48,41 @@ pub fn labels(
         },
     };
     Ok(to_scan(networks.labels(&case, progress)?, frame, 0, scan)?)
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Labels of the scan.
+    Labels(Volume<Label>),
+    /// Logits `[heads, z, y, x]` on the network's grid, with the way back to the scan.
+    Logits(Array4<f16>, Frame),
+}
+
+/// [`labels`]; where the device's memory does not suffice, logits that are gathered on the host, as by [`mean_logits`]. `fell_back` hears why.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn labels_or_logits<N: Network>(
+    networks: &[N],
+    plan: &Plan,
+    scan: &Geometry,
+    normalised: Normalised,
+    options: Options,
+    progress: &mut Progress<'_>,
+    fell_back: &mut dyn FnMut(&str),
+) -> Result<Outcome, SegmentError>
+where
+    [N]: Resident,
+{
+    match labels(networks, plan, scan, &normalised, options, progress) {
+        Err(SegmentError::Network(NetworkError::Engine(why))) => {
+            fell_back(&why);
+            let prepared = normalised.resampled(plan);
+            Ok(Outcome::Logits(mean_logits(networks, plan, prepared.data.view(), options, progress)?, prepared.frame))
+        }
+        labels => Ok(Outcome::Labels(labels?)),
+    }
 }
 
 /// Resampling as matrices; None where nothing changes.
@@ -123,6 +159,82 @@ mod tests {
         #[test]
         fn matrices_resample_as_the_host_does(from in proptest::array::uniform3(1_usize..9), to in proptest::array::uniform3(1_usize..12), apart in proptest::option::of(0_usize..3), order in proptest::sample::select(vec![None, Some(0), Some(1), Some(3)])) {
             check(from, to, apart, order)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod fall_back_tests {
+    use std::ops::ControlFlow;
+
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::pipeline::preprocess::crop_and_normalise;
+
+    /// A device that does not hold a case whole; patch by patch it computes, unless it is broken.
+    struct Small {
+        device: fn() -> NetworkError,
+        broken: bool,
+    }
+
+    impl Network for Small {
+        fn forward(&self, batch: &[f32], _n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
+            if self.broken {
+                return Err(NetworkError::Engine("out of memory, patch by patch".to_owned()));
+            }
+            // Three heads: the patch, its opposite and nothing.
+            let patches = batch.chunks(size.iter().product());
+            Ok(patches.flat_map(|patch| [1.0, -1.0, 0.0].into_iter().flat_map(|sign| patch.iter().map(move |v| sign * v))).collect())
+        }
+
+        fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
+            Ok(())
+        }
+    }
+
+    impl Resident for [Small] {
+        fn labels(&self, _case: &Case<'_>, _progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
+            Err((self[0].device)())
+        }
+    }
+
+    fn run(networks: &[Small]) -> (Result<Outcome, SegmentError>, Vec<String>) {
+        let scan = Geometry::new([6, 5, 7], [1.0; 3], [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+        let voxels = (0..210).map(|at| (at * 37 % 101) as f32 + 1.0).collect();
+        let channel = Volume::new(scan.clone(), voxels).unwrap();
+        let plan = Plan::for_tests([1.0; 3]);
+        let normalised = crop_and_normalise(&[channel], None, &plan).unwrap();
+        let mut reasons = Vec::new();
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let outcome = labels_or_logits(networks, &plan, &scan, normalised, Options::FAST, go_on, &mut |why| reasons.push(why.to_owned()));
+        (outcome, reasons)
+    }
+
+    #[test]
+    fn what_the_device_cannot_hold_is_gathered_on_the_host() {
+        let full = || NetworkError::Engine("out of memory".to_owned());
+        let (outcome, reasons) = run(&[Small { device: full, broken: false }]);
+        let Outcome::Logits(logits, frame) = outcome.unwrap() else { panic!("labels of a device that has none") };
+        assert_eq!(reasons, ["out of memory"]);
+        assert_eq!(logits.shape(), [3, 7, 5, 6]);
+        assert_eq!(frame.network, [7, 5, 6]);
+        assert!(logits.index_axis(ndarray::Axis(0), 0).iter().any(|v| v.to_f32() > 0.5), "the volume is there");
+
+        let (outcome, reasons) = run(&[Small { device: full, broken: true }]);
+        assert_eq!(outcome.unwrap_err().to_string(), NetworkError::Engine("out of memory, patch by patch".to_owned()).to_string());
+        assert_eq!(reasons, ["out of memory"], "it was tried");
+    }
+
+    #[test]
+    fn nothing_else_is_tried_again() {
+        for (device, expected) in [
+            ((|| NetworkError::Cancelled) as fn() -> NetworkError, NetworkError::Cancelled),
+            (|| NetworkError::NotFinite, NetworkError::NotFinite),
+        ] {
+            let (outcome, reasons) = run(&[Small { device, broken: false }]);
+            assert_eq!(outcome.unwrap_err().to_string(), expected.to_string());
+            assert_eq!(reasons, [""; 0]);
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::inference::bundle::TORCH_VERSION;
 use crate::inference::plans::{Plan, read_json};
 use crate::inference::torch::{TorchNetwork, device_name};
 use crate::inference::{DeviceChoice, NetworkError, Progress};
+use crate::pipeline::export;
 use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
 use crate::pipeline::preprocess::{Frame, Normalised, Preprocessed, crop_and_normalise};
-use crate::pipeline::presegment::SegmentError;
-use crate::pipeline::{export, resident};
+use crate::pipeline::resident::{self, Outcome};
 use crate::volume_io::{NpzWriter, Pickle, ScanHeader, read_labels, write_labels};
 
 /// Where logits are gathered.
@@ -102,15 +102,10 @@ enum Input {
 /// A case whose networks are done.
 struct Predicted<'a> {
     case: &'a Case,
-    output: Output,
+    output: Outcome,
     scan: Geometry,
     header: ScanHeader,
     clock: Clock,
-}
-
-enum Output {
-    Logits(Array4<f16>, Frame),
-    Labels(Volume<Label>),
 }
 
 impl Predictor {
@@ -246,29 +241,35 @@ impl Predictor {
         Ok(Predicted { case, output, scan, header, clock })
     }
 
-    fn logits(&self, networks: &[TorchNetwork], prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Output> {
+    fn logits(&self, networks: &[TorchNetwork], prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Outcome> {
         let logits = mean_logits(networks, &self.plan, prepared.data.view(), self.options.walk, progress)?;
-        Ok(Output::Logits(logits, prepared.frame))
+        Ok(Outcome::Logits(logits, prepared.frame))
     }
 
     /// Labels from the device; where it cannot, logits gathered on the host, unless that was ruled out.
-    fn resident(&self, networks: &[TorchNetwork], scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Output> {
-        match resident::labels(networks, &self.plan, scan, &normalised, self.options.walk, progress) {
-            Err(SegmentError::Network(NetworkError::Engine(why))) if self.options.accumulate == Accumulate::Auto => {
-                eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
-                self.logits(networks, normalised.resampled(&self.plan), progress)
-                    .context("neither with the logits on the device nor with them in the host's memory; try --device cpu")
-            }
-            labels => Ok(Output::Labels(labels?)),
+    fn resident(&self, networks: &[TorchNetwork], scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Outcome> {
+        let (plan, walk) = (&self.plan, self.options.walk);
+        if self.options.accumulate != Accumulate::Auto {
+            return Ok(Outcome::Labels(resident::labels(networks, plan, scan, &normalised, walk, progress)?));
         }
+        let mut fell_back = false;
+        let told = &mut |why: &str| {
+            fell_back = true;
+            eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
+        };
+        let outcome = resident::labels_or_logits(networks, plan, scan, normalised, walk, progress, told);
+        if !fell_back {
+            return Ok(outcome?);
+        }
+        outcome.context("neither with the logits on the device nor with them in the host's memory; try --device cpu")
     }
 
     fn write(&self, predicted: Predicted<'_>) -> Result<()> {
         let Predicted { case, output, scan, header, mut clock } = predicted;
         clock.resume();
         let mut labels = match output {
-            Output::Labels(labels) => labels,
-            Output::Logits(logits, frame) => self.labels(&logits, &frame, &scan, &case.stem)?,
+            Outcome::Labels(labels) => labels,
+            Outcome::Logits(logits, frame) => self.labels(&logits, &frame, &scan, &case.stem)?,
         };
         if let Some(postprocessing) = &self.postprocessing {
             postprocessing.apply(&mut labels);
