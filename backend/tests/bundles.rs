@@ -102,6 +102,10 @@ fn bundles_that_are_not_whole_are_refused_by_name() {
     );
     check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["format"] = 9.into()), "the bundle has format 9");
     check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["channels"] = Value::from(vec!["T1", "T2"])), "contradicts itself");
+    check(
+        &|bundle| edit(&bundle.join("bundle.json"), |content| content["blend_mm"] = (-1.0).into()),
+        "its blend_mm, -1, is not a distance",
+    );
     let without_dropout = |bundle: &Path| {
         edit(&bundle.join("bundle.json"), |content| content["uncertainty"]["samples"] = Value::from(vec!["dropout:4"]));
         edit(&bundle.join("presegmentation/network.json"), |content| content["dropout"] = false.into());

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from i3deep_models.guidance import Encoding
-from i3deep_models.workspace import read_json, write_json
+from i3deep_models.workspace import STAGES, read_json, write_json
 
 # Okabe & Ito's colours that differ for every kind of colour vision and stand out on grey.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
@@ -17,17 +17,14 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def write_bundle(folder: Path, name: str, version: str, task: str, licence: str, training_data: str, encoding: Encoding, budget: float) -> None:
+def write_bundle(
+    folder: Path, name: str, version: str, task: str, licence: str, training_data: str, encoding: Encoding, budget: float, blend_mm: float
+) -> None:
     """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file."""
     dataset = read_json(folder / "presegmentation" / "dataset.json")
     names = {int(value): label for label, value in dataset["labels"].items() if int(value) > 0}
     labels = [{"value": value, "name": names[value], "colour": COLOURS[i % len(COLOURS)]} for i, value in enumerate(sorted(names))]
-    files = {
-        file.relative_to(folder).as_posix(): sha256(file)
-        for stage in ("presegmentation", "refinement")
-        for file in sorted((folder / stage).rglob("*"))
-        if file.is_file()
-    }
+    files = {file.relative_to(folder).as_posix(): sha256(file) for stage in STAGES for file in sorted((folder / stage).rglob("*")) if file.is_file()}
     content = {
         "format": 1,
         "name": name,
@@ -36,6 +33,7 @@ def write_bundle(folder: Path, name: str, version: str, task: str, licence: str,
         "labels": labels,
         "channels": [dataset["channel_names"][key] for key in sorted(dataset["channel_names"], key=int)],
         "guidance": encoding.as_json(),
+        "blend_mm": blend_mm,
         "acquisition": {"strategy": "greedy", "budget": budget},
         "uncertainty": {"samples": ["mirrors", "folds"], "measure": "entropy"},
         "licence": licence,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from i3deep_models.guidance import Encoding
 from i3deep_models.variants import RECIPES, Recipe
-from i3deep_models.workspace import Workspace, read_json
+from i3deep_models.workspace import STAGES, Workspace, read_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a stage; run again to resume")
     stages = train.add_subparsers(required=True, metavar="STAGE")
-    for stage in ("presegmentation", "refinement"):
+    for stage in STAGES:
         command = stages.add_parser(stage)
         _workspace(command)
         command.add_argument("--iterations", type=int, default=1500)
@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--licence", required=True)
     bundle.add_argument("--training-data", required=True)
     bundle.add_argument("--budget", type=float, default=0.2)
+    bundle.add_argument(
+        "--blend-mm", type=float, default=0.0, help="labels pass over to the correction within this distance of a plane (0: not at all)"
+    )
+    # The same weights are not exported to the same bytes twice, and git keeps every version of a file.
+    bundle.add_argument("--only", choices=STAGES, help="export this stage; leave the other one as it is in the output folder")
     bundle.set_defaults(run=_bundle)
 
     corrupt = commands.add_parser("corrupt", help="scans → scans unlike those in training, in OUT/KIND under their own names")
@@ -132,7 +137,7 @@ def _workspace(parser: argparse.ArgumentParser) -> None:
 
 def _encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-annotated", action="store_true", help="leave out the channel that marks corrected planes")
-    parser.add_argument("--presegmentation", choices=("labels", "none"), default="labels", help="presegmentation channels")
+    parser.add_argument("--presegmentation", choices=("labels", "none"), default="none", help="presegmentation channels (none)")
 
 
 def _chosen(options: argparse.Namespace) -> Encoding:
@@ -241,7 +246,7 @@ def _bundle(options: argparse.Namespace) -> None:
     from i3deep_models.export import export
     from i3deep_models.predict import trained_folder
 
-    for stage in ("presegmentation", "refinement"):
+    for stage in [options.only] if options.only else STAGES:
         shutil.rmtree(options.output / stage, ignore_errors=True)
         export(trained_folder(workspace, stage), options.output / stage)
     shutil.copyfile(workspace.folder / "split.json", options.output / "split.json")
@@ -254,4 +259,5 @@ def _bundle(options: argparse.Namespace) -> None:
         options.training_data,
         _chosen(options),
         options.budget,
+        options.blend_mm,
     )

@@ -16,7 +16,7 @@ class Encoding:
     """Which channels follow the image channels: one-hot of the corrected foreground always, the rest by choice."""
 
     annotated: bool = True
-    presegmentation: str = "labels"
+    presegmentation: str = "none"
 
     def channels(self, foreground_labels: int) -> int:
         """Number of guidance channels for a task with that many foreground labels."""

@@ -234,8 +234,8 @@ def listen(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: 
     return {"listening": rows}
 
 
-def ablate(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks) -> dict[str, list[dict]]:
-    """The rows of variants; `no-paste` is the variant `short` without that."""
+def ablate(row: Evaluated, unblended: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks) -> dict[str, list[dict]]:
+    """The rows of variants; `no-paste` is the variant `short` without that. `unblended` is the same setting without blending, by the product too."""
     case = Case.read(row, labels)
     folders = dict(networks.folders)
     rows = []
@@ -244,6 +244,8 @@ def ablate(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: 
             result = BASELINES[name](case.scan)
         elif name == "no-paste":
             result = case.refine(folders["short"])
+        elif name in (OURS, "no-blending"):
+            result = scans.read_labels((row if name == OURS else unblended).refined).voxels
         else:
             result = paste(case.refine(folders[name]), case.scan.corrections)
         rows += [{"case": row.case, "variant": name} | scores for scores in case.scores(result)]

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from i3deep_models.workspace import Workspace, read_json, write_json
+from i3deep_models.workspace import STAGES, Workspace, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def plan(workspace: Workspace, raw: Path, split: dict | None, options: PlanOptio
     cases = [file.name.removesuffix(dataset["file_ending"]) for file in sorted((raw / "labelsTr").glob(f"*{dataset['file_ending']}"))]
     parts = split_cases(cases, split, options)
     write_json(workspace.folder / "split.json", parts)
-    for stage in ("presegmentation", "refinement"):
+    for stage in STAGES:
         link_dataset(raw, workspace.raw / workspace.dataset_name(stage), parts[stage])
 
     extract_fingerprints([1], num_processes=2, check_dataset_integrity=True)

@@ -29,7 +29,6 @@ COLOURS = {
     "no-annotated": "#D55E00",
     "ours": "#000000",
 }
-_FROM_PRESEGMENTATION = ("presegmentation", "pasted", "ours")
 _DASHED = ("published, pasted", "presegmentation")
 
 
@@ -53,15 +52,13 @@ def save(file: Path, figure: plt.Figure) -> None:
 
 
 def curves(file: Path, frame: pd.DataFrame, spent: pd.Series, methods: list[str], title: Title) -> None:
-    """Scores by effort; what knows the presegmentation starts there, the published method and P-Net do not."""
+    """Scores by effort."""
     scores = {"dice": "Dice", "dice_outside": "Dice outside the planes", "nsd": "NSD at 1 mm"}
     figure, panels = plt.subplots(1, len(scores), figsize=(11, 4.2))
     for panel, (score, name) in zip(panels, scores.items(), strict=True):
         for method in methods:
             means = frame[frame["method"] == method].groupby("budget")[score].mean()
-            starts = method in _FROM_PRESEGMENTATION and score != "dice_outside"
-            start = frame[frame["method"] == "presegmentation"][score].mean() if starts else np.nan
-            panel.plot([0, *(100 * spent[means.index])], [start, *means], label=title(method), **style(method))
+            panel.plot(100 * spent[means.index], means, label=title(method), **style(method))
         panel.set(xlabel="effort, %", ylabel=name)
         panel.set_xlim(left=0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5)

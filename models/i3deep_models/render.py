@@ -40,15 +40,16 @@ VARIANTS = {
     "pasted": "presegmentation with the planes pasted in",
     "short": "ours, short schedule",
     "no-annotated": "without the annotated channel",
-    "no-presegmentation": "without presegmentation channels",
+    "with-presegmentation": "with presegmentation channels",
     "random-planes": "trained with random planes only",
     "no-paste": "without pasting",
     "finer": "on a grid 1.25 times as fine, without pasting",
     "finer, planes as labels": "the same, planes resampled like any labels",
     OURS: "ours, as shipped",
+    "no-blending": "the same without blending",
 }
-# What a variant is compared with: `short`, but for those that differ in the projection.
-BASES = {"finer, planes as labels": "finer"}
+# What a variant is compared with, where that is not `short`.
+BASES = {"finer, planes as labels": "finer", "no-blending": OURS}
 # These are compared with nothing.
 UNCOMPARED = (BEFORE, "pasted", "short", "finer", OURS)
 # The issue's aims.
@@ -273,8 +274,9 @@ def curves(tables: Tables) -> str:
     if tables.methods.empty:
         return ""
     text = ["## Over budgets"]
-    frame = case_means(tables.methods, "budget", "method")
+    frame = pd.concat([without_planes(tables), case_means(tables.methods, "budget", "method")])
     spent = tables.methods.groupby(["budget", "case"])["effort"].first().groupby("budget").mean()
+    spent.loc[0.0] = 0.0
     present = [m for m in METHODS if m in set(frame["method"])]
     for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside the planes"), ("nsd", "NSD")):
         wide = frame.pivot_table(index="method", columns="budget", values=score)
@@ -282,8 +284,26 @@ def curves(tables: Tables) -> str:
         text.append(markdown([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
     plots.curves(tables.folder / "budgets.svg", frame, spent, present, title)
     text.append("![Dice, Dice outside the planes and NSD by effort](report/budgets.svg)")
-    text.append("At an effort of nothing there is the presegmentation, for the methods that know it.")
+    text.append(
+        "At no effort there is the presegmentation, and what a network that knows no plane makes of the scan; other methods have nothing "
+        "to start from."
+    )
     return "\n\n".join(text)
+
+
+def without_planes(tables: Tables) -> pd.DataFrame:
+    """The rows of a budget of nothing: the presegmentation, and networks without a plane where they were measured on the same cases."""
+    before = case_means(at_effort(tables), "method")
+    before = before[before["method"] == BEFORE]
+    start = [before.assign(method=method) for method in (BEFORE, "pasted")]
+    if not tables.listening.empty:
+        alone = case_means(tables.listening[tables.listening["planes"] == 0], "network").rename(columns={"network": "method"})
+        for method, network in ((OURS, OURS), ("published", "published"), ("published, pasted", "published")):
+            own = alone[alone["method"] == network]
+            if set(own["case"]) == set(before["case"]):
+                start.append(own.assign(method=method))
+    # Without planes everything is outside them.
+    return pd.concat(start).assign(budget=0.0, dice_outside=lambda rows: rows["dice"])
 
 
 def lost_and_found(tables: Tables) -> pd.DataFrame:
@@ -360,21 +380,25 @@ def ablations(tables: Tables) -> str:
 
 
 def _ablation_words(frame: pd.DataFrame) -> list[str]:
-    """Per part that was left out, whether it helps: p below 0.05, outside the planes; for pasting, everywhere."""
+    """Per part, whether it helps: p below 0.05, outside the planes; for pasting, everywhere. A variant is without the part, or with one more."""
     words = []
     for variant, part in {
         "no-annotated": "The annotated channel",
-        "no-presegmentation": "The presegmentation channels",
+        "with-presegmentation": "Presegmentation channels",
         "random-planes": "Simulation as in use",
         "finer, planes as labels": "Plane-preserving projection",
         "no-paste": "Pasting",
+        "no-blending": "Blending",
     }.items():
         score, where = ("dice", "over the whole volume") if variant == "no-paste" else ("dice_outside", "outside the planes")
-        without, full = paired(frame, "variant", variant, BASES.get(variant, "short"), score)
-        if not full.size:
+        changed, base = paired(frame, "variant", variant, BASES.get(variant, "short"), score)
+        if not base.size:
             continue
+        without, full = (base, changed) if variant == "with-presegmentation" else (changed, base)
         gain, p = float((full - without).mean()), wilcoxon(full, without)
-        verdict = "changes nothing" if (full == without).all() else "makes no clear difference" if p >= 0.05 else "helps" if gain > 0 else "harms"
+        verbs = ("change nothing", "make no clear difference", "help", "harm") if part.endswith("s") else ()
+        verbs = verbs or ("changes nothing", "makes no clear difference", "helps", "harms")
+        verdict = verbs[0] if (full == without).all() else verbs[1] if p >= 0.05 else verbs[2] if gain > 0 else verbs[3]
         words.append(f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases).")
     return ["\n".join(words)] if words else []
 
@@ -417,12 +441,12 @@ def listening(tables: Tables) -> str:
     # As far as four in five cases go, and these cases alone, so that every point is about the same cases.
     steps = int(last.quantile(0.2, interpolation="lower"))
     kept = frame[frame["case"].isin(last[last >= steps].index) & (frame["planes"] <= steps)]
-    networks = [n for n in ("pasted", "published", "no-annotated", OURS) if n in set(kept["network"])]
+    networks = [n for n in ("pasted", "published", OURS) if n in set(kept["network"])]
     text = [
         "## As planes are added one by one",
         f"The planes of the largest budget, in the order of acquisition, on the {kept['case'].nunique()} cases that have {steps} or "
         "more; the output of each network, with the planes so far pasted in. *Outside* is always outside all of a case's planes, "
-        "so every column is about the same voxels. With no plane a network shows what it makes of the presegmentation alone.",
+        "so every column is about the same voxels. With no plane a network shows what it makes of the scan alone.",
     ]
     for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside all planes")):
         wide = kept.pivot_table(index="network", columns="planes", values=score)
@@ -443,7 +467,8 @@ def _same_network(tables: Tables, frame: pd.DataFrame, last: pd.Series) -> list[
     if both.empty:
         return []
     apart = float((both["here"] - both["there"]).abs().max())
-    return [f"These networks ran in Python. With all planes, ours differs from the product's result by {apart:.4f} Dice at most."]
+    words = "These networks ran in Python, which does not blend. With all planes, ours differs from the product's result by"
+    return [f"{words} {apart:.4f} Dice at most."]
 
 
 def fragment(tables: Tables, name: str, heading: str) -> str:

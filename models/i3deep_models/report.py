@@ -20,8 +20,8 @@ from i3deep_models.workspace import Workspace, read_json, write_json
 PARTS = ("methods", "corruption", "ablation", "listening", "choice")
 # Refinements beside the bundle's: those to compare with, and those with one thing changed.
 COMPARED = ("pnet", "published")
-ABLATED = ("short", "no-annotated", "no-presegmentation", "random-planes")
-LISTENING = ("published", "no-annotated")
+ABLATED = ("short", "no-annotated", "with-presegmentation", "random-planes")
+LISTENING = ("published",)
 STRATEGIES = ("greedy", "published", "component-centre", "equidistant-foreground", "equidistant", "random")
 SMALL_BUDGETS = ("0.1", "0.15", "0.2")
 SAMPLES = ("folds+mirrors", "folds", "mirrors", "dropout:8", "folds+dropout:8")
@@ -139,9 +139,9 @@ def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
     return Networks(tuple(trained.items()))
 
 
-def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...]) -> list[Evaluated]:
-    """Runs `i3deep evaluate`, which skips what it has done before; the rows that were asked for."""
-    run_evaluate(options, images, out, cases, ["--strategies", "greedy", "--budgets", ",".join(budgets), "--keep"])
+def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...], *more: str) -> list[Evaluated]:
+    """Runs `i3deep evaluate` with further arguments, which skips what it has done before; the rows that were asked for."""
+    run_evaluate(options, images, out, cases, ["--strategies", "greedy", "--budgets", ",".join(budgets), "--keep", *more])
     wanted = {float(budget) for budget in budgets}
     rows = [row for row in read_results(out, images, options.labels) if row.case in cases and float(row["budget"]) in wanted]
     missing = sorted(set(cases) - {row.case for row in rows})
@@ -215,18 +215,20 @@ def measure_corruption(options: ReportOptions, labels: tuple[int, ...]) -> None:
 
 def measure_ablation(options: ReportOptions, labels: tuple[int, ...]) -> None:
     """Variants on cases that no shipped number is made of, at the effort budget."""
-    found = networks(options, (*ABLATED, OURS))
-    names = ["presegmentation", "pasted", *found.names()]
+    found = networks(options, ABLATED)
+    names = ["presegmentation", "pasted", *found.names(), OURS, "no-blending"]
     if "short" in names:
         names.append("no-paste")
     table = Table(options.tables / "ablation.csv", ("case", "variant"), ("label", *SCORES))
     cases = case_names(options, options.ablation_cases)
     rows = evaluate(options, options.images, options.between / "ablation", cases, (options.effort_budget,))
+    plain = evaluate(options, options.images, options.between / "unblended", cases, (options.effort_budget,), "--blend-mm", "0")
+    unblended = {row.case: row for row in plain}
     tasks = []
     for row in rows:
         missing = [name for name in names if (row.case, name) not in table]
         if missing:
-            tasks.append((measure.ablate, (row, missing, labels, found)))
+            tasks.append((measure.ablate, (row, unblended[row.case], missing, labels, found)))
         if "short" in names and any((row.case, name) not in table for name in measure.PROJECTIONS):
             tasks.append((measure.project, (row, labels, dict(found.folders)["short"], options.between / "finer")))
     collect(options, {"ablation": table}, tasks, "ablation")

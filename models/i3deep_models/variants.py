@@ -31,7 +31,7 @@ _PUBLISHED = Recipe(Encoding(annotated=False, presegmentation="none"), Simulatio
 RECIPES = {
     "short": Recipe(),
     "no-annotated": Recipe(encoding=Encoding(annotated=False)),
-    "no-presegmentation": Recipe(encoding=Encoding(presegmentation="none")),
+    "with-presegmentation": Recipe(encoding=Encoding(presegmentation="labels")),
     "random-planes": Recipe(simulation=Simulation("random", imperfect=0.0, doubtful=0.0)),
     "published": _PUBLISHED,
     "pnet": Recipe(_PUBLISHED.encoding, _PUBLISHED.simulation, "pnet"),

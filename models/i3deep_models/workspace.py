@@ -5,6 +5,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# The two networks of a bundle, in the order in which they are trained; also the names of their folders.
+STAGES = ("presegmentation", "refinement")
+
 
 @dataclass(frozen=True)
 class Workspace:

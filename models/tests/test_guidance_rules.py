@@ -44,10 +44,11 @@ def test_where_planes_of_one_axis_meet_the_nearer_one_wins():
 def test_channels_come_in_the_order_of_the_bundle_format():
     corrections = np.array([[[UNANNOTATED, 0, 1, 2]]], np.int16)
     presegmentation = np.array([[[2, 2, 1, 0]]])
-    stacked = channels(corrections, presegmentation, [1, 2], Encoding())
+    every = Encoding(annotated=True, presegmentation="labels")
+    stacked = channels(corrections, presegmentation, [1, 2], every)
     assert stacked.dtype == np.float32
     assert stacked[:, 0, 0].tolist() == [[0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 1, 1], [0, 0, 1, 0], [1, 1, 0, 0]]
-    assert Encoding().channels(2) == len(stacked)
+    assert every.channels(2) == len(stacked)
     without = Encoding(annotated=False, presegmentation="none")
     assert len(channels(corrections, presegmentation, [1, 2], without)) == without.channels(2) == 2
 

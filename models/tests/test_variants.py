@@ -31,7 +31,7 @@ def test_every_variant_but_the_published_ones_changes_one_thing():
     assert {name: changes(name) for name in RECIPES} == {
         "short": [],
         "no-annotated": ["encoding"],
-        "no-presegmentation": ["encoding"],
+        "with-presegmentation": ["encoding"],
         "random-planes": ["simulation"],
         "published": ["encoding", "simulation"],
         "pnet": ["encoding", "simulation", "architecture"],
