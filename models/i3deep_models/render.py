@@ -206,7 +206,18 @@ def _ahead(tables: Tables) -> tuple[str, bool | None]:
     missing = [title(method) for method in METHODS if method not in set(tables.methods["method"])]
     without = f"; not measured: {', '.join(missing)}" if missing else ""
     met = False if behind else None if missing else True
-    return ("behind " + "; ".join(behind) if behind else "ahead of all that were measured") + without, met
+    budgets = ", ".join(f"{budget:.0%}" for budget in sorted(tables.methods["budget"].unique()))
+    words = "behind " + "; ".join(behind) if behind else f"ahead of all that were measured, at {budgets}"
+    return words + _uncorrected(tables) + without, met
+
+
+def _uncorrected(tables: Tables) -> str:
+    """Who is ahead of ours before anyone corrects; that is no budget, but belongs beside them."""
+    means = without_planes(tables).groupby("method")["dice"].mean()
+    # Without a plane there is nothing to paste.
+    names = [m for m in METHODS if m in means.index and "pasted" not in m] if OURS in means.index else []
+    ahead = [f"{title(m)} ({means[m]:.3f} against {means[OURS]:.3f})" for m in names if means[m] > means[OURS]]
+    return f"; with no plane at all behind {', '.join(ahead)}" if ahead else ""
 
 
 def corruption_aim(tables: Tables) -> Aim:
