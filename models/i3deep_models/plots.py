@@ -26,7 +26,6 @@ COLOURS = {
     "pnet": "#CC79A7",
     "published": "#0072B2",
     "published, pasted": "#0072B2",
-    "no-annotated": "#D55E00",
     "ours": "#000000",
 }
 _DASHED = ("published, pasted", "presegmentation")

@@ -249,7 +249,8 @@ def comparison(tables: Tables) -> str:
         f"{spent.size} cases, budget {tables.budget:.0%}: {rows.groupby('case')['planes'].first().mean():.1f} planes, an effort of "
         f"{spent.mean():.1%} on average, {spent.min():.1%} to {spent.max():.1%}; above {EFFORT:.0%} in {int((spent > EFFORT).sum())} "
         "cases. The budget is a share of the planes that the presegmentation shows, the effort of those that really show something.",
-        "All methods leave the expert's planes as they are, but for the published i3Deep, which pastes nothing. The classical "
+        "All methods leave the expert's planes as they are, but for the published i3Deep, which pastes nothing. Ours also blends "
+        f"{tables.settings['blend_mm']:g} mm beside them, as the bundle says. The classical "
         "methods (interpolation, watershed, random walker, graph cut) do not know the presegmentation.",
         comparison_table(rows, with_errors=True),
     ]
@@ -496,7 +497,7 @@ def missing(heading: str, part: str) -> str:
 def title(name: str) -> str:
     """A method's name in the text."""
     names = {"pasted": "presegmentation, planes pasted", "pnet": "P-Net", "published": "published i3Deep", OURS: "ours"}
-    names |= {"published, pasted": "published i3Deep, planes pasted", "no-annotated": "without the annotated channel"}
+    names |= {"published, pasted": "published i3Deep, planes pasted"}
     return names.get(name, name)
 
 

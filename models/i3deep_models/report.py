@@ -93,6 +93,7 @@ def check_settings(options: ReportOptions, manifest: dict) -> None:
         "labels": {str(label["value"]): label["name"] for label in manifest["labels"]},
         "effort_budget": options.effort_budget,
         "seed": options.seed,
+        "blend_mm": manifest.get("blend_mm", 0.0),
         "files": manifest["files"],
     }
     file = options.tables / "settings.json"

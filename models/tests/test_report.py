@@ -120,7 +120,9 @@ def test_a_table_goes_on_where_it_was(tmp_path):
 def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: float = 0.75) -> Path:
     """Two cases, two budgets: a presegmentation of 0.8 (0.7 in the second case), outside the planes 0.75, and others as given."""
     report = out / "report"
-    write_json(report / "settings.json", {"bundle": "demo", "version": "1", "labels": {"1": "thing"}, "effort_budget": "0.2", "seed": 7})
+    write_json(
+        report / "settings.json", {"bundle": "demo", "version": "1", "labels": {"1": "thing"}, "effort_budget": "0.2", "seed": 7, "blend_mm": 2.0}
+    )
     methods = Table(report / "methods.csv", ("case", "budget", "method"), ("label", *SCORES, "seconds"))
     planes = Table(report / "planes.csv", ("case", "budget"), ("planes", "effort", "slices"))
     corruption = Table(report / "corruption.csv", ("case", "kind", "method"), ("label", *SCORES, "planes", "effort"))

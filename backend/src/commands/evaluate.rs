@@ -93,6 +93,12 @@ pub(crate) struct Args {
     seed: u64,
 }
 
+impl Args {
+    fn blend_mm(&self, bundle: &Bundle) -> f64 {
+        self.blend_mm.unwrap_or(bundle.manifest.blend_mm)
+    }
+}
+
 /// What must be the same for rows to stand in one table.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Settings {
@@ -200,7 +206,7 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
         files: bundle.manifest.files.clone(),
         expert: args.expert.to_string(),
         seed: args.seed,
-        blend_mm: args.blend_mm.unwrap_or(bundle.manifest.blend_mm),
+        blend_mm: args.blend_mm(bundle),
         class_dice: args.class_dice.clone(),
     };
     match fs::read_to_string(&path) {
@@ -299,7 +305,7 @@ impl<'a> Worker<'a> {
                 planes,
                 foreground: &foreground,
                 encoding: bundle.manifest.guidance,
-                blend_mm: args.blend_mm.unwrap_or(bundle.manifest.blend_mm),
+                blend_mm: args.blend_mm(bundle),
             };
             Ok(refine(&mut self.refinement, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
         };

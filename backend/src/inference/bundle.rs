@@ -11,8 +11,8 @@ use shared::acquisition::Strategy;
 use shared::label::LabelSet;
 use thiserror::Error;
 
+use super::method::{Method, MethodError};
 use super::plans::{Plan, PlansError, read_json};
-use crate::inference::method::{Method, MethodError};
 
 /// libtorch that this program runs networks with; `models/` exports with the same.
 pub const TORCH_VERSION: &str = "2.11.0";
