@@ -1,15 +1,22 @@
-//! From uncertainty and presegmentation to the slices worth correcting: sums the volumes up, `shared::acquisition` chooses.
+//! From uncertainty and presegmentation to the slices worth correcting: [`profiles`] sums the volumes up, [`rank`] chooses by the sums.
 //!
 //! Looks upstream only: what the expert said reaches it as the names of planes already corrected, never as labels.
+
+mod profiles;
+mod rank;
+mod settle;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
-use shared::acquisition::{AcquisitionParams, AxisProfile, Component, Profiles, SliceList, rank};
+use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::geometry::{Dims, Geometry, Plane};
 use shared::label::{BACKGROUND, Label};
 use shared::volume::Volume;
 use thiserror::Error;
+
+pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
+pub use rank::{published_planes, rank, suppress};
 
 /// Why slices cannot be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

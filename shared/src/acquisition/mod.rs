@@ -1,16 +1,11 @@
-//! Choosing slices: from a case's uncertainty to the few planes that are worth an expert's time. Never sees a label that the expert drew.
+//! The slices that were chosen, and what another round would be worth. Choosing them is the server's (`pipeline::acquire`); the browser shows the list.
 //!
-//! [`Profiles`] are small sums over the volumes, [`rank`] turns them into a [`SliceList`]. The greedy ranking is a prefix order: the slices for a smaller
-//! budget are the first ones of a larger budget's, so moving the budget is [`SliceList::within`] and needs no second look at the volumes.
+//! The greedy ranking is a prefix order: the slices for a smaller budget are the first ones of a larger budget's, so moving the budget is
+//! [`SliceList::within`] and needs no second look at the volumes.
 
 mod gain;
-mod profiles;
-mod rank;
-mod settle;
 
 pub use gain::{ExpectedGain, RoundOutcome, Standing, WORTHWHILE_SHARE, expected_gain};
-pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
-pub use rank::{published_planes, rank, suppress};
 
 use serde::{Deserialize, Serialize};
 

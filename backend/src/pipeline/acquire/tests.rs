@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use serde_json::Value;
-use shared::acquisition::{Strategy, plane_budget, published_planes, suppress};
+use shared::acquisition::{Strategy, plane_budget};
 use shared::geometry::{Affine, Axis};
 
 use super::*;

@@ -1,6 +1,6 @@
 //! What acquisition looks at: sums of a case's uncertainty. Small beside the volumes, yet enough to know what crossing planes have settled.
 
-use crate::geometry::{Axis, Geometry};
+use shared::geometry::{Axis, Geometry};
 
 /// Blocks an axis is divided into at most; an axis of no more planes is kept plane by plane.
 pub const MAX_BLOCKS: usize = 64;

@@ -1,9 +1,10 @@
 //! The strategies: from profiles to ranked planes.
 
+use shared::acquisition::{AcquisitionParams, FORMAT, RankedSlice, SliceList, Strategy, plane_budget};
+use shared::geometry::Plane;
+
 use super::profiles::Profiles;
 use super::settle::{Open, others};
-use super::{AcquisitionParams, FORMAT, RankedSlice, SliceList, Strategy, plane_budget};
-use crate::geometry::Plane;
 
 /// The greedy ranking goes on to this budget, so that the expert can ask for more without a new acquisition.
 const LARGEST_BUDGET: f64 = 0.5;
