@@ -10,8 +10,8 @@ use shared::volume::Volume;
 
 use crate::inference::plans::Plan;
 
-use super::preprocess::{Frame, network_axes, zyx_view};
-use super::{export, guide};
+use super::export;
+use super::frame::{Frame, network_axes, zyx_view};
 
 /// Difference of logits by which the correction's label is ahead where it is pulled wholly: a probability of 98 %.
 const PULL: f32 = 4.0;
@@ -52,8 +52,8 @@ pub(super) fn blend(
     }
     let Answer { logits, frame, plan } = answer;
     let along = network_axes(zyx_view(&weight), frame.transpose_forward);
-    let (weights, targets) = (guide::crop(&along, frame), network_axes(zyx_view(&label), frame.transpose_forward));
-    let targets = guide::crop(&targets, frame);
+    let (weights, targets) = (frame.crop_of(&along), network_axes(zyx_view(&label), frame.transpose_forward));
+    let targets = frame.crop_of(&targets);
     let mix = |head: usize, values: &mut Array3<f32>| {
         Zip::from(values).and(weights).and(targets).par_for_each(|value, weight, label| {
             *value = (1.0 - weight) * *value + weight * target(head, *label, plan);

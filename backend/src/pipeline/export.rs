@@ -13,7 +13,7 @@ use shared::volume::Volume;
 
 use crate::inference::plans::{Plan, Resampling};
 
-use super::preprocess::{Frame, network_axes};
+use super::frame::{Frame, network_axes};
 use super::resample::{Taps, nearest_indices, resample, separate_axis, taps};
 use super::resample_torch::{Channel, resample_torch};
 

@@ -3,13 +3,10 @@
 //!
 //! The same rules as `i3deep_models.guidance`, tested against its fixtures.
 
-use ndarray::{Array3, Array4, ArrayView3, Axis, Zip, s};
-use shared::geometry::{Geometry, Plane};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use shared::label::Label;
 
 use crate::inference::bundle::{GuidanceEncoding, PresegmentationChannels};
-
-use super::preprocess::Frame;
 
 /// A voxel that the expert said nothing about.
 pub const UNANNOTATED: i16 = -1;
@@ -60,14 +57,6 @@ pub fn project(labels: ArrayView3<'_, Label>, planes: &[(usize, usize)], target:
     result
 }
 
-/// A plane of the scan as `(array axis, index)` within the crop, along the network's axes; nothing if it lies outside the crop.
-pub fn cropped_plane(plane: Plane, scan: &Geometry, frame: &Frame) -> Option<(usize, usize)> {
-    let zyx_axis = 2 - scan.stored_axis(plane.axis);
-    let axis = frame.transpose_forward.iter().position(|from| *from == zyx_axis)?;
-    let range = &frame.crop[axis];
-    range.contains(&plane.index).then(|| (axis, plane.index - range.start))
-}
-
 /// Guidance channels `[guidance, z, y, x]` on the network's grid, in the bundle's order: corrected foreground labels, the annotated mask, the
 /// presegmentation's foreground labels. Volumes are along the network's axes and cropped.
 pub fn channels(
@@ -106,19 +95,13 @@ pub fn nearest(labels: ArrayView3<'_, Label>, target: [usize; 3]) -> Array3<Labe
     Array3::from_shape_fn(target, |(z, y, x)| labels[[maps[0][z], maps[1][y], maps[2][x]]])
 }
 
-/// The crop of a volume along the network's axes.
-pub fn crop<'a, T>(volume: &'a Array3<T>, frame: &Frame) -> ArrayView3<'a, T> {
-    let [z, y, x] = frame.crop.clone();
-    volume.slice(s![z, y, x])
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
 
-    /// What `models/tests/test_guidance.py` writes and checks on its side.
+    /// What `models/tests/test_guidance_fixtures.py` writes and checks on its side.
     #[test]
     fn python_builds_the_same_guidance() {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/guidance");

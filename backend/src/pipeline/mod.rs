@@ -1,5 +1,6 @@
 //! The stages, in the order in which data passes them. Pure given a network: numbers in, numbers out; no paths, no clocks, no HTTP.
 
+pub mod frame;
 pub mod crop;
 pub mod normalise;
 pub mod resample;

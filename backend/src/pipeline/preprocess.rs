@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::inference::plans::{Plan, Resampling};
 
 use super::crop;
+use super::frame::{Frame, zyx_view};
 use super::normalise::{Misfit, normalise};
 use super::resample::{new_shape, resample, separate_axis};
 use super::resample_labels::{resample_labels, resample_labels_torch};
@@ -102,32 +103,6 @@ pub struct Preprocessed {
     pub data: Array4<f32>,
     /// The way back.
     pub frame: Frame,
-}
-
-/// Where a network's grid lies in the scan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Frame {
-    /// Network axes from `[z, y, x]`.
-    pub transpose_forward: [usize; 3],
-    /// `[z, y, x]` from network axes.
-    pub transpose_backward: [usize; 3],
-    /// The scan's size along the network's axes.
-    pub full: [usize; 3],
-    /// What was kept of it, along the network's axes.
-    pub crop: [Range<usize>; 3],
-    /// Spacing of the scan along the network's axes, in mm.
-    pub spacing_mm: [f64; 3],
-    /// Spacing of the network's grid, in mm.
-    pub network_spacing_mm: [f64; 3],
-    /// Size of the network's grid.
-    pub network: [usize; 3],
-}
-
-impl Frame {
-    /// Size of the crop before resampling.
-    pub fn cropped(&self) -> [usize; 3] {
-        std::array::from_fn(|axis| self.crop[axis].len())
-    }
 }
 
 /// Prepares the channels of a scan for a single-stage network.
@@ -253,18 +228,6 @@ fn labels_to_network(labels: Array3<i16>, frame: &Frame, resampling: Resampling)
     }
 }
 
-/// The voxels as `[z, y, x]`, not copied.
-pub fn zyx_view<T: Copy>(volume: &Volume<T>) -> ArrayView3<'_, T> {
-    let [x, y, z] = volume.geometry().dims;
-    // A volume holds as many voxels as its grid, so the shape always fits.
-    ArrayView3::from_shape((z, y, x), volume.voxels()).unwrap_or_else(|_| unreachable!("a volume's voxels fill its grid"))
-}
-
-/// A volume `[z, y, x]` along the network's axes.
-pub fn network_axes<T: Copy>(volume: ArrayView3<'_, T>, transpose_forward: [usize; 3]) -> Array3<T> {
-    volume.permuted_axes(transpose_forward).as_standard_layout().into_owned()
-}
-
 fn check_channels(channels: &[Volume<f32>], plan: &Plan) -> Result<(), PreprocessError> {
     let expected = plan.normalization.len();
     if channels.len() != expected || channels.is_empty() {
@@ -308,17 +271,8 @@ fn check_previous<'a>(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::arr3;
-
     use super::*;
-
-    #[test]
-    fn network_axes_and_back() {
-        let volume = arr3(&[[[1, 2, 3], [4, 5, 6]]]);
-        let there = network_axes(volume.view(), [2, 0, 1]);
-        assert_eq!(there.shape(), [3, 1, 2]);
-        assert_eq!(network_axes(there.view(), [1, 2, 0]), volume);
-    }
+    use crate::pipeline::frame::network_axes;
 
     fn scan(dims: [usize; 3], spacing_mm: [f64; 3], value: impl FnMut([usize; 3]) -> f32) -> Volume<f32> {
         let mut value = value;

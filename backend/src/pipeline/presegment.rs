@@ -10,7 +10,8 @@ use crate::inference::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::export;
-use super::preprocess::{Frame, PreprocessError, Preprocessed, preprocess};
+use super::frame::Frame;
+use super::preprocess::{PreprocessError, Preprocessed, preprocess};
 use super::sampling::{Sampled, Sampling, SamplingError, sample};
 use super::uncertainty::UncertaintyError;
 

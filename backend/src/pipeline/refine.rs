@@ -11,7 +11,8 @@ use crate::inference::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::blend::{Answer, blend};
-use super::preprocess::{Preprocessed, network_axes, preprocess, zyx_view};
+use super::frame::{network_axes, zyx_view};
+use super::preprocess::{Preprocessed, preprocess};
 use super::presegment::{SegmentError, on_scan};
 use super::sampling::{Sampled, Sampling, sample};
 use super::{export, guide};
@@ -62,9 +63,9 @@ pub fn refine(
     }
     let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
     let corrections = along(input.corrections);
-    let planes: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| guide::cropped_plane(*p, scan, &frame)).collect();
-    let projected = guide::project(guide::crop(&corrections, &frame), &planes, frame.network);
-    let presegmentation = guide::nearest(guide::crop(&along(input.presegmentation), &frame), frame.network);
+    let planes: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
+    let projected = guide::project(frame.crop_of(&corrections), &planes, frame.network);
+    let presegmentation = guide::nearest(frame.crop_of(&along(input.presegmentation)), frame.network);
     let guidance = guide::channels(projected.view(), presegmentation.view(), input.foreground, input.encoding);
     let data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
     let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };

@@ -21,7 +21,8 @@ use crate::inference::{DeviceChoice, NetworkError, Progress};
 use crate::pipeline::export;
 use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
-use crate::pipeline::preprocess::{Frame, Normalised, Preprocessed, crop_and_normalise};
+use crate::pipeline::frame::Frame;
+use crate::pipeline::preprocess::{Normalised, Preprocessed, crop_and_normalise};
 use crate::pipeline::resident::{self, Outcome};
 use crate::volume_io::{NpzWriter, Pickle, ScanHeader, read_labels, write_labels};
 
