@@ -1,11 +1,12 @@
 //! How well a segmentation agrees with the truth: Dice, surface distances, missed components. All per label.
 
-use shared::geometry::{Dims, Geometry};
+use shared::geometry::Dims;
 use shared::label::Label;
 use shared::volume::Volume;
 
 use super::distance::{distances_mm, surface};
 use super::statistics::percentile_of;
+use crate::pipeline::components::components;
 
 /// A segmentation against the truth, for one label.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,46 +67,24 @@ fn surface_agreement(ours: &[bool], theirs: &[bool], dims: Dims, spacing_mm: [f6
     (nsd, percentile_of(&there, 0.95).max(percentile_of(&back, 0.95)))
 }
 
-/// Connected components (26 neighbours) of the truth, and how many of them `ours` does not touch.
+/// Connected components of the truth, and how many of them `ours` does not touch.
 fn missed_components(ours: &[bool], theirs: &[bool], dims: Dims) -> (usize, usize) {
-    let mut open = theirs.to_vec();
-    let mut queue = Vec::new();
-    let (mut components, mut missed) = (0, 0);
-    for seed in 0..open.len() {
-        if !std::mem::take(&mut open[seed]) {
-            continue;
-        }
-        queue.push(seed);
-        let mut touched = false;
-        while let Some(at) = queue.pop() {
-            touched |= ours[at];
-            visit_neighbours(at, dims, |near| {
-                if std::mem::take(&mut open[near]) {
-                    queue.push(near);
-                }
-            });
-        }
-        components += 1;
-        missed += usize::from(!touched);
-    }
-    (components, missed)
-}
-
-/// Calls `visit` with the offsets of the up to 26 voxels around a voxel, and of itself.
-fn visit_neighbours(at: usize, dims: Dims, mut visit: impl FnMut(usize)) {
-    let voxel = [at % dims[0], at / dims[0] % dims[1], at / (dims[0] * dims[1])];
-    let range = |axis: usize| voxel[axis].saturating_sub(1)..(voxel[axis] + 2).min(dims[axis]);
-    for z in range(2) {
-        for y in range(1) {
-            for x in range(0) {
-                visit(Geometry::offset([x, y, z], dims));
-            }
-        }
-    }
+    let mut touched: Vec<bool> = Vec::new();
+    components(
+        dims,
+        |at| theirs[at],
+        |number, at| {
+            touched.resize(number as usize, false);
+            touched[number as usize - 1] |= ours[at];
+        },
+    );
+    (touched.len(), touched.iter().filter(|touched| !**touched).count())
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::geometry::Geometry;
+
     use super::*;
 
     /// A row of voxels 2 mm apart, one digit a label.

@@ -12,6 +12,7 @@ pub mod presegment;
 pub mod sampling;
 pub mod uncertainty;
 mod elementary;
+pub mod components;
 pub mod acquire;
 pub mod guide;
 mod blend;

@@ -1,12 +1,12 @@
 //! What nnU-Net's `postprocessing.json` asks for: of some labels together, only the largest component is kept.
 
-use ndarray::{Array3, ArrayView3};
 use serde_json::Value;
+use shared::geometry::Dims;
 use shared::label::{BACKGROUND, Label};
 use shared::volume::Volume;
 use thiserror::Error;
 
-use super::preprocess::zyx_view;
+use super::components::components;
 
 /// Why postprocessing cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -43,7 +43,7 @@ impl Postprocessing {
     /// Applies every step to a segmentation.
     pub fn apply(&self, segmentation: &mut Volume<Label>) {
         for labels in &self.0 {
-            let lost = all_but_largest(zyx_view(segmentation), labels);
+            let lost = all_but_largest(segmentation.voxels(), segmentation.geometry().dims, labels);
             for (label, lost) in segmentation.voxels_mut().iter_mut().zip(&lost) {
                 *label = if *lost { BACKGROUND } else { *label };
             }
@@ -76,41 +76,15 @@ fn collect_labels(value: &Value, labels: &mut Vec<Label>) -> Result<(), Postproc
 
 /// Voxels of the labels' union that lie in none of its largest components; voxels touch by faces, edges and corners. Of components of one size all
 /// are largest.
-fn all_but_largest(segmentation: ArrayView3<'_, Label>, labels: &[Label]) -> Array3<bool> {
-    let mut component = Array3::<u32>::zeros(segmentation.raw_dim());
+fn all_but_largest(segmentation: &[Label], dims: Dims, labels: &[Label]) -> Vec<bool> {
     let mut sizes: Vec<usize> = vec![0];
-    for (at, label) in segmentation.indexed_iter() {
-        if labels.contains(label) && component[at] == 0 {
-            let number = sizes.len() as u32;
-            sizes.push(spread(segmentation, labels, &mut component, [at.0, at.1, at.2], number));
-        }
-    }
+    let belongs = |at: usize| labels.contains(&segmentation[at]);
+    let component_of = components(dims, belongs, |number, _| {
+        sizes.resize(number as usize + 1, 0);
+        sizes[number as usize] += 1;
+    });
     let largest = sizes.iter().copied().max().unwrap_or(0);
-    component.mapv(|number| number > 0 && sizes[number as usize] < largest)
-}
-
-/// Marks everything that hangs together with a voxel; answers how many voxels that is.
-fn spread(segmentation: ArrayView3<'_, Label>, labels: &[Label], component: &mut Array3<u32>, from: [usize; 3], number: u32) -> usize {
-    let shape: [usize; 3] = std::array::from_fn(|axis| segmentation.shape()[axis]);
-    component[from] = number;
-    let mut stack = vec![from];
-    let mut size = 0;
-    while let Some(voxel) = stack.pop() {
-        size += 1;
-        let around: [std::ops::Range<usize>; 3] =
-            std::array::from_fn(|axis| voxel[axis].saturating_sub(1)..(voxel[axis] + 2).min(shape[axis]));
-        for z in around[0].clone() {
-            for y in around[1].clone() {
-                for x in around[2].clone() {
-                    if component[[z, y, x]] == 0 && labels.contains(&segmentation[[z, y, x]]) {
-                        component[[z, y, x]] = number;
-                        stack.push([z, y, x]);
-                    }
-                }
-            }
-        }
-    }
-    size
+    component_of.into_iter().map(|number| number > 0 && sizes[number as usize] < largest).collect()
 }
 
 #[cfg(test)]
@@ -155,9 +129,11 @@ mod tests {
         let before = array("seg");
         let foreground: Vec<Label> = (1..=*before.iter().max().unwrap()).collect();
         for (name, labels) in [("all_fg", foreground), ("only2", vec![2])] {
-            let lost = all_but_largest(before.view(), &labels);
-            let after = ndarray::Zip::from(&before).and(&lost).map_collect(|label, lost| if *lost { 0 } else { *label });
-            assert_eq!(after, array(name), "{name}");
+            let (z, y, x) = before.dim();
+            let voxels: Vec<Label> = before.iter().copied().collect();
+            let lost = all_but_largest(&voxels, [x, y, z], &labels);
+            let after: Vec<Label> = voxels.iter().zip(&lost).map(|(label, lost)| if *lost { 0 } else { *label }).collect();
+            assert_eq!(after, array(name).iter().copied().collect::<Vec<_>>(), "{name}");
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::inference::resident::{Case, Clip, Resident, Resize};
 use crate::inference::{Network, NetworkError, Progress, sliding_window};
 
 use super::export::{Rule, to_scan};
-use super::predict::{Options, mean_logits, window};
 use super::frame::Frame;
+use super::predict::{Options, mean_logits, window};
 use super::preprocess::Normalised;
 use super::presegment::SegmentError;
 use super::{resample, resample_torch};

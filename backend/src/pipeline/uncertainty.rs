@@ -1,4 +1,4 @@
-//! How unsure the networks are, voxel by voxel, from the spread of several predictions (folds, flips, dropout passes).
+//! How unsure the networks are, voxel by voxel, from the spread of several predictions (folds, mirrors, passes with dropout).
 //!
 //! Samples go in one at a time and are forgotten: memory does not grow with their number. Knows probabilities, not networks. Nothing here is ever NaN.
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use serde_json::Value;
 use shared::acquisition::{Strategy, plane_budget};
-use shared::geometry::{Affine, Axis};
+use shared::geometry::{Affine, Axis, Geometry};
+use shared::label::BACKGROUND;
 
 use super::*;
 use crate::reference;
