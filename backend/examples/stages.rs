@@ -8,7 +8,7 @@ use half::f16;
 use i3deep::inference::plans::Plan;
 use i3deep::pipeline::export;
 use i3deep::pipeline::preprocess::preprocess;
-use i3deep::volume_io::read_nifti;
+use i3deep::scan_io::read_nifti;
 use ndarray::Array4;
 
 fn main() -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use i3deep::volume_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_f32, write_labels};
+use i3deep::scan_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_f32, write_labels};
 use serde_json::Value;
 use shared::acquisition::SliceList;
 use shared::geometry::Geometry;

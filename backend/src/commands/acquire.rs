@@ -7,8 +7,8 @@ use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
 
 use crate::pipeline::acquire::acquire;
+use crate::scan_io::{read_labels, read_nifti};
 use crate::tasks::{read_slices, write_slices};
-use crate::volume_io::{read_labels, read_nifti};
 
 /// Arguments of `i3deep acquire`.
 #[derive(Debug, clap::Args)]

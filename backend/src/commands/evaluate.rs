@@ -29,8 +29,8 @@ use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{RefineInput, refine};
 use crate::pipeline::sampling::Sampling;
+use crate::scan_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
 use crate::tasks::{class_weights, load_stage, read_channels};
-use crate::volume_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
 
 /// Arguments of `i3deep evaluate`.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::phantom::{LABELS, MIN_SIZE, Phantom, PhantomParams, generate};
-use crate::volume_io::{ScanHeader, write_i16, write_labels};
+use crate::scan_io::{ScanHeader, write_i16, write_labels};
 
 /// Arguments of `i3deep phantom`.
 #[derive(Debug, clap::Args)]

@@ -15,9 +15,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::{Parts, Refusal, upload_folder};
+use crate::scan_io::{VolumeError, read_nifti_bytes};
 use crate::store::{NewCase, NewImage, Store, StoreError, is_full};
 use crate::tasks::TOLERANCE_MM;
-use crate::volume_io::{VolumeError, read_nifti_bytes};
 
 /// Longest name kept for a case.
 const NAME_LIMIT: usize = 120;
@@ -225,7 +225,7 @@ mod tests {
     use shared::volume::Volume;
 
     use super::*;
-    use crate::volume_io::{ScanHeader, write_f32};
+    use crate::scan_io::{ScanHeader, write_f32};
 
     #[test]
     fn cases_are_named_after_what_is_known() {

@@ -16,8 +16,8 @@ use shared::acquisition::AcquisitionParams;
 use shared::case::JobId;
 use shared::geometry::Plane;
 
+use crate::scan_io::VolumeError;
 use crate::store::{StoreError, is_full};
-use crate::volume_io::VolumeError;
 
 pub use supervisor::{Supervisor, WorkerState};
 

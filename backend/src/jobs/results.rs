@@ -9,9 +9,9 @@ use shared::correction::corrections_volume;
 use shared::label::{BACKGROUND, LabelInfo, LabelSet};
 
 use super::{CORRECTIONS_FILE, REFINED_FILE, REFINED_UNCERTAINTY_FILE, Task};
+use crate::scan_io::{read_labels, read_nifti, read_scan_header, write_labels};
 use crate::store::{Before, Lease, PresegmentationFiles, RefinementFiles, SegmentationBlobs, Store};
 use crate::tasks::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, read_slices};
-use crate::volume_io::{read_labels, read_nifti, read_scan_header, write_labels};
 
 /// What the worker is to do for a lease; puts the expert's slices where the worker finds them.
 pub(super) async fn prepare(store: &Store, lease: &Lease, bundle: PathBuf, out: &Path) -> Result<Task> {

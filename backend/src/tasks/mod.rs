@@ -1,6 +1,7 @@
 //! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
 
 mod networks;
+mod npz;
 mod predict;
 mod presegment;
 mod refine;

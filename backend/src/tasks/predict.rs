@@ -13,6 +13,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::networks::load_networks;
+use super::npz::{NpzWriter, Pickle};
 use super::presegment::read_channels;
 use crate::inference::bundle::TORCH_VERSION;
 use crate::inference::plans::{Plan, read_json};
@@ -24,7 +25,7 @@ use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
 use crate::pipeline::preprocess::{Normalised, Preprocessed, crop_and_normalise};
 use crate::pipeline::resident::{self, Outcome};
-use crate::volume_io::{NpzWriter, Pickle, ScanHeader, read_labels, write_labels};
+use crate::scan_io::{ScanHeader, read_labels, write_labels};
 
 /// Where logits are gathered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -16,7 +16,7 @@ use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment as stages;
 use crate::pipeline::sampling::Sampling;
 use crate::pipeline::uncertainty;
-use crate::volume_io::{ScanHeader, read_nifti, write_f32, write_labels};
+use crate::scan_io::{ScanHeader, read_nifti, write_f32, write_labels};
 
 /// What may be chosen beside the bundle.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub(super) fn check_one_grid(channels: &[Volume<f32>], images: &[PathBuf]) -> Re
 /// All channels and the header of the first, which outputs are written with.
 ///
 /// # Errors
-/// [`crate::volume_io::VolumeError`] with the file's name.
+/// [`crate::scan_io::VolumeError`] with the file's name.
 pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, ScanHeader)> {
     let mut channels = Vec::new();
     let mut header = None;

@@ -17,7 +17,7 @@ use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
 use crate::pipeline::sampling::Sampling;
-use crate::volume_io::{read_labels, write_f32, write_labels};
+use crate::scan_io::{read_labels, write_f32, write_labels};
 
 /// What refinement reads and writes.
 #[derive(Clone, Copy, Debug)]

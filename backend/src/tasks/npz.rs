@@ -9,7 +9,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 /// An `.npz` with one array of f32; the file appears whole or not at all.
-pub struct NpzWriter {
+pub(super) struct NpzWriter {
     zip: ZipWriter<BufWriter<File>>,
     partial: PathBuf,
     path: PathBuf,
@@ -20,7 +20,7 @@ impl NpzWriter {
     ///
     /// # Errors
     /// The system's.
-    pub fn create(path: &Path, name: &str, shape: &[usize]) -> Result<Self> {
+    pub(super) fn create(path: &Path, name: &str, shape: &[usize]) -> Result<Self> {
         let partial = path.with_extension("npz.partial");
         let mut zip = ZipWriter::new(BufWriter::new(File::create(&partial)?));
         // Entries beyond 4 GiB need to be announced.
@@ -34,7 +34,7 @@ impl NpzWriter {
     ///
     /// # Errors
     /// The system's.
-    pub fn append(&mut self, values: &[f32]) -> Result<()> {
+    pub(super) fn append(&mut self, values: &[f32]) -> Result<()> {
         let mut bytes = Vec::with_capacity(1 << 16);
         for part in values.chunks(1 << 14) {
             bytes.clear();
@@ -48,7 +48,7 @@ impl NpzWriter {
     ///
     /// # Errors
     /// The system's.
-    pub fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         let file = self.zip.finish().map_err(Error::other)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(self.partial, self.path)
@@ -71,7 +71,7 @@ fn npy_header(shape: &[usize]) -> Vec<u8> {
 
 /// A value that Python can unpickle.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Pickle {
+pub(super) enum Pickle {
     /// `int`.
     Int(i64),
     /// `float`.
@@ -86,17 +86,17 @@ pub enum Pickle {
 
 impl Pickle {
     /// Floats in a tuple.
-    pub fn floats(values: &[f64]) -> Self {
+    pub(super) fn floats(values: &[f64]) -> Self {
         Self::Tuple(values.iter().copied().map(Self::Float).collect())
     }
 
     /// Sizes in a tuple.
-    pub fn sizes(values: &[usize]) -> Self {
+    pub(super) fn sizes(values: &[usize]) -> Self {
         Self::Tuple(values.iter().map(|n| Self::Int(*n as i64)).collect())
     }
 
     /// Protocol 0, which is text.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut text = String::new();
         self.write(&mut text);
         text.push('.');

@@ -2,13 +2,11 @@
 
 mod affine;
 mod gate;
-mod nifti_file;
-mod npz;
+mod nifti;
 
-pub use nifti_file::{
+pub use self::nifti::{
     NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, read_scan_header, write_f32, write_i16, write_labels,
 };
-pub use npz::{NpzWriter, Pickle};
 
 use shared::geometry::GeometryError;
 use thiserror::Error;
