@@ -20,7 +20,7 @@ use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::pipeline::acquire::acquire;
 use i3deep::pipeline::preprocess::preprocess;
 use i3deep::pipeline::sampling::{Sampling, Tally, sample};
-use i3deep::scan_io::read_nifti;
+use i3deep::scan_io::read_scan;
 use i3deep::tasks::load_stage;
 use shared::acquisition::AcquisitionParams;
 use shared::geometry::Geometry;
@@ -114,7 +114,7 @@ fn share_of_the_network(bundle: &Path, scan: &Path) {
     set_threads(1);
     let bundle = Bundle::read(bundle).unwrap();
     let plan = bundle.plan(Stage::Presegmentation);
-    let channels = vec![read_nifti(scan).unwrap().volume; plan.channels.len()];
+    let channels = vec![read_scan(scan).unwrap().volume; plan.channels.len()];
     let data = preprocess(&channels, plan).unwrap().data;
     let spent = Arc::new(AtomicU64::new(0));
     let timed = |network| Box::new(Timed { network, spent: spent.clone() }) as Box<dyn Network>;

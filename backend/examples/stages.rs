@@ -8,7 +8,7 @@ use half::f16;
 use i3deep::inference::plans::Plan;
 use i3deep::pipeline::export;
 use i3deep::pipeline::preprocess::preprocess;
-use i3deep::scan_io::read_nifti;
+use i3deep::scan_io::read_scan;
 use ndarray::Array4;
 
 fn main() -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: stages NETWORK_FOLDER SCAN.nii.gz")
     };
     let plan = Plan::read(&network)?;
-    let scan = read_nifti(&scan)?.volume;
+    let scan = read_scan(&scan)?.volume;
     let geometry = scan.geometry().clone();
 
     let started = Instant::now();

@@ -10,6 +10,7 @@ mod noise;
 pub mod phantom;
 pub mod tasks;
 pub mod store;
+pub mod intake;
 pub mod jobs;
 pub mod http;
 pub mod commands;

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use i3deep::scan_io::{ScanHeader, read_labels, read_nifti, read_scan_header, write_f32, write_labels};
+use i3deep::scan_io::{Origin, read_labels, read_origin, read_scan, write_f32, write_labels};
 use serde_json::Value;
 use shared::acquisition::SliceList;
 use shared::geometry::Geometry;
@@ -83,7 +83,7 @@ fn a_scan_is_segmented_corrected_and_refined() {
     let list: SliceList = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
     assert!(list.slices.len() >= 3);
     assert_eq!(list.slices.iter().map(|slice| slice.rank).collect::<Vec<_>>(), (1..=list.slices.len()).collect::<Vec<_>>());
-    let uncertainty = read_nifti(&desk.at("first/uncertainty.nii.gz")).unwrap().volume;
+    let uncertainty = read_scan(&desk.at("first/uncertainty.nii.gz")).unwrap().volume;
     assert!(uncertainty.voxels().iter().all(|u| (0.0..=1.0).contains(u)));
     assert!(uncertainty.voxels().iter().any(|u| *u > 0.0));
 
@@ -95,7 +95,7 @@ fn a_scan_is_segmented_corrected_and_refined() {
     for slice in &list.slices {
         assert_eq!(refined.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
     }
-    let scan = read_nifti(&desk.at("scan.nii.gz")).unwrap().volume;
+    let scan = read_scan(&desk.at("scan.nii.gz")).unwrap().volume;
     assert_eq!(refined.geometry(), scan.geometry());
 
     let more = ["--uncertainty-out", "second/uncertainty.nii.gz", "--slices-out", "second/slices.json", "--budget", "0.1"];
@@ -103,7 +103,7 @@ fn a_scan_is_segmented_corrected_and_refined() {
     let next: SliceList = serde_json::from_slice(&fs::read(desk.at("second/slices.json")).unwrap()).unwrap();
     assert!(next.slices.len() >= 3 && next.params.budget == 0.1);
     assert!(next.ranked().all(|slice| list.slices.iter().all(|settled| settled.plane() != slice.plane())), "a settled plane comes back");
-    let doubt = read_nifti(&desk.at("second/uncertainty.nii.gz")).unwrap().volume;
+    let doubt = read_scan(&desk.at("second/uncertainty.nii.gz")).unwrap().volume;
     assert!(doubt.voxels().iter().all(|u| (0.0..=1.0).contains(u)) && doubt.voxels().iter().any(|u| *u > 0.0));
     for slice in &list.slices {
         assert!(doubt.read_plane(slice.plane()).unwrap().iter().all(|u| *u == 0.0), "{} is settled", slice.plane());
@@ -140,14 +140,14 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
 
     let labels = read_labels(&desk.at("labels.nii.gz")).unwrap();
     let own = labels.geometry();
-    let put = |name: &str, volume: &Volume<u8>, header: &ScanHeader| write_labels(&desk.at(name), volume, header).unwrap();
+    let put = |name: &str, volume: &Volume<u8>, header: &Origin| write_labels(&desk.at(name), volume, header).unwrap();
     let smaller = Geometry::axis_aligned([31, 32, 24], own.spacing_mm).unwrap();
-    put("smaller.nii.gz", &Volume::filled(smaller.clone(), 1), &ScanHeader::of_geometry(&smaller));
+    put("smaller.nii.gz", &Volume::filled(smaller.clone(), 1), &Origin::of_geometry(&smaller));
     let mut affine = own.world_from_voxel;
     affine[0][3] += 5.0;
     let moved = Geometry::new(own.dims, own.spacing_mm, affine).unwrap();
-    put("moved.nii.gz", &Volume::filled(moved.clone(), 1), &ScanHeader::of_geometry(&moved));
-    put("strange.nii.gz", &labels.map(|_| 9), &read_scan_header(&desk.at("labels.nii.gz")).unwrap());
+    put("moved.nii.gz", &Volume::filled(moved.clone(), 1), &Origin::of_geometry(&moved));
+    put("strange.nii.gz", &labels.map(|_| 9), &read_origin(&desk.at("labels.nii.gz")).unwrap());
     let mut list: SliceList = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
     list.geometry = moved;
     fs::write(desk.at("other.json"), serde_json::to_vec(&list).unwrap()).unwrap();
@@ -157,8 +157,8 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
         desk.refused(&[&["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz"][..], &files].concat(), 1, words);
         assert!(!desk.at(out).exists());
     };
-    refine("smaller.nii.gz", "first/slices.json", "r.nii.gz", "smaller.nii.gz has [31, 32, 24] voxels, the scan [32, 32, 24]");
-    refine("moved.nii.gz", "first/slices.json", "r.nii.gz", "moved.nii.gz has another affine than the scan");
+    refine("smaller.nii.gz", "first/slices.json", "r.nii.gz", "smaller.nii.gz has 31 × 32 × 24 voxels instead of 32 × 32 × 24");
+    refine("moved.nii.gz", "first/slices.json", "r.nii.gz", "moved.nii.gz lies elsewhere: its first voxel is at");
     refine("strange.nii.gz", "first/slices.json", "r.nii.gz", "holds label 9, which this task does not have");
     refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
     refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "cannot read scan.nii.gz");
@@ -167,14 +167,14 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
 
 /// A network folder, and images in nnU-Net's naming: the desk's scan on its own spacing, stretched, and with thick slices.
 fn predictable(desk: &Desk) -> String {
-    let scan = read_nifti(&desk.at("scan.nii.gz")).unwrap().volume;
+    let scan = read_scan(&desk.at("scan.nii.gz")).unwrap().volume;
     let dims = scan.geometry().dims;
     fs::create_dir(desk.at("images")).unwrap();
     fs::copy(desk.at("scan.nii.gz"), desk.at("images/a_0000.nii.gz")).unwrap();
     for (name, spacing_mm) in [("b", [1.3, 0.8, 1.1]), ("c", [0.9, 1.1, 4.5])] {
         let geometry = Geometry::axis_aligned(dims, spacing_mm).unwrap();
         let stretched = Volume::new(geometry.clone(), scan.voxels().to_vec()).unwrap();
-        write_f32(&desk.at(&format!("images/{name}_0000.nii.gz")), &stretched, &ScanHeader::of_geometry(&geometry)).unwrap();
+        write_f32(&desk.at(&format!("images/{name}_0000.nii.gz")), &stretched, &Origin::of_geometry(&geometry)).unwrap();
     }
     phantom_bundle().join("presegmentation").to_str().unwrap().to_owned()
 }

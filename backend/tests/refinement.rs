@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use i3deep::inference::DeviceChoice;
 use i3deep::inference::bundle::Stage;
 use i3deep::pipeline::refine::{RefineInput, refine};
-use i3deep::scan_io::{read_labels, read_nifti};
+use i3deep::scan_io::{read_labels, read_scan};
 use i3deep::tasks::{load_stage, open_bundle};
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{BACKGROUND, Label};
@@ -40,7 +40,7 @@ fn case_with_false_component(copy: &Copy) -> Option<Case> {
         eprintln!("skipped: ../shared/data/hippocampus is not there");
         return None;
     }
-    let mut image = read_nifti(&data.join(format!("imagesTr/{}_0000.nii.gz", copy.case))).unwrap().volume;
+    let mut image = read_scan(&data.join(format!("imagesTr/{}_0000.nii.gz", copy.case))).unwrap().volume;
     let truth = read_labels(&data.join(format!("labelsTr/{}.nii.gz", copy.case))).unwrap();
     let dims = truth.geometry().dims;
     let original = image.clone();

@@ -4,8 +4,12 @@
 //! y to the front, z to the head), as NIfTI defines it. *plane*: `[u, v]` within one [`Plane`]; u and v are the two other stored axes in ascending
 //! order, u fastest. *view*: the plane turned as radiologists expect it on a screen, see [`PlaneView`].
 
+mod same_grid;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use same_grid::{GRID_TOLERANCE, GridDifference};
 
 /// An anatomical axis, named after the planes perpendicular to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,15 +101,43 @@ pub type Dims = [usize; 3];
 /// World-from-voxel transform: three rows of `[r0, r1, r2, t]`, millimetres, RAS+.
 pub type Affine = [[f64; 4]; 3];
 
-/// The grid a volume lies on.
+/// The numbers of a grid, checked or not; what a [`Geometry`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Geometry {
+pub struct Grid {
     /// Voxels along x, y, z.
     pub dims: Dims,
     /// Distance between voxel centres along x, y, z, in millimetres.
     pub spacing_mm: [f64; 3],
     /// World (RAS+, mm) from voxel.
     pub world_from_voxel: Affine,
+}
+
+/// The grid a volume lies on: a [`Grid`] that has passed [`Geometry::new`]. Its numbers can be read like fields and never changed; reading one from JSON
+/// runs the same checks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Grid", into = "Grid")]
+pub struct Geometry(Grid);
+
+impl std::ops::Deref for Geometry {
+    type Target = Grid;
+
+    fn deref(&self) -> &Grid {
+        &self.0
+    }
+}
+
+impl TryFrom<Grid> for Geometry {
+    type Error = GeometryError;
+
+    fn try_from(grid: Grid) -> Result<Self, GeometryError> {
+        Self::new(grid.dims, grid.spacing_mm, grid.world_from_voxel)
+    }
+}
+
+impl From<Geometry> for Grid {
+    fn from(geometry: Geometry) -> Self {
+        geometry.0
+    }
 }
 
 /// One plane of a volume: perpendicular to an anatomical axis, at a voxel index along the stored axis that runs closest to it.
@@ -149,11 +181,13 @@ impl Geometry {
         if spacing_mm.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(GeometryError::BadSpacing(spacing_mm));
         }
-        let determinant = determinant(&world_from_voxel);
-        if !determinant.is_finite() || determinant.abs() < 1e-12 || world_from_voxel.iter().any(|row| !row[3].is_finite()) {
+        let geometry = Self(Grid { dims, spacing_mm, world_from_voxel });
+        // As a share of what the columns span at right angles: voxels of nanometres are as invertible as any.
+        let share = determinant(&world_from_voxel).abs() / geometry.column_lengths_mm().iter().product::<f64>();
+        if !share.is_finite() || share < 1e-9 || world_from_voxel.iter().any(|row| !row[3].is_finite()) {
             return Err(GeometryError::SingularAffine);
         }
-        Ok(Self { dims, spacing_mm, world_from_voxel })
+        Ok(geometry)
     }
 
     /// A grid of the given size with an axis-aligned RAS+ affine and its origin at voxel 0.
@@ -173,6 +207,11 @@ impl Geometry {
     /// Offset of voxel `[x, y, z]` in an x-fastest buffer.
     pub fn offset([x, y, z]: [usize; 3], dims: Dims) -> usize {
         x + dims[0] * (y + dims[1] * z)
+    }
+
+    /// The voxel `[x, y, z]` at an offset in an x-fastest buffer; the inverse of [`Geometry::offset`].
+    pub fn voxel_at(offset: usize, [nx, ny, _]: Dims) -> [usize; 3] {
+        [offset % nx, offset / nx % ny, offset / (nx * ny)]
     }
 
     /// World position (mm, RAS+) of a voxel position.
@@ -272,17 +311,33 @@ impl Geometry {
         }
     }
 
-    /// Whether two grids are the same within `tolerance_mm` (affine entries and spacing).
-    pub fn matches(&self, other: &Geometry, tolerance_mm: f64) -> bool {
-        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance_mm);
-        self.dims == other.dims
-            && near(&self.spacing_mm, &other.spacing_mm)
-            && self.world_from_voxel.iter().zip(&other.world_from_voxel).all(|(a, b)| near(a, b))
+    /// The one rule for "same grid": as many voxels along every axis, and no voxel centre further than [`GRID_TOLERANCE`] of the smallest spacing from its
+    /// counterpart. `self` is what was brought, `reference` what it has to lie on.
+    ///
+    /// # Errors
+    /// The difference, with numbers.
+    pub fn check_same_grid(&self, reference: &Geometry) -> Result<(), GridDifference> {
+        GridDifference::between(self, reference)
+    }
+
+    /// Where the stored axes run to, as nibabel and radiologists write it: RAS grows to the right, front and head.
+    pub fn orientation(&self) -> String {
+        const TOWARDS: [[char; 2]; 3] = [['L', 'R'], ['P', 'A'], ['I', 'S']];
+        let letter = |stored: usize| {
+            let axis = self.axis_of_stored(stored);
+            TOWARDS[axis.world_index()][usize::from(self.grows_positive(axis))]
+        };
+        [0, 1, 2].map(letter).iter().collect()
+    }
+
+    /// Distance of neighbouring voxel centres along the stored axes as the affine has it, in millimetres.
+    pub fn column_lengths_mm(&self) -> [f64; 3] {
+        [0, 1, 2].map(|stored| (0..3).map(|row| self.world_from_voxel[row][stored].powi(2)).sum::<f64>().sqrt())
     }
 
     /// Cosine between a world axis and a stored axis.
     fn cosine(&self, world: usize, stored: usize) -> f64 {
-        let length = (0..3).map(|row| self.world_from_voxel[row][stored].powi(2)).sum::<f64>().sqrt();
+        let length = self.column_lengths_mm()[stored];
         if length > 0.0 { self.world_from_voxel[world][stored] / length } else { 0.0 }
     }
 }
@@ -346,7 +401,31 @@ mod tests {
         assert!(Geometry::new([usize::MAX, 2, 2], [1.0; 3], RAS).is_err());
     }
 
+    #[test]
+    fn json_passes_the_same_checks() {
+        fn check(dims: &str, spacing: &str, expected: bool) {
+            let text = format!(r#"{{"dims":{dims},"spacing_mm":{spacing},"world_from_voxel":[[1,0,0,0],[0,1,0,0],[0,0,1,0]]}}"#);
+            let read = serde_json::from_str::<Geometry>(&text);
+            assert_eq!(read.is_ok(), expected, "{text}: {read:?}");
+            if let Ok(geometry) = read {
+                assert_eq!(serde_json::from_str::<Geometry>(&serde_json::to_string(&geometry).unwrap()).unwrap(), geometry);
+            }
+        }
+        check("[4,5,6]", "[1,1,1]", true);
+        check("[4,0,6]", "[1,1,1]", false);
+        check("[4,5,6]", "[1,-1,1]", false);
+        check("[9999999,9999999,9999999]", "[1,1,1]", false);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn voxels_and_offsets_are_inverse(dims in proptest::array::uniform3(1_usize..9), at in 0_usize..1000) {
+            let at = at % dims.iter().product::<usize>();
+            let voxel = Geometry::voxel_at(at, dims);
+            proptest::prop_assert!(voxel.iter().zip(dims).all(|(i, n)| *i < n));
+            proptest::prop_assert_eq!(Geometry::offset(voxel, dims), at);
+        }
+
         #[test]
         fn stored_from_world_is_a_permutation(entries in proptest::array::uniform9(-2.0_f64..2.0)) {
             let rows = [0, 1, 2].map(|r| [entries[3 * r], entries[3 * r + 1], entries[3 * r + 2], 0.0]);

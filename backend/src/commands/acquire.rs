@@ -7,7 +7,7 @@ use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
 
 use crate::pipeline::acquire::acquire;
-use crate::scan_io::{read_labels, read_nifti};
+use crate::scan_io::{read_labels, read_scan};
 use crate::tasks::{read_slices, write_slices};
 
 /// Arguments of `i3deep acquire`.
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 
 /// Reads, chooses, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let scan = read_nifti(&args.uncertainty).with_context(|| format!("the uncertainty {}", args.uncertainty.display()))?;
+    let scan = read_scan(&args.uncertainty).with_context(|| format!("the uncertainty {}", args.uncertainty.display()))?;
     let labels = read_labels(&args.presegmentation).with_context(|| format!("the presegmentation {}", args.presegmentation.display()))?;
     let mut settled: Vec<Plane> = Vec::new();
     for path in &args.settled {

@@ -29,7 +29,7 @@ use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{RefineInput, refine};
 use crate::pipeline::sampling::Sampling;
-use crate::scan_io::{ScanHeader, read_labels, read_nifti, write_f32, write_labels};
+use crate::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
 use crate::tasks::{class_weights, load_stage, read_channels};
 
 /// Arguments of `i3deep evaluate`.
@@ -290,10 +290,12 @@ impl<'a> Worker<'a> {
         if !Subject::is_unfinished(&case.name, plan, results) {
             return Ok(());
         }
-        let (channels, header) = read_channels(&case.channels)?;
+        let (channels, origin) = read_channels(&case.channels)?;
         let truth = read_labels(&case.label).with_context(|| case.label.display().to_string())?;
-        ensure!(truth.geometry().matches(channels[0].geometry(), 1e-2), "the labels do not lie on the scan's grid");
-        let presegmented = self.presegmented(case, &channels, &header)?;
+        if let Err(difference) = truth.geometry().check_same_grid(channels[0].geometry()) {
+            bail!("{} {difference}. Labels must lie on the scan's own grid", case.label.display());
+        }
+        let presegmented = self.presegmented(case, &channels, &origin)?;
         let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
         let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
@@ -312,18 +314,18 @@ impl<'a> Worker<'a> {
         let folder = case_folder(args, &case.name);
         subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {
             if plan.is_pictured(key) {
-                write_labels(&folder.join("refined.nii.gz"), segmentation, &header)?;
+                write_labels(&folder.join("refined.nii.gz"), segmentation, &origin)?;
             }
             if args.keep {
                 let setting = format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
-                write_labels(&folder.join(format!("refined_{setting}.nii.gz")), segmentation, &header)?;
+                write_labels(&folder.join(format!("refined_{setting}.nii.gz")), segmentation, &origin)?;
             }
             Ok(())
         })
     }
 
     /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is missing is computed at once.
-    fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], header: &ScanHeader) -> Result<Presegmented> {
+    fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], origin: &Origin) -> Result<Presegmented> {
         let Setup { args, bundle, plan, class_weights } = self.setup;
         let folder = case_folder(args, &case.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -335,12 +337,12 @@ impl<'a> Worker<'a> {
             let sampling = Sampling { methods: &missing, class_weights: *class_weights, seed: args.seed };
             let go_on = &mut |_| ControlFlow::Continue(());
             let made = presegment(&mut self.presegmentation, &bundle.presegmentation, channels, &sampling, go_on)?;
-            write_labels(&labels_file, &made.labels, header)?;
+            write_labels(&labels_file, &made.labels, origin)?;
             for (method, uncertainty) in missing.iter().zip(&made.uncertainty) {
-                write_f32(&file(method), uncertainty, header)?;
+                write_f32(&file(method), uncertainty, origin)?;
             }
         }
-        let uncertainty = plan.methods.iter().map(|method| Ok(read_nifti(&file(method))?.volume));
+        let uncertainty = plan.methods.iter().map(|method| Ok(read_scan(&file(method))?.volume));
         Ok(Presegmented { uncertainty: uncertainty.collect::<Result<_>>()?, labels: read_labels(&labels_file)? })
     }
 }
@@ -416,7 +418,7 @@ fn pictures(
         let row = pictured[at];
         let Some(case) = cases.iter().find(|case| case.name == row.key.case) else { continue };
         let folder = case_folder(args, &case.name);
-        let image = read_nifti(&case.channels[0])?.volume;
+        let image = read_scan(&case.channels[0])?.volume;
         let truth = read_labels(&case.label)?;
         let before = read_labels(&folder.join("presegmentation.nii.gz"))?;
         let after = read_labels(&folder.join("refined.nii.gz"))?;
@@ -435,7 +437,7 @@ fn mean_curve(args: &Args, method: Method, cases: &[CaseFiles]) -> Result<Vec<Bi
     let mut sums: Vec<Bin> = Vec::new();
     for case in cases {
         let folder = case_folder(args, &case.name);
-        let uncertainty = read_nifti(&folder.join(uncertainty_file(method)))?.volume;
+        let uncertainty = read_scan(&folder.join(uncertainty_file(method)))?.volume;
         let labels = read_labels(&folder.join("presegmentation.nii.gz"))?;
         let truth = read_labels(&case.label)?;
         for bin in reliability(uncertainty.voxels(), labels.voxels(), truth.voxels(), BINS) {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::phantom::{LABELS, MIN_SIZE, Phantom, PhantomParams, generate};
-use crate::scan_io::{ScanHeader, write_i16, write_labels};
+use crate::scan_io::{Origin, write_i16, write_labels};
 
 /// Arguments of `i3deep phantom`.
 #[derive(Debug, clap::Args)]
@@ -49,10 +49,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn write_case(out: &Path, params: &PhantomParams, case: u64) -> Result<()> {
     let Phantom { image, labels } = generate(params, case)?;
     let name = format!("phantom_{:03}", case + 1);
-    let header = ScanHeader::of_geometry(image.geometry());
+    let origin = Origin::of_geometry(image.geometry());
     let (scan, truth) = (out.join(format!("imagesTr/{name}_0000.nii.gz")), out.join(format!("labelsTr/{name}.nii.gz")));
-    write_i16(&scan, &image.map(|v| v as i16), &header).with_context(|| format!("cannot write {}", scan.display()))?;
-    write_labels(&truth, &labels, &header).with_context(|| format!("cannot write {}", truth.display()))
+    write_i16(&scan, &image.map(|v| v as i16), &origin).with_context(|| format!("cannot write {}", scan.display()))?;
+    write_labels(&truth, &labels, &origin).with_context(|| format!("cannot write {}", truth.display()))
 }
 
 fn dataset_json(cases: u64, seed: u64) -> Value {

@@ -5,9 +5,8 @@ use shared::geometry::{Dims, Geometry};
 /// Voxels of the mask that touch (by a face) something outside it, or the volume's border.
 pub(super) fn surface(mask: &[bool], dims: Dims) -> Vec<bool> {
     let strides = [1, dims[0], dims[0] * dims[1]];
-    let position = |at: usize| [at % dims[0], at / dims[0] % dims[1], at / strides[2]];
     let inside = |at: usize| {
-        let voxel = position(at);
+        let voxel = Geometry::voxel_at(at, dims);
         // An axis of one voxel has no faces to speak of: a flat mask is not all surface.
         (0..3).filter(|axis| dims[*axis] > 1).all(|axis| {
             let (first, last) = (voxel[axis] == 0, voxel[axis] + 1 == dims[axis]);

@@ -4,7 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use shared::api::ApiError;
 
-use crate::store::StoreError;
+use crate::intake::IntakeError;
+use crate::scan_io::ScanError;
+use crate::store::{StoreError, is_full};
 
 /// An answer that is not the one hoped for.
 #[derive(Debug)]
@@ -80,6 +82,21 @@ impl From<StoreError> for Refusal {
             | StoreError::Files(_)
             | StoreError::Blobs(_)
             | StoreError::Record(_) => return Self::internal(&error),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Self {
+        let code = error.code();
+        let status = match error {
+            IntakeError::Store(error) => return error.into(),
+            IntakeError::Disk(error) | IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => return Self::full(),
+            IntakeError::Disk(_) | IntakeError::Scan { error: ScanError::Io(_), .. } => return Self::internal(&error),
+            IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
+            IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
+            IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, code, error.to_string())
     }

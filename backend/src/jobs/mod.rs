@@ -16,7 +16,7 @@ use shared::acquisition::AcquisitionParams;
 use shared::case::JobId;
 use shared::geometry::Plane;
 
-use crate::scan_io::VolumeError;
+use crate::scan_io::ScanError;
 use crate::store::{StoreError, is_full};
 
 pub use supervisor::{Supervisor, WorkerState};
@@ -127,7 +127,7 @@ fn reason(error: &anyhow::Error) -> String {
 
 fn io_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     match cause.downcast_ref() {
-        Some(VolumeError::Io(error)) => Some(error),
+        Some(ScanError::Io(error)) => Some(error),
         _ => cause.downcast_ref(),
     }
 }
@@ -146,11 +146,11 @@ mod tests {
         }
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         check(full(), &StoreError::Full.to_string());
-        check(VolumeError::Io(full()), &StoreError::Full.to_string());
+        check(ScanError::Io(full()), &StoreError::Full.to_string());
         check(
             io::Error::from(io::ErrorKind::NotFound),
             "the server could not read or write one of its files (entity not found); its operator finds more in the log",
         );
-        check(VolumeError::UnsupportedType(32), "voxels of NIfTI data type 32 are not supported. Convert the file to int16 or float32");
+        check(ScanError::UnsupportedType(32), "voxels of NIfTI data type 32 are not supported. Convert the file to int16 or float32");
     }
 }

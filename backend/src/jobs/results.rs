@@ -9,7 +9,7 @@ use shared::correction::corrections_volume;
 use shared::label::{BACKGROUND, LabelInfo, LabelSet};
 
 use super::{CORRECTIONS_FILE, REFINED_FILE, REFINED_UNCERTAINTY_FILE, Task};
-use crate::scan_io::{read_labels, read_nifti, read_scan_header, write_labels};
+use crate::scan_io::{read_labels, read_origin, read_scan, write_labels};
 use crate::store::{Before, Lease, PresegmentationFiles, RefinementFiles, SegmentationBlobs, Store};
 use crate::tasks::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, read_slices};
 
@@ -34,7 +34,7 @@ fn write_corrections(lease: &Lease, file: &Path, scan: &Path) -> Result<()> {
     // The labels were checked against the bundle's when they were saved.
     let any = LabelSet((1..=u8::MAX).map(|value| LabelInfo { value, name: String::new(), colour: String::new() }).collect());
     let volume = corrections_volume(&lease.geometry, &any, &lease.corrections)?;
-    Ok(write_labels(file, &volume, &read_scan_header(scan)?)?)
+    Ok(write_labels(file, &volume, &read_origin(scan)?)?)
 }
 
 /// Stores what a job wrote; says whether the lease still held.
@@ -93,7 +93,7 @@ async fn store_segmentation(store: &Store, file: PathBuf) -> Result<Segmentation
 /// Uncertainty as the client draws it: 0 to 255 for 0 to 1.
 async fn packed_uncertainty(file: PathBuf) -> Result<Vec<u8>> {
     let pack = move || -> Result<Vec<u8>> {
-        let uncertainty = read_nifti(&file)?.volume;
+        let uncertainty = read_scan(&file)?.volume;
         Ok(uncertainty.voxels().iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect())
     };
     tokio::task::spawn_blocking(pack).await?

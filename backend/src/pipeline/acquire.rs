@@ -9,7 +9,7 @@ mod settle;
 mod sums;
 
 use shared::acquisition::{AcquisitionParams, SliceList};
-use shared::geometry::{Dims, Plane};
+use shared::geometry::{GridDifference, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
@@ -21,16 +21,11 @@ pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
 pub use rank::{published_planes, rank, suppress};
 
 /// Why slices cannot be chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum AcquireError {
     /// The two volumes are not of one case.
-    #[error("the uncertainty has {uncertainty:?} voxels and the presegmentation {presegmentation:?}; both must lie on the scan's grid")]
-    DifferentGrids {
-        /// Size of the uncertainty.
-        uncertainty: Dims,
-        /// Size of the presegmentation.
-        presegmentation: Dims,
-    },
+    #[error("the presegmentation {0}, on which the uncertainty lies; both must lie on the scan's grid")]
+    DifferentGrids(GridDifference),
 }
 
 /// Chooses and ranks slices. Planes in `settled` were corrected in earlier rounds: they count as known and are not offered again.
@@ -53,9 +48,7 @@ pub fn acquire(
 pub fn profiles(uncertainty: &Volume<f32>, presegmentation: &Volume<Label>) -> Result<Profiles, AcquireError> {
     let geometry = uncertainty.geometry().clone();
     let dims = geometry.dims;
-    if presegmentation.geometry().dims != dims {
-        return Err(AcquireError::DifferentGrids { uncertainty: dims, presegmentation: presegmentation.geometry().dims });
-    }
+    presegmentation.geometry().check_same_grid(&geometry).map_err(AcquireError::DifferentGrids)?;
     let voxels = Voxels { uncertainty: uncertainty.voxels(), labels: presegmentation.voxels(), dims };
     let grid = CellGrid::new(dims);
     let found = CellComponents::of(&grid, &grid.cells(&voxels));

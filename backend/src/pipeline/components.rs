@@ -30,7 +30,7 @@ pub fn components(dims: Dims, belongs: impl Fn(usize) -> bool, mut visit: impl F
 
 /// The up to 26 voxels around a voxel, and itself.
 fn neighbours(at: usize, dims: Dims) -> impl Iterator<Item = usize> {
-    let voxel = [at % dims[0], at / dims[0] % dims[1], at / (dims[0] * dims[1])];
+    let voxel = Geometry::voxel_at(at, dims);
     let [xs, ys, zs] = std::array::from_fn::<_, 3, _>(|axis| voxel[axis].saturating_sub(1)..(voxel[axis] + 2).min(dims[axis]));
     zs.flat_map(move |z| {
         let xs = xs.clone();

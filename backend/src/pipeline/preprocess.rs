@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip, s};
-use shared::geometry::Geometry;
+use shared::geometry::{Geometry, GridDifference};
 use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
@@ -31,20 +31,12 @@ pub enum PreprocessError {
         names: Vec<String>,
     },
     /// Images on different grids.
-    #[error(
-        "image {channel} has {dims:?} voxels of {spacing_mm:?} mm, the first image {first_dims:?} of {first_spacing_mm:?} mm; resample them to one grid first"
-    )]
+    #[error("image {channel} {difference}. The images of a case must lie on one grid; resample it onto the first")]
     DifferentGrids {
         /// Which image, counted from 0.
         channel: usize,
-        /// Its size.
-        dims: [usize; 3],
-        /// Its spacing.
-        spacing_mm: [f64; 3],
-        /// Size of the first.
-        first_dims: [usize; 3],
-        /// Spacing of the first.
-        first_spacing_mm: [f64; 3],
+        /// From the first.
+        difference: GridDifference,
     },
     /// Nothing would be left at the network's spacing.
     #[error("the scan is too small: at the network's spacing it would have {0:?} voxels")]
@@ -78,13 +70,8 @@ pub enum PreprocessError {
         stage: String,
     },
     /// A first stage on another grid.
-    #[error("the previous stage's segmentation has {dims:?} voxels, the scan {scan:?}")]
-    PreviousStageSize {
-        /// Its size.
-        dims: [usize; 3],
-        /// The scan's.
-        scan: [usize; 3],
-    },
+    #[error("the previous stage's segmentation {0}. It must lie on the scan's grid")]
+    PreviousStageGrid(GridDifference),
 }
 
 impl PreprocessError {
@@ -236,19 +223,9 @@ fn check_channels(channels: &[Volume<f32>], plan: &Plan) -> Result<(), Preproces
     let first = channels[0].geometry();
     for (channel, volume) in channels.iter().enumerate() {
         let geometry = volume.geometry();
-        let near = geometry.spacing_mm.iter().zip(&first.spacing_mm).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs().max(1.0));
-        if geometry.dims != first.dims || !near {
-            return Err(PreprocessError::DifferentGrids {
-                channel,
-                dims: geometry.dims,
-                spacing_mm: geometry.spacing_mm,
-                first_dims: first.dims,
-                first_spacing_mm: first.spacing_mm,
-            });
-        }
+        geometry.check_same_grid(first).map_err(|difference| PreprocessError::DifferentGrids { channel, difference })?;
         if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            let [nx, ny, _] = geometry.dims;
-            return Err(PreprocessError::NotFinite { channel, voxel: [at % nx, at / nx % ny, at / (nx * ny)], value: *value });
+            return Err(PreprocessError::NotFinite { channel, voxel: Geometry::voxel_at(at, geometry.dims), value: *value });
         }
     }
     Ok(())
@@ -262,9 +239,9 @@ fn check_previous<'a>(
     match (&plan.previous_stage, previous) {
         (None, _) => Ok(None),
         (Some(stage), None) => Err(PreprocessError::NoPreviousStage { stage: stage.clone() }),
-        (Some(_), Some(labels)) if labels.geometry().dims == channels[0].geometry().dims => Ok(Some(labels)),
         (Some(_), Some(labels)) => {
-            Err(PreprocessError::PreviousStageSize { dims: labels.geometry().dims, scan: channels[0].geometry().dims })
+            labels.geometry().check_same_grid(channels[0].geometry()).map_err(PreprocessError::PreviousStageGrid)?;
+            Ok(Some(labels))
         }
     }
 }
@@ -276,7 +253,7 @@ mod tests {
 
     fn scan(dims: [usize; 3], spacing_mm: [f64; 3], value: impl FnMut([usize; 3]) -> f32) -> Volume<f32> {
         let mut value = value;
-        let voxels = (0..dims.iter().product()).map(|at| value([at % dims[0], at / dims[0] % dims[1], at / (dims[0] * dims[1])])).collect();
+        let voxels = (0..dims.iter().product()).map(|at| value(Geometry::voxel_at(at, dims))).collect();
         Volume::new(Geometry::axis_aligned(dims, spacing_mm).unwrap(), voxels).unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::VolumeError;
+use super::ScanError;
 
 /// What a file may unpack to: 2^29 voxels of the widest type.
 pub(super) const LIMIT_BYTES: usize = 4 << 30;
@@ -18,18 +18,14 @@ const TRAILER_BYTES: u64 = 16 << 20;
 /// `promised` reads the first `head` bytes (fewer if the file is shorter) and says how many bytes the whole file needs.
 ///
 /// # Errors
-/// [`VolumeError::Damaged`], [`VolumeError::TooLarge`], or what `promised` says.
-pub(super) fn unpack(
-    bytes: &[u8],
-    head: usize,
-    promised: impl FnOnce(&[u8]) -> Result<usize, VolumeError>,
-) -> Result<Vec<u8>, VolumeError> {
+/// [`ScanError::Damaged`], [`ScanError::TooLarge`], or what `promised` says.
+pub(super) fn unpack(bytes: &[u8], head: usize, promised: impl FnOnce(&[u8]) -> Result<usize, ScanError>) -> Result<Vec<u8>, ScanError> {
     if bytes.starts_with(&[0x1f, 0x8b]) { read(MultiGzDecoder::new(bytes), head, promised) } else { read(bytes, head, promised) }
 }
 
-fn read(mut file: impl Read, head: usize, promised: impl FnOnce(&[u8]) -> Result<usize, VolumeError>) -> Result<Vec<u8>, VolumeError> {
-    let damaged = |error: io::Error| VolumeError::Damaged(error.to_string());
-    let too_large = || VolumeError::TooLarge { limit_mib: LIMIT_BYTES >> 20 };
+fn read(mut file: impl Read, head: usize, promised: impl FnOnce(&[u8]) -> Result<usize, ScanError>) -> Result<Vec<u8>, ScanError> {
+    let damaged = |error: io::Error| ScanError::Damaged(error.to_string());
+    let too_large = || ScanError::TooLarge { limit_mib: LIMIT_BYTES >> 20 };
     let mut unpacked = Vec::new();
     (&mut file).take(head as u64).read_to_end(&mut unpacked).map_err(damaged)?;
     let length = promised(&unpacked)?;
@@ -62,7 +58,7 @@ mod tests {
     }
 
     /// Unpacks a file whose header is its first two bytes and promises this length.
-    fn check(bytes: &[u8], promised: usize) -> Result<Vec<u8>, VolumeError> {
+    fn check(bytes: &[u8], promised: usize) -> Result<Vec<u8>, ScanError> {
         unpack(bytes, 2, |_| Ok(promised))
     }
 
@@ -82,16 +78,16 @@ mod tests {
         let at = wrong_checksum.len() - 6;
         wrong_checksum[at] ^= 1;
         for bad in [&good[..good.len() - 4], &good[..good.len() / 2], &wrong_checksum] {
-            assert!(matches!(check(bad, 1000), Err(VolumeError::Damaged(_))));
+            assert!(matches!(check(bad, 1000), Err(ScanError::Damaged(_))));
         }
     }
 
     #[test]
     fn bombs_stop_at_the_header_or_behind_the_voxels() {
         let bomb = packed(&vec![0; (16 << 20) + 600]);
-        assert!(matches!(check(&bomb, LIMIT_BYTES + 1), Err(VolumeError::TooLarge { .. })));
-        assert!(matches!(check(&bomb, 500), Err(VolumeError::TooLarge { .. })));
-        assert!(matches!(unpack(&bomb, 2, |_| Err(VolumeError::UnsupportedType(9))), Err(VolumeError::UnsupportedType(9))));
+        assert!(matches!(check(&bomb, LIMIT_BYTES + 1), Err(ScanError::TooLarge { .. })));
+        assert!(matches!(check(&bomb, 500), Err(ScanError::TooLarge { .. })));
+        assert!(matches!(unpack(&bomb, 2, |_| Err(ScanError::UnsupportedType(9))), Err(ScanError::UnsupportedType(9))));
         assert_eq!(check(&bomb, 600).unwrap().len(), 600);
     }
 }

@@ -4,16 +4,14 @@ mod affine;
 mod gate;
 mod nifti;
 
-pub use self::nifti::{
-    NiftiImage, ScanHeader, read_labels, read_nifti, read_nifti_bytes, read_scan_header, write_f32, write_i16, write_labels,
-};
+pub use self::nifti::{Origin, Scan, read_labels, read_origin, read_scan, read_scan_bytes, write_f32, write_i16, write_labels};
 
 use shared::geometry::GeometryError;
 use thiserror::Error;
 
 /// Why a scan cannot be read or written; every message says what is wrong and what to do. None names a file: callers know which one it was.
 #[derive(Debug, Error)]
-pub enum VolumeError {
+pub enum ScanError {
     /// The first bytes are not those of a NIfTI-1 file.
     #[error("this is not a NIfTI file: {0}. Upload a single-file NIfTI-1 volume (.nii or .nii.gz)")]
     NotNifti(String),
@@ -72,4 +70,22 @@ pub enum VolumeError {
     /// The operating system said no.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl ScanError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotNifti(_) => "not_a_nifti",
+            Self::Damaged(_) => "damaged",
+            Self::Truncated { .. } => "truncated",
+            Self::TooLarge { .. } | Self::TooManyVoxels { .. } => "too_large",
+            Self::NotThreeDimensional(_) => "not_3d",
+            Self::UnsupportedType(_) => "unsupported_type",
+            Self::NotFinite { .. } => "not_finite",
+            Self::NotALabel { .. } => "not_a_label",
+            Self::Geometry(_) => "bad_geometry",
+            Self::Io(_) => "internal",
+        }
+    }
 }

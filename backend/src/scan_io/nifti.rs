@@ -12,69 +12,69 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::gate::unpack;
-use super::{VolumeError, affine};
+use super::{ScanError, affine};
 
 const HEADER_BYTES: usize = 348;
 /// Header and the empty extension flag.
 const VOXELS_AT: usize = 352;
 
-/// The header of a scan, kept so that what is made from the scan lies where the scan lies. Free text is blanked: it may name the patient.
+/// Where a scan comes from: its header, kept so that what is made from the scan lies where the scan lies. Free text is blanked: it may name the patient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanHeader {
+pub struct Origin {
     bytes: [u8; HEADER_BYTES],
     big_endian: bool,
 }
 
 /// A scan as read.
 #[derive(Clone, Debug)]
-pub struct NiftiImage {
+pub struct Scan {
     /// Intensities after the header's slope and intercept (computed in f64, as SimpleITK and nibabel do), x fastest.
     pub volume: Volume<f32>,
-    /// For export.
-    pub header: ScanHeader,
+    /// For what is written on its grid.
+    pub origin: Origin,
 }
 
 /// Reads a scan.
 ///
 /// # Errors
-/// [`VolumeError`] for anything that is not a complete, finite, three-dimensional NIfTI-1 volume.
-pub fn read_nifti(path: &Path) -> Result<NiftiImage, VolumeError> {
-    read_nifti_bytes(&fs::read(path)?)
+/// [`ScanError`] for anything that is not a complete, finite, three-dimensional NIfTI-1 volume.
+pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
+    read_scan_bytes(&fs::read(path)?)
 }
 
 /// Reads a scan from the bytes of a `.nii` or `.nii.gz` file.
 ///
 /// # Errors
-/// As [`read_nifti`].
-pub fn read_nifti_bytes(bytes: &[u8]) -> Result<NiftiImage, VolumeError> {
+/// As [`read_scan`].
+pub fn read_scan_bytes(bytes: &[u8]) -> Result<Scan, ScanError> {
     let bytes = unpack(bytes, VOXELS_AT, promised_bytes)?;
     let header = parse_header(&bytes)?;
     let geometry = geometry(&header)?;
     let big_endian = header.endianness == Endianness::Big;
     let volume = Volume::new(geometry, decode(&bytes, &header, big_endian)?)?;
-    Ok(NiftiImage { volume, header: ScanHeader::new(&bytes, big_endian) })
+    Ok(Scan { volume, origin: Origin::new(&bytes, big_endian) })
 }
 
 /// Reads a scan's header alone.
 ///
 /// # Errors
-/// As [`read_nifti`].
-pub fn read_scan_header(path: &Path) -> Result<ScanHeader, VolumeError> {
+/// As [`read_scan`].
+pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
     // Whole, because a compressed file's beginning is only known to be right when its checksum is.
     let bytes = unpack(&fs::read(path)?, VOXELS_AT, promised_bytes)?;
     let header = parse_header(&bytes)?;
-    Ok(ScanHeader::new(&bytes, header.endianness == Endianness::Big))
+    Ok(Origin::new(&bytes, header.endianness == Endianness::Big))
 }
 
 /// Reads a label volume.
 ///
 /// # Errors
-/// As [`read_nifti`], and [`VolumeError::NotALabel`].
-pub fn read_labels(path: &Path) -> Result<Volume<Label>, VolumeError> {
-    let volume = read_nifti(path)?.volume;
+/// As [`read_scan`], and [`ScanError::NotALabel`].
+pub fn read_labels(path: &Path) -> Result<Volume<Label>, ScanError> {
+    let volume = read_scan(path)?.volume;
     let dims = volume.geometry().dims;
     if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, v)| v.fract() != 0.0 || !(0.0..=255.0).contains(*v)) {
-        return Err(VolumeError::NotALabel { voxel: voxel_at(at, dims), value: *value });
+        return Err(ScanError::NotALabel { voxel: Geometry::voxel_at(at, dims), value: *value });
     }
     Ok(volume.map(|v| v as Label))
 }
@@ -82,27 +82,27 @@ pub fn read_labels(path: &Path) -> Result<Volume<Label>, VolumeError> {
 /// Writes labels on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`VolumeError::Io`].
-pub fn write_labels(path: &Path, labels: &Volume<Label>, scan: &ScanHeader) -> Result<(), VolumeError> {
-    write(path, scan.with_type(UINT8), labels.voxels())
+/// [`ScanError::Io`].
+pub fn write_labels(path: &Path, labels: &Volume<Label>, origin: &Origin) -> Result<(), ScanError> {
+    write(path, origin.with_type(UINT8), labels.voxels())
 }
 
 /// Writes f32 values on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`VolumeError::Io`].
-pub fn write_f32(path: &Path, values: &Volume<f32>, scan: &ScanHeader) -> Result<(), VolumeError> {
-    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if scan.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
-    write(path, scan.with_type(FLOAT32), &bytes)
+/// [`ScanError::Io`].
+pub fn write_f32(path: &Path, values: &Volume<f32>, origin: &Origin) -> Result<(), ScanError> {
+    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if origin.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
+    write(path, origin.with_type(FLOAT32), &bytes)
 }
 
 /// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`VolumeError::Io`].
-pub fn write_i16(path: &Path, values: &Volume<i16>, scan: &ScanHeader) -> Result<(), VolumeError> {
-    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if scan.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
-    write(path, scan.with_type(INT16), &bytes)
+/// [`ScanError::Io`].
+pub fn write_i16(path: &Path, values: &Volume<i16>, origin: &Origin) -> Result<(), ScanError> {
+    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if origin.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
+    write(path, origin.with_type(INT16), &bytes)
 }
 
 /// NIfTI data type codes and their bits.
@@ -110,7 +110,7 @@ const UINT8: (i16, i16) = (2, 8);
 const INT16: (i16, i16) = (4, 16);
 const FLOAT32: (i16, i16) = (16, 32);
 
-impl ScanHeader {
+impl Origin {
     fn new(file: &[u8], big_endian: bool) -> Self {
         let mut bytes = [0; HEADER_BYTES];
         bytes.copy_from_slice(&file[..HEADER_BYTES]);
@@ -161,7 +161,7 @@ impl ScanHeader {
     }
 }
 
-fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), VolumeError> {
+fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), ScanError> {
     let partial = path.with_extension("partial");
     let written = (|| -> std::io::Result<()> {
         let mut file = BufWriter::new(fs::File::create(&partial)?);
@@ -186,26 +186,26 @@ fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), Volu
 }
 
 /// How long a file with this beginning has to be, after all that can be said against its header.
-fn promised_bytes(beginning: &[u8]) -> Result<usize, VolumeError> {
+fn promised_bytes(beginning: &[u8]) -> Result<usize, ScanError> {
     let header = parse_header(beginning)?;
     let voxels = geometry(&header)?.voxel_count();
     if voxels > MAX_VOXELS {
-        return Err(VolumeError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
+        return Err(ScanError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
     }
     Ok(voxels_at(&header).saturating_add(voxels * voxel_size(&header)?))
 }
 
-fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, VolumeError> {
+fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, ScanError> {
     if bytes.len() < HEADER_BYTES {
-        return Err(VolumeError::NotNifti(format!("it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}", bytes.len())));
+        return Err(ScanError::NotNifti(format!("it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}", bytes.len())));
     }
     match &bytes[344..348] {
         b"n+1\0" => {}
-        b"ni1\0" => return Err(VolumeError::NotNifti("it is the header of a two-file image (.hdr/.img)".into())),
-        _ if bytes[4..8] == *b"n+2\0" => return Err(VolumeError::NotNifti("it is NIfTI-2".into())),
-        _ => return Err(VolumeError::NotNifti("the NIfTI signature is missing".into())),
+        b"ni1\0" => return Err(ScanError::NotNifti("it is the header of a two-file image (.hdr/.img)".into())),
+        _ if bytes[4..8] == *b"n+2\0" => return Err(ScanError::NotNifti("it is NIfTI-2".into())),
+        _ => return Err(ScanError::NotNifti("the NIfTI signature is missing".into())),
     }
-    NiftiHeader::from_reader(bytes).map_err(|error| VolumeError::NotNifti(error.to_string()))
+    NiftiHeader::from_reader(bytes).map_err(|error| ScanError::NotNifti(error.to_string()))
 }
 
 /// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
@@ -213,13 +213,13 @@ const MAX_EXTENT: u16 = 2048;
 /// Most voxels of a scan: 1024 × 1024 × 512. An upload of f32 voxels then holds 2 GiB of file, 2 GiB of intensities and two copies in 16 bits: 6 GiB.
 const MAX_VOXELS: usize = 1 << 29;
 
-fn geometry(header: &NiftiHeader) -> Result<Geometry, VolumeError> {
+fn geometry(header: &NiftiHeader) -> Result<Geometry, ScanError> {
     let rank = header.dim[0];
     let extents = &header.dim[1..=usize::from(rank.clamp(1, 7))];
     // A fourth dimension of one point is how some tools write 3D.
     if !(3..=7).contains(&rank) || extents.iter().skip(3).any(|&n| n > 1) {
         let written = if (1..=7).contains(&rank) { format!("{rank} ({extents:?})") } else { rank.to_string() };
-        return Err(VolumeError::NotThreeDimensional(written));
+        return Err(ScanError::NotThreeDimensional(written));
     }
     let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
     if header.dim[1..=3].iter().any(|&n| n == 0 || n > MAX_EXTENT) {
@@ -235,17 +235,17 @@ fn voxels_at(header: &NiftiHeader) -> usize {
 }
 
 /// Bytes of a voxel, for the types that [`decode`] reads.
-fn voxel_size(header: &NiftiHeader) -> Result<usize, VolumeError> {
+fn voxel_size(header: &NiftiHeader) -> Result<usize, ScanError> {
     match header.datatype {
         2 | 256 => Ok(1),
         4 | 512 => Ok(2),
         8 | 16 | 768 => Ok(4),
         64 | 1024 | 1280 => Ok(8),
-        other => Err(VolumeError::UnsupportedType(other)),
+        other => Err(ScanError::UnsupportedType(other)),
     }
 }
 
-fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f32>, VolumeError> {
+fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f32>, ScanError> {
     let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
     let count: usize = dims.iter().product();
     let start = voxels_at(header);
@@ -275,17 +275,17 @@ fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f3
         768 => values!(u32),
         1024 => values!(i64),
         1280 => values!(u64),
-        other => return Err(VolumeError::UnsupportedType(other)),
+        other => return Err(ScanError::UnsupportedType(other)),
     };
     match values.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(VolumeError::NotFinite { voxel: voxel_at(at, dims), value: f64::from(values[at]) }),
+        Some(at) => Err(ScanError::NotFinite { voxel: Geometry::voxel_at(at, dims), value: f64::from(values[at]) }),
         None => Ok(values),
     }
 }
 
-fn voxel_bytes(bytes: &[u8], start: usize, length: usize) -> Result<&[u8], VolumeError> {
+fn voxel_bytes(bytes: &[u8], start: usize, length: usize) -> Result<&[u8], ScanError> {
     let expected = start.saturating_add(length);
-    bytes.get(start..expected).ok_or(VolumeError::Truncated { expected, got: bytes.len() })
+    bytes.get(start..expected).ok_or(ScanError::Truncated { expected, got: bytes.len() })
 }
 
 /// Slope and intercept in f64, then f32. A slope of 0 means that the header gives none.
@@ -294,10 +294,6 @@ fn scale(raw: impl Iterator<Item = f64>, header: &NiftiHeader) -> Vec<f32> {
     let intercept = f64::from(header.scl_inter);
     let identity = slope == 0.0 || !slope.is_finite() || !intercept.is_finite() || (slope == 1.0 && intercept == 0.0);
     if identity { raw.map(|v| v as f32).collect() } else { raw.map(|v| (v * slope + intercept) as f32).collect() }
-}
-
-fn voxel_at(offset: usize, [nx, ny, _]: [usize; 3]) -> [usize; 3] {
-    [offset % nx, offset / nx % ny, offset / (nx * ny)]
 }
 
 #[cfg(test)]
@@ -330,7 +326,7 @@ mod tests {
 
     #[test]
     fn voxels_and_geometry_are_read() {
-        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let image = read_scan_bytes(&file(|_| {})).unwrap();
         let geometry = image.volume.geometry();
         assert_eq!(geometry.dims, [2, 3, 4]);
         assert_eq!(geometry.spacing_mm[0], f64::from(0.7_f32));
@@ -340,7 +336,7 @@ mod tests {
 
     #[test]
     fn slope_and_intercept_are_applied_in_f64() {
-        let image = read_nifti_bytes(&file(|b| {
+        let image = read_scan_bytes(&file(|b| {
             b[112..116].copy_from_slice(&0.1_f32.to_le_bytes());
             b[116..120].copy_from_slice(&(-3.0_f32).to_le_bytes());
         }));
@@ -350,7 +346,7 @@ mod tests {
     #[test]
     fn bad_files_are_refused_with_a_reason() {
         fn check(bytes: &[u8], words: &str) {
-            let message = read_nifti_bytes(bytes).unwrap_err().to_string();
+            let message = read_scan_bytes(bytes).unwrap_err().to_string();
             assert!(message.contains(words), "'{message}' does not say '{words}'");
         }
         check(b"hello", "not a NIfTI");
@@ -375,16 +371,16 @@ mod tests {
 
     #[test]
     fn a_fourth_dimension_of_one_is_three_dimensional() {
-        assert!(read_nifti_bytes(&file(|b| b[40] = 4)).is_ok());
+        assert!(read_scan_bytes(&file(|b| b[40] = 4)).is_ok());
     }
 
     #[test]
     fn labels_come_back_on_the_scans_grid_without_its_free_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.nii.gz");
-        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let image = read_scan_bytes(&file(|_| {})).unwrap();
         let labels = image.volume.map(|v| (v as u8) % 3);
-        write_labels(&path, &labels, &image.header).unwrap();
+        write_labels(&path, &labels, &image.origin).unwrap();
         assert_eq!(read_labels(&path).unwrap(), labels);
         let bytes = unpack(&fs::read(&path).unwrap(), VOXELS_AT, promised_bytes).unwrap();
         assert!(!bytes.windows(4).any(|w| w == b"John"));
@@ -394,11 +390,11 @@ mod tests {
     #[test]
     fn files_are_compressed_as_their_names_say() {
         let folder = tempfile::tempdir().unwrap();
-        let image = read_nifti_bytes(&file(|_| {})).unwrap();
+        let image = read_scan_bytes(&file(|_| {})).unwrap();
         let labels = image.volume.map(|v| v as u8);
         let check = |name: &str, compressed: bool| {
             let path = folder.path().join(name);
-            write_labels(&path, &labels, &image.header).unwrap();
+            write_labels(&path, &labels, &image.origin).unwrap();
             assert_eq!(fs::read(&path).unwrap().starts_with(&[0x1f, 0x8b]), compressed, "{name}");
             assert_eq!(read_labels(&path).unwrap(), labels, "{name}");
         };
@@ -412,7 +408,7 @@ mod tests {
             b[42..48].copy_from_slice(&[0, 8, 0, 8, 0, 8]);
             b.truncate(352);
         });
-        let message = read_nifti_bytes(&scan).unwrap_err().to_string();
+        let message = read_scan_bytes(&scan).unwrap_err().to_string();
         assert_eq!(
             message,
             "the scan has 8589934592 voxels, more than 536870912, which is the limit. Crop it or resample it to coarser voxels"
@@ -430,27 +426,27 @@ mod tests {
         for (from, count, size) in [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 9, 4), (254, 1, 2), (280, 12, 4), (VOXELS_AT, 24, 2)] {
             swap(&mut big, from, count, size);
         }
-        let (little, big) = (read_nifti_bytes(&little).unwrap(), read_nifti_bytes(&big).unwrap());
+        let (little, big) = (read_scan_bytes(&little).unwrap(), read_scan_bytes(&big).unwrap());
         assert_eq!(big.volume, little.volume);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("again.nii.gz");
-        write_f32(&path, &big.volume, &big.header).unwrap();
-        assert_eq!(read_nifti(&path).unwrap().volume, little.volume);
+        write_f32(&path, &big.volume, &big.origin).unwrap();
+        assert_eq!(read_scan(&path).unwrap().volume, little.volume);
     }
 
     #[test]
     fn fractions_are_not_labels() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("u.nii.gz");
-        let image = read_nifti_bytes(&file(|_| {})).unwrap();
-        write_f32(&path, &image.volume.map(|v| v / 2.0), &image.header).unwrap();
+        let image = read_scan_bytes(&file(|_| {})).unwrap();
+        write_f32(&path, &image.volume.map(|v| v / 2.0), &image.origin).unwrap();
         assert_eq!(read_labels(&path).unwrap_err().to_string(), "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255");
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(at in 0_usize..352, value: u8) {
-            let _ = read_nifti_bytes(&file(|b| b[at] = value));
+            let _ = read_scan_bytes(&file(|b| b[at] = value));
         }
     }
 }

@@ -19,6 +19,3 @@ pub const PRESEGMENTATION_FILE: &str = "presegmentation.nii.gz";
 pub const UNCERTAINTY_FILE: &str = "uncertainty.nii.gz";
 /// The slices that were chosen: [`shared::acquisition::SliceList`].
 pub const SLICES_FILE: &str = "slices.json";
-
-/// How far an affine entry may be off, in millimetres: header rounding.
-pub const TOLERANCE_MM: f64 = 1e-3;

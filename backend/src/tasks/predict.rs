@@ -25,7 +25,7 @@ use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
 use crate::pipeline::preprocess::{Normalised, Preprocessed, crop_and_normalise};
 use crate::pipeline::resident::{self, Outcome};
-use crate::scan_io::{ScanHeader, read_labels, write_labels};
+use crate::scan_io::{Origin, read_labels, write_labels};
 
 /// Where logits are gathered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -90,7 +90,7 @@ struct Prepared<'a> {
     case: &'a Case,
     input: Input,
     scan: Geometry,
-    header: ScanHeader,
+    origin: Origin,
     clock: Clock,
 }
 
@@ -106,7 +106,7 @@ struct Predicted<'a> {
     case: &'a Case,
     output: Outcome,
     scan: Geometry,
-    header: ScanHeader,
+    origin: Origin,
     clock: Clock,
 }
 
@@ -218,7 +218,7 @@ impl Predictor {
 
     fn prepare<'a>(&self, case: &'a Case) -> Result<Prepared<'a>> {
         let mut clock = Clock::start();
-        let (channels, header) = read_channels(&case.images)?;
+        let (channels, origin) = read_channels(&case.images)?;
         clock.lap("read_s");
         let previous = match &case.previous {
             Some(file) => Some(read_labels(file).with_context(|| format!("the previous stage's segmentation {}", file.display()))?),
@@ -229,18 +229,18 @@ impl Predictor {
         drop((channels, previous));
         let input = if self.resident { Input::OnDevice(normalised) } else { Input::OnHost(normalised.resampled(&self.plan)) };
         clock.lap("preprocessing_s");
-        Ok(Prepared { case, input, scan, header, clock })
+        Ok(Prepared { case, input, scan, origin, clock })
     }
 
     fn predict<'a>(&self, networks: &[TorchNetwork], prepared: Prepared<'a>, progress: &mut Progress<'_>) -> Result<Predicted<'a>> {
-        let Prepared { case, input, scan, header, mut clock } = prepared;
+        let Prepared { case, input, scan, origin, mut clock } = prepared;
         clock.resume();
         let output = match input {
             Input::OnHost(prepared) => self.logits(networks, prepared, progress)?,
             Input::OnDevice(normalised) => self.resident(networks, &scan, normalised, progress)?,
         };
         clock.lap("network_s");
-        Ok(Predicted { case, output, scan, header, clock })
+        Ok(Predicted { case, output, scan, origin, clock })
     }
 
     fn logits(&self, networks: &[TorchNetwork], prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Outcome> {
@@ -267,7 +267,7 @@ impl Predictor {
     }
 
     fn write(&self, predicted: Predicted<'_>) -> Result<()> {
-        let Predicted { case, output, scan, header, mut clock } = predicted;
+        let Predicted { case, output, scan, origin, mut clock } = predicted;
         clock.resume();
         let mut labels = match output {
             Outcome::Labels(labels) => labels,
@@ -278,7 +278,7 @@ impl Predictor {
         }
         clock.lap("export_s");
         let out = beside(&case.stem, &self.plan.file_ending);
-        write_labels(&out, &labels, &header).with_context(|| format!("cannot write {}", out.display()))?;
+        write_labels(&out, &labels, &origin).with_context(|| format!("cannot write {}", out.display()))?;
         clock.lap("write_s");
         if self.options.verbose {
             eprintln!("{}", serde_json::to_string(&clock.laps)?);

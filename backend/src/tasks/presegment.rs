@@ -8,7 +8,7 @@ use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::volume::Volume;
 
 use super::networks::load_stage;
-use super::{PRESEGMENTATION_FILE, SLICES_FILE, TOLERANCE_MM, UNCERTAINTY_FILE, write_slices};
+use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::method::Method;
 use crate::inference::{DeviceChoice, Progress};
@@ -16,7 +16,7 @@ use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment as stages;
 use crate::pipeline::sampling::Sampling;
 use crate::pipeline::uncertainty;
-use crate::scan_io::{ScanHeader, read_nifti, write_f32, write_labels};
+use crate::scan_io::{Origin, read_scan, write_f32, write_labels};
 
 /// What may be chosen beside the bundle.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub fn presegment(
     let class_weights = options.class_dice.as_deref().map(|dice| class_weights(bundle, dice)).transpose()?;
     // Before the networks run: an output folder that cannot be made would cost the whole computation.
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
-    let (channels, header) = read_channels(images)?;
+    let (channels, origin) = read_channels(images)?;
     check_one_grid(&channels, images)?;
     let mut folds = load_stage(bundle, Stage::Presegmentation, options.device)?;
     let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
@@ -81,8 +81,8 @@ pub fn presegment(
     let uncertainty = result.uncertainty.first().context("no uncertainty was found")?;
     let list = acquire(uncertainty, &result.labels, &options.acquisition, &[])?;
     let at = |name: &str| out.join(name);
-    write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &header).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
-    write_f32(&at(UNCERTAINTY_FILE), uncertainty, &header).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
+    write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &origin).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
+    write_f32(&at(UNCERTAINTY_FILE), uncertainty, &origin).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
     write_slices(&at(SLICES_FILE), &list)?;
     Ok(list)
 }
@@ -94,29 +94,27 @@ pub fn presegment(
 pub(super) fn check_one_grid(channels: &[Volume<f32>], images: &[PathBuf]) -> Result<()> {
     let Some(first) = channels.first().map(Volume::geometry) else { return Ok(()) };
     for (channel, path) in channels.iter().zip(images) {
-        ensure!(
-            channel.geometry().matches(first, TOLERANCE_MM),
-            "{} does not lie on the first image's grid (size, spacing or affine differ); resample it onto the first",
-            path.display()
-        );
+        if let Err(difference) = channel.geometry().check_same_grid(first) {
+            bail!("{} {difference}. The images of a case must lie on one grid; resample it onto the first", path.display());
+        }
     }
     Ok(())
 }
 
-/// All channels and the header of the first, which outputs are written with.
+/// All channels and the origin of the first, which outputs are written with.
 ///
 /// # Errors
-/// [`crate::scan_io::VolumeError`] with the file's name.
-pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, ScanHeader)> {
+/// [`crate::scan_io::ScanError`] with the file's name.
+pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
     let mut channels = Vec::new();
-    let mut header = None;
+    let mut origin = None;
     for path in images {
-        let image = read_nifti(path).with_context(|| format!("the image {}", path.display()))?;
-        header.get_or_insert(image.header);
+        let image = read_scan(path).with_context(|| format!("the image {}", path.display()))?;
+        origin.get_or_insert(image.origin);
         channels.push(image.volume);
     }
-    let header = header.context("no image was given")?;
-    Ok((channels, header))
+    let origin = origin.context("no image was given")?;
+    Ok((channels, origin))
 }
 
 #[cfg(test)]
@@ -138,6 +136,12 @@ mod tests {
             assert_eq!(message.as_deref(), expected);
         };
         check(0.0, None);
-        check(2.0, Some("t2.nii.gz does not lie on the first image's grid (size, spacing or affine differ); resample it onto the first"));
+        check(
+            2.0,
+            Some(
+                "t2.nii.gz lies elsewhere: its first voxel is at (0, 2, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm. \
+                 The images of a case must lie on one grid; resample it onto the first",
+            ),
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use shared::acquisition::AcquisitionParams;
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
@@ -10,7 +10,7 @@ use shared::volume::Volume;
 
 use super::networks::load_stage;
 use super::presegment::{check_one_grid, read_channels};
-use super::{TOLERANCE_MM, write_slices};
+use super::write_slices;
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
@@ -51,13 +51,14 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
     files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
-    let (channels, header) = read_channels(files.images)?;
+    let (channels, origin) = read_channels(files.images)?;
     check_one_grid(&channels, files.images)?;
     let scan = channels[0].geometry();
-    ensure!(
-        files.planes_grids.iter().all(|grid| grid.matches(scan, TOLERANCE_MM)),
-        "the slices were chosen on another scan (size, spacing or affine differ); use the slices.json that was made for this one"
-    );
+    for grid in files.planes_grids {
+        if let Err(difference) = grid.check_same_grid(scan) {
+            bail!("the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one");
+        }
+    }
     let corrections = read_on_grid(files.corrections, scan)?;
     for plane in files.planes {
         scan.check_plane(*plane).context("slices.json does not fit the scan")?;
@@ -88,9 +89,9 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
     let mut folds = load_stage(bundle, Stage::Refinement, device)?;
     let refined = stages::refine(&mut folds, bundle.plan(Stage::Refinement), &input, progress)?;
     let cannot = |file: &Path| format!("cannot write {}", file.display());
-    write_labels(files.out, &refined.labels, &header).with_context(|| cannot(files.out))?;
+    write_labels(files.out, &refined.labels, &origin).with_context(|| cannot(files.out))?;
     if let Some(file) = files.uncertainty_out {
-        write_f32(file, &refined.uncertainty, &header).with_context(|| cannot(file))?;
+        write_f32(file, &refined.uncertainty, &origin).with_context(|| cannot(file))?;
     }
     if let Some((file, params)) = files.slices_out {
         write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, files.planes)?)?;
@@ -114,18 +115,8 @@ fn check_output(file: &Path) -> Result<()> {
 
 fn read_on_grid(path: &Path, scan: &Geometry) -> Result<Volume<Label>> {
     let labels = read_labels(path).with_context(|| format!("the labels {}", path.display()))?;
-    let own = labels.geometry();
-    ensure!(
-        own.dims == scan.dims,
-        "{} has {:?} voxels, the scan {:?}; labels must lie on the scan's own grid",
-        path.display(),
-        own.dims,
-        scan.dims
-    );
-    ensure!(
-        own.matches(scan, TOLERANCE_MM),
-        "{} has another affine than the scan; labels must lie where the scan lies (resample them, or copy the scan's header)",
-        path.display()
-    );
+    if let Err(difference) = labels.geometry().check_same_grid(scan) {
+        bail!("{} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header", path.display());
+    }
     Ok(labels)
 }

@@ -310,9 +310,8 @@ impl Bench {
         let labels = self.latest().and_then(|version| self.segmentations.get(version));
         let (mut sum, mut count) = ([0_usize; 3], 0_usize);
         for (offset, _) in labels.into_iter().flatten().enumerate().filter(|(_, label)| **label != BACKGROUND) {
-            sum[0] += offset % dims[0];
-            sum[1] += offset / dims[0] % dims[1];
-            sum[2] += offset / (dims[0] * dims[1]);
+            let voxel = Geometry::voxel_at(offset, dims);
+            (0..3).for_each(|axis| sum[axis] += voxel[axis]);
             count += 1;
         }
         if count > 0 { sum.map(|sum| sum / count) } else { dims.map(|n| n / 2) }

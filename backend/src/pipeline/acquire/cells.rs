@@ -51,7 +51,7 @@ impl CellGrid {
     }
 
     fn position(&self, cell: usize) -> [usize; 3] {
-        [cell % self.size[0], cell / self.size[0] % self.size[1], cell / (self.size[0] * self.size[1])]
+        Geometry::voxel_at(cell, self.size)
     }
 
     /// Sums over each cell.

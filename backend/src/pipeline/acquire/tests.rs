@@ -269,7 +269,7 @@ fn adapted_gap(first_axis: usize, gap: f64, default_size: f64) -> usize {
 fn mask_sum(truth: &Volume<Label>, planes: &[Vec<usize>; 3]) -> usize {
     let dims = truth.geometry().dims;
     let within = |at: [usize; 3]| (0..3).any(|axis| planes[axis].contains(&at[axis]));
-    let position = |i: usize| [i % dims[0], i / dims[0] % dims[1], i / (dims[0] * dims[1])];
+    let position = |i: usize| Geometry::voxel_at(i, dims);
     truth.voxels().iter().enumerate().filter(|(i, _)| within(position(*i))).map(|(_, l)| usize::from(*l)).sum()
 }
 
