@@ -102,6 +102,12 @@ pub struct ImageInfo {
     pub step: f32,
     /// A good first window.
     pub window: Window,
+    /// The window from the smallest to the largest intensity there is; absent in cases from before it was kept.
+    #[serde(default)]
+    pub full: Option<Window>,
+    /// What is odd about the scan, in sentences for the expert.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Everything the workbench needs beside voxels.

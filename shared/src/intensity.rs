@@ -1,6 +1,10 @@
 //! From intensities to grey: windows, and a good first window for any scan.
 
+mod quantiles;
+
 use serde::{Deserialize, Serialize};
+
+pub use quantiles::Quantiles;
 
 /// The intensities that are spread from black to white.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,28 +15,49 @@ pub struct Window {
     pub width: f32,
 }
 
+/// Percentiles that become black and white.
+const DARK: f32 = 0.5;
+const BRIGHT: f32 = 99.5;
+
 impl Window {
     /// A window; a width that is not positive and finite becomes the smallest usable one.
     pub fn new(centre: f32, width: f32) -> Self {
         let centre = if centre.is_finite() { centre } else { 0.0 };
-        let width = if width.is_finite() { width.max(1e-6) } else { 1.0 };
+        let width = if width.is_finite() { width.max(f32::MIN_POSITIVE) } else { 1.0 };
         Self { centre, width }
+    }
+
+    /// A window in which tissue is visible: black and white are percentiles of all voxels that are not background or padding (see [`Quantiles`]), so
+    /// that neither a padded edge nor a hot voxel decides, and few voxels that are not zero suffice.
+    pub fn automatic(intensities: &[f32]) -> Self {
+        Self::of(&Quantiles::of(intensities))
+    }
+
+    /// As [`Window::automatic`], from quantiles that are known.
+    pub fn of(quantiles: &Quantiles) -> Self {
+        let between = |black: f32, white: f32| (white > black).then(|| Self::between(black, white));
+        between(quantiles.content(DARK), quantiles.content(BRIGHT))
+            .or_else(|| between(quantiles.minimum(), quantiles.maximum()))
+            .unwrap_or_else(|| Self::new(quantiles.minimum(), 1.0))
+    }
+
+    /// The window from the smallest to the largest intensity.
+    pub fn full(quantiles: &Quantiles) -> Self {
+        let (black, white) = (quantiles.minimum(), quantiles.maximum());
+        if white > black { Self::between(black, white) } else { Self::new(black, 1.0) }
     }
 
     /// The window whose black and white are the given percentiles (0 to 100) of the finite intensities. A constant or empty input gives a window of
     /// width 1 around it.
     pub fn from_percentiles(intensities: &[f32], low: f32, high: f32) -> Self {
-        // Every scan is larger than what a percentile needs; 200,000 evenly spaced samples keep this under a few milliseconds.
-        let step = (intensities.len() / 200_000).max(1);
-        let mut sample: Vec<f32> = intensities.iter().step_by(step).copied().filter(|v| v.is_finite()).collect();
-        sample.sort_unstable_by(f32::total_cmp);
-        let at = |percent: f32| {
-            let last = sample.len().saturating_sub(1);
-            let position = (percent.clamp(0.0, 100.0) / 100.0 * last as f32).round() as usize;
-            sample.get(position).copied().unwrap_or(0.0)
-        };
-        let (black, white) = (at(low), at(high));
-        if white > black { Self::new((black + white) / 2.0, white - black) } else { Self::new(black, 1.0) }
+        let quantiles = Quantiles::of(intensities);
+        let (black, white) = (quantiles.all(low), quantiles.all(high));
+        if white > black { Self::between(black, white) } else { Self::new(black, 1.0) }
+    }
+
+    /// From black to white, whose difference may be beyond f32.
+    fn between(black: f32, white: f32) -> Self {
+        Self::new(black / 2.0 + white / 2.0, (white - black).min(f32::MAX))
     }
 
     /// Grey of an intensity, 0 (black) to 255 (white).
@@ -53,23 +78,44 @@ pub struct Quantised {
     pub voxels: Vec<u16>,
 }
 
+/// Of the 65,536 packed values at least this many fall between the robust limits of the content, or what lies far outside is clamped.
+const GREY_LEVELS: f64 = 4096.0;
+
 impl Quantised {
     /// Packs finite intensities. Whole numbers that span less than 65,536 are kept exactly (all CT and nearly all MR); others to within half of
-    /// 1/65,535 of their span.
+    /// 1/65,535 of their span. Where a few hot or cold voxels would leave the content with fewer than 4,096 levels, these are clamped.
     pub fn new(intensities: &[f32]) -> Self {
-        let (minimum, maximum) = intensities.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+        Self::of(intensities, &Quantiles::of(intensities))
+    }
+
+    /// As [`Quantised::new`], with quantiles that are known.
+    pub fn of(intensities: &[f32], quantiles: &Quantiles) -> Self {
+        let (minimum, maximum) = (quantiles.minimum(), quantiles.maximum());
         if minimum >= maximum || intensities.is_empty() {
-            return Self { minimum: if minimum.is_finite() { minimum } else { 0.0 }, step: 1.0, voxels: vec![0; intensities.len()] };
+            return Self { minimum, step: 1.0, voxels: vec![0; intensities.len()] };
         }
         // In f64: the span of two finite f32 may be infinite in f32.
-        let span = f64::from(maximum) - f64::from(minimum);
         let largest = f64::from(u16::MAX);
+        let span = f64::from(maximum) - f64::from(minimum);
         let whole = span <= largest && intensities.iter().all(|v| v.fract() == 0.0);
-        let step = if whole { 1.0 } else { (span / largest) as f32 };
-        let step = if step > 0.0 { step } else { f32::MIN_POSITIVE };
+        let (low, high) = if whole { (f64::from(minimum), f64::from(maximum)) } else { robust_limits(quantiles) };
+        let step = if whole { 1.0 } else { ((high - low) / largest) as f32 };
+        let step = if step > 0.0 { step } else { f32::from_bits(1) };
+        let minimum = low as f32;
         let pack = |&v: &f32| ((f64::from(v) - f64::from(minimum)) / f64::from(step)).round().clamp(0.0, largest) as u16;
         Self { minimum, step, voxels: intensities.iter().map(pack).collect() }
     }
+}
+
+/// Everything that is there, unless that would leave the content with too few levels: then the content with as much again on both sides.
+fn robust_limits(quantiles: &Quantiles) -> (f64, f64) {
+    let (minimum, maximum) = (f64::from(quantiles.minimum()), f64::from(quantiles.maximum()));
+    let (low, high) = (f64::from(quantiles.content(0.1)), f64::from(quantiles.content(99.9)));
+    let content = high - low;
+    if content <= 0.0 || content / (maximum - minimum) >= GREY_LEVELS / f64::from(u16::MAX) {
+        return (minimum, maximum);
+    }
+    ((low - content).max(minimum), (high + content).min(maximum))
 }
 
 #[cfg(test)]
@@ -92,7 +138,8 @@ mod tests {
     #[test]
     fn percentiles_ignore_what_is_not_finite() {
         let intensities: Vec<f32> = (0..=100).map(|i| i as f32).chain([f32::NAN, f32::INFINITY]).collect();
-        assert_eq!(Window::from_percentiles(&intensities, 10.0, 90.0), Window::new(50.0, 80.0));
+        let window = Window::from_percentiles(&intensities, 10.0, 90.0);
+        assert!((window.centre - 50.0).abs() < 0.5 && (window.width - 80.0).abs() < 1.0, "{window:?}");
         assert_eq!(Window::from_percentiles(&[7.0; 5], 1.0, 99.0), Window::new(7.0, 1.0));
         assert_eq!(Window::from_percentiles(&[], 1.0, 99.0), Window::new(0.0, 1.0));
     }
@@ -102,8 +149,44 @@ mod tests {
         let packed = Quantised::new(&[-1024.0, 0.0, 3071.0]);
         assert_eq!(packed, Quantised { minimum: -1024.0, step: 1.0, voxels: vec![0, 1024, 4095] });
         assert_eq!(Quantised::new(&[5.0; 2]), Quantised { minimum: 5.0, step: 1.0, voxels: vec![0, 0] });
-        assert_eq!(Quantised::new(&[]).voxels, []);
+        assert!(Quantised::new(&[]).voxels.is_empty());
         assert!(Quantised::new(&[f32::MIN, f32::MAX]).step.is_finite());
+    }
+
+    /// A scan of 64 × 50 × 40 whose tissue runs from 100 to 300 times `unit` amid air, changed.
+    fn scan(unit: f32, change: impl Fn(usize, f32) -> f32) -> Vec<f32> {
+        let tissue = |at: usize| (at / 64 % 50 > 10).then_some(100.0 + (at * 7919 % 200) as f32);
+        (0..64 * 50 * 40).map(|at| change(at, unit * tissue(at).unwrap_or((at % 13) as f32))).collect()
+    }
+
+    #[test]
+    fn tissue_is_visible_whatever_else_is_there() {
+        #[track_caller]
+        fn check(name: &str, intensities: &[f32], low: f32, high: f32) {
+            let window = Window::automatic(intensities);
+            let spread = i32::from(window.grey(high)) - i32::from(window.grey(low));
+            assert!(spread >= 100, "{name}: {window:?} shows {low} to {high} in {spread} greys");
+            let packed = Quantised::new(intensities);
+            let levels = (high - low) / packed.step;
+            assert!(levels >= 150.0 || packed.step == 1.0, "{name}: {levels} levels are left");
+        }
+        check("plain", &scan(1.0, |_, v| v), 100.0, 300.0);
+        check("padded column", &scan(1.0, |at, v| if at % 64 < 3 { -3024.0 } else { v }), 100.0, 300.0);
+        check("padded most", &scan(1.0, |at, v| if at % 64 < 50 { -1000.0 } else { v }), 100.0, 300.0);
+        check("bright padding", &scan(1.0, |at, v| if at % 64 < 20 { 32767.0 } else { v }), 100.0, 300.0);
+        check("hot voxel", &scan(1.0, |at, v| if at == 777 { 1e9 } else { v }), 100.0, 300.0);
+        check("cold voxel", &scan(1.0, |at, v| if at == 777 { -3e38 } else { v }), 100.0, 300.0);
+        check(
+            "both",
+            &scan(1.0, |at, v| [v + 0.25, 1e30, -1e30][[777, 778].iter().position(|hot| *hot == at).map_or(0, |i| i + 1)]),
+            100.0,
+            300.0,
+        );
+        check("few", &scan(1.0, |at, v| if at % 400 == 0 { 100.0 + v } else { 0.0 }), 100.0, 400.0);
+        check("shares", &scan(1.0 / 300.0, |_, v| v), 100.0 / 300.0, 1.0);
+        check("tiny", &scan(1e-9, |_, v| v), 1e-7, 3e-7);
+        check("huge", &scan(1e30, |_, v| v), 1e32, 3e32);
+        check("mask", &scan(1.0, |at, _| f32::from(at % 400 == 0)), 0.0, 1.0);
     }
 
     proptest::proptest! {

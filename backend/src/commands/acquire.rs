@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
 
+use super::outputs::{Files, shown};
 use crate::pipeline::acquire::acquire;
-use crate::scan_io::{read_labels, read_scan};
-use crate::tasks::{read_slices, write_slices};
+use crate::scan_io::read_scan;
+use crate::tasks::{read_on_grid, read_slices, write_slices};
 
 /// Arguments of `i3deep acquire`.
 #[derive(Debug, clap::Args)]
@@ -44,8 +45,15 @@ pub(crate) struct Args {
 
 /// Reads, chooses, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let scan = read_scan(&args.uncertainty).with_context(|| format!("the uncertainty {}", args.uncertainty.display()))?;
-    let labels = read_labels(&args.presegmentation).with_context(|| format!("the presegmentation {}", args.presegmentation.display()))?;
+    let mut files = Files::default();
+    files.reads("the uncertainty", &args.uncertainty);
+    files.reads("the presegmentation", &args.presegmentation);
+    files.writes("--out", &args.out);
+    args.settled.iter().for_each(|list| files.reads("the slices", list));
+    files.check()?;
+    let scan = read_scan(&args.uncertainty).with_context(|| format!("the uncertainty {}", shown(&args.uncertainty)))?;
+    let labels = read_on_grid("the presegmentation", &args.presegmentation, &scan.origin)?.all();
+    let labels = labels.with_context(|| format!("the presegmentation {}", shown(&args.presegmentation)))?;
     let mut settled: Vec<Plane> = Vec::new();
     for path in &args.settled {
         settled.extend(read_slices(path)?.slices.iter().map(|slice| slice.plane()));

@@ -12,6 +12,8 @@ mod phantom;
 mod serve;
 mod worker;
 mod progress;
+mod outputs;
+mod words;
 
 use std::process::ExitCode;
 
@@ -80,8 +82,8 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("error: {}", words::of(&error));
+            if error.is::<outputs::WrongArguments>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

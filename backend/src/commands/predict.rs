@@ -1,19 +1,27 @@
 //! `i3deep predict`: `nnUNetv2_predict_from_modelfolder` with a network folder; the same options, the same files.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::outputs::{Files, shown, with_ending, wrong};
 use super::progress::Meter;
+use super::words;
 use crate::inference::DeviceChoice;
 use crate::inference::plans::Plan;
 use crate::pipeline::predict::Options;
-use crate::tasks::{Accumulate, Case, PredictOptions, Predictor};
+use crate::scan_io::whole;
+use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
+
+/// What nnU-Net writes beside its results.
+const RECORDS: [&str; 3] = ["dataset.json", "plans.json", "predict_from_raw_data_args.json"];
 
 /// Arguments of `i3deep predict`.
 #[derive(Debug, clap::Args)]
@@ -124,35 +132,85 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let options = options(args);
     let plan = Predictor::plan(&args.network, &options)?;
     check_plan(args, &plan)?;
-    let cases = cases(&args.input, &plan.file_ending)?;
-    ensure!(!cases.is_empty(), "{} holds no images named CASE_0000{}", args.input.display(), plan.file_ending);
-    check_channels(&cases, &plan)?;
-    fs::create_dir_all(&args.output).with_context(|| format!("cannot create the folder {}", args.output.display()))?;
-    write_records(args)?;
+    let found = cases(&args.input, &plan.file_ending)?;
+    ensure!(!found.is_empty(), "{} holds no images named CASE_0000{}", shown(&args.input), plan.file_ending);
     let ending = plan.file_ending.clone();
-    let mine: Vec<(String, Vec<PathBuf>)> = cases.into_iter().skip(args.part_id).step_by(args.num_parts).collect();
-    let todo: Vec<(String, Vec<PathBuf>)> = mine.into_iter().filter(|(case, _)| !is_done(args, case, &ending)).collect();
-    if todo.is_empty() {
-        return Ok(());
-    }
-    let cases: Vec<Case> = todo.into_iter().map(|(name, images)| case(args, name, images, &ending)).collect();
-    let predictor = Predictor::new(&args.network, plan, options)?;
-    let mut meter: Option<Meter> = None;
-    predictor.cases(&cases, &mut |number, done| {
-        if args.disable_progress_bar {
-            return ControlFlow::Continue(());
+    let mine: Vec<Case> =
+        found.into_iter().skip(args.part_id).step_by(args.num_parts).map(|(name, images)| case(args, &name, images, &ending)).collect();
+    check_outputs(args, &mine, &ending)?;
+    write_records(args)?;
+    let of = mine.len();
+    let (todo, mut failures) = sorted_out(args, mine, &plan);
+    let attempt = || -> Result<Vec<CaseFailure>> {
+        if todo.is_empty() {
+            return Ok(Vec::new());
         }
-        if done == 0.0 {
-            eprintln!("case {} of {}: {}", number + 1, cases.len(), cases[number].name);
-            meter = None;
-        }
-        meter.get_or_insert_with(|| Meter::new("predicting")).show(done)
-    })
+        let predictor = Predictor::new(&args.network, plan, options)?;
+        let mut meter: Option<Meter> = None;
+        predictor.cases(&todo, &mut |number, done| {
+            if args.disable_progress_bar {
+                return ControlFlow::Continue(());
+            }
+            if done == 0.0 {
+                eprintln!("case {} of {}: {}", number + 1, todo.len(), todo[number].name);
+                meter = None;
+            }
+            meter.get_or_insert_with(|| Meter::new("predicting")).show(done)
+        })
+    };
+    failures.extend(attempt()?);
+    said(&failures, of)
 }
 
-fn case(args: &Args, name: String, images: Vec<PathBuf>, ending: &str) -> Case {
-    let previous = args.previous.as_ref().map(|folder| folder.join(format!("{name}{ending}")));
-    Case { stem: args.output.join(&name), name, images, previous }
+/// Cases to be predicted, and those that cannot be: a case that lacks a channel stops no other.
+fn sorted_out(args: &Args, cases: Vec<Case>, plan: &Plan) -> (Vec<Case>, Vec<CaseFailure>) {
+    let (mut todo, mut failures) = (Vec::new(), Vec::new());
+    for case in cases {
+        match check_channels(&case, plan) {
+            Err(error) => failures.push(CaseFailure { name: case.name, error }),
+            Ok(()) if is_done(args, &case, &plan.file_ending) => {}
+            Ok(()) => todo.push(case),
+        }
+    }
+    (todo, failures)
+}
+
+/// Failures at the end, where they are seen, one a line.
+fn said(failures: &[CaseFailure], of: usize) -> Result<()> {
+    let lines: String = failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, words::of(&failure.error))).collect();
+    ensure!(failures.is_empty(), "{} of {of} case(s) failed, the others are written:{lines}", failures.len());
+    Ok(())
+}
+
+fn case(args: &Args, name: &OsStr, images: Vec<PathBuf>, ending: &str) -> Case {
+    let previous = args.previous.as_ref().map(|folder| folder.join(with_ending(name, ending)));
+    Case { stem: args.output.join(name), name: shown(Path::new(name)), images, previous }
+}
+
+/// Refuses to write over images, the network, the previous stage, or one result over another.
+fn check_outputs(args: &Args, cases: &[Case], ending: &str) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_folder("the network", &args.network);
+    if let Some(file) = &args.postprocessing {
+        files.reads("the postprocessing", file);
+    }
+    for case in cases {
+        case.images.iter().for_each(|image| files.reads("the image", image));
+        case.previous.iter().for_each(|previous| files.reads("the previous stage's segmentation", previous));
+    }
+    for name in RECORDS {
+        files.writes("the record", &args.output.join(name));
+    }
+    let mut endings = vec![ending];
+    endings.extend(if args.save_probabilities { &[".npz", ".pkl"][..] } else { &[] });
+    endings.extend(args.save_logits.then_some(".logits.npy"));
+    for case in cases {
+        for ending in &endings {
+            let name = with_ending(case.stem.file_name().unwrap_or_default(), ending);
+            files.writes("the result", &case.stem.with_file_name(name));
+        }
+    }
+    files.check()
 }
 
 fn options(args: &Args) -> PredictOptions {
@@ -176,8 +234,12 @@ fn options(args: &Args) -> PredictOptions {
 }
 
 fn check(args: &Args) -> Result<()> {
-    ensure!(args.step_size > 0.0 && args.step_size <= 1.0, "-step_size {}: more than 0 and at most 1 is needed", args.step_size);
-    ensure!(args.part_id < args.num_parts, "-part_id {}: parts are counted from 0 to {}", args.part_id, args.num_parts.saturating_sub(1));
+    if !(args.step_size > 0.0 && args.step_size <= 1.0) {
+        return Err(wrong(format!("-step_size {}: more than 0 and at most 1 is needed", args.step_size)));
+    }
+    if args.part_id >= args.num_parts {
+        return Err(wrong(format!("-part_id {}: parts are counted from 0 to {}", args.part_id, args.num_parts.saturating_sub(1))));
+    }
     Ok(())
 }
 
@@ -194,56 +256,65 @@ fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn check_channels(cases: &BTreeMap<String, Vec<PathBuf>>, plan: &Plan) -> Result<()> {
-    let wanted = plan.normalization.len();
-    for (case, images) in cases {
-        ensure!(
-            images.len() == wanted,
-            "case {case} has {} image(s), the network takes {wanted}: {}",
-            images.len(),
-            (0..wanted).map(|channel| format!("{case}_{channel:04}{}", plan.file_ending)).collect::<Vec<_>>().join(", ")
-        );
-    }
+/// Refuses a case that lacks one of the network's channels, or has others: by their numbers.
+fn check_channels(case: &Case, plan: &Plan) -> Result<()> {
+    let stem = case.stem.file_name().unwrap_or_default();
+    let wanted: Vec<OsString> =
+        (0..plan.normalization.len()).map(|channel| with_ending(stem, &format!("_{channel:04}{}", plan.file_ending))).collect();
+    let names = |names: Vec<&OsStr>| names.iter().map(|name| shown(Path::new(name))).collect::<Vec<_>>().join(", ");
+    let got: Vec<&OsStr> = case.images.iter().filter_map(|image| image.file_name()).collect();
+    let missing: Vec<&OsStr> = wanted.iter().map(OsString::as_os_str).filter(|name| !got.contains(name)).collect();
+    ensure!(missing.is_empty(), "{} is missing; the network takes {} image(s) a case", names(missing), wanted.len());
+    let more: Vec<&OsStr> = got.into_iter().filter(|name| !wanted.iter().any(|wanted| wanted == name)).collect();
+    ensure!(more.is_empty(), "{} is one too many; the network takes {} image(s) a case", names(more), wanted.len());
     Ok(())
 }
 
-fn is_done(args: &Args, case: &str, ending: &str) -> bool {
-    let there = |ending: &str| args.output.join(format!("{case}{ending}")).is_file();
-    args.continue_prediction && there(ending) && (!args.save_probabilities || there(".npz"))
+/// Whether a case's results are there, whole and on the scan's grid; what a run left that was stopped does not count.
+fn is_done(args: &Args, case: &Case, ending: &str) -> bool {
+    args.continue_prediction && case.is_written(ending, args.save_probabilities)
 }
 
 /// What nnU-Net writes beside its results.
 fn write_records(args: &Args) -> Result<()> {
-    for name in ["dataset.json", "plans.json"] {
+    let [dataset, plans, arguments] = RECORDS;
+    let put = |name: &str, bytes: &[u8]| {
         let to = args.output.join(name);
-        fs::copy(args.network.join(name), &to).with_context(|| format!("cannot write {}", to.display()))?;
+        whole(&to, |mut file| file.write_all(bytes)).with_context(|| format!("cannot write {}", shown(&to)))
+    };
+    for name in [dataset, plans] {
+        // Content alone: a network folder that nobody may write into makes no results that nobody may write over.
+        let from = args.network.join(name);
+        put(name, &fs::read(&from).with_context(|| format!("cannot read {}", shown(&from)))?)?;
     }
     let record = json!({
-        "list_of_lists_or_source_folder": args.input,
-        "output_folder_or_list_of_truncated_output_files": args.output,
+        "list_of_lists_or_source_folder": args.input.to_string_lossy(),
+        "output_folder_or_list_of_truncated_output_files": args.output.to_string_lossy(),
         "save_probabilities": args.save_probabilities,
         "overwrite": !args.continue_prediction,
         "num_processes_preprocessing": args.npp,
         "num_processes_segmentation_export": args.nps,
-        "folder_with_segs_from_prev_stage": args.previous,
+        "folder_with_segs_from_prev_stage": args.previous.as_ref().map(|folder| folder.to_string_lossy()),
         "num_parts": args.num_parts,
         "part_id": args.part_id,
     });
-    let to = args.output.join("predict_from_raw_data_args.json");
-    fs::write(&to, serde_json::to_string_pretty(&record)? + "\n").with_context(|| format!("cannot write {}", to.display()))
+    put(arguments, (serde_json::to_string_pretty(&record)? + "\n").as_bytes())
 }
 
-/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, …
-fn cases(folder: &Path, ending: &str) -> Result<BTreeMap<String, Vec<PathBuf>>> {
-    let mut cases: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, … Names are bytes, whether or not they are text; those that begin with a dot are
+/// other programs' own.
+fn cases(folder: &Path, ending: &str) -> Result<BTreeMap<OsString, Vec<PathBuf>>> {
+    let mut cases: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", shown(folder)))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some((case, number)) = name.strip_suffix(ending).and_then(|stem| stem.rsplit_once('_'))
-            && number.len() == 4
-            && number.bytes().all(|b| b.is_ascii_digit())
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        if let Some(stem) = name.strip_suffix(ending.as_bytes()).filter(|_| !name.starts_with(b"."))
+            && let Some((case, number)) = stem.split_last_chunk::<5>()
+            && !case.is_empty()
+            && number[0] == b'_'
+            && number[1..].iter().all(u8::is_ascii_digit)
         {
-            cases.entry(case.to_owned()).or_default().push(path);
+            cases.entry(OsStr::from_bytes(case).to_owned()).or_default().push(path);
         }
     }
     for images in cases.values_mut() {
@@ -271,13 +342,25 @@ mod tests {
     #[test]
     fn cases_have_their_channels_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b_0000.nii.gz", "a_x_0001.nii.gz", "a_x_0000.nii.gz", "notes.txt", "c_00.nii.gz", "d_0000.nii"] {
+        let names = [
+            "b_0000.nii.gz",
+            "a_x_0001.nii.gz",
+            "a_x_0000.nii.gz",
+            "notes.txt",
+            "c_00.nii.gz",
+            "d_0000.nii",
+            "._b_0000.nii.gz",
+            "_0000.nii.gz",
+        ];
+        for name in names {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let found = cases(folder.path(), ".nii.gz").unwrap();
         let names: Vec<(String, Vec<String>)> = found
             .into_iter()
-            .map(|(case, images)| (case, images.iter().map(|i| i.file_name().unwrap().to_string_lossy().into_owned()).collect()))
+            .map(|(case, images)| {
+                (case.into_string().unwrap(), images.iter().map(|i| i.file_name().unwrap().to_string_lossy().into_owned()).collect())
+            })
             .collect();
         let expected = [("a_x", vec!["a_x_0000.nii.gz", "a_x_0001.nii.gz"]), ("b", vec!["b_0000.nii.gz"])];
         assert_eq!(names, expected.map(|(case, images)| (case.to_owned(), images.iter().map(|i| (*i).to_owned()).collect())));

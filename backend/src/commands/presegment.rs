@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use shared::acquisition::Strategy;
 
+use super::outputs::Files;
 use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::inference::method::MethodText;
-use crate::tasks::{self, PresegmentOptions, SLICES_FILE, open_bundle};
+use crate::tasks::{self, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,13 @@ pub(crate) struct Args {
 
 /// Reads, computes, writes, says what was found.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_folder("the bundle", &args.bundle);
+    files.reads_scans("the scan", &args.image);
+    for name in [PRESEGMENTATION_FILE, UNCERTAINTY_FILE, SLICES_FILE] {
+        files.writes("the result", &args.out.join(name));
+    }
+    files.check()?;
     let bundle = open_bundle(&args.bundle)?;
     let mut options = PresegmentOptions::of(&bundle, args.device);
     options.acquisition.budget = args.budget.unwrap_or(options.acquisition.budget);

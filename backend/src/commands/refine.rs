@@ -1,12 +1,13 @@
 //! `i3deep refine`: a scan and corrected slices in, a better segmentation out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
 use shared::acquisition::{RankedSlice, SliceList};
 use shared::geometry::{Geometry, Plane};
 
+use super::outputs::{Files, shown};
 use super::progress::Meter;
 use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
@@ -56,14 +57,15 @@ pub(crate) struct Args {
 
 /// Reads, checks, computes, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let beside = args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
+    let presegmentation = args.presegmentation.clone().or(beside);
+    check_files(args, presegmentation.as_deref())?;
     let bundle = open_bundle(&args.bundle)?;
     let lists = args.slices.iter().map(|file| read_slices(file)).collect::<Result<Vec<SliceList>>>()?;
     let planes: Vec<Plane> = lists.iter().flat_map(|list| &list.slices).map(RankedSlice::plane).collect();
     let grids: Vec<Geometry> = lists.iter().map(|list| list.geometry.clone()).collect();
     let mut params = lists.last().map(|list| list.params.clone()).unwrap_or_default();
     params.budget = args.budget.unwrap_or(params.budget);
-    let beside = args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
-    let presegmentation = args.presegmentation.clone().or(beside);
     let mut meter = Meter::new("refining");
     let request = RefineFiles {
         images: &args.image,
@@ -78,9 +80,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     tasks::refine(&bundle, &request, args.device, &mut |done| meter.show(done))?;
     if args.json {
-        println!("{}", json!({ "out": args.out, "planes": planes }));
+        println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes }));
     } else {
-        println!("refined with {} corrected slices: {}", planes.len(), args.out.display());
+        println!("refined with {} corrected slices: {}", planes.len(), shown(&args.out));
     }
     Ok(())
+}
+
+/// Refuses to write over what is read, or one result over another.
+fn check_files(args: &Args, presegmentation: Option<&Path>) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_folder("the bundle", &args.bundle);
+    files.reads_scans("the scan", &args.image);
+    files.reads("the corrections", &args.corrections);
+    args.slices.iter().for_each(|list| files.reads("the slices", list));
+    presegmentation.into_iter().for_each(|labels| files.reads("the presegmentation", labels));
+    files.writes("--out", &args.out);
+    args.uncertainty_out.iter().for_each(|file| files.writes("--uncertainty-out", file));
+    args.slices_out.iter().for_each(|file| files.writes("--slices-out", file));
+    files.check()
 }

@@ -14,7 +14,7 @@ type Pixel = [u8; 3];
 pub fn side_by_side(image: &Volume<f32>, truth: &Volume<Label>, segmentations: &[&Volume<Label>], labels: &LabelSet) -> Option<String> {
     let plane = fullest_axial_plane(truth)?;
     let width = truth.geometry().plane_dims(plane.axis)[0];
-    let window = Window::from_percentiles(image.voxels(), 0.5, 99.5);
+    let window = Window::automatic(image.voxels());
     let grey: Vec<u8> = image.read_plane(plane).ok()?.into_iter().map(|v| window.grey(v)).collect();
     let contour = contour(&truth.read_plane(plane).ok()?, width);
     let mut panels = Vec::new();

@@ -89,16 +89,15 @@ impl From<StoreError> for Refusal {
 
 impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
-        let code = error.code();
         let status = match error {
             IntakeError::Store(error) => return error.into(),
-            IntakeError::Disk(error) | IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => return Self::full(),
-            IntakeError::Disk(_) | IntakeError::Scan { error: ScanError::Io(_), .. } => return Self::internal(&error),
+            IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => return Self::full(),
+            IntakeError::Scan { error: ScanError::Io(error), .. } => return Self::internal(&error),
             IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
             IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self::new(status, code, error.to_string())
+        Self::new(status, error.code(), error.to_string())
     }
 }
 

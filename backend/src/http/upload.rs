@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::{Parts, Refusal, upload_folder};
-use crate::intake::{case_name, find_bundle, keep, look_through};
+use crate::intake::{case_name, find_bundle, gather, keep, look_through};
 use crate::store::is_full;
 
 /// A form with more files than any bundle has channels is a mistake.
@@ -22,11 +22,10 @@ pub(super) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Mu
     let folder = Scratch(upload_folder(&parts.store));
     std::fs::create_dir_all(&folder.0).map_err(disk)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
-    let bundles = parts.bundles.clone();
-    let offered = web::block(move || bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
-    let bundle = find_bundle(&offered, &upload.bundle, upload.files.len())?;
+    let (bundles, sent) = (parts.bundles.clone(), upload.files.clone());
+    let (offered, files) = web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
+    let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
-    let files = upload.files.clone();
     let channels = bundle.channels.clone();
     let scan = web::block(move || look_through(&files, &channels)).await.map_err(|error| Refusal::internal(&error))??;
     let case = keep(&parts.store, upload.name, bundle, scan).await?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use shared::api::ImageInfo;
 use shared::geometry::Geometry;
-use shared::intensity::{Quantised, Window};
+use shared::intensity::{Quantiles, Quantised, Window};
 
 use super::IntakeError;
-use crate::scan_io::read_scan_bytes;
+use crate::scan_io::{ScanFiles, is_header_alone, read_scan_files, without_texts};
 
 /// A scan that has passed all checks.
 #[derive(Debug)]
@@ -24,29 +24,54 @@ pub struct Looked {
 pub struct Channel {
     /// How the browser shows it.
     pub info: ImageInfo,
-    /// The scan's file.
+    /// The scan's file, without any text of its header.
     pub file: Bytes,
     /// Voxels for the browser: u16 little-endian, x fastest.
     pub voxels: Bytes,
 }
 
+/// The scans among files that were brought together, in their order: a header whose voxels have a file of their own takes the file that follows it, or else
+/// the one before it. Names say nothing here.
+pub fn gather(files: &[PathBuf]) -> Vec<ScanFiles> {
+    let alone: Vec<bool> = files.iter().map(|file| is_header_alone(file)).collect();
+    let mut taken = alone.clone();
+    let mut voxels_of: Vec<Option<usize>> = vec![None; files.len()];
+    for at in (0..files.len()).filter(|at| alone[*at]) {
+        let other = [at + 1, at.wrapping_sub(1)].into_iter().find(|other| taken.get(*other) == Some(&false));
+        if let Some(other) = other {
+            taken[other] = true;
+            voxels_of[at] = Some(other);
+        }
+    }
+    let scan = |at: usize| ScanFiles { file: files[at].clone(), voxels: voxels_of[at].map(|voxels| files[voxels].clone()) };
+    (0..files.len()).filter(|at| alone[*at] || !taken[*at]).map(scan).collect()
+}
+
 /// Reads a scan's files, one a channel, and checks that they are scans on one grid.
 ///
 /// # Errors
-/// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`], [`IntakeError::NoImage`] or [`IntakeError::Disk`].
-pub fn look_through(files: &[PathBuf], channels: &[String]) -> Result<Looked, IntakeError> {
+/// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`] or [`IntakeError::NoImage`].
+pub fn look_through(scans: &[ScanFiles], channels: &[String]) -> Result<Looked, IntakeError> {
     let mut geometry: Option<Geometry> = None;
     let mut images = Vec::new();
-    for (file, channel) in files.iter().zip(channels) {
-        let bytes = std::fs::read(file).map_err(IntakeError::Disk)?;
-        let volume = read_scan_bytes(&bytes).map_err(|error| IntakeError::Scan { channel: channel.clone(), error })?.volume;
+    for (files, channel) in scans.iter().zip(channels) {
+        let refused = |error| IntakeError::Scan { channel: channel.clone(), error };
+        let scan = read_scan_files(files).map_err(refused)?;
+        let volume = &scan.volume;
         let first = geometry.get_or_insert_with(|| volume.geometry().clone());
         volume.geometry().check_same_grid(first).map_err(|difference| IntakeError::GridsDiffer { channel: channel.clone(), difference })?;
-        let window = Window::from_percentiles(volume.voxels(), 0.5, 99.5);
-        let packed = Quantised::new(volume.voxels());
-        let info = ImageInfo { channel: channel.clone(), minimum: packed.minimum, step: packed.step, window };
+        let quantiles = Quantiles::of(volume.voxels());
+        let packed = Quantised::of(volume.voxels(), &quantiles);
+        let info = ImageInfo {
+            channel: channel.clone(),
+            minimum: packed.minimum,
+            step: packed.step,
+            window: Window::of(&quantiles),
+            full: Some(Window::full(&quantiles)),
+            warnings: scan.origin.contradictions().map(|words| format!("The scan's header {words}.")).into_iter().collect(),
+        };
         let voxels: Vec<u8> = packed.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
-        images.push(Channel { info, file: bytes.into(), voxels: voxels.into() });
+        images.push(Channel { info, file: without_texts(files).map_err(refused)?.into(), voxels: voxels.into() });
     }
     Ok(Looked { geometry: geometry.ok_or(IntakeError::NoImage)?, images })
 }
@@ -74,7 +99,7 @@ mod tests {
         let channels = ["T1".to_owned(), "T2".to_owned()];
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
             let files = [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&files, &channels).map(|scan| scan.images.len()).map_err(|error| error.to_string());
+            let got = look_through(&gather(&files), &channels).map(|scan| scan.images.len()).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         };
         check([4, 5, 6], 1.0, Ok(2));
@@ -88,5 +113,30 @@ mod tests {
             1.5,
             Err("T2 has voxels of 1.5 × 1.5 × 1.5 mm instead of 1 × 1 × 1. Channels must share one grid; resample it onto the first"),
         );
+    }
+
+    #[test]
+    fn headers_find_their_voxels() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = scan(folder.path(), "whole.nii", [4, 5, 6], 1.0);
+        let mut bytes = std::fs::read(&whole).unwrap();
+        bytes[344..348].copy_from_slice(b"ni1\0");
+        bytes[108..112].fill(0);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a.hdr"), &bytes[..348]).unwrap();
+        std::fs::write(at("a.img"), &bytes[352..]).unwrap();
+        let (header, voxels) = (at("a.hdr"), at("a.img"));
+        let pair = ScanFiles { file: header.clone(), voxels: Some(voxels.clone()) };
+        let single = ScanFiles { file: whole.clone(), voxels: None };
+        let check = |files: &[&PathBuf], expected: &[&ScanFiles]| {
+            let got = gather(&files.iter().map(|file| (*file).clone()).collect::<Vec<_>>());
+            assert_eq!(got.iter().collect::<Vec<_>>(), expected);
+            assert!(got.iter().all(|files| read_scan_files(files).is_ok()));
+        };
+        check(&[&whole], &[&single]);
+        check(&[&header, &voxels], &[&pair]);
+        check(&[&voxels, &header], &[&pair]);
+        check(&[&whole, &header, &voxels], &[&single, &pair]);
+        check(&[&header, &voxels, &voxels, &header], &[&pair, &pair]);
     }
 }

@@ -15,7 +15,7 @@ use crate::scan_io::ScanError;
 use crate::store::StoreError;
 
 pub use keep::keep;
-pub use look::{Looked, look_through};
+pub use look::{Channel, Looked, gather, look_through};
 pub use name::case_name;
 
 /// Why a scan is not taken, in words for the person who brought it.
@@ -66,9 +66,6 @@ pub enum IntakeError {
         /// From the first channel.
         difference: GridDifference,
     },
-    /// The file that was put down cannot be read.
-    #[error(transparent)]
-    Disk(std::io::Error),
     /// The store refused it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,7 +81,7 @@ impl IntakeError {
             Self::NoImage => "no_image",
             Self::Scan { error, .. } => error.code(),
             Self::GridsDiffer { .. } => "grids_differ",
-            Self::Disk(_) | Self::Store(_) => "internal",
+            Self::Store(_) => "internal",
         }
     }
 }

@@ -3,9 +3,12 @@
 pub mod frame;
 pub mod crop;
 pub mod normalise;
+pub mod outliers;
 pub mod resample;
 pub mod resample_torch;
 pub mod resample_labels;
+pub mod reorient;
+pub mod network_grid;
 pub mod preprocess;
 pub mod predict;
 pub mod presegment;

@@ -12,8 +12,9 @@ use crate::inference::plans::{Plan, Resampling};
 
 use super::crop;
 use super::frame::{Frame, zyx_view};
+use super::network_grid::{NetworkGridError, network_shape};
 use super::normalise::{Misfit, normalise};
-use super::resample::{new_shape, resample, separate_axis};
+use super::resample::{resample, separate_axis};
 use super::resample_labels::{resample_labels, resample_labels_torch};
 use super::resample_torch::{Channel, resample_torch};
 
@@ -38,9 +39,9 @@ pub enum PreprocessError {
         /// From the first.
         difference: GridDifference,
     },
-    /// Nothing would be left at the network's spacing.
-    #[error("the scan is too small: at the network's spacing it would have {0:?} voxels")]
-    TooSmall([usize; 3]),
+    /// Nothing would be left at the network's spacing, or more than any machine holds.
+    #[error(transparent)]
+    NetworkGrid(#[from] NetworkGridError),
     /// RGB images must hold 0 to 255.
     #[error("image {channel} holds intensities outside 0 to 255, which its RGB normalisation does not allow")]
     NotRgb {
@@ -181,10 +182,7 @@ fn frame(scan: &Geometry, crop: [Range<usize>; 3], plan: &Plan) -> Result<Frame,
     let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
     let network_spacing_mm = plan.target_spacing_mm(spacing_mm);
     let cropped = crop.each_ref().map(ExactSizeIterator::len);
-    let network = if plan.resample_data == Resampling::None { cropped } else { new_shape(cropped, spacing_mm, network_spacing_mm) };
-    if network.contains(&0) {
-        return Err(PreprocessError::TooSmall(network));
-    }
+    let network = network_shape(cropped, spacing_mm, network_spacing_mm, plan)?;
     Ok(Frame {
         transpose_forward: axes,
         transpose_backward: plan.transpose_backward,
@@ -269,7 +267,7 @@ mod tests {
     #[test]
     fn a_scan_that_vanishes_is_refused() {
         let scan = scan([1, 1, 1], [0.4; 3], |_| 1.0);
-        assert_eq!(preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err(), PreprocessError::TooSmall([0, 0, 0]));
+        assert_eq!(preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err(), NetworkGridError::TooSmall([0, 0, 0]).into());
     }
 
     #[test]
@@ -290,7 +288,7 @@ mod tests {
             let plan = Plan { transpose_forward: axes.0, transpose_backward: axes.1, normalization: vec![(crate::inference::plans::Normalization::ZScore, masked)], ..Plan::for_tests([1.5, 1.0, 0.7]) };
             let prepared = match preprocess(std::slice::from_ref(&scan), &plan) {
                 Ok(prepared) => prepared,
-                Err(error) => { proptest::prop_assert!(matches!(error, PreprocessError::TooSmall(_))); return Ok(()); }
+                Err(error) => { proptest::prop_assert!(matches!(error, PreprocessError::NetworkGrid(NetworkGridError::TooSmall(_)))); return Ok(()); }
             };
             proptest::prop_assert!(prepared.data.iter().all(|v| v.is_finite()));
             let logits = prepared.data.mapv(half::f16::from_f32);

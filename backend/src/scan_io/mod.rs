@@ -1,20 +1,29 @@
-//! Files ↔ volumes. The door to the `nifti` crate: gates that keep bad files out, the geometry they claim, and export on the scan's own grid.
+//! Files ↔ volumes. The door to the `nifti` crate: gates that keep bad files out, the place that headers claim, and what is written on a scan's own grid.
 
-mod affine;
+mod header;
+mod placing;
 mod gate;
+mod voxels;
 mod nifti;
+mod labels;
+mod write;
 
-pub use self::nifti::{Origin, Scan, read_labels, read_origin, read_scan, read_scan_bytes, write_f32, write_i16, write_labels};
+pub use labels::{LabelFile, read_labels};
+pub use write::{whole, write_f32, write_i16, write_labels};
 
-use shared::geometry::GeometryError;
+pub use self::nifti::{Origin, Scan, ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
+
 use thiserror::Error;
 
 /// Why a scan cannot be read or written; every message says what is wrong and what to do. None names a file: callers know which one it was.
 #[derive(Debug, Error)]
 pub enum ScanError {
-    /// The first bytes are not those of a NIfTI-1 file.
-    #[error("this is not a NIfTI file: {0}. Upload a single-file NIfTI-1 volume (.nii or .nii.gz)")]
+    /// The first bytes are not those of a NIfTI file.
+    #[error("this is not a NIfTI file: {0}. Scans are NIfTI volumes: .nii, .nii.gz, or .hdr with .img")]
     NotNifti(String),
+    /// A header without its voxels.
+    #[error("this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under the same name")]
+    NoVoxels,
     /// The compressed stream ends early or its checksum is wrong.
     #[error("the file is damaged or cut off ({0}). Copy or export it again and compare the sizes")]
     Damaged(String),
@@ -26,11 +35,43 @@ pub enum ScanError {
         /// Bytes there.
         got: usize,
     },
+    /// Voxels are said to begin behind the end.
+    #[error("the file is cut off, or its header is wrong: voxels are to begin at byte {offset}, behind its end. Copy or export it again")]
+    NoVoxelsAt {
+        /// Where.
+        offset: usize,
+    },
+    /// Voxels are said to begin where they cannot.
+    #[error("the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export the file again")]
+    Offset {
+        /// What it says.
+        offset: f64,
+        /// The first byte that is not the header's.
+        least: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A slope without an intercept.
+    #[error("the header scales voxels by {slope} and adds {intercept}, which is no number (scl_slope, scl_inter). Export the file again")]
+    Scaling {
+        /// What voxels are multiplied with.
+        slope: f64,
+        /// What is added.
+        intercept: f64,
+    },
     /// More than the reader is willing to unpack.
-    #[error("the file unpacks to more than {limit_mib} MiB, which is the limit")]
+    #[error("more than {limit_mib} MiB stand behind the voxels, which is the limit. Export the file again")]
     TooLarge {
         /// The limit.
         limit_mib: usize,
+    },
+    /// The voxels do not fit into memory.
+    #[error(
+        "this machine lacks the {mib} MiB of memory that the voxels need. Crop the scan, resample it to coarser voxels, or use a larger machine"
+    )]
+    NoMemory {
+        /// What is needed.
+        mib: usize,
     },
     /// A header that promises more voxels than can be worked on.
     #[error("the scan has {got} voxels, more than {limit}, which is the limit. Crop it or resample it to coarser voxels")]
@@ -40,17 +81,33 @@ pub enum ScanError {
         /// The limit.
         limit: usize,
     },
+    /// Nothing along an axis, or too much.
+    #[error("the scan has {} voxels along its axes; each takes 1 to {limit}. Crop it or resample it to coarser voxels", got.map(|n| n.to_string()).join(" × "))]
+    Extents {
+        /// Along x, y and z.
+        got: [i64; 3],
+        /// The limit along each.
+        limit: i64,
+    },
     /// Not three-dimensional.
     #[error(
         "the file has {0} dimensions, a scan has 3. Split time points or channels into one file each (for example with fslsplit or nibabel)"
     )]
     NotThreeDimensional(String),
     /// A voxel type that holds no intensities.
-    #[error("voxels of NIfTI data type {0} are not supported. Convert the file to int16 or float32")]
+    #[error("its voxels are {kind} (NIfTI data type {code}), no intensities that can be read. Convert the file to int16 or float32", kind = voxels::type_name(*.0), code = .0)]
     UnsupportedType(i16),
     /// A value that breaks every computation after it.
     #[error("voxel [{x}, {y}, {z}] is {value}, not a number that can be computed with. Replace such voxels, for example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
     NotFinite {
+        /// Which voxel.
+        voxel: [usize; 3],
+        /// What it holds.
+        value: f64,
+    },
+    /// A value beyond single precision.
+    #[error("voxel [{x}, {y}, {z}] is {value:e}, too large for f32, in which networks compute. Replace such voxels, for example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
+    TooLargeForF32 {
         /// Which voxel.
         voxel: [usize; 3],
         /// What it holds.
@@ -64,9 +121,9 @@ pub enum ScanError {
         /// What it holds.
         value: f32,
     },
-    /// Spacing or affine that make no space.
+    /// Spacing or affine that make no space. Not a source: the sentence says it.
     #[error("the scan's geometry cannot be used: {0}. Export it again with a valid affine")]
-    Geometry(#[from] GeometryError),
+    Geometry(String),
     /// The operating system said no.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -77,12 +134,14 @@ impl ScanError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotNifti(_) => "not_a_nifti",
+            Self::NoVoxels => "voxels_missing",
             Self::Damaged(_) => "damaged",
-            Self::Truncated { .. } => "truncated",
-            Self::TooLarge { .. } | Self::TooManyVoxels { .. } => "too_large",
+            Self::Truncated { .. } | Self::NoVoxelsAt { .. } => "truncated",
+            Self::Offset { .. } | Self::Scaling { .. } => "bad_header",
+            Self::TooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => "too_large",
             Self::NotThreeDimensional(_) => "not_3d",
             Self::UnsupportedType(_) => "unsupported_type",
-            Self::NotFinite { .. } => "not_finite",
+            Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => "not_finite",
             Self::NotALabel { .. } => "not_a_label",
             Self::Geometry(_) => "bad_geometry",
             Self::Io(_) => "internal",

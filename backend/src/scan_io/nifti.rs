@@ -1,304 +1,299 @@
-//! Single-file NIfTI-1 volumes: read through the gate, written with the header of the scan they belong to.
+//! NIfTI files, read as ITK and nibabel read them: versions 1 and 2, one file or two, packed or not, in either byte order.
 
-use std::fs;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nifti::{Endianness, NiftiHeader};
-use shared::geometry::Geometry;
-use shared::label::Label;
+use shared::geometry::{Geometry, GeometryError, GridDifference};
 use shared::volume::Volume;
 
-use super::gate::unpack;
-use super::{ScanError, affine};
+use super::ScanError;
+use super::gate::{Unpacked, damaged};
+use super::header::{HEADER_BYTES, Header, LONGEST_HEADER, VOXELS_AT, Voxels};
+use super::placing::Placings;
+use super::voxels::{Decoded, decode, fill, voxel_size};
 
-const HEADER_BYTES: usize = 348;
-/// Header and the empty extension flag.
-const VOXELS_AT: usize = 352;
+/// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
+const MAX_EXTENT: i64 = 2048;
+/// Most voxels of a scan: 1024 × 1024 × 512.
+const MAX_VOXELS: usize = 1 << 29;
+/// How far behind the header voxels may begin; extensions of connectomes fill a few megabytes.
+const MAX_OFFSET: f64 = (64 << 20) as f64;
 
-/// Where a scan comes from: its header, kept so that what is made from the scan lies where the scan lies. Free text is blanked: it may name the patient.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a scan comes from: what of its header places it, so that what is made from the scan lies where the scan lies. Holds no text.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
-    bytes: [u8; HEADER_BYTES],
-    big_endian: bool,
+    pub(super) header: Header,
+    pub(super) placings: Placings,
 }
 
 /// A scan as read.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// Intensities after the header's slope and intercept (computed in f64, as SimpleITK and nibabel do), x fastest.
+    /// Intensities after the header's slope and intercept, x fastest.
     pub volume: Volume<f32>,
     /// For what is written on its grid.
     pub origin: Origin,
 }
 
+impl Origin {
+    /// For a volume that comes from no scan.
+    pub fn of_geometry(geometry: &Geometry) -> Self {
+        Self { header: Header::of_geometry(geometry), placings: Placings::only(geometry.clone()) }
+    }
+
+    /// The scan's grid.
+    pub fn geometry(&self) -> &Geometry {
+        self.placings.own()
+    }
+
+    /// Whether the file holds one picture of two dimensions. It is read as a volume of one plane.
+    pub fn is_flat(&self) -> bool {
+        self.header.is_flat()
+    }
+
+    /// What in the scan's header contradicts itself, in words.
+    pub fn contradictions(&self) -> Option<String> {
+        self.placings.contradictions()
+    }
+
+    /// Whether labels from another file lie on this scan's voxels, in any place that this scan's header allows them.
+    ///
+    /// # Errors
+    /// How they differ.
+    pub fn accept(&self, labels: &Self) -> Result<(), GridDifference> {
+        self.placings.accept(&labels.placings)
+    }
+
+    fn of(header: Header) -> Result<Self, ScanError> {
+        let dims = dims(&header)?;
+        let placings = Placings::of(&header, dims)?;
+        let voxels = placings.own().voxel_count();
+        if voxels > MAX_VOXELS {
+            return Err(ScanError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
+        }
+        voxel_size(header.datatype)?;
+        voxels_at(&header)?;
+        Ok(Self { header, placings })
+    }
+}
+
+/// A scan's file, or its two: header, and voxels where they have a file of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanFiles {
+    /// The file, or the header.
+    pub file: PathBuf,
+    /// The voxels of a header (`.hdr`) that stands alone.
+    pub voxels: Option<PathBuf>,
+}
+
+impl ScanFiles {
+    /// The file of this name, with the other of two found beside it: `.hdr` and `.img`, packed or not.
+    pub fn at(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = |ending: &str, others: &[&str]| {
+            let stem = name.strip_suffix(ending)?;
+            others.iter().map(|other| path.with_file_name(format!("{stem}{other}"))).find(|file| file.is_file())
+        };
+        for (ending, others) in [(".hdr", [".img", ".img.gz"]), (".hdr.gz", [".img.gz", ".img"])] {
+            if name.ends_with(ending) {
+                return Self { file: path.to_owned(), voxels: beside(ending, &others) };
+            }
+        }
+        for (ending, others) in [(".img", [".hdr", ".hdr.gz"]), (".img.gz", [".hdr.gz", ".hdr"])] {
+            if let Some(header) = beside(ending, &others) {
+                return Self { file: header, voxels: Some(path.to_owned()) };
+            }
+        }
+        Self { file: path.to_owned(), voxels: None }
+    }
+
+    /// Where the scan comes from, and a reader that stands at its first voxel.
+    fn open(&self) -> Result<(Origin, Unpacked<BufReader<File>>), ScanError> {
+        let mut file = open(&self.file)?;
+        let (origin, read) = read_origin_of(&mut file)?;
+        let at = voxels_at(&origin.header)?;
+        if !origin.header.is_pair {
+            skip(&mut file, at.saturating_sub(read))?;
+            return Ok((origin, file));
+        }
+        let mut voxels = open(self.voxels.as_ref().ok_or(ScanError::NoVoxels)?)?;
+        skip(&mut voxels, at)?;
+        Ok((origin, voxels))
+    }
+}
+
+fn open(path: &Path) -> Result<Unpacked<BufReader<File>>, ScanError> {
+    Ok(Unpacked::new(BufReader::new(File::open(path)?))?)
+}
+
+/// Reads as much of a file as its header may be, in 352 bytes or, for NIfTI-2, 544.
+fn read_origin_of(file: &mut impl Read) -> Result<(Origin, usize), ScanError> {
+    let mut bytes = vec![0; VOXELS_AT];
+    let mut got = fill(file, &mut bytes)?;
+    if got >= 8 && matches!(&bytes[4..8], b"n+2\0" | b"ni2\0") {
+        bytes.resize(LONGEST_HEADER, 0);
+        got += fill(file, &mut bytes[VOXELS_AT..])?;
+    }
+    bytes.truncate(got);
+    Ok((Origin::of(Header::parse(&bytes)?)?, got))
+}
+
+fn skip(file: &mut impl Read, bytes: usize) -> Result<(), ScanError> {
+    let skipped = io::copy(&mut file.take(bytes as u64), &mut io::sink()).map_err(damaged)?;
+    if skipped < bytes as u64 {
+        return Err(ScanError::NoVoxelsAt { offset: bytes });
+    }
+    Ok(())
+}
+
+/// A volume's numbers before anything is asked of them.
+pub(super) struct Raw {
+    pub(super) origin: Origin,
+    pub(super) decoded: Decoded,
+}
+
+pub(super) fn read_raw(files: &ScanFiles) -> Result<Raw, ScanError> {
+    let (origin, mut voxels) = files.open()?;
+    let decoded = decode(&mut voxels, &origin.header, voxels_at(&origin.header)?, origin.geometry().voxel_count())?;
+    voxels.finish()?;
+    Ok(Raw { origin, decoded })
+}
+
+impl Raw {
+    pub(super) fn into_scan(self) -> Result<Scan, ScanError> {
+        let Self { origin, decoded: Decoded { values, too_large } } = self;
+        let dims = origin.geometry().dims;
+        if let Some((at, value)) = too_large {
+            return Err(ScanError::TooLargeForF32 { voxel: Geometry::voxel_at(at, dims), value });
+        }
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(ScanError::NotFinite { voxel: Geometry::voxel_at(at, dims), value: f64::from(values[at]) });
+        }
+        Ok(Scan { volume: Volume::new(origin.geometry().clone(), values)?, origin })
+    }
+}
+
 /// Reads a scan.
 ///
 /// # Errors
-/// [`ScanError`] for anything that is not a complete, finite, three-dimensional NIfTI-1 volume.
+/// [`ScanError`] for anything that is not a complete, finite volume of three dimensions, or of two.
 pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
-    read_scan_bytes(&fs::read(path)?)
+    read_scan_files(&ScanFiles::at(path))
 }
 
-/// Reads a scan from the bytes of a `.nii` or `.nii.gz` file.
+/// Reads a scan whose files are known.
 ///
 /// # Errors
 /// As [`read_scan`].
-pub fn read_scan_bytes(bytes: &[u8]) -> Result<Scan, ScanError> {
-    let bytes = unpack(bytes, VOXELS_AT, promised_bytes)?;
-    let header = parse_header(&bytes)?;
-    let geometry = geometry(&header)?;
-    let big_endian = header.endianness == Endianness::Big;
-    let volume = Volume::new(geometry, decode(&bytes, &header, big_endian)?)?;
-    Ok(Scan { volume, origin: Origin::new(&bytes, big_endian) })
+pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
+    read_raw(files)?.into_scan()
 }
 
-/// Reads a scan's header alone.
+/// Reads where a scan comes from, without its voxels. Whether these are whole is not looked at.
 ///
 /// # Errors
 /// As [`read_scan`].
 pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
-    // Whole, because a compressed file's beginning is only known to be right when its checksum is.
-    let bytes = unpack(&fs::read(path)?, VOXELS_AT, promised_bytes)?;
-    let header = parse_header(&bytes)?;
-    Ok(Origin::new(&bytes, header.endianness == Endianness::Big))
+    Ok(read_origin_of(&mut open(&ScanFiles::at(path).file)?)?.0)
 }
 
-/// Reads a label volume.
+/// Whether a file is the header of a scan whose voxels have a file of their own.
+pub fn is_header_alone(path: &Path) -> bool {
+    let mut bytes = [0; VOXELS_AT];
+    let got = open(path).and_then(|mut file| fill(&mut file, &mut bytes)).unwrap_or(0);
+    (got >= HEADER_BYTES && bytes[344..348] == *b"ni1\0") || (got >= 8 && bytes[4..8] == *b"ni2\0")
+}
+
+/// A scan's file again, packed, with its voxels as they are and nothing of its header but what places and scales them: no texts, no extensions, no
+/// intents, no calibration.
 ///
 /// # Errors
-/// As [`read_scan`], and [`ScanError::NotALabel`].
-pub fn read_labels(path: &Path) -> Result<Volume<Label>, ScanError> {
-    let volume = read_scan(path)?.volume;
-    let dims = volume.geometry().dims;
-    if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, v)| v.fract() != 0.0 || !(0.0..=255.0).contains(*v)) {
-        return Err(ScanError::NotALabel { voxel: Geometry::voxel_at(at, dims), value: *value });
-    }
-    Ok(volume.map(|v| v as Label))
-}
-
-/// Writes labels on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
-///
-/// # Errors
-/// [`ScanError::Io`].
-pub fn write_labels(path: &Path, labels: &Volume<Label>, origin: &Origin) -> Result<(), ScanError> {
-    write(path, origin.with_type(UINT8), labels.voxels())
-}
-
-/// Writes f32 values on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
-///
-/// # Errors
-/// [`ScanError::Io`].
-pub fn write_f32(path: &Path, values: &Volume<f32>, origin: &Origin) -> Result<(), ScanError> {
-    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if origin.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
-    write(path, origin.with_type(FLOAT32), &bytes)
-}
-
-/// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
-///
-/// # Errors
-/// [`ScanError::Io`].
-pub fn write_i16(path: &Path, values: &Volume<i16>, origin: &Origin) -> Result<(), ScanError> {
-    let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| if origin.big_endian { v.to_be_bytes() } else { v.to_le_bytes() }).collect();
-    write(path, origin.with_type(INT16), &bytes)
-}
-
-/// NIfTI data type codes and their bits.
-const UINT8: (i16, i16) = (2, 8);
-const INT16: (i16, i16) = (4, 16);
-const FLOAT32: (i16, i16) = (16, 32);
-
-impl Origin {
-    fn new(file: &[u8], big_endian: bool) -> Self {
-        let mut bytes = [0; HEADER_BYTES];
-        bytes.copy_from_slice(&file[..HEADER_BYTES]);
-        // data_type, db_name, descrip, aux_file, intent_name (offsets as in nifti1.h).
-        for range in [4..32, 148..228, 228..252, 328..344] {
-            bytes[range].fill(0);
+/// As [`read_scan`], as far as the header and the file's length are concerned.
+pub fn without_texts(files: &ScanFiles) -> Result<Vec<u8>, ScanError> {
+    let (origin, mut voxels) = files.open()?;
+    let header = &origin.header;
+    let size = voxel_size(header.datatype)?;
+    let kept = Voxels { datatype: header.datatype, bits: 8 * size as i16, slope: header.slope, intercept: header.intercept };
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&header.written(kept))?;
+    let mut left = origin.geometry().voxel_count() * size;
+    let mut piece = vec![0; 1 << 16];
+    while left > 0 {
+        let wanted = piece.len().min(left);
+        let got = fill(&mut voxels, &mut piece[..wanted])?;
+        if got < wanted {
+            let start = voxels_at(header)?;
+            let expected = start + origin.geometry().voxel_count() * size;
+            return Err(ScanError::Truncated { expected, got: expected - left + got });
         }
-        Self { bytes, big_endian }
-    }
-
-    /// A header for a volume that comes from no scan; offsets as in nifti1.h.
-    pub fn of_geometry(geometry: &Geometry) -> Self {
-        let mut bytes = [0; HEADER_BYTES];
-        let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
-        put(0, &348_i32.to_le_bytes());
-        put(40, &3_i16.to_le_bytes());
-        for (axis, n) in geometry.dims.iter().chain(&[1; 4]).enumerate() {
-            put(42 + 2 * axis, &(*n as i16).to_le_bytes());
+        if header.big_endian {
+            piece[..got].chunks_exact_mut(size).for_each(<[u8]>::reverse);
         }
-        for (axis, spacing) in [1.0].iter().chain(&geometry.spacing_mm).enumerate() {
-            put(76 + 4 * axis, &(*spacing as f32).to_le_bytes());
-        }
-        // Millimetres; sform holds scanner coordinates.
-        put(123, &[2]);
-        put(254, &1_i16.to_le_bytes());
-        for (at, entry) in geometry.world_from_voxel.iter().flatten().enumerate() {
-            put(280 + 4 * at, &(*entry as f32).to_le_bytes());
-        }
-        Self { bytes, big_endian: false }
+        packed.write_all(&piece[..got])?;
+        left -= got;
     }
-
-    /// The 352 bytes before the voxels, for three dimensions of another voxel type without scaling.
-    fn with_type(&self, (code, bits): (i16, i16)) -> [u8; VOXELS_AT] {
-        let mut header = [0; VOXELS_AT];
-        header[..HEADER_BYTES].copy_from_slice(&self.bytes);
-        let short = |v: i16| if self.big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
-        let float = |v: f32| if self.big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
-        header[40..42].copy_from_slice(&short(3));
-        header[70..72].copy_from_slice(&short(code));
-        header[72..74].copy_from_slice(&short(bits));
-        header[108..112].copy_from_slice(&float(VOXELS_AT as f32));
-        header[112..116].copy_from_slice(&float(1.0));
-        header[116..120].copy_from_slice(&float(0.0));
-        // cal_max and cal_min belong to the scan's intensities.
-        header[124..132].fill(0);
-        header[344..348].copy_from_slice(b"n+1\0");
-        header
-    }
+    Ok(packed.finish()?)
 }
 
-fn write(path: &Path, header: [u8; VOXELS_AT], voxels: &[u8]) -> Result<(), ScanError> {
-    let partial = path.with_extension("partial");
-    let written = (|| -> std::io::Result<()> {
-        let mut file = BufWriter::new(fs::File::create(&partial)?);
-        // Readers go by the name's ending.
-        if path.extension().is_some_and(|ending| ending == "gz") {
-            let mut encoder = GzEncoder::new(file, Compression::fast());
-            encoder.write_all(&header)?;
-            encoder.write_all(voxels)?;
-            file = encoder.finish()?;
-        } else {
-            file.write_all(&header)?;
-            file.write_all(voxels)?;
-        }
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)
-    })();
-    if written.is_err() {
-        // Best effort: the error that matters is the one that is returned.
-        let _ = fs::remove_file(&partial);
-    }
-    Ok(written?)
-}
-
-/// How long a file with this beginning has to be, after all that can be said against its header.
-fn promised_bytes(beginning: &[u8]) -> Result<usize, ScanError> {
-    let header = parse_header(beginning)?;
-    let voxels = geometry(&header)?.voxel_count();
-    if voxels > MAX_VOXELS {
-        return Err(ScanError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
-    }
-    Ok(voxels_at(&header).saturating_add(voxels * voxel_size(&header)?))
-}
-
-fn parse_header(bytes: &[u8]) -> Result<NiftiHeader, ScanError> {
-    if bytes.len() < HEADER_BYTES {
-        return Err(ScanError::NotNifti(format!("it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}", bytes.len())));
-    }
-    match &bytes[344..348] {
-        b"n+1\0" => {}
-        b"ni1\0" => return Err(ScanError::NotNifti("it is the header of a two-file image (.hdr/.img)".into())),
-        _ if bytes[4..8] == *b"n+2\0" => return Err(ScanError::NotNifti("it is NIfTI-2".into())),
-        _ => return Err(ScanError::NotNifti("the NIfTI signature is missing".into())),
-    }
-    NiftiHeader::from_reader(bytes).map_err(|error| ScanError::NotNifti(error.to_string()))
-}
-
-/// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
-const MAX_EXTENT: u16 = 2048;
-/// Most voxels of a scan: 1024 × 1024 × 512. An upload of f32 voxels then holds 2 GiB of file, 2 GiB of intensities and two copies in 16 bits: 6 GiB.
-const MAX_VOXELS: usize = 1 << 29;
-
-fn geometry(header: &NiftiHeader) -> Result<Geometry, ScanError> {
+/// Extents along x, y, z. Further dimensions of one point are how some tools write 3D; a picture of two dimensions is a volume of one plane.
+fn dims(header: &Header) -> Result<[usize; 3], ScanError> {
     let rank = header.dim[0];
-    let extents = &header.dim[1..=usize::from(rank.clamp(1, 7))];
-    // A fourth dimension of one point is how some tools write 3D.
-    if !(3..=7).contains(&rank) || extents.iter().skip(3).any(|&n| n > 1) {
+    let extents = &header.dim[1..=rank.clamp(1, 7) as usize];
+    if !(2..=7).contains(&rank) || extents.iter().skip(3).any(|&n| n != 1) {
         let written = if (1..=7).contains(&rank) { format!("{rank} ({extents:?})") } else { rank.to_string() };
         return Err(ScanError::NotThreeDimensional(written));
     }
-    let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
-    if header.dim[1..=3].iter().any(|&n| n == 0 || n > MAX_EXTENT) {
-        return Err(shared::geometry::GeometryError::BadDims(dims).into());
+    let extent = |axis: usize| if axis as i64 <= rank { header.dim[axis] } else { 1 };
+    let extents = [1, 2, 3].map(extent);
+    if extents.iter().any(|n| *n < 1) {
+        return Err(ScanError::Geometry(format!("a volume of {extents:?} voxels has no content")));
     }
-    let spacing_mm = [1, 2, 3].map(|i| f64::from(header.pixdim[i]).abs());
-    Ok(Geometry::new(dims, spacing_mm, affine::world_from_voxel(header))?)
+    if extents.iter().any(|n| *n > MAX_EXTENT) {
+        return Err(ScanError::Extents { got: extents, limit: MAX_EXTENT });
+    }
+    Ok(extents.map(|n| n as usize))
 }
 
-/// Where the voxels begin.
-fn voxels_at(header: &NiftiHeader) -> usize {
-    if header.vox_offset.is_finite() && header.vox_offset >= VOXELS_AT as f32 { header.vox_offset as usize } else { VOXELS_AT }
-}
-
-/// Bytes of a voxel, for the types that [`decode`] reads.
-fn voxel_size(header: &NiftiHeader) -> Result<usize, ScanError> {
-    match header.datatype {
-        2 | 256 => Ok(1),
-        4 | 512 => Ok(2),
-        8 | 16 | 768 => Ok(4),
-        64 | 1024 | 1280 => Ok(8),
-        other => Err(ScanError::UnsupportedType(other)),
-    }
-}
-
-fn decode(bytes: &[u8], header: &NiftiHeader, big_endian: bool) -> Result<Vec<f32>, ScanError> {
-    let dims = [1, 2, 3].map(|i| usize::from(header.dim[i]));
-    let count: usize = dims.iter().product();
-    let start = voxels_at(header);
-    macro_rules! values {
-        ($kind:ty) => {{
-            const SIZE: usize = size_of::<$kind>();
-            let voxels = voxel_bytes(bytes, start, count * SIZE)?;
-            scale(
-                voxels.chunks_exact(SIZE).map(|chunk| {
-                    let mut array = [0; SIZE];
-                    array.copy_from_slice(chunk);
-                    let value = if big_endian { <$kind>::from_be_bytes(array) } else { <$kind>::from_le_bytes(array) };
-                    value as f64
-                }),
-                header,
-            )
-        }};
-    }
-    let values = match header.datatype {
-        2 => values!(u8),
-        4 => values!(i16),
-        8 => values!(i32),
-        16 => values!(f32),
-        64 => values!(f64),
-        256 => values!(i8),
-        512 => values!(u16),
-        768 => values!(u32),
-        1024 => values!(i64),
-        1280 => values!(u64),
-        other => return Err(ScanError::UnsupportedType(other)),
+/// Where the voxels begin: behind the header, unless the header says otherwise and can be right.
+fn voxels_at(header: &Header) -> Result<usize, ScanError> {
+    let least = match (header.is_pair, header.is_second) {
+        (true, _) => 0,
+        (false, false) => VOXELS_AT,
+        (false, true) => LONGEST_HEADER + 4,
     };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(ScanError::NotFinite { voxel: Geometry::voxel_at(at, dims), value: f64::from(values[at]) }),
-        None => Ok(values),
+    let offset = header.vox_offset;
+    if offset == 0.0 {
+        // What writers leave who do not care.
+        return Ok(least);
     }
+    if !(least as f64..=MAX_OFFSET).contains(&offset) {
+        return Err(ScanError::Offset { offset, least, most: MAX_OFFSET as usize });
+    }
+    Ok(offset as usize)
 }
 
-fn voxel_bytes(bytes: &[u8], start: usize, length: usize) -> Result<&[u8], ScanError> {
-    let expected = start.saturating_add(length);
-    bytes.get(start..expected).ok_or(ScanError::Truncated { expected, got: bytes.len() })
-}
-
-/// Slope and intercept in f64, then f32. A slope of 0 means that the header gives none.
-fn scale(raw: impl Iterator<Item = f64>, header: &NiftiHeader) -> Vec<f32> {
-    let slope = f64::from(header.scl_slope);
-    let intercept = f64::from(header.scl_inter);
-    let identity = slope == 0.0 || !slope.is_finite() || !intercept.is_finite() || (slope == 1.0 && intercept == 0.0);
-    if identity { raw.map(|v| v as f32).collect() } else { raw.map(|v| (v * slope + intercept) as f32).collect() }
+impl From<GeometryError> for ScanError {
+    fn from(error: GeometryError) -> Self {
+        Self::Geometry(error.to_string())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::{read_labels, write_f32, write_labels};
     use super::*;
+
+    fn read_bytes(bytes: &[u8]) -> Result<Scan, ScanError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan");
+        fs::write(&path, bytes).unwrap();
+        read_scan(&path)
+    }
 
     /// A 2 × 3 × 4 int16 scan of the numbers 0 to 23 with a shifted affine, as bytes.
     fn file(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -326,7 +321,7 @@ mod tests {
 
     #[test]
     fn voxels_and_geometry_are_read() {
-        let image = read_scan_bytes(&file(|_| {})).unwrap();
+        let image = read_bytes(&file(|_| {})).unwrap();
         let geometry = image.volume.geometry();
         assert_eq!(geometry.dims, [2, 3, 4]);
         assert_eq!(geometry.spacing_mm[0], f64::from(0.7_f32));
@@ -336,7 +331,7 @@ mod tests {
 
     #[test]
     fn slope_and_intercept_are_applied_in_f64() {
-        let image = read_scan_bytes(&file(|b| {
+        let image = read_bytes(&file(|b| {
             b[112..116].copy_from_slice(&0.1_f32.to_le_bytes());
             b[116..120].copy_from_slice(&(-3.0_f32).to_le_bytes());
         }));
@@ -346,18 +341,26 @@ mod tests {
     #[test]
     fn bad_files_are_refused_with_a_reason() {
         fn check(bytes: &[u8], words: &str) {
-            let message = read_scan_bytes(bytes).unwrap_err().to_string();
+            let message = read_bytes(bytes).unwrap_err().to_string();
             assert!(message.contains(words), "'{message}' does not say '{words}'");
         }
         check(b"hello", "not a NIfTI");
         check(&[0; 400], "not a NIfTI");
         check(&file(|b| b.truncate(380)), "promises 400 bytes, it holds 380");
-        check(&file(|b| b[40] = 2), "2 ([2, 3]) dimensions");
+        check(&file(|b| b[40] = 1), "1 ([2]) dimensions");
         check(&file(|b| (b[40], b[48]) = (4, 5)), "dimensions, a scan has 3");
         check(&file(|b| b[40] = 0), "0 dimensions");
         check(&file(|b| b[42] = 0), "no content");
-        check(&file(|b| b[70] = 32), "data type 32");
-        check(&file(|b| b[76 + 4..76 + 8].fill(0)), "spacing");
+        check(&file(|b| b[43] = 0x80), "[-32766, 3, 4] voxels has no content");
+        check(&file(|b| b[70] = 32), "its voxels are complex numbers (NIfTI data type 32)");
+        check(&file(|b| b[70] = 128), "its voxels are RGB colours (NIfTI data type 128)");
+        check(&file(|b| b[76 + 4..76 + 8].copy_from_slice(&1e30_f32.to_le_bytes())), "spacing");
+        check(&file(|b| b[108..112].copy_from_slice(&300_f32.to_le_bytes())), "begin at byte 300 (vox_offset)");
+        check(&file(|b| b[108..112].copy_from_slice(&(-8_f32).to_le_bytes())), "begin at byte -8 (vox_offset)");
+        check(&file(|b| b[108..112].copy_from_slice(&3e9_f32.to_le_bytes())), "begin at byte 3000000000 (vox_offset)");
+        check(&file(|b| b[108..112].copy_from_slice(&1e6_f32.to_le_bytes())), "begin at byte 1000000, behind its end");
+        check(&file(|b| b[344..348].copy_from_slice(b"ni1\0")), "its voxels (.img) are missing");
+        check(&file(|b| b[344..348].fill(0)), "Analyze 7.5");
         check(&file(|b| b[280..328].fill(0)), "affine is not invertible");
         check(
             &file(|b| {
@@ -371,18 +374,19 @@ mod tests {
 
     #[test]
     fn a_fourth_dimension_of_one_is_three_dimensional() {
-        assert!(read_scan_bytes(&file(|b| b[40] = 4)).is_ok());
+        assert!(read_bytes(&file(|b| b[40] = 4)).is_ok());
     }
 
     #[test]
     fn labels_come_back_on_the_scans_grid_without_its_free_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.nii.gz");
-        let image = read_scan_bytes(&file(|_| {})).unwrap();
+        let image = read_bytes(&file(|_| {})).unwrap();
         let labels = image.volume.map(|v| (v as u8) % 3);
         write_labels(&path, &labels, &image.origin).unwrap();
         assert_eq!(read_labels(&path).unwrap(), labels);
-        let bytes = unpack(&fs::read(&path).unwrap(), VOXELS_AT, promised_bytes).unwrap();
+        let mut bytes = Vec::new();
+        open(&path).unwrap().read_to_end(&mut bytes).unwrap();
         assert!(!bytes.windows(4).any(|w| w == b"John"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -390,7 +394,7 @@ mod tests {
     #[test]
     fn files_are_compressed_as_their_names_say() {
         let folder = tempfile::tempdir().unwrap();
-        let image = read_scan_bytes(&file(|_| {})).unwrap();
+        let image = read_bytes(&file(|_| {})).unwrap();
         let labels = image.volume.map(|v| v as u8);
         let check = |name: &str, compressed: bool| {
             let path = folder.path().join(name);
@@ -408,7 +412,7 @@ mod tests {
             b[42..48].copy_from_slice(&[0, 8, 0, 8, 0, 8]);
             b.truncate(352);
         });
-        let message = read_scan_bytes(&scan).unwrap_err().to_string();
+        let message = read_bytes(&scan).unwrap_err().to_string();
         assert_eq!(
             message,
             "the scan has 8589934592 voxels, more than 536870912, which is the limit. Crop it or resample it to coarser voxels"
@@ -426,7 +430,7 @@ mod tests {
         for (from, count, size) in [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 9, 4), (254, 1, 2), (280, 12, 4), (VOXELS_AT, 24, 2)] {
             swap(&mut big, from, count, size);
         }
-        let (little, big) = (read_scan_bytes(&little).unwrap(), read_scan_bytes(&big).unwrap());
+        let (little, big) = (read_bytes(&little).unwrap(), read_bytes(&big).unwrap());
         assert_eq!(big.volume, little.volume);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("again.nii.gz");
@@ -438,7 +442,7 @@ mod tests {
     fn fractions_are_not_labels() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("u.nii.gz");
-        let image = read_scan_bytes(&file(|_| {})).unwrap();
+        let image = read_bytes(&file(|_| {})).unwrap();
         write_f32(&path, &image.volume.map(|v| v / 2.0), &image.origin).unwrap();
         assert_eq!(read_labels(&path).unwrap_err().to_string(), "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255");
     }
@@ -446,7 +450,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(at in 0_usize..352, value: u8) {
-            let _ = read_scan_bytes(&file(|b| b[at] = value));
+            let _ = read_bytes(&file(|b| b[at] = value));
         }
     }
 }

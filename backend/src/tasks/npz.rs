@@ -55,6 +55,13 @@ impl NpzWriter {
     }
 }
 
+/// Whether an archive is there with its one array, to the last byte.
+pub(super) fn is_whole(path: &Path) -> bool {
+    let Ok(mut archive) = File::open(path).map_err(drop).and_then(|file| zip::ZipArchive::new(file).map_err(drop)) else { return false };
+    // To the end, where the checksum is compared.
+    archive.len() == 1 && archive.by_index(0).is_ok_and(|mut array| std::io::copy(&mut array, &mut std::io::sink()).is_ok())
+}
+
 /// Header of an `.npy` of little-endian f32, padded to 64 bytes.
 fn npy_header(shape: &[usize]) -> Vec<u8> {
     let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();

@@ -1,8 +1,10 @@
 //! Cases predicted as nnU-Net predicts them, from files to files: while networks work on one, the next is prepared and the one before is written.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +15,9 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::networks::load_networks;
-use super::npz::{NpzWriter, Pickle};
-use super::presegment::read_channels;
+use super::npz::{self, NpzWriter, Pickle};
+use super::presegment::{read_channels, warnings};
+use super::refine::read_on_grid;
 use crate::inference::bundle::TORCH_VERSION;
 use crate::inference::plans::{Plan, read_json};
 use crate::inference::torch::{TorchNetwork, device_name};
@@ -25,7 +28,7 @@ use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
 use crate::pipeline::preprocess::{Normalised, Preprocessed, crop_and_normalise};
 use crate::pipeline::resident::{self, Outcome};
-use crate::scan_io::{Origin, read_labels, write_labels};
+use crate::scan_io::{LabelFile, Origin, read_origin, whole, write_labels};
 
 /// Where logits are gathered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +76,31 @@ pub struct Case {
     pub previous: Option<PathBuf>,
     /// The output without file ending.
     pub stem: PathBuf,
+}
+
+impl Case {
+    /// Whether its results are there: whole, and labels of this scan. What cannot be read is not there.
+    pub fn is_written(&self, ending: &str, with_probabilities: bool) -> bool {
+        let labels = LabelFile::read(&beside(&self.stem, ending)).ok();
+        let scan = self.images.first().and_then(|image| read_origin(image).ok());
+        let fits = labels.zip(scan).is_some_and(|(labels, scan)| labels.on(&scan).is_ok_and(|labels| labels.all().is_ok()));
+        fits && (!with_probabilities || (npz::is_whole(&beside(&self.stem, ".npz")) && beside(&self.stem, ".pkl").is_file()))
+    }
+}
+
+/// A case that has no result, and why.
+#[derive(Debug)]
+pub struct CaseFailure {
+    /// The case's name.
+    pub name: String,
+    /// What went wrong.
+    pub error: anyhow::Error,
+}
+
+impl CaseFailure {
+    fn keep(failures: &Mutex<Vec<Self>>, case: &Case, error: anyhow::Error) {
+        failures.lock().unwrap_or_else(PoisonError::into_inner).push(Self { name: case.name.clone(), error });
+    }
 }
 
 /// A network folder's plan, ready for cases.
@@ -158,30 +186,30 @@ impl Predictor {
     }
 
     /// Predicts cases. Three at most are in memory: one in the networks, the next one prepared, the one before being written. Networks are loaded while
-    /// the first case is prepared. `progress` is told a case's number and the share of it that is done, beginning with 0.
+    /// the first case is prepared. `progress` is told a case's number and the share of it that is done, beginning with 0. A case that fails (files that
+    /// cannot be read or written, scans that do not fit the network, networks that fail) stops no other.
     ///
     /// # Errors
-    /// Files that cannot be read or written, scans that do not fit the network, networks that fail or are stopped; with the case's name. Cases before
-    /// the one that failed are written.
-    pub fn cases(&self, cases: &[Case], progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>) -> Result<()> {
+    /// Networks that cannot be loaded, or that are stopped.
+    pub fn cases(&self, cases: &[Case], progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>) -> Result<Vec<CaseFailure>> {
+        let failures = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             let (ready, prepared) = sync_channel(0);
             scope.spawn(move || self.prepare_all(cases, &ready));
             let (done, predicted) = sync_channel(0);
-            let writer = scope.spawn(move || self.write_all(&predicted));
-            let outcome = self.predict_all(&prepared, &done, progress);
+            let writer = scope.spawn(|| self.write_all(predicted, &failures));
+            let outcome = self.predict_all(&prepared, &done, &failures, progress);
             drop(prepared);
             drop(done);
-            // What went wrong with an earlier case comes first.
-            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(outcome)
-        })
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            outcome
+        })?;
+        Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn prepare_all<'a>(&self, cases: &'a [Case], ready: &SyncSender<Result<Prepared<'a>>>) {
+    fn prepare_all<'a>(&self, cases: &'a [Case], ready: &SyncSender<(&'a Case, Result<Prepared<'a>>)>) {
         for case in cases {
-            let prepared = self.prepare(case).with_context(|| format!("case {}", case.name));
-            let failed = prepared.is_err();
-            if ready.send(prepared).is_err() || failed {
+            if ready.send((case, self.prepare(case))).is_err() {
                 return;
             }
         }
@@ -189,39 +217,52 @@ impl Predictor {
 
     fn predict_all<'a>(
         &self,
-        prepared: &Receiver<Result<Prepared<'a>>>,
+        prepared: &Receiver<(&'a Case, Result<Prepared<'a>>)>,
         done: &SyncSender<Predicted<'a>>,
+        failures: &Mutex<Vec<CaseFailure>>,
         progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<()> {
         let networks = load_networks(&self.folder, &self.plan, self.options.device)?;
-        for (number, prepared) in prepared.iter().enumerate() {
-            let prepared = prepared?;
-            let case = prepared.case;
+        for (number, (case, prepared)) in prepared.iter().enumerate() {
             if progress(number, 0.0) == ControlFlow::Break(()) {
                 return Err(NetworkError::Cancelled.into());
             }
-            let predicted = self.predict(&networks, prepared, &mut |share| progress(number, share));
-            if done.send(predicted.with_context(|| format!("case {}", case.name))?).is_err() {
-                break; // The writer failed, and says why.
+            match prepared.and_then(|prepared| self.predict(&networks, prepared, &mut |share| progress(number, share))) {
+                Ok(predicted) => {
+                    if done.send(predicted).is_err() {
+                        break; // The writer has panicked, and says why.
+                    }
+                }
+                Err(error) if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(NetworkError::Cancelled))) => {
+                    return Err(error);
+                }
+                Err(error) => CaseFailure::keep(failures, case, error),
             }
         }
         Ok(())
     }
 
-    fn write_all(&self, predicted: &Receiver<Predicted<'_>>) -> Result<()> {
+    fn write_all(&self, predicted: Receiver<Predicted<'_>>, failures: &Mutex<Vec<CaseFailure>>) {
         for predicted in predicted {
             let case = predicted.case;
-            self.write(predicted).with_context(|| format!("case {}", case.name))?;
+            if let Err(error) = self.write(predicted) {
+                CaseFailure::keep(failures, case, error);
+            }
         }
-        Ok(())
     }
 
     fn prepare<'a>(&self, case: &'a Case) -> Result<Prepared<'a>> {
         let mut clock = Clock::start();
         let (channels, origin) = read_channels(&case.images)?;
         clock.lap("read_s");
+        if origin.is_flat() {
+            ensure!(self.plan.patch_size.len() == 2, "the image is a picture of two dimensions; this network takes volumes of three");
+        }
+        warnings(&channels, &origin, &self.plan).iter().for_each(|words| eprintln!("warning: case {}: {words}", case.name));
         let previous = match &case.previous {
-            Some(file) => Some(read_labels(file).with_context(|| format!("the previous stage's segmentation {}", file.display()))?),
+            Some(file) => {
+                Some(read_on_grid("the previous stage's segmentation", file, &origin)?.all().with_context(|| file.display().to_string())?)
+            }
             None => None,
         };
         let normalised = crop_and_normalise(&channels, previous.as_ref(), &self.plan)?;
@@ -307,7 +348,7 @@ impl Predictor {
             writer.append(values).with_context(|| cannot(&archive))
         })?;
         writer.finish().with_context(|| cannot(&archive))?;
-        std::fs::write(&pickle, properties(scan, frame).bytes()).with_context(|| cannot(&pickle))?;
+        whole(&pickle, |mut file| file.write_all(&properties(scan, frame).bytes())).with_context(|| cannot(&pickle))?;
         Ok(labels)
     }
 }

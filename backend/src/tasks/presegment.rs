@@ -11,12 +11,14 @@ use super::networks::load_stage;
 use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::method::Method;
+use crate::inference::plans::Plan;
 use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
+use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;
 use crate::pipeline::sampling::Sampling;
 use crate::pipeline::uncertainty;
-use crate::scan_io::{Origin, read_scan, write_f32, write_labels};
+use crate::scan_io::{Origin, Scan, read_scan, write_f32, write_labels};
 
 /// What may be chosen beside the bundle.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ pub fn presegment(
     // Before the networks run: an output folder that cannot be made would cost the whole computation.
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images)?;
-    check_one_grid(&channels, images)?;
+    warnings(&channels, &origin, plan).iter().for_each(|words| eprintln!("warning: {words}"));
     let mut folds = load_stage(bundle, Stage::Presegmentation, options.device)?;
     let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
     let result = stages::presegment(&mut folds, plan, &channels, &sampling, progress)?;
@@ -87,34 +89,31 @@ pub fn presegment(
     Ok(list)
 }
 
-/// Refuses channels that do not lie where the first lies.
+/// All channels on the first one's grid, and where that comes from, which outputs are written with. Channels may lie wherever the first one's header allows.
 ///
 /// # Errors
-/// Names the file that lies elsewhere.
-pub(super) fn check_one_grid(channels: &[Volume<f32>], images: &[PathBuf]) -> Result<()> {
-    let Some(first) = channels.first().map(Volume::geometry) else { return Ok(()) };
-    for (channel, path) in channels.iter().zip(images) {
-        if let Err(difference) = channel.geometry().check_same_grid(first) {
-            bail!("{} {difference}. The images of a case must lie on one grid; resample it onto the first", path.display());
-        }
-    }
-    Ok(())
-}
-
-/// All channels and the origin of the first, which outputs are written with.
-///
-/// # Errors
-/// [`crate::scan_io::ScanError`] with the file's name.
+/// [`crate::scan_io::ScanError`] with the file's name; channels that lie elsewhere, with the difference.
 pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
     let mut channels = Vec::new();
-    let mut origin = None;
+    let mut first: Option<Origin> = None;
     for path in images {
-        let image = read_scan(path).with_context(|| format!("the image {}", path.display()))?;
-        origin.get_or_insert(image.origin);
-        channels.push(image.volume);
+        let Scan { volume, origin } = read_scan(path).with_context(|| format!("the image {}", path.display()))?;
+        let first = first.get_or_insert_with(|| origin.clone());
+        if let Err(difference) = first.accept(&origin) {
+            bail!("{} {difference}. The images of a case must lie on one grid; resample it onto the first", path.display());
+        }
+        channels.push(Volume::new(first.geometry().clone(), volume.into_voxels())?);
     }
-    let origin = origin.context("no image was given")?;
-    Ok((channels, origin))
+    Ok((channels, first.context("no image was given")?))
+}
+
+/// What is to be said of a case before its networks run: a header that contradicts itself, voxels that ruin a normalisation.
+pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<String> {
+    let mut warnings: Vec<String> = origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
+    for ((volume, (normalization, _)), name) in channels.iter().zip(&plan.normalization).zip(&plan.channels) {
+        warnings.extend(outliers(volume, *normalization).map(|words| format!("{name}: {words}")));
+    }
+    warnings
 }
 
 #[cfg(test)]
@@ -122,17 +121,22 @@ mod tests {
     use shared::geometry::Geometry;
 
     use super::*;
+    use crate::scan_io::write_f32;
 
     #[test]
     fn channels_must_lie_where_the_first_lies() {
+        let folder = tempfile::tempdir().unwrap();
         let first = Geometry::axis_aligned([2, 3, 4], [1.0; 3]).unwrap();
-        let files = ["t1.nii.gz", "t2.nii.gz"].map(PathBuf::from);
         let check = |shift_mm: f64, expected: Option<&str>| {
             let mut affine = first.world_from_voxel;
             affine[1][3] += shift_mm;
             let second = Geometry::new(first.dims, first.spacing_mm, affine).unwrap();
-            let channels = [first.clone(), second].map(|geometry| Volume::filled(geometry, 0.0));
-            let message = check_one_grid(&channels, &files).err().map(|error| error.to_string());
+            let files = [("t1.nii.gz", first.clone()), ("t2.nii.gz", second)].map(|(name, geometry)| {
+                let file = folder.path().join(name);
+                write_f32(&file, &Volume::filled(geometry.clone(), 0.0), &Origin::of_geometry(&geometry)).unwrap();
+                file
+            });
+            let message = read_channels(&files).err().map(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
             assert_eq!(message.as_deref(), expected);
         };
         check(0.0, None);

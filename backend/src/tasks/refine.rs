@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::acquisition::AcquisitionParams;
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
-use shared::volume::Volume;
 
 use super::networks::load_stage;
-use super::presegment::{check_one_grid, read_channels};
+use super::presegment::read_channels;
 use super::write_slices;
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Progress};
@@ -17,7 +16,7 @@ use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
 use crate::pipeline::sampling::Sampling;
-use crate::scan_io::{read_labels, write_f32, write_labels};
+use crate::scan_io::{LabelFile, Origin, write_f32, write_labels};
 
 /// What refinement reads and writes.
 #[derive(Clone, Copy, Debug)]
@@ -52,22 +51,27 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
     files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
     let (channels, origin) = read_channels(files.images)?;
-    check_one_grid(&channels, files.images)?;
     let scan = channels[0].geometry();
     for grid in files.planes_grids {
         if let Err(difference) = grid.check_same_grid(scan) {
             bail!("the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one");
         }
     }
-    let corrections = read_on_grid(files.corrections, scan)?;
     for plane in files.planes {
         scan.check_plane(*plane).context("slices.json does not fit the scan")?;
+    }
+    let corrections = read_on_grid("the corrections", files.corrections, &origin)?.planes(files.planes);
+    let corrections = corrections.with_context(|| format!("the corrections {}", files.corrections.display()))?;
+    for plane in files.planes {
         for label in corrections.read_plane(*plane)? {
             ensure!(bundle.manifest.labels.allows(label), "the correction of {plane} holds label {label}, which this task does not have");
         }
     }
     let presegmentation = match files.presegmentation {
-        Some(path) => read_on_grid(path, scan)?,
+        Some(path) => {
+            let labels = read_on_grid("the presegmentation", path, &origin)?.all();
+            labels.with_context(|| format!("the presegmentation {}", path.display()))?
+        }
         None => {
             let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
             presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, &Sampling::default(), &mut |_| {
@@ -113,10 +117,13 @@ fn check_output(file: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
-fn read_on_grid(path: &Path, scan: &Geometry) -> Result<Volume<Label>> {
-    let labels = read_labels(path).with_context(|| format!("the labels {}", path.display()))?;
-    if let Err(difference) = labels.geometry().check_same_grid(scan) {
-        bail!("{} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header", path.display());
-    }
-    Ok(labels)
+/// Labels from a file, on a scan's grid; `what` says in words what they are.
+///
+/// # Errors
+/// [`crate::scan_io::ScanError`] with the file's name; labels that lie elsewhere, with the difference.
+pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile> {
+    let labels = LabelFile::read(path).with_context(|| format!("{what} {}", path.display()))?;
+    labels.on(scan).map_err(|difference| {
+        anyhow!("{what} {} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header", path.display())
+    })
 }

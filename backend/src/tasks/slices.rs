@@ -1,10 +1,13 @@
 //! `slices.json` on disk.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use shared::acquisition::{FORMAT, SliceList};
+
+use crate::scan_io::whole;
 
 /// Reads a list of slices.
 ///
@@ -12,7 +15,9 @@ use shared::acquisition::{FORMAT, SliceList};
 /// Files that cannot be read, are something else, or have another format.
 pub fn read_slices(path: &Path) -> Result<SliceList> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let list: SliceList = serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", path.display()))?;
+    // Editors of Windows put a mark of byte order before the text.
+    let list: SliceList = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
+        .with_context(|| format!("{} is not a slices.json", path.display()))?;
     ensure!(
         list.format == FORMAT,
         "{} has format {}, this program reads format {FORMAT}; choose the slices again with this version",
@@ -28,11 +33,5 @@ pub fn read_slices(path: &Path) -> Result<SliceList> {
 /// Files that cannot be written.
 pub fn write_slices(path: &Path, list: &SliceList) -> Result<()> {
     let text = serde_json::to_string_pretty(list)? + "\n";
-    let partial = path.with_extension("partial");
-    let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
-    if written.is_err() {
-        // Best effort: the error that matters is the one that is returned.
-        let _ = fs::remove_file(&partial);
-    }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    whole(path, |mut file| file.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", path.display()))
 }

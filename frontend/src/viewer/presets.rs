@@ -8,7 +8,7 @@ use shared::intensity::Window;
 pub(crate) fn presets(image: &ImageInfo) -> Vec<(&'static str, Window)> {
     let auto = image.window;
     let highest = image.minimum + image.step * f32::from(u16::MAX);
-    let full = Window::new((image.minimum + highest) / 2.0, highest - image.minimum);
+    let full = image.full.unwrap_or_else(|| Window::new((image.minimum + highest) / 2.0, highest - image.minimum));
     let is_ct = image.channel.to_uppercase().split(|c: char| !c.is_alphanumeric()).any(|word| word == "CT");
     let others = if is_ct {
         vec![
@@ -34,7 +34,14 @@ mod tests {
     #[test]
     fn only_ct_has_named_windows() {
         fn check(channel: &str, expected: &[&str]) {
-            let image = ImageInfo { channel: channel.into(), minimum: 0.0, step: 1.0, window: Window::new(5.0, 10.0) };
+            let image = ImageInfo {
+                channel: channel.into(),
+                minimum: 0.0,
+                step: 1.0,
+                window: Window::new(5.0, 10.0),
+                full: None,
+                warnings: Vec::new(),
+            };
             assert_eq!(presets(&image).iter().map(|(name, _)| *name).collect::<Vec<_>>(), expected);
         }
         check("CT", &["Auto", "Soft tissue", "Brain", "Lung", "Bone"]);

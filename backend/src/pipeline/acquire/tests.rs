@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use serde_json::Value;
 use shared::acquisition::{Strategy, plane_budget};
-use shared::geometry::{Affine, Axis, Geometry};
+use shared::geometry::{Affine, Axis, Dims, Geometry};
 use shared::label::BACKGROUND;
 
 use super::*;

@@ -1,0 +1,46 @@
+//! What went wrong, in one line: every cause once.
+
+/// The chain of causes. A cause whose words stand in those before it already is left out: errors that say their source in their own sentence are the rule.
+pub(crate) fn of(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(cause.trim_end_matches('.')) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use thiserror::Error;
+
+    use super::*;
+
+    #[derive(Debug, Error)]
+    enum Failure {
+        #[error("the scan cannot be read: {0}. Export it again")]
+        Said(#[from] std::io::Error),
+        #[error("the file {name} cannot be read")]
+        Unsaid { name: &'static str, source: std::io::Error },
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        fn check(error: anyhow::Error, expected: &str) {
+            assert_eq!(of(&error), expected);
+        }
+        let gone = || std::io::Error::other("it is gone");
+        check(Failure::Said(gone()).into(), "the scan cannot be read: it is gone. Export it again");
+        check(
+            Err::<(), _>(Failure::Said(gone())).context("case a").unwrap_err(),
+            "case a: the scan cannot be read: it is gone. Export it again",
+        );
+        check(Failure::Unsaid { name: "a.nii", source: gone() }.into(), "the file a.nii cannot be read: it is gone");
+        check(anyhow::anyhow!("nothing"), "nothing");
+    }
+}

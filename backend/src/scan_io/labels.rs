@@ -1,0 +1,120 @@
+//! Files of labels: whole numbers, a hair off where a program has calculated with them. Only what is looked at is checked.
+
+use std::path::Path;
+
+use shared::geometry::{Geometry, GridDifference, Plane};
+use shared::label::Label;
+use shared::volume::Volume;
+
+use super::ScanError;
+use super::nifti::{Origin, Raw, ScanFiles, read_raw};
+
+/// How far a value may be from a whole number. A float slope in front of bytes leaves 0.996 or 2.0000001; a value that is further off was interpolated.
+const LABEL_TOLERANCE: f32 = 0.01;
+
+/// A file of labels, none of which has been looked at.
+#[derive(Clone, Debug)]
+pub struct LabelFile {
+    values: Volume<f32>,
+    origin: Origin,
+}
+
+impl LabelFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// As [`super::read_scan`], but for the voxels.
+    pub fn read(path: &Path) -> Result<Self, ScanError> {
+        let Raw { origin, decoded } = read_raw(&ScanFiles::at(path))?;
+        Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin })
+    }
+
+    /// These labels on a scan's grid, if they lie there in any place that the scan's header allows.
+    ///
+    /// # Errors
+    /// How they differ.
+    pub fn on(self, scan: &Origin) -> Result<Self, GridDifference> {
+        scan.accept(&self.origin)?;
+        let values = Volume::new(scan.geometry().clone(), self.values.into_voxels());
+        // As many voxels, or they would not have been accepted.
+        Ok(Self { values: values.unwrap_or_else(|_| unreachable!("grids have the same size")), origin: scan.clone() })
+    }
+
+    /// The grid.
+    pub fn geometry(&self) -> &Geometry {
+        self.values.geometry()
+    }
+
+    /// Where the file's voxels lie.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The labels in some planes, background elsewhere.
+    ///
+    /// # Errors
+    /// [`ScanError::NotALabel`] within the planes, [`ScanError::Geometry`] for planes that the grid lacks.
+    pub fn planes(&self, planes: &[Plane]) -> Result<Volume<Label>, ScanError> {
+        let mut labels = Volume::filled(self.geometry().clone(), 0);
+        for plane in planes {
+            let values = self.values.read_plane(*plane)?;
+            let [u, _] = self.geometry().plane_dims(plane.axis);
+            let place = |at: usize| self.geometry().voxel_from_plane(*plane, [at % u, at / u]);
+            let plane_labels = values.iter().enumerate().map(|(at, value)| label(*value, || place(at))).collect::<Result<Vec<_>, _>>()?;
+            labels.write_plane(*plane, &plane_labels)?;
+        }
+        Ok(labels)
+    }
+
+    /// All labels.
+    ///
+    /// # Errors
+    /// [`ScanError::NotALabel`].
+    pub fn all(self) -> Result<Volume<Label>, ScanError> {
+        let dims = self.geometry().dims;
+        let values = self.values.voxels().iter().enumerate();
+        let labels = values.map(|(at, value)| label(*value, || Geometry::voxel_at(at, dims))).collect::<Result<Vec<_>, _>>()?;
+        Ok(Volume::new(self.geometry().clone(), labels)?)
+    }
+}
+
+/// Reads a label volume.
+///
+/// # Errors
+/// As [`LabelFile::read`], and [`ScanError::NotALabel`].
+pub fn read_labels(path: &Path) -> Result<Volume<Label>, ScanError> {
+    LabelFile::read(path)?.all()
+}
+
+fn label(value: f32, voxel: impl Fn() -> [usize; 3]) -> Result<Label, ScanError> {
+    let whole = value.round();
+    if (value - whole).abs() <= LABEL_TOLERANCE && (0.0..=255.0).contains(&whole) {
+        Ok(whole as Label)
+    } else {
+        Err(ScanError::NotALabel { voxel: voxel(), value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_a_hair_off_are_labels() {
+        fn check(value: f32, expected: Option<Label>) {
+            assert_eq!(label(value, || [0; 3]).ok(), expected, "{value}");
+        }
+        check(0.999_999_94, Some(1));
+        check(0.996, Some(1));
+        check(2.000_000_1, Some(2));
+        check(-0.004, Some(0));
+        check(255.0, Some(255));
+        check(254.991, Some(255));
+        check(0.5, None);
+        check(0.98, None);
+        check(256.0, None);
+        check(-1.0, None);
+        check(f32::NAN, None);
+        check(f32::INFINITY, None);
+    }
+}
