@@ -1,11 +1,12 @@
 //! The server, seen from the browser: one function per endpoint. The only module that names the network.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, Event, PREFIX};
+use shared::api::route::{self, Method, Route};
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -25,8 +26,8 @@ pub(crate) enum Trouble {
     Unreachable,
     /// The server said no.
     Refused {
-        /// HTTP status.
-        status: u16,
+        /// Why, for programs.
+        code: ErrorCode,
         /// What, why and what to do.
         message: String,
     },
@@ -48,14 +49,17 @@ impl Trouble {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Trouble::Unreachable => true,
-            Trouble::Refused { status, .. } => *status >= 500,
+            Trouble::Refused { code, .. } => code.may_pass(),
         }
     }
 
     fn refused(status: u16, body: &str) -> Self {
-        let message = serde_json::from_str::<ApiError>(body)
-            .map_or_else(|_| format!("The server answered {status} without saying why; its log may."), |error| error.message);
-        Trouble::Refused { status, message }
+        let error = serde_json::from_str(body).unwrap_or_else(|_| ApiError {
+            // A proxy in between has answered, or a server that has failed.
+            code: if status >= 500 { ErrorCode::Internal } else { ErrorCode::Unknown },
+            message: format!("The server answered {status} without saying why; its log may."),
+        });
+        Trouble::Refused { code: error.code, message: error.message }
     }
 }
 
@@ -64,72 +68,72 @@ pub(crate) type Answer<T> = Result<T, Trouble>;
 
 /// The bundles offered.
 pub(crate) async fn bundles() -> Answer<Vec<BundleInfo>> {
-    get("/bundles").await
+    get(route::BUNDLES, []).await
 }
 
 /// All cases, newest first.
 pub(crate) async fn cases() -> Answer<Vec<CaseSummary>> {
-    get("/cases").await
+    get(route::CASES, []).await
 }
 
 /// One case.
 pub(crate) async fn case(id: &CaseId) -> Answer<CaseDetail> {
-    get(&format!("/cases/{id}")).await
+    get(route::CASE, [id]).await
 }
 
 /// Deletes a case and everything about it.
 pub(crate) async fn delete_case(id: &CaseId) -> Answer<()> {
-    send(Request::delete(&url(&format!("/cases/{id}")))).await.map(drop)
+    send(request(route::DELETE_CASE, [id])).await.map(drop)
 }
 
 /// A channel's voxels, x fastest.
 pub(crate) async fn image(id: &CaseId, channel: usize) -> Answer<Vec<u16>> {
-    let bytes = bytes(&format!("/cases/{id}/image/{channel}")).await?;
+    let bytes = bytes(route::IMAGE, [id, &channel]).await?;
     Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
 }
 
 /// Uncertainty, x fastest; 255 is 1.
 pub(crate) async fn uncertainty(id: &CaseId) -> Answer<Vec<u8>> {
-    bytes(&format!("/cases/{id}/uncertainty")).await
+    bytes(route::UNCERTAINTY, [id]).await
 }
 
 /// A segmentation's labels, x fastest.
 pub(crate) async fn segmentation(id: &CaseId, version: &str) -> Answer<Vec<Label>> {
-    bytes(&format!("/cases/{id}/segmentations/{version}")).await
+    bytes(route::SEGMENTATION, [id, &version]).await
 }
 
 /// Where a segmentation can be downloaded as NIfTI.
 pub(crate) fn nifti_url(id: &CaseId, version: &str) -> String {
-    url(&format!("/cases/{id}/segmentations/{version}/nifti"))
+    route::NIFTI.at([id, &version])
 }
 
 /// What the expert has said so far.
 pub(crate) async fn corrections(id: &CaseId) -> Answer<Vec<CorrectedSlice>> {
-    get(&format!("/cases/{id}/corrections")).await
+    get(route::CORRECTIONS, [id]).await
 }
 
 /// Saves a slice that is based on `slice.revision`; the answer carries the new revision.
 pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<CorrectedSlice> {
     let Plane { axis, index } = slice.plane;
     let limit = AbortSignal::timeout_with_u32(SAVE_LIMIT_MS);
-    let put = Request::put(&url(&format!("/cases/{id}/corrections/{axis}/{index}"))).abort_signal(Some(&limit));
+    let put = request(route::SAVE_CORRECTION, [id, &axis, &index]).abort_signal(Some(&limit));
     let request = put.json(slice).map_err(|_| Trouble::Unreachable)?;
     read(answer(request.send().await).await?).await
 }
 
 /// Queues the refinement.
 pub(crate) async fn refine(id: &CaseId) -> Answer<Job> {
-    read(send(Request::post(&url(&format!("/cases/{id}/refine")))).await?).await
+    read(send(request(route::REFINE, [id])).await?).await
 }
 
 /// Asks for the next slices to correct.
 pub(crate) async fn begin_round(id: &CaseId) -> Answer<CaseDetail> {
-    read(send(Request::post(&url(&format!("/cases/{id}/rounds")))).await?).await
+    read(send(request(route::BEGIN_ROUND, [id])).await?).await
 }
 
 /// Stops a job.
 pub(crate) async fn cancel(job: JobId) -> Answer<Job> {
-    read(send(Request::post(&url(&format!("/jobs/{job}/cancel")))).await?).await
+    read(send(request(route::CANCEL, [&job])).await?).await
 }
 
 /// A scan to be uploaded.
@@ -162,7 +166,7 @@ async fn start_upload(upload: &Upload, progress: impl Fn(f64) + 'static) -> Resu
         form.append_with_blob_and_filename("image", image, &image.name())?;
     }
     let request = XmlHttpRequest::new()?;
-    request.open_with_async("POST", &url("/cases"), true)?;
+    request.open_with_async(route::CREATE_CASE.method.name(), route::CREATE_CASE.path, true)?;
     let heard = Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| progress(event.loaded() / event.total().max(1.0)));
     request.upload()?.set_onprogress(Some(heard.as_ref().unchecked_ref()));
     let finished = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
@@ -180,7 +184,7 @@ pub(crate) struct Events {
 
 /// Listens to the server. `on_link` hears whether the stream is up; whoever sees it come up again has missed events.
 pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_link: impl Fn(bool) + Clone + 'static) -> Option<Events> {
-    let source = EventSource::new(&url("/events")).ok()?;
+    let source = EventSource::new(route::EVENTS.path).ok()?;
     let heard = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
         let event = message.data().as_string().and_then(|text| serde_json::from_str(&text).ok());
         event.into_iter().for_each(&on_event);
@@ -222,16 +226,22 @@ impl Drop for Events {
     }
 }
 
-fn url(path: &str) -> String {
-    format!("{PREFIX}{path}")
+fn request<const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> RequestBuilder {
+    let address = route.at(values);
+    match route.method {
+        Method::Get => Request::get(&address),
+        Method::Post => Request::post(&address),
+        Method::Put => Request::put(&address),
+        Method::Delete => Request::delete(&address),
+    }
 }
 
-async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
-    read(send(Request::get(&url(path))).await?).await
+async fn get<T: DeserializeOwned, const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> Answer<T> {
+    read(send(request(route, values)).await?).await
 }
 
-async fn bytes(path: &str) -> Answer<Vec<u8>> {
-    send(Request::get(&url(path))).await?.binary().await.map_err(|_| Trouble::Unreachable)
+async fn bytes<const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> Answer<Vec<u8>> {
+    send(request(route, values)).await?.binary().await.map_err(|_| Trouble::Unreachable)
 }
 
 async fn send(request: RequestBuilder) -> Answer<Response> {
@@ -248,9 +258,6 @@ async fn answer(response: Result<Response, gloo_net::Error>) -> Answer<Response>
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Answer<T> {
-    let status = response.status();
-    response
-        .json()
-        .await
-        .map_err(|_| Trouble::Refused { status, message: "The server's answer does not fit this client; reload the page.".into() })
+    let misfit = || "The server's answer does not fit this client; reload the page.".to_owned();
+    response.json().await.map_err(|_| Trouble::Refused { code: ErrorCode::Unknown, message: misfit() })
 }

@@ -9,6 +9,7 @@ use crate::volume::Volume;
 
 /// How far the expert is with a slice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SliceState {
     /// Offered, perhaps painted on; not yet vouched for.
@@ -22,11 +23,13 @@ pub enum SliceState {
 
 /// Labels of a plane as runs `(label, length)`, u fastest; lengths add up to the plane's size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Runs(pub Vec<(Label, u32)>);
 
 /// A plane as the expert left it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CorrectedSlice {
     /// Which plane.
     pub plane: Plane,

@@ -13,6 +13,7 @@ pub use same_grid::{GRID_TOLERANCE, GridDifference};
 
 /// An anatomical axis, named after the planes perpendicular to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
     /// Left–right; sagittal planes are perpendicular to it.
@@ -103,18 +104,22 @@ pub type Affine = [[f64; 4]; 3];
 
 /// The numbers of a grid, checked or not; what a [`Geometry`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Grid {
     /// Voxels along x, y, z.
+    #[cfg_attr(feature = "openapi", schema(value_type = [usize; 3]))]
     pub dims: Dims,
     /// Distance between voxel centres along x, y, z, in millimetres.
     pub spacing_mm: [f64; 3],
     /// World (RAS+, mm) from voxel.
+    #[cfg_attr(feature = "openapi", schema(value_type = [[f64; 4]; 3]))]
     pub world_from_voxel: Affine,
 }
 
 /// The grid a volume lies on: a [`Grid`] that has passed [`Geometry::new`]. Its numbers can be read like fields and never changed; reading one from JSON
 /// runs the same checks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "Grid", into = "Grid")]
 pub struct Geometry(Grid);
 
@@ -142,6 +147,7 @@ impl From<Geometry> for Grid {
 
 /// One plane of a volume: perpendicular to an anatomical axis, at a voxel index along the stored axis that runs closest to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Plane {
     /// Anatomical axis.
     pub axis: Axis,

@@ -8,6 +8,7 @@ pub use quantiles::Quantiles;
 
 /// The intensities that are spread from black to white.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Window {
     /// Middle grey.
     pub centre: f32,

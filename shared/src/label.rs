@@ -10,6 +10,7 @@ pub const BACKGROUND: Label = 0;
 
 /// One foreground label of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LabelInfo {
     /// Value in segmentations, 1 or more.
     pub value: Label,
@@ -33,6 +34,7 @@ impl LabelInfo {
 
 /// The foreground labels of a task, ascending by value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct LabelSet(pub Vec<LabelInfo>);
 

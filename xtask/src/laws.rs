@@ -57,7 +57,16 @@ fn each_outside_thing_has_one_door() {
     check_only_in("backend/src", "nifti::", &["backend/src/scan_io"]);
     check_only_in("backend/src", "create_case(&", &["backend/src/intake", "backend/src/store"]);
     check_only_in("frontend/src", "gloo_net", &["frontend/src/api.rs"]);
-    check_only_in("frontend/src", "XmlHttpRequest", &["frontend/src/api.rs"]);
+    for word in ["XmlHttpRequest", "EventSource", "shared::api::route"] {
+        check_only_in("frontend/src", word, &["frontend/src/api.rs"]);
+    }
+}
+
+#[test]
+fn addresses_stand_in_one_list() {
+    check_only_in("frontend/src", "\"/api", &[]);
+    check_only_in("backend/src", "\"/api", &[]);
+    check_only_in("backend/src", ".route(", &["backend/src/http/api/mod.rs"]);
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! What went wrong, as an answer: a status, a word for programs, a sentence for the person at the screen.
 
+use std::io::ErrorKind;
+
+use actix_web::error::{JsonPayloadError, PayloadError};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{CONNECTION, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use shared::api::ApiError;
+use shared::api::{ApiError, ErrorCode};
 
 use crate::intake::IntakeError;
 use crate::scan_io::ScanError;
@@ -12,34 +16,66 @@ use crate::store::{StoreError, is_full};
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     message: String,
 }
 
 impl Refusal {
     /// Any refusal.
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
     /// The request makes no sense as it stands.
-    pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn bad(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// A body that is not what the route takes.
     pub(super) fn unreadable(why: &str) -> Self {
-        Self::bad("unreadable_request", format!("the request cannot be read: {why}"))
+        Self::bad(ErrorCode::UnreadableRequest, format!("the request cannot be read: {why}"))
+    }
+
+    /// A body that could not be taken in.
+    pub(super) fn of_json(error: &JsonPayloadError) -> Self {
+        match error {
+            JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => Self::too_large(*limit as u64),
+            JsonPayloadError::Payload(error) => Self::of_payload(error),
+            other => Self::unreadable(&other.to_string()),
+        }
+    }
+
+    /// A body that did not arrive as it should.
+    pub(super) fn of_payload(error: &PayloadError) -> Self {
+        match error {
+            PayloadError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                let message = "the request came too slowly; check the network and send it again";
+                Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::TooSlow, message)
+            }
+            PayloadError::Io(error) if error.kind() == ErrorKind::ResourceBusy => Self::busy("the server has more to do than it has memory for"),
+            other => Self::unreadable(&other.to_string()),
+        }
+    }
+
+    /// A body larger than this server takes.
+    pub(super) fn too_large(limit_bytes: u64) -> Self {
+        let message = format!("the request is larger than {} MiB, which is the limit", limit_bytes >> 20);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message)
+    }
+
+    /// Not now, because there is too much to do.
+    pub(super) fn busy(why: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, format!("{why}; try again in a moment"))
     }
 
     /// A path that leads nowhere.
     pub(super) fn no_such_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing at this address; reload the page to get the current client")
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NoSuchRoute, "there is nothing at this address; reload the page to get the current client")
     }
 
     /// The disk is full.
     pub(super) fn full() -> Self {
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", StoreError::Full.to_string())
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::DiskFull, StoreError::Full.to_string())
     }
 
     /// Something that the person at the screen can do nothing about; the log says what.
@@ -47,7 +83,7 @@ impl Refusal {
         tracing::error!("a request failed: {error}");
         let message =
             "the server could not do this; nothing was changed. Try again; if it stays so, its operator finds the reason in the log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
     }
 }
 
@@ -63,17 +99,25 @@ impl ResponseError for Refusal {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(ApiError { code: self.code.to_owned(), message: self.message.clone() })
+        let mut answer = HttpResponse::build(self.status);
+        if self.code == ErrorCode::Busy {
+            answer.insert_header((RETRY_AFTER, "2"));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // What is still to come of the body will not be read.
+            answer.force_close().insert_header((CONNECTION, "close"));
+        }
+        answer.json(ApiError { code: self.code, message: self.message.clone() })
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let (status, code) = match &error {
-            StoreError::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            StoreError::Stale { .. } => (StatusCode::CONFLICT, "stale_correction"),
-            StoreError::NotNow(_) => (StatusCode::CONFLICT, "not_now"),
-            StoreError::Correction(_) => (StatusCode::UNPROCESSABLE_ENTITY, "correction_does_not_fit"),
+            StoreError::NotFound(_) => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
+            StoreError::Stale { .. } => (StatusCode::CONFLICT, ErrorCode::StaleCorrection),
+            StoreError::NotNow(_) => (StatusCode::CONFLICT, ErrorCode::NotNow),
+            StoreError::Correction(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::CorrectionDoesNotFit),
             StoreError::Full => return Self::full(),
             StoreError::Damaged
             | StoreError::InUse(_)
@@ -95,6 +139,7 @@ impl From<IntakeError> for Refusal {
             IntakeError::Scan { error: ScanError::Io(error), .. } => return Self::internal(&error),
             IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
+            IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
             IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, error.code(), error.to_string())

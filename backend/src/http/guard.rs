@@ -3,10 +3,13 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, ResponseError};
+
+use shared::api::ErrorCode;
 
 use super::Parts;
 use super::error::Refusal;
@@ -51,7 +54,7 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// A request that does not come from our own pages (or from a program, which sends no `Origin`).
 fn foreign(request: &ServiceRequest, loopback_only: bool) -> Option<Refusal> {
-    let refuse = |why: &str| Some(Refusal::new(StatusCode::FORBIDDEN, "foreign_request", why));
+    let refuse = |why: &str| Some(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::ForeignRequest, why));
     if loopback_only && !is_loopback(&named_host(request)) {
         return refuse("this server answers under its local address only; open http://127.0.0.1 with its port");
     }
@@ -72,8 +75,16 @@ fn named_host(request: &ServiceRequest) -> String {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let name = host.strip_suffix(|c: char| c.is_ascii_digit()).map_or(host, |_| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let Some(name) = host_name(host) else { return false };
     name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The name in `name:port` or `name`, as RFC 3986 has it; nothing if it is anything else.
+fn host_name(host: &str) -> Option<String> {
+    let authority: Authority = host.parse().ok()?;
+    let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+    // Whatever else an authority may have (a user, a port that is none) does not belong into a Host.
+    (authority.as_str() == format!("{}{port}", authority.host())).then(|| authority.host().to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -92,5 +103,9 @@ mod tests {
         check("evil.example:8080", false);
         check("127.0.0.1.evil.example", false);
         check("10.0.0.5:8080", false);
+        check("localhost:evil", false);
+        check("evil.example@127.0.0.1:8080", false);
+        check("127.0.0.1:8080/evil", false);
+        check("", false);
     }
 }

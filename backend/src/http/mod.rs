@@ -1,16 +1,10 @@
 //! Routes to calls: one noun a file, errors mapped in one place. Knows HTTP, not how anything is done.
 
-mod bundles;
-mod cases;
+mod api;
+mod bounds;
 mod client;
-mod corrections;
 mod error;
-mod events;
 mod guard;
-mod health;
-mod jobs;
-mod upload;
-mod volumes;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -21,18 +15,20 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 use actix_web::{App, HttpServer};
-use shared::api::PREFIX;
+use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
 use crate::jobs::Supervisor;
 use crate::store::Store;
 
-pub use bundles::Bundles;
+pub use api::Bundles;
 pub use client::Client;
 use error::Refusal;
 
-/// What a slice's correction may weigh: a plane of 2048² in which every voxel differs from its neighbour.
-const JSON_LIMIT_BYTES: usize = 48 << 20;
+/// What a slice's correction may weigh: a plane of 1024² in which every voxel differs from its neighbour, or one of 4096² as experts draw.
+const JSON_LIMIT_BYTES: usize = 8 << 20;
+/// How long a client may leave what was sent to it unread.
+const UNREAD_LIMIT: Duration = Duration::from_secs(20);
 /// How long requests may take to finish when the server is asked to stop; event streams never do.
 const STOP_LIMIT_S: u64 = 2;
 /// How long a client may take to send a request's head, or keep an idle connection.
@@ -64,10 +60,19 @@ const CHECKS_AT_ONCE: usize = 2;
 /// If the listener cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
     let checks = Data::new(Semaphore::new(CHECKS_AT_ONCE));
+    let held = Data::new(bounds::Held::default());
     let parts = Data::new(parts);
     let server = HttpServer::new(move || {
-        App::new().app_data(parts.clone()).app_data(checks.clone()).wrap(Compress::default()).wrap(from_fn(guard::guard)).configure(routes)
+        App::new()
+            .app_data(parts.clone())
+            .app_data(checks.clone())
+            .app_data(held.clone())
+            .wrap(Compress::default())
+            .wrap(from_fn(bounds::watch))
+            .wrap(from_fn(guard::guard))
+            .configure(routes)
     })
+    .on_connect(|connection, _| bounds::drop_unread(connection, UNREAD_LIMIT))
     .client_request_timeout(HEAD_LIMIT)
     .keep_alive(HEAD_LIMIT)
     .shutdown_timeout(STOP_LIMIT_S)
@@ -77,28 +82,10 @@ pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
 
 /// Every route of [`shared::api`], and the client for all other paths.
 fn routes(config: &mut ServiceConfig) {
-    let json = JsonConfig::default().limit(JSON_LIMIT_BYTES).error_handler(|error, _| Refusal::unreadable(&error.to_string()).into());
+    let json = JsonConfig::default().limit(JSON_LIMIT_BYTES).error_handler(|error, _| Refusal::of_json(&error).into());
     let path = PathConfig::default().error_handler(|_, _| Refusal::no_such_route().into());
-    config.app_data(json).app_data(path).service(
-        web::scope(PREFIX)
-            .route("/bundles", web::get().to(bundles::list))
-            .route("/cases", web::get().to(cases::list))
-            .route("/cases", web::post().to(upload::create))
-            .route("/cases/{id}", web::get().to(cases::show))
-            .route("/cases/{id}", web::delete().to(cases::delete))
-            .route("/cases/{id}/image/{channel}", web::get().to(volumes::image))
-            .route("/cases/{id}/uncertainty", web::get().to(volumes::uncertainty))
-            .route("/cases/{id}/segmentations/{version}", web::get().to(volumes::segmentation))
-            .route("/cases/{id}/segmentations/{version}/nifti", web::get().to(volumes::nifti))
-            .route("/cases/{id}/corrections", web::get().to(corrections::list))
-            .route("/cases/{id}/corrections/{axis}/{index}", web::put().to(corrections::save))
-            .route("/cases/{id}/refine", web::post().to(jobs::refine))
-            .route("/cases/{id}/rounds", web::post().to(cases::begin_round))
-            .route("/jobs/{id}/cancel", web::post().to(jobs::cancel))
-            .route("/events", web::get().to(events::stream))
-            .route("/health", web::get().to(health::show))
-            .default_service(web::to(error::no_such_route)),
-    );
+    config.app_data(json).app_data(path).configure(api::routes);
+    config.service(web::scope(PREFIX).default_service(web::to(error::no_such_route)));
     config.default_service(web::to(client::file));
 }
 

@@ -7,7 +7,7 @@ mod keep;
 mod look;
 mod name;
 
-use shared::api::BundleInfo;
+use shared::api::{BundleInfo, ErrorCode};
 use shared::geometry::GridDifference;
 use thiserror::Error;
 
@@ -72,16 +72,16 @@ pub enum IntakeError {
 }
 
 impl IntakeError {
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
+    /// For programs.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::UnknownBundle { .. } => "unknown_bundle",
-            Self::BundleUnusable { .. } => "bundle_unusable",
-            Self::WrongChannelCount { .. } => "wrong_channel_count",
-            Self::NoImage => "no_image",
+            Self::UnknownBundle { .. } => ErrorCode::UnknownBundle,
+            Self::BundleUnusable { .. } => ErrorCode::BundleUnusable,
+            Self::WrongChannelCount { .. } => ErrorCode::WrongChannelCount,
+            Self::NoImage => ErrorCode::NoImage,
             Self::Scan { error, .. } => error.code(),
-            Self::GridsDiffer { .. } => "grids_differ",
-            Self::Store(_) => "internal",
+            Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
+            Self::Store(_) => ErrorCode::Internal,
         }
     }
 }
@@ -120,18 +120,18 @@ mod tests {
             problem: problem.map(str::to_owned),
         };
         let offered = [bundle("brain", None), bundle("liver", Some("fold_0.pt is missing"))];
-        let check = |wanted: &str, images: usize, expected: Result<&str, (&str, &str)>| {
+        let check = |wanted: &str, images: usize, expected: Result<&str, (ErrorCode, &str)>| {
             let got = find_bundle(&offered, wanted, images);
             let got = got.as_ref().map(|bundle| bundle.name.as_str()).map_err(|error| (error.code(), error.to_string()));
             assert_eq!(got, expected.map_err(|(code, words)| (code, words.to_owned())));
         };
         check("brain", 2, Ok("brain"));
-        check("lung", 2, Err(("unknown_bundle", "there is no bundle \"lung\"; choose one of: brain, liver")));
-        check("liver", 2, Err(("bundle_unusable", "the bundle liver cannot be used: fold_0.pt is missing")));
+        check("lung", 2, Err((ErrorCode::UnknownBundle, "there is no bundle \"lung\"; choose one of: brain, liver")));
+        check("liver", 2, Err((ErrorCode::BundleUnusable, "the bundle liver cannot be used: fold_0.pt is missing")));
         check(
             "brain",
             1,
-            Err(("wrong_channel_count", "brain needs 2 image(s) (T1, T2), 1 were sent; send one per channel, in this order")),
+            Err((ErrorCode::WrongChannelCount, "brain needs 2 image(s) (T1, T2), 1 were sent; send one per channel, in this order")),
         );
     }
 }

@@ -13,6 +13,7 @@ pub use write::{whole, write_f32, write_i16, write_labels};
 
 pub use self::nifti::{Origin, Scan, ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
 
+use shared::api::ErrorCode;
 use thiserror::Error;
 
 /// Why a scan cannot be read or written; every message says what is wrong and what to do. None names a file: callers know which one it was.
@@ -130,21 +131,21 @@ pub enum ScanError {
 }
 
 impl ScanError {
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
+    /// For programs.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotNifti(_) => "not_a_nifti",
-            Self::NoVoxels => "voxels_missing",
-            Self::Damaged(_) => "damaged",
-            Self::Truncated { .. } | Self::NoVoxelsAt { .. } => "truncated",
-            Self::Offset { .. } | Self::Scaling { .. } => "bad_header",
-            Self::TooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => "too_large",
-            Self::NotThreeDimensional(_) => "not_3d",
-            Self::UnsupportedType(_) => "unsupported_type",
-            Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => "not_finite",
-            Self::NotALabel { .. } => "not_a_label",
-            Self::Geometry(_) => "bad_geometry",
-            Self::Io(_) => "internal",
+            Self::NotNifti(_) => ErrorCode::NotANifti,
+            Self::NoVoxels => ErrorCode::VoxelsMissing,
+            Self::Damaged(_) => ErrorCode::Damaged,
+            Self::Truncated { .. } | Self::NoVoxelsAt { .. } => ErrorCode::Truncated,
+            Self::Offset { .. } | Self::Scaling { .. } => ErrorCode::BadHeader,
+            Self::TooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => ErrorCode::TooLarge,
+            Self::NotThreeDimensional(_) => ErrorCode::NotThreeDimensional,
+            Self::UnsupportedType(_) => ErrorCode::UnsupportedType,
+            Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => ErrorCode::NotFinite,
+            Self::NotALabel { .. } => ErrorCode::NotALabel,
+            Self::Geometry(_) => ErrorCode::BadGeometry,
+            Self::Io(_) => ErrorCode::Internal,
         }
     }
 }

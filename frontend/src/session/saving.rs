@@ -4,7 +4,7 @@
 
 use gloo::timers::future::TimeoutFuture;
 use leptos::task::spawn_local;
-use shared::api::CaseDetail;
+use shared::api::{CaseDetail, ErrorCode};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
 
@@ -76,7 +76,7 @@ impl Session {
             self.sync(plane, |sync| sync.in_flight = false);
             match answer {
                 Ok(saved) => self.confirmed(plane, saved.revision),
-                Err(trouble @ Trouble::Refused { status: 409, .. }) => self.meet_conflict(&visit, slice, &trouble).await,
+                Err(trouble @ Trouble::Refused { code: ErrorCode::StaleCorrection, .. }) => self.meet_conflict(&visit, slice, &trouble).await,
                 Err(trouble) => self.keep_trying(plane, &trouble),
             }
             self.refresh_save_state();
@@ -286,8 +286,8 @@ mod tests {
         CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(label, 4)]), revision }
     }
 
-    fn refused(status: u16) -> Trouble {
-        Trouble::Refused { status, message: "The disk is full.".into() }
+    fn refused(code: ErrorCode) -> Trouble {
+        Trouble::Refused { code, message: "The disk is full.".into() }
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         let unsent = Sync { unsent: true, ..Sync::default() };
         let in_flight = Sync { in_flight: true, sent: Some(slice(1, 0)), ..Sync::default() };
         let conflict = Sync { unsent: true, theirs: Some(slice(1, 1)), ..Sync::default() };
-        let no_room = Sync { refused: Some(refused(507)), ..in_flight.clone() };
+        let no_room = Sync { refused: Some(refused(ErrorCode::DiskFull)), ..in_flight.clone() };
         let told = SaveState::Refused("The disk is full.".into());
         check(&[], true, SaveState::Saved);
         check(std::slice::from_ref(&saved), false, SaveState::Saved);
@@ -324,14 +324,15 @@ mod tests {
 
     #[test]
     fn a_refusal_for_good_waits_for_the_expert() {
-        fn check(status: u16, tries_again: bool, sends: CorrectedSlice) {
+        fn check(code: ErrorCode, tries_again: bool, sends: CorrectedSlice) {
             let mut sync = Sync { sent: Some(slice(1, 0)), ..Sync::default() };
-            learn_refusal(&mut sync, &refused(status));
+            learn_refusal(&mut sync, &refused(code));
             assert_eq!((sync.is_open(), sync.is_waiting()), (true, tries_again));
             assert_eq!(statement_to_send(&mut sync, slice(2, 0)), sends);
         }
-        check(507, true, slice(1, 0));
-        check(422, false, slice(2, 0));
+        check(ErrorCode::DiskFull, true, slice(1, 0));
+        check(ErrorCode::CorrectionDoesNotFit, false, slice(2, 0));
+        check(ErrorCode::NotNow, false, slice(2, 0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub const WORTHWHILE_SHARE: f64 = 0.01;
 
 /// What a round taught.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoundOutcome {
     /// Uncertainty that the planes corrected in it were to settle: their shares (see [`RankedSlice::settles`]) times the case's, summed over voxels.
     pub settled: f64,
@@ -19,6 +20,7 @@ pub struct RoundOutcome {
 
 /// How a case stands after a refinement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Standing {
     /// Uncertainty that is left, summed over voxels.
     pub uncertainty: f64,
@@ -30,6 +32,7 @@ pub struct Standing {
 
 /// What the next slices are expected to change.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExpectedGain {
     /// Voxels.
     pub voxels: f64,

@@ -13,6 +13,7 @@ use crate::geometry::{Axis, Geometry, Plane};
 
 /// How slices are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// Ours: one budget over all axes; a plane's gain is the uncertainty it would settle that chosen planes have not settled.
@@ -32,6 +33,7 @@ pub enum Strategy {
 
 /// What the choice depends on beside the volumes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AcquisitionParams {
     /// How to choose.
     pub strategy: Strategy,
@@ -105,6 +107,7 @@ impl Default for AcquisitionParams {
 
 /// A plane offered to the expert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RankedSlice {
     /// Anatomical axis.
     pub axis: Axis,
@@ -132,6 +135,7 @@ impl RankedSlice {
 
 /// `slices.json`: which slices were chosen, on which grid, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SliceList {
     /// Version of this format.
     pub format: u32,

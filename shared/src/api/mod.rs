@@ -1,24 +1,10 @@
-//! Routes and the types that travel on them; no logic. All routes stand under [`PREFIX`].
+//! What travels between client and server: routes ([`route`]), the types on them, and what can go wrong ([`ErrorCode`]); no logic.
 //!
-//! ```text
-//! GET    /bundles                                      Vec<BundleInfo>
-//! GET    /cases                                        Vec<CaseSummary>, newest first
-//! POST   /cases                 multipart: bundle, name (optional), image (one part per channel, in order) → 201 CaseSummary; queues presegmentation
-//! GET    /cases/{id}                                   CaseDetail
-//! DELETE /cases/{id}                                   204
-//! GET    /cases/{id}/image/{channel}                   voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel (ImageInfo)
-//! GET    /cases/{id}/uncertainty                       voxels, u8, x fastest; 255 = 1.0; that of the newest segmentation
-//! GET    /cases/{id}/segmentations/{version}           labels, u8, x fastest
-//! GET    /cases/{id}/segmentations/{version}/nifti     the same as .nii.gz with the scan's own geometry, as a download
-//! GET    /cases/{id}/corrections                       Vec<CorrectedSlice>
-//! PUT    /cases/{id}/corrections/{axis}/{index}        CorrectedSlice (revision = the one it is based on) → CorrectedSlice; 409 if the base is stale
-//! POST   /cases/{id}/refine                            202 Job; 409 if no slice is done or a job is under way
-//! POST   /cases/{id}/rounds                            CaseDetail with the next slices to correct; 409 unless a refinement has chosen some
-//! POST   /jobs/{id}/cancel                             Job
-//! GET    /events                                       server-sent events; each `data:` line is an Event
-//! GET    /health                                       Health
-//! ```
-//! Every error is an [`ApiError`] with a 4xx or 5xx status. Binary bodies are compressed as the client's `Accept-Encoding` allows.
+//! Every error is an [`ApiError`] with a 4xx or 5xx status. Binary bodies are compressed as the client's `Accept-Encoding` allows. The same for
+//! programs, as OpenAPI: [`route::OPENAPI`].
+
+mod error;
+pub mod route;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +15,7 @@ use crate::geometry::Geometry;
 use crate::intensity::Window;
 use crate::label::LabelSet;
 
-/// Where every route begins.
-pub const PREFIX: &str = "/api";
+pub use error::{ApiError, ErrorCode};
 
 /// The version name of the presegmentation.
 pub const PRESEGMENTATION: &str = "presegmentation";
@@ -40,17 +25,9 @@ pub fn refinement_version(round: u32) -> String {
     format!("refinement-{round}")
 }
 
-/// What went wrong, in words for the person at the screen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiError {
-    /// Stable word for programs, such as `not_a_nifti`.
-    pub code: String,
-    /// What, why, and what to do.
-    pub message: String,
-}
-
 /// A model bundle the server offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BundleInfo {
     /// Folder name; what uploads refer to.
     pub name: String,
@@ -68,6 +45,7 @@ pub struct BundleInfo {
 
 /// A line of the case list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CaseSummary {
     /// Identifier.
     pub id: CaseId,
@@ -93,6 +71,7 @@ pub struct CaseSummary {
 
 /// How image voxels are packed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageInfo {
     /// Channel name.
     pub channel: String,
@@ -112,6 +91,7 @@ pub struct ImageInfo {
 
 /// Everything the workbench needs beside voxels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CaseDetail {
     /// The list's line.
     pub summary: CaseSummary,
@@ -133,6 +113,7 @@ pub struct CaseDetail {
 
 /// What another round would bring.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NextRound {
     /// Its slices; planes that are done are not among them.
     pub slices: SliceList,
@@ -144,6 +125,7 @@ pub struct NextRound {
 
 /// Something happened on the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A case is new or has changed (stage, job, progress).
@@ -157,6 +139,7 @@ pub enum Event {
 
 /// Whether the server can work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// Its version.
     pub version: String,

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use actix_multipart::{Field, Multipart};
+use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpResponse;
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use futures_util::TryStreamExt;
+use shared::api::{ApiError, CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
@@ -17,8 +19,14 @@ use crate::store::is_full;
 /// A form with more files than any bundle has channels is a mistake.
 const FILES_LIMIT: usize = 64;
 
-/// `POST /cases`
-pub(super) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Multipart) -> Result<HttpResponse, Refusal> {
+/// Takes a scan, one image a channel in the bundle's order, and queues its presegmentation.
+#[utoipa::path(
+    post,
+    path = route::CREATE_CASE.path,
+    request_body(content = inline(Form), content_type = "multipart/form-data"),
+    responses((status = 201, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Multipart) -> Result<HttpResponse, Refusal> {
     let folder = Scratch(upload_folder(&parts.store));
     std::fs::create_dir_all(&folder.0).map_err(disk)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
@@ -32,6 +40,19 @@ pub(super) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Mu
     parts.supervisor.wake();
     tracing::info!(case = case.id, "uploaded");
     Ok(HttpResponse::Created().json(case))
+}
+
+/// What the form of an upload holds.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "a description for the OpenAPI document; the form is read part by part")]
+struct Form {
+    /// The bundle's name.
+    bundle: String,
+    /// The case's name; optional.
+    name: Option<String>,
+    /// A file for each channel, in the bundle's order.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    image: Vec<Vec<u8>>,
 }
 
 /// A folder that goes when its upload is over.
@@ -68,8 +89,8 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
                 left = write(&mut field, &file, left, limit_bytes).await?;
                 upload.files.push(file);
             }
-            "image" => return Err(Refusal::bad("too_many_files", format!("more than {FILES_LIMIT} images; send one per channel"))),
-            other => return Err(Refusal::bad("unknown_part", format!("the form has a part {other:?}; it takes bundle, name and image"))),
+            "image" => return Err(Refusal::bad(ErrorCode::TooManyFiles, format!("more than {FILES_LIMIT} images; send one per channel"))),
+            other => return Err(Refusal::bad(ErrorCode::UnknownPart, format!("the form has a part {other:?}; it takes bundle, name and image"))),
         }
     }
     upload.name = case_name(&upload.name, &file_name);
@@ -77,9 +98,9 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
 }
 
 async fn text(field: &mut Field) -> Result<String, Refusal> {
-    let bytes = field.bytes(4096).await.map_err(|_| Refusal::bad("text_too_long", "a text of the form is longer than 4096 bytes"))?;
+    let bytes = field.bytes(4096).await.map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
     let bytes = bytes.map_err(|error| cut_off(&error))?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::bad("not_text", "a text of the form is not UTF-8"))
+    String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::bad(ErrorCode::NotText, "a text of the form is not UTF-8"))
 }
 
 /// Streams a file to disk; answers how many bytes are left for the rest of the form.
@@ -88,7 +109,7 @@ async fn write(field: &mut Field, file: &Path, mut left: u64, limit_bytes: u64) 
     while let Some(chunk) = field.try_next().await.map_err(|error| cut_off(&error))? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
             let message = format!("the upload is larger than {} MiB, which is this server's limit (--upload-limit-mib)", limit_bytes >> 20);
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message)
         })?;
         out.write_all(&chunk).await.map_err(disk)?;
     }
@@ -96,8 +117,11 @@ async fn write(field: &mut Field, file: &Path, mut left: u64, limit_bytes: u64) 
     Ok(left)
 }
 
-fn cut_off(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::bad("upload_cut_off", format!("the upload ended early or is no form ({error}); send it again"))
+fn cut_off(error: &MultipartError) -> Refusal {
+    if let MultipartError::Payload(error @ PayloadError::Io(_)) = error {
+        return Refusal::of_payload(error);
+    }
+    Refusal::bad(ErrorCode::UploadCutOff, format!("the upload ended early or is no form ({error}); send it again"))
 }
 
 fn disk(error: std::io::Error) -> Refusal {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use actix_web::web::{self, Data, Json};
-use shared::api::BundleInfo;
+use shared::api::{ApiError, BundleInfo, route};
 use shared::label::LabelSet;
 
 use super::{Parts, Refusal};
@@ -71,8 +71,13 @@ impl Bundles {
     }
 }
 
-/// `GET /bundles`
-pub(super) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BundleInfo>>, Refusal> {
+/// The bundles on offer, by name; those that cannot be used say why.
+#[utoipa::path(
+    get,
+    path = route::BUNDLES.path,
+    responses((status = 200, description = "The bundles", body = Vec<BundleInfo>), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BundleInfo>>, Refusal> {
     let bundles = web::block(move || parts.bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
     Ok(Json(bundles))
 }

@@ -1,0 +1,57 @@
+//! Cases as they stand.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Path};
+use shared::api::{ApiError, CaseDetail, CaseSummary, route};
+use shared::case::CaseId;
+
+use super::{Parts, Refusal};
+
+/// All cases, newest first.
+#[utoipa::path(
+    get,
+    path = route::CASES.path,
+    responses((status = 200, description = "The cases", body = Vec<CaseSummary>), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<CaseSummary>>, Refusal> {
+    Ok(Json(parts.store.cases().await?))
+}
+
+/// Everything about a case beside its voxels.
+#[utoipa::path(
+    get,
+    path = route::CASE.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    responses((status = 200, description = "The case", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
+    Ok(Json(parts.store.case(&id).await?))
+}
+
+/// Offers the next slices to correct.
+#[utoipa::path(
+    post,
+    path = route::BEGIN_ROUND.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    responses((status = 200, description = "The case in its next round", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
+    Ok(Json(parts.store.begin_round(&id).await?))
+}
+
+/// Deletes a case and all that was made of it.
+#[utoipa::path(
+    delete,
+    path = route::DELETE_CASE.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn delete(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+    let job = parts.store.summary(&id).await?.job;
+    parts.store.delete_case(&id).await?;
+    if let Some(job) = job {
+        parts.supervisor.stop(job.id);
+    }
+    tracing::info!(case = id.as_str(), "deleted");
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,102 @@
+//! Voxels.
+
+use actix_web::HttpResponse;
+use actix_web::body::{MessageBody, SizedStream};
+use actix_web::http::header::{Charset, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ExtendedValue};
+use actix_web::web::{Data, Path};
+use futures_util::TryStreamExt;
+use shared::api::{ApiError, route};
+use shared::case::CaseId;
+
+use super::{Parts, Refusal};
+use crate::store::Digest;
+
+/// A channel: u16 little-endian, x fastest; intensity = minimum + step * voxel.
+#[utoipa::path(
+    get,
+    path = route::IMAGE.path,
+    params(("id" = CaseId, Path, description = "The case"), ("channel" = u32, Path, description = "0 for the first")),
+    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn image(parts: Data<Parts>, path: Path<(CaseId, u32)>) -> Result<HttpResponse, Refusal> {
+    let (id, channel) = path.into_inner();
+    voxels(&parts, &parts.store.image(&id, channel).await?).await
+}
+
+/// The uncertainty of the newest segmentation: u8, x fastest; 255 is 1.
+#[utoipa::path(
+    get,
+    path = route::UNCERTAINTY.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn uncertainty(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+    voxels(&parts, &parts.store.uncertainty(&id).await?).await
+}
+
+/// A segmentation: a label a voxel, u8, x fastest.
+#[utoipa::path(
+    get,
+    path = route::SEGMENTATION.path,
+    params(("id" = CaseId, Path, description = "The case"), ("version" = String, Path, description = "`presegmentation` or `refinement-N`")),
+    responses((status = 200, description = "Labels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn segmentation(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<HttpResponse, Refusal> {
+    let (id, version) = path.into_inner();
+    voxels(&parts, &parts.store.segmentation(&id, &version).await?.labels).await
+}
+
+/// A segmentation as a file with the scan's own geometry.
+#[utoipa::path(
+    get,
+    path = route::NIFTI.path,
+    params(("id" = CaseId, Path, description = "The case"), ("version" = String, Path, description = "`presegmentation` or `refinement-N`")),
+    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn nifti(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<HttpResponse, Refusal> {
+    let (id, version) = path.into_inner();
+    let files = parts.store.segmentation(&id, &version).await?;
+    let name = parts.store.summary(&id).await?.name;
+    Ok(HttpResponse::Ok()
+        .content_type("application/gzip")
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(attachment(&format!("{name}_{version}.nii.gz")))
+        .body(blob(&parts, &files.nifti).await?))
+}
+
+async fn voxels(parts: &Parts, digest: &Digest) -> Result<HttpResponse, Refusal> {
+    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(blob(parts, digest).await?))
+}
+
+/// A blob, sent from its file: a reader who takes long takes no memory.
+async fn blob(parts: &Parts, digest: &Digest) -> Result<impl MessageBody + use<>, Refusal> {
+    let (size, pieces) = parts.store.blobs().stream(digest).await?;
+    let noted = pieces.inspect_err(|error| tracing::error!("a volume was not sent whole: {error}"));
+    Ok(SizedStream::new(size, Box::pin(noted)))
+}
+
+/// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system chokes on.
+fn attachment(name: &str) -> ContentDisposition {
+    let safe: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let ascii: String = safe.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
+    let extended = ExtendedValue { charset: Charset::Ext("UTF-8".into()), language_tag: None, value: safe.into_bytes() };
+    ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(ascii), DispositionParam::FilenameExt(extended)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_makes_a_file_name() {
+        fn check(name: &str, expected: &str) {
+            assert_eq!(attachment(name).to_string(), expected);
+        }
+        check("a_b.nii.gz", "attachment; filename=\"a_b.nii.gz\"; filename*=UTF-8''a_b.nii.gz");
+        check("Ä/1.nii.gz", "attachment; filename=\"__1.nii.gz\"; filename*=UTF-8''%C3%84_1.nii.gz");
+        check("a\r\nb\"c", "attachment; filename=\"a__b_c\"; filename*=UTF-8''a__b_c");
+    }
+}

@@ -1,0 +1,156 @@
+//! Every route: its method and its path. The server answers under these and the client asks under these; nobody else writes an address.
+
+use std::fmt::Display;
+
+/// Where every route begins.
+pub const PREFIX: &str = "/api";
+
+/// What is asked of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// Look; `HEAD` is answered wherever this is.
+    Get,
+    /// Make or do.
+    Post,
+    /// Replace.
+    Put,
+    /// Remove.
+    Delete,
+}
+
+impl Method {
+    /// As HTTP writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// A method and a path with `N` placeholders, such as `/api/cases/{id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route<const N: usize> {
+    /// What is asked.
+    pub method: Method,
+    /// Of which path.
+    pub path: &'static str,
+}
+
+impl<const N: usize> Route<N> {
+    /// A route; does not compile as a constant if the path has another number of placeholders.
+    const fn new(method: Method, path: &'static str) -> Self {
+        assert!(placeholders(path) == N, "a route names another number of placeholders than its path has");
+        Self { method, path }
+    }
+
+    /// The address with its placeholders filled in, in their order.
+    pub fn at(self, values: [&dyn Display; N]) -> String {
+        let mut values = values.into_iter();
+        let mut address = String::new();
+        for part in self.path.split_inclusive('}') {
+            let Some((before, _)) = part.split_once('{') else {
+                address += part;
+                continue;
+            };
+            address += before;
+            if let Some(value) = values.next() {
+                push_encoded(&mut address, &value.to_string());
+            }
+        }
+        address
+    }
+}
+
+const fn placeholders(path: &str) -> usize {
+    let (bytes, mut at, mut count) = (path.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'{' {
+            count += 1;
+        }
+        at += 1;
+    }
+    count
+}
+
+/// RFC 3986: what is not unreserved stands as `%XX`, so that no value can end its path segment.
+fn push_encoded(address: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            address.push(char::from(byte));
+        } else {
+            *address += &format!("%{byte:02X}");
+        }
+    }
+}
+
+macro_rules! routes {
+    ($($(#[$doc:meta])* $name:ident: Route<$count:literal> = $method:ident $path:literal;)*) => {
+        $($(#[$doc])* pub const $name: Route<$count> = Route::new(Method::$method, $path);)*
+
+        /// Every route there is.
+        pub const ALL: &[(Method, &str)] = &[$((Method::$method, $path)),*];
+    };
+}
+
+routes! {
+    /// [`BundleInfo`](super::BundleInfo)s.
+    BUNDLES: Route<0> = Get "/api/bundles";
+    /// [`CaseSummary`](super::CaseSummary)s, newest first.
+    CASES: Route<0> = Get "/api/cases";
+    /// Multipart `bundle`, `name` (optional), `image` (one part a channel, in order) → 201 with a [`CaseSummary`](super::CaseSummary); queues the
+    /// presegmentation.
+    CREATE_CASE: Route<0> = Post "/api/cases";
+    /// [`CaseDetail`](super::CaseDetail).
+    CASE: Route<1> = Get "/api/cases/{id}";
+    /// 204.
+    DELETE_CASE: Route<1> = Delete "/api/cases/{id}";
+    /// Voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel, as [`ImageInfo`](super::ImageInfo) says.
+    IMAGE: Route<2> = Get "/api/cases/{id}/image/{channel}";
+    /// Voxels, u8, x fastest; 255 is 1.0; that of the newest segmentation.
+    UNCERTAINTY: Route<1> = Get "/api/cases/{id}/uncertainty";
+    /// Labels, u8, x fastest.
+    SEGMENTATION: Route<2> = Get "/api/cases/{id}/segmentations/{version}";
+    /// The same as .nii.gz with the scan's own geometry, as a download.
+    NIFTI: Route<2> = Get "/api/cases/{id}/segmentations/{version}/nifti";
+    /// [`CorrectedSlice`](crate::correction::CorrectedSlice)s.
+    CORRECTIONS: Route<1> = Get "/api/cases/{id}/corrections";
+    /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as stored; `stale_correction` if the
+    /// base is stale.
+    SAVE_CORRECTION: Route<3> = Put "/api/cases/{id}/corrections/{axis}/{index}";
+    /// 202 with a [`Job`](crate::case::Job); `not_now` if no slice is done or a job is under way.
+    REFINE: Route<1> = Post "/api/cases/{id}/refine";
+    /// [`CaseDetail`](super::CaseDetail) with the next slices to correct; `not_now` unless a refinement has chosen some.
+    BEGIN_ROUND: Route<1> = Post "/api/cases/{id}/rounds";
+    /// The [`Job`](crate::case::Job), stopped.
+    CANCEL: Route<1> = Post "/api/jobs/{id}/cancel";
+    /// Server-sent events; each `data:` line is an [`Event`](super::Event).
+    EVENTS: Route<0> = Get "/api/events";
+    /// [`Health`](super::Health).
+    HEALTH: Route<0> = Get "/api/health";
+    /// This list for programs: OpenAPI 3.1.
+    OPENAPI: Route<0> = Get "/api/openapi.json";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_filled_in() {
+        assert_eq!(CASES.at([]), "/api/cases");
+        assert_eq!(SAVE_CORRECTION.at([&"0123", &"axial", &7]), "/api/cases/0123/corrections/axial/7");
+        assert_eq!(NIFTI.at([&"a/../b", &"ä?"]), "/api/cases/a%2F..%2Fb/segmentations/%C3%A4%3F/nifti");
+    }
+
+    #[test]
+    fn every_route_is_there_once() {
+        let mut routes = ALL.to_vec();
+        routes.sort_unstable();
+        routes.dedup();
+        assert_eq!(routes.len(), ALL.len());
+        assert!(ALL.iter().all(|(_, path)| path.starts_with(&format!("{PREFIX}/"))));
+    }
+}
