@@ -155,7 +155,8 @@ mod tests {
     async fn bodies_share_what_memory_there_is() {
         fn body(memory: &Arc<Semaphore>) -> Watched {
             let chunks = stream::iter((0..60).map(|_| Ok(Bytes::from_static(&[0; 1024]))));
-            let body = Payload::Stream { payload: Box::pin(chunks) };
+            let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(chunks);
+            let body = Payload::Stream { payload };
             Watched { body, begun: None, received: 0, timer: None, held: Some(Arc::clone(memory)), share: Share::default() }
         }
         async fn check(body: &mut Watched, expected: Option<io::ErrorKind>) {

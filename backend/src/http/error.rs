@@ -52,7 +52,9 @@ impl Refusal {
                 let message = "the request came too slowly; check the network and send it again";
                 Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::TooSlow, message)
             }
-            PayloadError::Io(error) if error.kind() == ErrorKind::ResourceBusy => Self::busy("the server has more to do than it has memory for"),
+            PayloadError::Io(error) if error.kind() == ErrorKind::ResourceBusy => {
+                Self::busy("the server has more to do than it has memory for")
+            }
             other => Self::unreadable(&other.to_string()),
         }
     }
@@ -70,7 +72,11 @@ impl Refusal {
 
     /// A path that leads nowhere.
     pub(super) fn no_such_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, ErrorCode::NoSuchRoute, "there is nothing at this address; reload the page to get the current client")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            ErrorCode::NoSuchRoute,
+            "there is nothing at this address; reload the page to get the current client",
+        )
     }
 
     /// The disk is full.

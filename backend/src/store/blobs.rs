@@ -5,18 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStoreExt, PutPayload};
 use sha2::{Digest as _, Sha256};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 
 use super::StoreError;
-
-/// How much of a blob is in memory while it is sent.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// The SHA-256 of a blob in hex.
 pub type Digest = String;
@@ -58,18 +52,6 @@ impl Blobs {
         if sha256(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged) }
     }
 
-    /// A blob's size in bytes, and its bytes a piece at a time. The last piece comes only if they all together are what the name says, so that nobody
-    /// takes a damaged blob for a whole one.
-    ///
-    /// # Errors
-    /// [`StoreError::Files`]; the stream ends in [`StoreError::Damaged`].
-    pub async fn stream(&self, digest: &Digest) -> Result<(u64, impl Stream<Item = Result<Bytes, StoreError>> + use<>), StoreError> {
-        let file = File::open(self.path(digest)).await?;
-        let size = file.metadata().await?.len();
-        let reading = Reading { file, left: size, hasher: Sha256::new(), digest: digest.clone() };
-        Ok((size, stream::try_unfold(reading, Reading::piece)))
-    }
-
     /// Where a blob lies, for a worker on this machine.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(&digest[..2]).join(digest)
@@ -93,38 +75,10 @@ impl Blobs {
     }
 }
 
-/// A blob on its way out.
-struct Reading {
-    file: File,
-    left: u64,
-    hasher: Sha256,
-    digest: Digest,
-}
-
-impl Reading {
-    async fn piece(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(self.left).unwrap_or(PIECE_BYTES))];
-        self.file.read_exact(&mut piece).await?;
-        self.hasher.update(&piece);
-        self.left -= piece.len() as u64;
-        if self.left == 0 && hex(&self.hasher.finalize_reset()) != self.digest {
-            return Err(StoreError::Damaged);
-        }
-        Ok(Some((piece.into(), self)))
-    }
-}
-
 fn key(digest: &Digest) -> Key {
     Key::from_iter([&digest[..2], digest.as_str()])
 }
 
 fn sha256(bytes: &[u8]) -> Digest {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@ mod cases;
 mod corrections;
 mod jobs;
 mod rounds;
+mod sending;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,8 @@
 mod scans;
 mod server;
 
+mod api;
+mod bounds;
 mod cases;
 mod client;
 mod corrections;

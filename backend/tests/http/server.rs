@@ -195,6 +195,13 @@ impl Server {
         }
     }
 
+    /// What the server process itself holds.
+    pub(crate) fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// Process numbers of the worker, if it is up.
     pub(crate) fn workers(&self) -> Vec<String> {
         let id = self.child.id();

@@ -76,7 +76,9 @@ impl Session {
             self.sync(plane, |sync| sync.in_flight = false);
             match answer {
                 Ok(saved) => self.confirmed(plane, saved.revision),
-                Err(trouble @ Trouble::Refused { code: ErrorCode::StaleCorrection, .. }) => self.meet_conflict(&visit, slice, &trouble).await,
+                Err(trouble @ Trouble::Refused { code: ErrorCode::StaleCorrection, .. }) => {
+                    self.meet_conflict(&visit, slice, &trouble).await
+                }
                 Err(trouble) => self.keep_trying(plane, &trouble),
             }
             self.refresh_save_state();

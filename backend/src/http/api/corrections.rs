@@ -39,7 +39,10 @@ pub(crate) async fn save(
     let (id, axis, index) = path.into_inner();
     let axis: Axis = axis.parse().map_err(|_| Refusal::no_such_route())?;
     if slice.plane != (Plane { axis, index }) {
-        return Err(Refusal::bad(ErrorCode::PlaneMismatch, format!("the address speaks of {axis} {index}, the correction of {}", slice.plane)));
+        return Err(Refusal::bad(
+            ErrorCode::PlaneMismatch,
+            format!("the address speaks of {axis} {index}, the correction of {}", slice.plane),
+        ));
     }
     Ok(Json(parts.store.save_correction(&id, &slice).await?))
 }

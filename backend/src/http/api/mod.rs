@@ -10,9 +10,9 @@ mod jobs;
 mod upload;
 mod volumes;
 
+use actix_web::Route as Handler;
 use actix_web::guard;
 use actix_web::web::{self, Json, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route as Handler};
 use shared::api::route::{self, Method};
 use shared::api::{ApiError, ErrorCode};
 use utoipa::OpenApi;

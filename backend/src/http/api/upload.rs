@@ -90,7 +90,12 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
                 upload.files.push(file);
             }
             "image" => return Err(Refusal::bad(ErrorCode::TooManyFiles, format!("more than {FILES_LIMIT} images; send one per channel"))),
-            other => return Err(Refusal::bad(ErrorCode::UnknownPart, format!("the form has a part {other:?}; it takes bundle, name and image"))),
+            other => {
+                return Err(Refusal::bad(
+                    ErrorCode::UnknownPart,
+                    format!("the form has a part {other:?}; it takes bundle, name and image"),
+                ));
+            }
         }
     }
     upload.name = case_name(&upload.name, &file_name);
@@ -98,7 +103,8 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
 }
 
 async fn text(field: &mut Field) -> Result<String, Refusal> {
-    let bytes = field.bytes(4096).await.map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
+    let bytes =
+        field.bytes(4096).await.map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
     let bytes = bytes.map_err(|error| cut_off(&error))?;
     String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::bad(ErrorCode::NotText, "a text of the form is not UTF-8"))
 }
