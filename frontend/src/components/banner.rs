@@ -11,7 +11,7 @@ use crate::session::command::Command;
 pub(crate) fn TroubleBanner() -> impl IntoView {
     let session = expect_context::<Session>();
     move || {
-        session.trouble.get().map(|message| {
+        session.messages.trouble.get().map(|message| {
             view! {
                 <div class="banner trouble" role="alert" data-testid="trouble">
                     <span>{message}</span>
@@ -31,7 +31,7 @@ pub(crate) fn NoticeBanner() -> impl IntoView {
     view! {
         <div class="notice-place" role="status" aria-live="polite">
             {move || {
-                session.notice.get().map(|message| {
+                session.messages.notice.get().map(|message| {
                     view! {
                         <div class="banner notice" data-testid="notice">
                             <span>{message}</span>

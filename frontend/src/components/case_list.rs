@@ -16,13 +16,13 @@ use crate::session::command::Command;
 pub(crate) fn CaseList() -> impl IntoView {
     let session = expect_context::<Session>();
     let ids =
-        Memo::new(move |_| session.cases.with(|cases| cases.as_ref().map(|cases| cases.iter().map(|case| case.id.clone()).collect())));
+        Memo::new(move |_| session.list.cases.with(|cases| cases.as_ref().map(|cases| cases.iter().map(|case| case.id.clone()).collect())));
     view! {
         <div class="list-page">
             <header class="brand-bar">
                 <Brand />
                 <span class="muted">"A few corrected slices, a better 3D segmentation"</span>
-                {move || (!session.online.get()).then(|| view! { <span class="pill offline" role="status">"Server not reachable, trying again…"</span> })}
+                {move || (!session.link.online.get()).then(|| view! { <span class="pill offline" role="status">"Server not reachable, trying again…"</span> })}
             </header>
             <TroubleBanner />
             <main class="list-columns">
@@ -78,7 +78,7 @@ fn Empty() -> impl IntoView {
 #[component]
 fn CaseRow(id: CaseId) -> impl IntoView {
     let session = expect_context::<Session>();
-    let case = Memo::new(move |_| session.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
+    let case = Memo::new(move |_| session.list.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
     let deleting = RwSignal::new(false);
     move || {
         let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;

@@ -19,18 +19,19 @@ use crate::session::{Session, SliceRow};
 #[component]
 pub(crate) fn Rail() -> impl IntoView {
     let session = expect_context::<Session>();
-    let round = Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
+    let round = Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
     let planes = |of_this_round: bool| {
         Memo::new(move |_| {
             session
+                .rounds
                 .slices
                 .with(|rows| rows.iter().filter(|row| row.rank.is_some() == of_this_round).map(|row| row.plane).collect::<Vec<_>>())
         })
     };
     let (offered, earlier) = (planes(true), planes(false));
     let is_done = |row: &&SliceRow| row.state == SliceState::Done;
-    let done = move || session.slices.with(|rows| rows.iter().filter(is_done).count());
-    let done_now = move || session.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
+    let done = move || session.rounds.slices.with(|rows| rows.iter().filter(is_done).count());
+    let done_now = move || session.rounds.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
     view! {
         <aside class="rail" aria-label="Slices">
             <header>
@@ -40,7 +41,7 @@ pub(crate) fn Rail() -> impl IntoView {
                 <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done_now(), offered.with(Vec::len))}</span>
             </header>
             <EffortSlider />
-            <Show when=move || offered.with(Vec::is_empty) && session.loading.get().is_none()>
+            <Show when=move || offered.with(Vec::is_empty) && session.case.loading.get().is_none()>
                 <p class="hint">"Slices are chosen when the presegmentation has finished."</p>
             </Show>
             <div class="slice-lists">
@@ -68,9 +69,9 @@ pub(crate) fn Rail() -> impl IntoView {
 #[component]
 fn EffortSlider() -> impl IntoView {
     let session = expect_context::<Session>();
-    let slices = move || session.effort.with(|effort| effort.slices);
-    let most = move || session.effort.with(|effort| effort.most);
-    let settles = move || session.effort.with(|effort| effort.settles);
+    let slices = move || session.rounds.effort.with(|effort| effort.slices);
+    let most = move || session.rounds.effort.with(|effort| effort.most);
+    let settles = move || session.rounds.effort.with(|effort| effort.settles);
     let send = move |event| {
         if let Ok(slices) = event_target_value(&event).parse() {
             session.dispatch(Command::SetEffort(slices));
@@ -114,8 +115,8 @@ fn percent(share: f64) -> String {
 #[component]
 fn SliceItem(plane: Plane) -> impl IntoView {
     let session = expect_context::<Session>();
-    let row = Memo::new(move |_| session.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
-    let is_target = move || session.target.get() == Some(plane);
+    let row = Memo::new(move |_| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
+    let is_target = move || session.rounds.target.get() == Some(plane);
     let state = move || row.with(|row| row.as_ref().map_or("todo", state_key));
     view! {
         <li>
@@ -187,10 +188,10 @@ fn Thumbnail(plane: Plane) -> impl IntoView {
     let session = expect_context::<Session>();
     let canvas = NodeRef::<Canvas>::new();
     Effect::new(move || {
-        session.slices.with(|rows| rows.iter().find(|row| row.plane == plane).map(|row| row.edits));
-        session.loading.get();
-        session.shown.get();
-        session.channel.get();
+        session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).map(|row| row.edits));
+        session.case.loading.get();
+        session.viewing.shown.get();
+        session.viewing.channel.get();
         if let Some(canvas) = canvas.get() {
             // A thumbnail that cannot be drawn leaves an empty square beside the slice's name.
             let _ = draw_thumbnail(&canvas, session, plane);
@@ -224,8 +225,9 @@ fn draw_thumbnail(canvas: &HtmlCanvasElement, session: Session, plane: Plane) ->
 #[component]
 fn SliceActions() -> impl IntoView {
     let session = expect_context::<Session>();
-    let row =
-        move || session.target.get().and_then(|plane| session.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
+    let row = move || {
+        session.rounds.target.get().and_then(|plane| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()))
+    };
     let state = Memo::new(move |_| row().map(|row| row.state));
     let touched = move || row().is_some_and(|row| row.touched);
     let is_done = move || state.get() == Some(SliceState::Done);
@@ -264,11 +266,11 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
     let session = expect_context::<Session>();
     let refinement = |job: &Job| job.kind == JobKind::Refine;
     let job = Signal::derive(move || {
-        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
+        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
     });
     let busy = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)));
     // After a refinement the next step is the suggestion's, or none.
-    let refined = move || session.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
+    let refined = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
     let explain = move || match done.get() {
         _ if busy() => "",
         0 => "Refinement needs at least one slice that is done.",
@@ -295,7 +297,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
 fn Suggestion() -> impl IntoView {
     let session = expect_context::<Session>();
     let next = Memo::new(move |_| {
-        session.detail.with(|detail| {
+        session.case.detail.with(|detail| {
             let next = detail.as_ref()?.next.as_ref()?;
             Some((next.slices.slices.len(), next.expected))
         })

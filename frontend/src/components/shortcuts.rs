@@ -54,7 +54,7 @@ impl Key {
 
 /// What a key asks for.
 pub(crate) fn command_for(key: &Key, session: Session) -> Option<Command> {
-    if !key.acts(session.sheet.now()) {
+    if !key.acts(session.viewing.sheet.now()) {
         return None;
     }
     if key.ctrl {
@@ -74,7 +74,7 @@ pub(crate) fn command_for(key: &Key, session: Session) -> Option<Command> {
 }
 
 fn plain(key: &str, session: Session) -> Option<Command> {
-    let large = session.large.now();
+    let large = session.viewing.large.now();
     Some(match key {
         "b" => Command::SetTool(Tool::Brush),
         "e" => Command::SetTool(Tool::Eraser),
@@ -91,14 +91,14 @@ fn plain(key: &str, session: Session) -> Option<Command> {
         "i" => Command::ShowChannel(session.next_channel()?),
         "n" => Command::GoBy(1),
         "p" => Command::GoBy(-1),
-        "r" => Command::GoTo(session.target.now()?),
+        "r" => Command::GoTo(session.rounds.target.now()?),
         "s" => Command::Skip,
         "Enter" | " " => Command::MarkDone,
         "ArrowDown" | "ArrowRight" => Command::Scroll(large, 1),
         "ArrowUp" | "ArrowLeft" => Command::Scroll(large, -1),
         "PageDown" => Command::Scroll(large, 5),
         "PageUp" => Command::Scroll(large, -5),
-        "Escape" if session.sheet.now() => Command::ToggleSheet,
+        "Escape" if session.viewing.sheet.now() => Command::ToggleSheet,
         "Escape" => Command::CancelStroke,
         "?" => Command::ToggleSheet,
         _ => return None,
@@ -160,7 +160,7 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
     let session = expect_context::<Session>();
     let close = move |_| session.dispatch(Command::ToggleSheet);
     view! {
-        <Show when=move || session.sheet.get()>
+        <Show when=move || session.viewing.sheet.get()>
             <div class="sheet-back" on:click=close>
                 <section
                     class="sheet" role="dialog" aria-modal="true" aria-label="Keyboard and mouse" data-testid="shortcut-sheet"

@@ -88,13 +88,13 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     };
     view! {
         <figure
-            class="view" data-view=axis.name() class:large=move || session.large.get() == axis
-            class:target=move || session.target.with(|target| target.is_some_and(|target| target.axis == axis)) && on_target(session, axis)
+            class="view" data-view=axis.name() class:large=move || session.viewing.large.get() == axis
+            class:target=move || session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis)) && on_target(session, axis)
         >
             <canvas
                 node_ref=canvas tabindex="0" role="img" aria-label=move || described(session, axis)
                 data-testid=format!("view-{}", axis.name())
-                class=move || if session.tool.get().paints() { "paints" } else { "points" }
+                class=move || if session.painting.tool.get().paints() { "paints" } else { "points" }
                 on:pointerdown=press on:pointermove=moved on:pointerup=released on:pointercancel=cancelled
                 on:lostpointercapture=released on:pointerleave=left
                 on:wheel=turned
@@ -109,9 +109,9 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
 #[component]
 fn Caption(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
-    let is_large = move || session.large.get() == axis;
-    let geometry = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.geometry.clone()));
-    let index = move || geometry().map(|geometry| session.crosshair.get()[geometry.stored_axis(axis)]);
+    let is_large = move || session.viewing.large.get() == axis;
+    let geometry = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.geometry.clone()));
+    let index = move || geometry().map(|geometry| session.viewing.crosshair.get()[geometry.stored_axis(axis)]);
     let last = move || geometry().map(|geometry| format!(" / {}", geometry.plane_count(axis) - 1));
     view! {
         <figcaption>
@@ -120,7 +120,7 @@ fn Caption(axis: Axis) -> impl IntoView {
             <Show when=move || on_target(session, axis)>
                 <span class="pill correcting">"correcting"</span>
             </Show>
-            <Show when=move || is_large() && session.target.with(|target| target.is_some_and(|target| target.axis == axis)) && !on_target(session, axis)>
+            <Show when=move || is_large() && session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis)) && !on_target(session, axis)>
                 <button class="small" data-testid="return" on:click=move |_| go_back(session)>"Back to the slice (R)"</button>
             </Show>
         </figcaption>
@@ -136,7 +136,7 @@ fn Caption(axis: Axis) -> impl IntoView {
 fn Letters(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let letters =
-        Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).letters)));
+        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).letters)));
     move || {
         letters.get().map(|letters| {
             let places = ["left", "right", "top", "bottom"].into_iter().zip(letters);
@@ -147,16 +147,16 @@ fn Letters(axis: Axis) -> impl IntoView {
 
 /// Whether the view shows the slice being corrected.
 fn on_target(session: Session, axis: Axis) -> bool {
-    let crosshair = session.crosshair.get();
-    let target = session.target.get();
-    session.detail.with(|detail| {
+    let crosshair = session.viewing.crosshair.get();
+    let target = session.rounds.target.get();
+    session.case.detail.with(|detail| {
         let stored = detail.as_ref().map(|detail| detail.geometry.stored_axis(axis));
         stored.zip(target).is_some_and(|(stored, target)| target.axis == axis && crosshair[stored] == target.index)
     })
 }
 
 fn go_back(session: Session) {
-    if let Some(target) = session.target.now() {
+    if let Some(target) = session.rounds.target.now() {
         session.dispatch(Command::GoTo(target));
     }
 }
@@ -180,7 +180,7 @@ fn begun(session: Session, axis: Axis, event: &PointerEvent) -> Option<Drag> {
     if is_finger(event) {
         return Some(Drag::Pan);
     }
-    drag_for(event.button(), modifiers(event), session.tool.now(), session.ground(axis))
+    drag_for(event.button(), modifiers(event), session.painting.tool.now(), session.ground(axis))
 }
 
 fn is_finger(event: &PointerEvent) -> bool {

@@ -10,7 +10,7 @@ use crate::viewer::gesture::Tool;
 #[component]
 pub(crate) fn StatusBar() -> impl IntoView {
     let session = expect_context::<Session>();
-    let hint = move || match session.tool.get() {
+    let hint = move || match session.painting.tool.get() {
         Tool::Brush => "Left paints · Ctrl erases · Shift moves the crosshair",
         Tool::Eraser => "Left erases · Ctrl paints · Shift moves the crosshair",
         Tool::Fill => "Left fills a region · Shift moves the crosshair",
@@ -18,7 +18,7 @@ pub(crate) fn StatusBar() -> impl IntoView {
     };
     view! {
         <footer class="status-bar">
-            <span class="tabular probe" data-testid="probe">{move || session.probe.get().map(|probe| probe_text(session, &probe))}</span>
+            <span class="tabular probe" data-testid="probe">{move || session.viewing.probe.get().map(|probe| probe_text(session, &probe))}</span>
             <span class="gap"></span>
             <span class="muted">{hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · ? for all keys"</span>
         </footer>
@@ -29,7 +29,7 @@ fn probe_text(session: Session, probe: &Probe) -> String {
     let [x, y, z] = probe.voxel;
     let [wx, wy, wz] = probe.world_mm;
     let label = probe.label.filter(|label| *label != BACKGROUND).and_then(|label| {
-        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()))
+        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()))
     });
     let parts = [
         Some(format!("voxel {x}, {y}, {z}")),

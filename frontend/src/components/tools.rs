@@ -35,7 +35,7 @@ pub(crate) fn Tools() -> impl IntoView {
 #[component]
 fn ToolButton(tool: Tool, name: &'static str, key: &'static str, test_id: &'static str, shape: Shape) -> impl IntoView {
     let session = expect_context::<Session>();
-    let pressed = move || session.tool.get() == tool;
+    let pressed = move || session.painting.tool.get() == tool;
     view! {
         <button
             class="tool" class:on=pressed aria-pressed=move || pressed().to_string() title=format!("{name} ({key})") data-testid=test_id
@@ -61,9 +61,9 @@ fn BrushSize() -> impl IntoView {
             <span>"Size"</span>
             <input
                 type="range" min="0.5" max="40" step="0.5" aria-label="Brush diameter in millimetres" data-testid="brush-size"
-                prop:value=move || session.brush_mm.get().to_string() on:input=set
+                prop:value=move || session.painting.brush_mm.get().to_string() on:input=set
             />
-            <output class="tabular">{move || format!("{:.1} mm", session.brush_mm.get())}</output>
+            <output class="tabular">{move || format!("{:.1} mm", session.painting.brush_mm.get())}</output>
         </label>
     }
 }
@@ -73,11 +73,11 @@ fn History() -> impl IntoView {
     let session = expect_context::<Session>();
     view! {
         <div class="pair">
-            <button data-testid="undo" title="Undo (Ctrl+Z)" disabled=move || session.depth.get()[0] == 0 on:click=move |_| session.dispatch(Command::Undo)>
+            <button data-testid="undo" title="Undo (Ctrl+Z)" disabled=move || session.painting.depth.get()[0] == 0 on:click=move |_| session.dispatch(Command::Undo)>
                 <Icon shape=Shape::Undo />
                 "Undo"
             </button>
-            <button data-testid="redo" title="Redo (Ctrl+Shift+Z)" disabled=move || session.depth.get()[1] == 0 on:click=move |_| session.dispatch(Command::Redo)>
+            <button data-testid="redo" title="Redo (Ctrl+Shift+Z)" disabled=move || session.painting.depth.get()[1] == 0 on:click=move |_| session.dispatch(Command::Redo)>
                 <Icon shape=Shape::Redo />
                 "Redo"
             </button>
@@ -89,7 +89,7 @@ fn History() -> impl IntoView {
 fn Labels() -> impl IntoView {
     let session = expect_context::<Session>();
     let labels =
-        Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map(|detail| detail.labels.0.clone()).unwrap_or_default()));
+        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.labels.0.clone()).unwrap_or_default()));
     view! {
         <section class="panel" aria-label="Labels">
             <h3>"Label"</h3>
@@ -104,7 +104,7 @@ fn Labels() -> impl IntoView {
 fn LabelButton(label: LabelInfo) -> impl IntoView {
     let session = expect_context::<Session>();
     let LabelInfo { value, name, colour } = label;
-    let chosen = move || session.label.get() == value;
+    let chosen = move || session.painting.label.get() == value;
     view! {
         <button
             class="label" class:on=chosen role="radio" aria-checked=move || chosen().to_string() data-testid=format!("label-{value}")
@@ -148,7 +148,7 @@ fn Switch(name: &'static str, key: &'static str, test_id: &'static str, is_on: f
         <label class="switch">
             <input
                 type="checkbox" role="switch" data-testid=test_id
-                prop:checked=move || session.overlay.with(is_on) on:change=move |_| session.dispatch(command.clone())
+                prop:checked=move || session.viewing.overlay.with(is_on) on:change=move |_| session.dispatch(command.clone())
             />
             <span>{name}</span>
             {(!key.is_empty()).then(|| view! { <kbd>{key}</kbd> })}
@@ -164,7 +164,7 @@ fn Percent(
     test_id: &'static str,
 ) -> impl IntoView {
     let session = expect_context::<Session>();
-    let percent = move || (session.overlay.with(value) * 100.0).round().to_string();
+    let percent = move || (session.viewing.overlay.with(value) * 100.0).round().to_string();
     view! {
         <label class="slider">
             <input type="range" min="0" max="100" step="1" aria-label=name data-testid=test_id prop:value=percent on:input=on_input />
@@ -179,12 +179,12 @@ fn Channels() -> impl IntoView {
     let session = expect_context::<Session>();
     let names = Memo::new(move |_| {
         let name = |detail: &CaseDetail| detail.images.iter().map(|image| image.channel.clone()).collect::<Vec<_>>();
-        session.detail.with(|detail| detail.as_ref().map(name).unwrap_or_default())
+        session.case.detail.with(|detail| detail.as_ref().map(name).unwrap_or_default())
     });
     move || {
         (names.with(Vec::len) > 1).then(|| {
             let choices = names.get().into_iter().enumerate().map(|(channel, name)| {
-                let shown = move || session.channel.get() == channel;
+                let shown = move || session.viewing.channel.get() == channel;
                 view! {
                     <button
                         class="small" class:on=shown aria-pressed=move || shown().to_string() data-testid=format!("channel-{channel}")
@@ -201,11 +201,11 @@ fn Channels() -> impl IntoView {
 fn WindowPanel() -> impl IntoView {
     let session = expect_context::<Session>();
     let choices = Memo::new(move |_| {
-        let channel = session.channel.get();
-        session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.images.get(channel).map(presets)).unwrap_or_default())
+        let channel = session.viewing.channel.get();
+        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.images.get(channel).map(presets)).unwrap_or_default())
     });
     let numbers = move || {
-        let window = session.window.get();
+        let window = session.viewing.window.get();
         format!("C {:.0}  W {:.0}", window.centre, window.width)
     };
     view! {
@@ -215,7 +215,7 @@ fn WindowPanel() -> impl IntoView {
             <div class="presets">
                 {move || choices.get().into_iter().map(|(name, window)| view! {
                     <button
-                        class="small" class:on=move || session.window.get() == window
+                        class="small" class:on=move || session.viewing.window.get() == window
                         on:click=move |_| session.dispatch(Command::SetWindow(window))
                     >{name}</button>
                 }).collect_view()}

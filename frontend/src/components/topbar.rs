@@ -11,14 +11,14 @@ use crate::session::{SaveState, Session, Shown};
 #[component]
 pub(crate) fn TopBar() -> impl IntoView {
     let session = expect_context::<Session>();
-    let name = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.name.clone()));
-    let bundle = move || session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()));
+    let name = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.name.clone()));
+    let bundle = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()));
     view! {
         <header class="topbar">
             <a class="button quiet" href="/" data-testid="back"><Icon shape=Shape::Back /> "Cases"</a>
             <h1>{name}</h1>
             <span class="muted">{bundle}</span>
-            <span class="muted loading" role="status">{move || session.loading.get()}</span>
+            <span class="muted loading" role="status">{move || session.case.loading.get()}</span>
             <span class="gap"></span>
             <SaveStatus />
             <Versions />
@@ -34,14 +34,14 @@ pub(crate) fn TopBar() -> impl IntoView {
 #[component]
 fn SaveStatus() -> impl IntoView {
     let session = expect_context::<Session>();
-    let key = move || match session.save.get() {
+    let key = move || match session.saving.state.get() {
         SaveState::Saved => "saved",
         SaveState::Saving => "saving",
         SaveState::Offline => "offline",
         SaveState::Refused(_) => "refused",
         SaveState::Conflict => "conflict",
     };
-    let text = move || match session.save.get() {
+    let text = move || match session.saving.state.get() {
         SaveState::Saved => "Saved",
         SaveState::Saving => "Saving…",
         SaveState::Offline => "Offline – kept on this computer",
@@ -56,7 +56,7 @@ fn SaveStatus() -> impl IntoView {
 fn Conflict() -> impl IntoView {
     let session = expect_context::<Session>();
     view! {
-        <Show when=move || session.save.get() == SaveState::Conflict>
+        <Show when=move || session.saving.state.get() == SaveState::Conflict>
             <div class="banner trouble" role="alert" data-testid="conflict">
                 <span>"Another window has saved a slice that you changed here. Which version is right?"</span>
                 <button data-testid="keep-mine" on:click=move |_| session.dispatch(Command::KeepMine)>"Mine, from here"</button>
@@ -70,7 +70,7 @@ fn Conflict() -> impl IntoView {
 #[component]
 fn Refusal() -> impl IntoView {
     let session = expect_context::<Session>();
-    let reason = Memo::new(move |_| match session.save.get() {
+    let reason = Memo::new(move |_| match session.saving.state.get() {
         SaveState::Refused(reason) => Some(reason),
         _ => None,
     });
@@ -90,13 +90,14 @@ fn Refusal() -> impl IntoView {
 fn Versions() -> impl IntoView {
     let session = expect_context::<Session>();
     let versions =
-        Memo::new(move |_| session.detail.with(|detail| detail.as_ref().map(|detail| detail.versions.clone()).unwrap_or_default()));
+        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.versions.clone()).unwrap_or_default()));
     let can_compare = move || versions.with(|versions| versions.len() > 1);
-    let comparing = move || session.shown.with(|shown| shown.comparing);
-    let chosen =
-        move || session.shown.with(|Shown { version, .. }| version.clone()).or_else(|| versions.with(|versions| versions.last().cloned()));
+    let comparing = move || session.viewing.shown.with(|shown| shown.comparing);
+    let chosen = move || {
+        session.viewing.shown.with(|Shown { version, .. }| version.clone()).or_else(|| versions.with(|versions| versions.last().cloned()))
+    };
     let href = move || {
-        let id = session.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.id.clone()));
+        let id = session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.id.clone()));
         id.zip(chosen()).map(|(id, version)| api::nifti_url(&id, &version))
     };
     view! {
@@ -119,8 +120,8 @@ fn Versions() -> impl IntoView {
                 <kbd>"C"</kbd>
             </button>
             <button
-                class:on=move || session.overlay.with(|overlay| overlay.changes)
-                aria-pressed=move || session.overlay.with(|overlay| overlay.changes).to_string()
+                class:on=move || session.viewing.overlay.with(|overlay| overlay.changes)
+                aria-pressed=move || session.viewing.overlay.with(|overlay| overlay.changes).to_string()
                 data-testid="changes" title="Mark what refinement changed (D)" on:click=move |_| session.dispatch(Command::ToggleChanges)
             >"Changes" <kbd>"D"</kbd></button>
         </Show>

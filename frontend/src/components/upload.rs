@@ -24,7 +24,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
     // Chosen by name, for good: the server's list may be another one later, and a scan must not go to the neighbour of what was chosen.
     Effect::new(move || {
         let usable = |bundle: &&BundleInfo| bundle.problem.is_none();
-        let first = session.bundles.with(|bundles| {
+        let first = session.list.bundles.with(|bundles| {
             let bundles = bundles.as_deref().unwrap_or_default();
             bundles.iter().find(usable).or(bundles.first()).map(|bundle| bundle.name.clone())
         });
@@ -33,12 +33,14 @@ pub(crate) fn UploadForm() -> impl IntoView {
         }
     });
     let bundle = Memo::new(move |_| {
-        chosen.with(|chosen| session.bundles.with(|bundles| bundles.as_ref().and_then(|bundles| find(bundles, chosen.as_deref()).cloned())))
+        chosen.with(|chosen| {
+            session.list.bundles.with(|bundles| bundles.as_ref().and_then(|bundles| find(bundles, chosen.as_deref()).cloned()))
+        })
     });
     // What decides which files are wanted; the rest of a bundle may change without making one choose them again.
     let channels = Memo::new(move |_| bundle.with(|bundle| bundle.as_ref().map(|bundle| (bundle.name.clone(), bundle.channels.clone()))));
     Effect::new(move || {
-        session.uploaded.get();
+        session.list.uploaded.get();
         let places = channels.with(|channels| channels.as_ref().map_or(0, |(_, channels)| channels.len()));
         files.set(vec![None; places]);
         name.set(String::new());
@@ -46,7 +48,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
     });
     let ready = move || {
         let usable = bundle.with(|bundle| bundle.as_ref().is_some_and(|bundle| bundle.problem.is_none()));
-        usable && session.upload.with(Option::is_none) && files.with(|files| !files.is_empty() && files.iter().all(Option::is_some))
+        usable && session.list.upload.with(Option::is_none) && files.with(|files| !files.is_empty() && files.iter().all(Option::is_some))
     };
     let send = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
@@ -71,12 +73,12 @@ pub(crate) fn UploadForm() -> impl IntoView {
             </label>
             <button class="primary wide" type="submit" data-testid="upload-start" disabled=move || !ready()>
                 <Icon shape=Shape::Upload />
-                {move || match session.upload.get() {
+                {move || match session.list.upload.get() {
                     Some(share) => format!("Sending… {} %", (share * 100.0).round()),
                     None => "Send and segment".to_owned(),
                 }}
             </button>
-            {move || session.upload.get().map(|share| view! { <progress max="1" value=share.to_string() aria-label="Upload"></progress> })}
+            {move || session.list.upload.get().map(|share| view! { <progress max="1" value=share.to_string() aria-label="Upload"></progress> })}
         </form>
     }
 }
@@ -90,9 +92,9 @@ fn BundleChoice(chosen: RwSignal<Option<String>>, bundle: Memo<Option<BundleInfo
             let is_chosen = move || chosen.with(|chosen| chosen.as_ref() == Some(&bundle.name));
             view! { <option value=value prop:selected=is_chosen>{text}</option> }
         };
-        session.bundles.get().unwrap_or_default().into_iter().map(option).collect_view()
+        session.list.bundles.get().unwrap_or_default().into_iter().map(option).collect_view()
     };
-    let none = move || session.bundles.with(|bundles| bundles.as_ref().is_some_and(Vec::is_empty));
+    let none = move || session.list.bundles.with(|bundles| bundles.as_ref().is_some_and(Vec::is_empty));
     let gone = move || chosen.get().filter(|_| bundle.with(Option::is_none));
     let problem = move || bundle.with(|bundle| bundle.as_ref().and_then(|bundle| bundle.problem.clone()));
     let task = move || bundle.with(|bundle| bundle.as_ref().filter(|bundle| bundle.problem.is_none()).map(|bundle| bundle.task.clone()));

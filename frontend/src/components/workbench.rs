@@ -39,9 +39,9 @@ pub(crate) fn Workbench() -> impl IntoView {
         <div class="workbench" on:mousedown=keep_focus on:change=give_back_focus>
             <TopBar />
             <TroubleBanner />
-            <div class="desk" prop:inert=move || session.sheet.get()>
+            <div class="desk" prop:inert=move || session.viewing.sheet.get()>
                 <Tools />
-                <main class="views" data-large=move || session.large.get().name()>
+                <main class="views" data-large=move || session.viewing.large.get().name()>
                     <SliceView axis=Axis::Axial />
                     <SliceView axis=Axis::Coronal />
                     <SliceView axis=Axis::Sagittal />
@@ -60,12 +60,12 @@ pub(crate) fn Workbench() -> impl IntoView {
 #[component]
 fn Veil() -> impl IntoView {
     let session = expect_context::<Session>();
-    let job = Signal::derive(move || session.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone())));
+    let job = Signal::derive(move || session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone())));
     let waiting = Memo::new(move |_| {
-        session.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
+        session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
     });
     let stopped = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)));
-    move || match (session.missing.get(), waiting.get()) {
+    move || match (session.case.missing.get(), waiting.get()) {
         (Some(why), _) => Some(
             view! {
                 <div class="veil" role="alert">

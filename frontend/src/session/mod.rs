@@ -1,236 +1,90 @@
-//! What the browser knows, and the only place that changes it. Views read [`Fact`]s and [`Session::dispatch`] [`Command`]s; voxels and canvases stay
-//! out of the reactive graph, in [`bench`] and [`stage`].
+//! What the browser knows, and the only place that changes it: a file for each subject, which owns its facts. Views read [`Fact`]s and
+//! [`Session::dispatch`] [`Command`]s; voxels and canvases stay out of the reactive graph, in [`bench`] and [`stage`].
 
 pub(crate) mod command;
 pub(crate) mod fact;
 pub(crate) mod bench;
 pub(crate) mod stage;
 pub(crate) mod visit;
-mod cases;
+mod case_list;
+mod link;
+mod opening;
 mod painting;
+mod rounds;
 mod saving;
 mod viewing;
 
 use leptos::prelude::*;
-use shared::api::{BundleInfo, CaseDetail, CaseSummary};
 use shared::correction::SliceState;
-use shared::geometry::{Axis, Plane};
-use shared::intensity::Window;
-use shared::label::Label;
 
 use crate::api;
-use crate::viewer::gesture::Tool;
 use bench::Bench;
-use cases::Link;
+use case_list::CaseList;
 use command::Command;
 use fact::Fact;
+use link::{Link, Stream};
+use opening::OpenCase;
+use painting::Painting;
+use rounds::Rounds;
+use saving::Saving;
 use stage::Stage;
+use viewing::Viewing;
 use visit::{Door, Visit};
+
+pub(crate) use rounds::{Effort, SliceRow};
+pub(crate) use saving::SaveState;
+pub(crate) use viewing::{Overlay, Probe, Shown};
 
 /// Handle to everything the browser knows; free to copy.
 #[derive(Clone, Copy)]
 pub(crate) struct Session {
-    /// The case list, once it is known.
-    pub(crate) cases: Fact<Option<Vec<CaseSummary>>>,
-    /// The bundles offered, once they are known.
-    pub(crate) bundles: Fact<Option<Vec<BundleInfo>>>,
-    /// Share of the upload under way that is sent.
-    pub(crate) upload: Fact<Option<f64>>,
-    /// Uploads that succeeded, so that the form knows when to empty itself.
-    pub(crate) uploaded: Fact<u32>,
-    /// What went wrong last, for the banner.
-    pub(crate) trouble: Fact<Option<String>>,
-    /// Whether the event stream is up.
-    pub(crate) online: Fact<bool>,
-
+    /// The case list.
+    pub(crate) list: CaseList,
+    /// The line to the server.
+    pub(crate) link: Link,
     /// The open case.
-    pub(crate) detail: Fact<Option<CaseDetail>>,
-    /// Why it cannot be opened.
-    pub(crate) missing: Fact<Option<String>>,
-    /// What is still on its way from the server, in words; nothing when all is there.
-    pub(crate) loading: Fact<Option<&'static str>>,
-    /// The slice list.
-    pub(crate) slices: Fact<Vec<SliceRow>>,
-    /// How many slices the expert is ready to correct.
-    pub(crate) effort: Fact<Effort>,
-    /// The slice being corrected.
-    pub(crate) target: Fact<Option<Plane>>,
-    /// The axis shown large.
-    pub(crate) large: Fact<Axis>,
-    /// Where the three planes cross.
-    pub(crate) crosshair: Fact<[usize; 3]>,
-    /// The channel that is looked at.
-    pub(crate) channel: Fact<usize>,
-    /// The window.
-    pub(crate) window: Fact<Window>,
-    /// How overlays are shown.
-    pub(crate) overlay: Fact<Overlay>,
-    /// Which segmentation is shown.
-    pub(crate) shown: Fact<Shown>,
-    /// What the left button does.
-    pub(crate) tool: Fact<Tool>,
-    /// The label that is painted.
-    pub(crate) label: Fact<Label>,
-    /// Brush diameter.
-    pub(crate) brush_mm: Fact<f64>,
-    /// Steps that can be undone and redone.
-    pub(crate) depth: Fact<[usize; 2]>,
-    /// Where corrections stand with the server.
-    pub(crate) save: Fact<SaveState>,
-    /// What is under the pointer.
-    pub(crate) probe: Fact<Option<Probe>>,
-    /// Something the expert should know, not an error.
-    pub(crate) notice: Fact<Option<String>>,
-    /// Whether the keyboard sheet is open.
-    pub(crate) sheet: Fact<bool>,
+    pub(crate) case: OpenCase,
+    /// The slices offered.
+    pub(crate) rounds: Rounds,
+    /// Where one looks and how.
+    pub(crate) viewing: Viewing,
+    /// What the hand holds.
+    pub(crate) painting: Painting,
+    /// Whether the work is safe.
+    pub(crate) saving: Saving,
+    /// What is said to the person at the screen.
+    pub(crate) messages: Messages,
 
     bench: StoredValue<Option<Bench>, LocalStorage>,
     stage: StoredValue<Stage, LocalStorage>,
-    link: StoredValue<Link, LocalStorage>,
+    stream: StoredValue<Stream, LocalStorage>,
     door: StoredValue<Door, LocalStorage>,
 }
 
-/// A line of the slice list.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SliceRow {
-    /// Which plane.
-    pub(crate) plane: Plane,
-    /// Its place in this round's acquisition; none for a plane of an earlier round.
-    pub(crate) rank: Option<usize>,
-    /// The part of the case that it cuts most of, 1 for the largest; none where there is only one part, or it cuts none.
-    pub(crate) part: Option<usize>,
-    /// Share of the case's uncertainty that it settles.
-    pub(crate) settles: f64,
-    /// What the strategy ranked by.
-    pub(crate) score: f64,
-    /// How far the expert is.
-    pub(crate) state: SliceState,
-    /// Changes made here, for redrawing its thumbnail.
-    pub(crate) edits: u64,
-    /// Painted on, but not vouched for.
-    pub(crate) touched: bool,
-}
-
-/// How many of a round's slices are shown.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Effort {
-    /// As many.
-    pub(crate) slices: usize,
-    /// As many as have been ranked.
-    pub(crate) most: usize,
-    /// Share of the case's uncertainty that they settle.
-    pub(crate) settles: f64,
-}
-
-/// How overlays are shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Overlay {
-    /// The segmentation is visible.
-    pub(crate) segmentation: bool,
-    /// Opacity of its filling.
-    pub(crate) opacity: f64,
-    /// Filling and outline rather than outline only.
-    pub(crate) filled: bool,
-    /// Uncertainty is visible.
-    pub(crate) uncertainty: bool,
-    /// Its opacity.
-    pub(crate) uncertainty_opacity: f64,
-    /// New slices show their image first: a drawn contour makes one see what it says.
-    pub(crate) image_first: bool,
-    /// Voxels that the shown version changed are outlined.
-    pub(crate) changes: bool,
-    /// Grey values are interpolated.
-    pub(crate) smooth: bool,
-}
-
-impl Default for Overlay {
-    fn default() -> Self {
-        Self {
-            segmentation: true,
-            opacity: 0.35,
-            filled: true,
-            uncertainty: false,
-            uncertainty_opacity: 0.6,
-            image_first: false,
-            changes: false,
-            smooth: true,
-        }
-    }
-}
-
-/// Which segmentation is shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// A version by name; none is the newest with the expert's corrections.
-    pub(crate) version: Option<String>,
-    /// The version before it is shown instead.
-    pub(crate) comparing: bool,
-}
-
-/// Where corrections stand with the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum SaveState {
-    /// All saved.
-    #[default]
-    Saved,
-    /// On their way.
-    Saving,
-    /// Kept on this computer until the server answers.
-    Offline,
-    /// The server is there and does not take them; why.
-    Refused(String),
-    /// Another window has saved the same slice.
-    Conflict,
-}
-
-/// What is under the pointer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Probe {
-    /// Voxel indices along the stored axes.
-    pub(crate) voxel: [usize; 3],
-    /// World position (RAS+).
-    pub(crate) world_mm: [f64; 3],
-    /// Image intensity.
-    pub(crate) intensity: Option<f32>,
-    /// Label, background or not.
-    pub(crate) label: Option<Label>,
-    /// Uncertainty, 0 to 1.
-    pub(crate) uncertainty: Option<f32>,
+/// What is said to the person at the screen.
+#[derive(Clone, Copy)]
+pub(crate) struct Messages {
+    /// What went wrong last.
+    pub(crate) trouble: Fact<Option<String>>,
+    /// Something the expert should know, not an error.
+    pub(crate) notice: Fact<Option<String>>,
 }
 
 impl Session {
     /// Knows nothing yet; begins to listen to the server.
     pub(crate) fn new() -> Self {
         let session = Self {
-            cases: Fact::new(None),
-            bundles: Fact::new(None),
-            upload: Fact::new(None),
-            uploaded: Fact::new(0),
-            trouble: Fact::new(None),
-            online: Fact::new(true),
-            detail: Fact::new(None),
-            missing: Fact::new(None),
-            loading: Fact::new(None),
-            slices: Fact::new(Vec::new()),
-            effort: Fact::new(Effort::default()),
-            target: Fact::new(None),
-            large: Fact::new(Axis::Axial),
-            crosshair: Fact::new([0; 3]),
-            channel: Fact::new(0),
-            window: Fact::new(Window::new(0.5, 1.0)),
-            overlay: Fact::new(Overlay::default()),
-            shown: Fact::new(Shown::default()),
-            tool: Fact::new(Tool::Brush),
-            label: Fact::new(1),
-            brush_mm: Fact::new(6.0),
-            depth: Fact::new([0, 0]),
-            save: Fact::new(SaveState::Saved),
-            probe: Fact::new(None),
-            notice: Fact::new(None),
-            sheet: Fact::new(false),
+            list: CaseList::new(),
+            link: Link::new(),
+            case: OpenCase::new(),
+            rounds: Rounds::new(),
+            viewing: Viewing::new(),
+            painting: Painting::new(),
+            saving: Saving::new(),
+            messages: Messages { trouble: Fact::new(None), notice: Fact::new(None) },
             bench: StoredValue::new_local(None),
             stage: StoredValue::new_local(Stage::default()),
-            link: StoredValue::new_local(Link::default()),
+            stream: StoredValue::new_local(Stream::default()),
             door: StoredValue::new_local(Door::default()),
         };
         session.listen();
@@ -245,7 +99,7 @@ impl Session {
             C::Upload(upload) => self.send_scan(upload),
             C::DeleteCase(id) => self.delete_case(id),
             C::CancelJob(job) => self.cancel_job(job),
-            C::DismissTrouble => self.trouble.set(None),
+            C::DismissTrouble => self.messages.trouble.set(None),
 
             C::OpenCase(id) => self.open_case(id),
             C::CloseCase => self.close_case(),
@@ -299,8 +153,8 @@ impl Session {
             C::BeginRound => self.begin_round(),
             C::ToggleCompare => self.toggle_compare(),
             C::ShowVersion(version) => self.show_version(version),
-            C::DismissNotice => self.notice.set(None),
-            C::ToggleSheet => self.sheet.update(|open| *open = !*open),
+            C::DismissNotice => self.messages.notice.set(None),
+            C::ToggleSheet => self.viewing.sheet.update(|open| *open = !*open),
         }
     }
 
@@ -326,6 +180,6 @@ impl Session {
 
     /// Tells the expert about an error.
     fn complain(&self, trouble: &api::Trouble) {
-        self.trouble.set(Some(trouble.to_string()));
+        self.messages.trouble.set(Some(trouble.to_string()));
     }
 }

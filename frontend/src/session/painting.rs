@@ -1,12 +1,12 @@
 //! Changing labels, always on the slice being corrected and on no other plane.
 
-use shared::acquisition::{RankedSlice, SliceList};
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 use shared::label::{BACKGROUND, Label};
 
-use super::bench::{Bench, Stroke, Sync};
-use super::{Overlay, Session, Shown, SliceRow};
+use super::bench::{Stroke, Sync};
+use super::fact::Fact;
+use super::{Overlay, Session, Shown};
 use crate::annotate::brush::{Span, swept};
 use crate::annotate::fill;
 use crate::annotate::history::{Gesture, difference};
@@ -16,17 +16,37 @@ use crate::viewer::gesture::{Ground, Tool};
 /// Smallest and largest brush, in millimetres.
 pub(crate) const BRUSH_MM: [f64; 2] = [0.5, 100.0];
 
+/// What the hand holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Painting {
+    /// What the left button does.
+    pub(crate) tool: Fact<Tool>,
+    /// The label that is painted.
+    pub(crate) label: Fact<Label>,
+    /// Brush diameter.
+    pub(crate) brush_mm: Fact<f64>,
+    /// Steps that can be undone and redone.
+    pub(crate) depth: Fact<[usize; 2]>,
+}
+
+impl Painting {
+    /// A brush.
+    pub(super) fn new() -> Self {
+        Self { tool: Fact::new(Tool::Brush), label: Fact::new(1), brush_mm: Fact::new(6.0), depth: Fact::new([0, 0]) }
+    }
+}
+
 impl Session {
     pub(super) fn set_tool(self, tool: Tool) {
-        self.tool.learn(tool);
+        self.painting.tool.learn(tool);
         self.draw_all();
     }
 
     pub(super) fn set_label(self, label: Label) {
         if self.read(|bench| bench.detail.labels.find(label).is_some()) == Some(true) {
-            self.label.learn(label);
-            if !matches!(self.tool.now(), Tool::Brush | Tool::Fill) {
-                self.tool.set(Tool::Brush);
+            self.painting.label.learn(label);
+            if !matches!(self.painting.tool.now(), Tool::Brush | Tool::Fill) {
+                self.painting.tool.set(Tool::Brush);
             }
             self.draw_all();
         }
@@ -34,21 +54,21 @@ impl Session {
 
     pub(super) fn set_brush(self, diameter_mm: f64) {
         if diameter_mm.is_finite() {
-            self.brush_mm.learn(diameter_mm.clamp(BRUSH_MM[0], BRUSH_MM[1]));
+            self.painting.brush_mm.learn(diameter_mm.clamp(BRUSH_MM[0], BRUSH_MM[1]));
             self.draw_all();
         }
     }
 
     /// Half millimetres when small, tenths of the size when large.
     pub(super) fn step_brush(self, steps: i64) {
-        let now = self.brush_mm.now();
+        let now = self.painting.brush_mm.now();
         let step = ((now / 10.0) * 2.0).round().max(1.0) / 2.0;
         self.set_brush(now + step * steps as f64);
     }
 
     /// What painting would meet in a view.
     pub(crate) fn ground(self, axis: Axis) -> Ground {
-        match self.target.now() {
+        match self.rounds.target.now() {
             Some(target) if target.axis == axis && self.plane_of(axis) == Some(target) => Ground::Slice,
             Some(target) if target.axis != axis => Ground::OtherView,
             _ => Ground::Elsewhere,
@@ -56,21 +76,21 @@ impl Session {
     }
 
     pub(super) fn refuse_paint(self) {
-        let why = match self.target.now() {
+        let why = match self.rounds.target.now() {
             Some(target) => format!("This plane is not the slice being corrected. Press R to return to {} {}.", target.axis, target.index),
             None => "There is no slice to correct yet: slices are chosen when the presegmentation is finished.".into(),
         };
-        self.notice.set(Some(why));
+        self.messages.notice.set(Some(why));
     }
 
     pub(super) fn begin_stroke(self, axis: Axis, at: [f64; 2], invert: bool) {
         // Another pointer's stroke may still be under way; what it painted is a step of its own.
         self.end_stroke();
-        let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
+        let Some(plane) = self.rounds.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
         let Some(at) = self.plane_position(axis, at) else { return };
         self.prepare_to_paint(plane);
-        let erases = (self.tool.now() == Tool::Eraser) != invert;
-        let label = if erases { BACKGROUND } else { self.label.now() };
+        let erases = (self.painting.tool.now() == Tool::Eraser) != invert;
+        let label = if erases { BACKGROUND } else { self.painting.label.now() };
         let stroke = Stroke { gesture: Gesture::new(plane, label), at };
         self.change(|bench| bench.stroke = bench.correction_mut(plane).is_some().then_some(stroke));
         self.sweep(at);
@@ -97,7 +117,7 @@ impl Session {
 
     /// Moves the brush of the stroke under way to a voxel.
     fn sweep(self, at: [i64; 2]) {
-        let diameter_mm = self.brush_mm.now();
+        let diameter_mm = self.painting.brush_mm.now();
         let changed = self.change(|bench| {
             let mut stroke = bench.stroke.take()?;
             let plane = stroke.gesture.plane();
@@ -152,10 +172,10 @@ impl Session {
     }
 
     pub(super) fn fill(self, axis: Axis, at: [f64; 2]) {
-        let Some(plane) = self.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
+        let Some(plane) = self.rounds.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
         let Some(at) = self.plane_position(axis, at) else { return };
         self.prepare_to_paint(plane);
-        let label = self.label.now();
+        let label = self.painting.label.now();
         let step = self.change(|bench| {
             let grid = ViewGrid::new(bench.geometry(), axis).plane_grid();
             let correction = bench.correction_mut(plane)?;
@@ -211,14 +231,14 @@ impl Session {
     /// Sets the state of the slice being corrected and goes on to the next that is to be done. Nobody vouches for what is not on the screen: a slice
     /// that is not is shown instead.
     pub(super) fn finish_slice(self, state: SliceState) {
-        let Some(plane) = self.target.now() else { return };
+        let Some(plane) = self.rounds.target.now() else { return };
         self.end_stroke();
         let sight = self.sight_of(plane);
         if !sight.suffices_for(state) {
             self.bring_to_view(plane);
             let key = if state == SliceState::Skipped { "S" } else { "Enter" };
             let when = if sight.loaded { "Look at the slice" } else { "Wait until the scan and its segmentation are here" };
-            self.notice.set(Some(format!("{when}, then press {key} again.")));
+            self.messages.notice.set(Some(format!("{when}, then press {key} again.")));
             return;
         }
         let known = self.change(|bench| {
@@ -236,7 +256,7 @@ impl Session {
         self.state_changed(plane);
         match self.next_to_do(plane) {
             Some(next) => self.go_to(next),
-            None => self.notice.set(Some("No slice is left to do. Refine when you are ready.".into())),
+            None => self.messages.notice.set(Some("No slice is left to do. Refine when you are ready.".into())),
         }
     }
 
@@ -245,14 +265,14 @@ impl Session {
         Sight {
             loaded: self.read(|bench| bench.image().is_some() && bench.current_labels(plane).is_some()) == Some(true),
             in_view: self.plane_of(plane.axis) == Some(plane),
-            shown: self.shown.now(),
-            overlay: self.overlay.now(),
+            shown: self.viewing.shown.now(),
+            overlay: self.viewing.overlay.now(),
         }
     }
 
     /// Shows a slice as it is now, if it is not on the screen.
     fn bring_to_view(self, plane: Plane) {
-        if self.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
+        if self.rounds.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
             self.go_to(plane);
         }
         self.show_current();
@@ -260,14 +280,14 @@ impl Session {
     }
 
     pub(super) fn reopen_slice(self) {
-        let Some(plane) = self.target.now() else { return };
+        let Some(plane) = self.rounds.target.now() else { return };
         self.end_stroke();
         let was_skipped = self.state_of(plane) == SliceState::Skipped;
         let step = self.change(|bench| bench.reopen(plane)).flatten();
         self.bring_to_view(plane);
         self.state_changed(plane);
         if was_skipped && step.is_some() {
-            self.notice.set(Some(
+            self.messages.notice.set(Some(
                 "Reopened with the labels of the newest segmentation. Ctrl+Z brings back those from before it was skipped.".into(),
             ));
         }
@@ -275,7 +295,7 @@ impl Session {
 
     /// Back to the newest segmentation's labels; one step that can be undone.
     pub(super) fn reset_slice(self) {
-        let Some(plane) = self.target.now() else { return };
+        let Some(plane) = self.rounds.target.now() else { return };
         self.end_stroke();
         let step = self.change(|bench| {
             let fresh = bench.version_labels(bench.latest()?, plane)?;
@@ -295,50 +315,8 @@ impl Session {
     fn state_changed(self, plane: Plane) {
         self.touch(plane);
         self.refresh_slices();
-        self.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
+        self.painting.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
         self.repaint();
-    }
-
-    /// Brings the slice list up to date.
-    pub(super) fn refresh_slices(self) {
-        let rows = self.read(|bench| {
-            let several = bench.detail.slices.iter().flat_map(SliceList::ranked).any(|slice| slice.component.is_some_and(|part| part > 1));
-            let row = |plane: Plane, slice: Option<&RankedSlice>| SliceRow {
-                plane,
-                rank: slice.map(|slice| slice.rank),
-                part: slice.and_then(|slice| slice.component).filter(|_| several),
-                settles: slice.map_or(0.0, |slice| slice.settles),
-                score: slice.map_or(0.0, |slice| slice.score),
-                state: bench.state(plane),
-                edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
-                touched: bench.corrections.contains_key(&plane) && bench.state(plane) == SliceState::Todo,
-            };
-            let offered = bench.offered().into_iter().map(|slice| row(slice.plane(), Some(&slice)));
-            offered.chain(bench.earlier().into_iter().map(|plane| row(plane, None))).collect()
-        });
-        self.slices.learn(rows.unwrap_or_default());
-        self.effort.learn(self.read(Bench::effort).unwrap_or_default());
-    }
-
-    /// More or fewer slices; the first stays.
-    pub(super) fn set_effort(self, slices: usize) {
-        self.change(|bench| bench.wish = Some((bench.detail.summary.round, slices.clamp(1, bench.effort().most.max(1)))));
-        self.refresh_slices();
-    }
-
-    /// The first slice that is to be done.
-    pub(super) fn first_to_do(self) -> Option<Plane> {
-        let to_do = self.slices.now_with(|rows| rows.iter().find(|row| row.state == SliceState::Todo).map(|row| row.plane));
-        to_do.or_else(|| self.slices.now_with(|rows| rows.first().map(|row| row.plane)))
-    }
-
-    /// The next slice to be done after this one, from the list's beginning if need be.
-    fn next_to_do(self, plane: Plane) -> Option<Plane> {
-        self.slices.now_with(|rows| {
-            let here = rows.iter().position(|row| row.plane == plane).map_or(0, |at| at + 1);
-            let order = rows.iter().skip(here).chain(rows.iter().take(here));
-            order.filter(|row| row.state == SliceState::Todo && row.plane != plane).map(|row| row.plane).next()
-        })
     }
 }
 

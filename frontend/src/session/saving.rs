@@ -8,9 +8,10 @@ use shared::api::{CaseDetail, ErrorCode};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
 
+use super::Session;
 use super::bench::{Bench, Sync};
+use super::fact::Fact;
 use super::visit::Visit;
-use super::{SaveState, Session};
 use crate::annotate::journal::{self, Entry, same_statement};
 use crate::api::{self, Trouble};
 
@@ -20,6 +21,36 @@ const DEBOUNCE_MS: u32 = 200;
 const RETRY_MS: u32 = 3_000;
 /// How long refinement waits for saves under way.
 const PATIENCE_MS: u32 = 10_000;
+
+/// Whether the expert's work is safe.
+#[derive(Clone, Copy)]
+pub(crate) struct Saving {
+    /// Where corrections stand with the server.
+    pub(crate) state: Fact<SaveState>,
+}
+
+impl Saving {
+    /// Nothing has been said yet.
+    pub(super) fn new() -> Self {
+        Self { state: Fact::new(SaveState::Saved) }
+    }
+}
+
+/// Where corrections stand with the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SaveState {
+    /// All saved.
+    #[default]
+    Saved,
+    /// On their way.
+    Saving,
+    /// Kept on this computer until the server answers.
+    Offline,
+    /// The server is there and does not take them; why.
+    Refused(String),
+    /// Another window has saved the same slice.
+    Conflict,
+}
 
 impl Session {
     /// A slice has changed: keeps it here and sends it soon.
@@ -43,7 +74,9 @@ impl Session {
             Some(journal::keep(&bench.visit.case, &entry))
         });
         if kept.flatten() == Some(false) {
-            self.notice.set(Some("This browser has no room to keep corrections; they are only safe once the status says Saved.".into()));
+            self.messages
+                .notice
+                .set(Some("This browser has no room to keep corrections; they are only safe once the status says Saved.".into()));
         }
     }
 
@@ -86,7 +119,7 @@ impl Session {
     }
 
     fn confirmed(self, plane: Plane, revision: u64) {
-        self.online.learn(true);
+        self.link.online.learn(true);
         let more = self.change(|bench| {
             let sync = &mut bench.corrections.get_mut(&plane)?.sync;
             (sync.revision, sync.sent, sync.refused) = (revision, None, None);
@@ -103,7 +136,7 @@ impl Session {
 
     fn keep_trying(self, plane: Plane, trouble: &Trouble) {
         match trouble {
-            Trouble::Unreachable => self.online.learn(false),
+            Trouble::Unreachable => self.link.online.learn(false),
             Trouble::Refused { .. } => self.sync(plane, |sync| learn_refusal(sync, trouble)),
         }
         if trouble.may_pass() {
@@ -173,7 +206,7 @@ impl Session {
 
     /// Other labels have come in for planes that were corrected.
     pub(super) fn corrections_replaced(self) {
-        self.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
+        self.painting.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
         self.refresh_slices();
         self.refresh_save_state();
         self.repaint();
@@ -201,7 +234,7 @@ impl Session {
     pub(super) async fn all_saved(self) -> bool {
         self.flush();
         for _ in 0..PATIENCE_MS / 50 {
-            match self.save.now() {
+            match self.saving.state.now() {
                 SaveState::Saved => return true,
                 SaveState::Saving => TimeoutFuture::new(50).await,
                 SaveState::Offline | SaveState::Conflict | SaveState::Refused(_) => return false,
@@ -219,9 +252,9 @@ impl Session {
     }
 
     fn refresh_save_state(self) {
-        let online = self.online.now();
+        let online = self.link.online.now();
         let state = self.read(|bench| save_state(bench.corrections.values().map(|correction| &correction.sync), online));
-        self.save.learn(state.unwrap_or_default());
+        self.saving.state.learn(state.unwrap_or_default());
     }
 }
 

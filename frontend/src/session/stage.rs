@@ -123,7 +123,10 @@ impl Session {
                 self.stage.update_value(|stage| drop(stage.ports.insert(axis, port)));
                 self.draw(axis);
             }
-            Err(_) => self.trouble.set(Some("This browser cannot draw on a canvas; use a current Firefox, Chrome, Edge or Safari.".into())),
+            Err(_) => self
+                .messages
+                .trouble
+                .set(Some("This browser cannot draw on a canvas; use a current Firefox, Chrome, Edge or Safari.".into())),
         }
     }
 
@@ -170,13 +173,13 @@ impl Session {
     fn draw_now(self, axis: Axis) {
         let Some(plane) = self.plane_of(axis) else { return };
         let look = Look {
-            overlay: self.overlay.now(),
-            shown: self.shown.now(),
-            window: self.window.now(),
+            overlay: self.viewing.overlay.now(),
+            shown: self.viewing.shown.now(),
+            window: self.viewing.window.now(),
             is_target: self.ground(axis) == Ground::Slice,
             stencil: self.stencil_colour(axis),
-            brush_mm: self.brush_mm.now(),
-            crosshair: self.crosshair.now(),
+            brush_mm: self.painting.brush_mm.now(),
+            crosshair: self.viewing.crosshair.now(),
         };
         self.bench.with_value(|bench| {
             let Some(bench) = bench else { return };
@@ -186,9 +189,9 @@ impl Session {
 
     /// Colour of the brush's preview; none where it would paint nothing.
     fn stencil_colour(self, axis: Axis) -> Option<[u8; 3]> {
-        let label = self.label.now();
+        let label = self.painting.label.now();
         let colour = || self.read(|bench| bench.detail.labels.find(label).map(|label| label.rgb())).flatten();
-        match (self.ground(axis), self.tool.now()) {
+        match (self.ground(axis), self.painting.tool.now()) {
             (Ground::Slice, Tool::Brush) => colour(),
             (Ground::Slice, Tool::Eraser) => Some(ERASER_RGB),
             _ => None,
@@ -197,7 +200,7 @@ impl Session {
 
     /// Pixels of a slice for its thumbnail: image and labels, one pixel per voxel.
     pub(crate) fn thumbnail(&self, plane: Plane) -> Option<(ViewGrid, Vec<u8>, Vec<u8>)> {
-        let greys = self.stage.try_update_value(|stage| stage.greys_for(self.read(grey_scale).flatten(), self.window.now()))?;
+        let greys = self.stage.try_update_value(|stage| stage.greys_for(self.read(grey_scale).flatten(), self.viewing.window.now()))?;
         self.read(|bench| {
             let grid = ViewGrid::new(bench.geometry(), plane.axis);
             let image = image_rgba(&grid, &bench.image_plane(plane)?, &greys);

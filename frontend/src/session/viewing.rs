@@ -3,15 +3,113 @@
 use leptos::prelude::*;
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::intensity::Window;
-use shared::label::BACKGROUND;
+use shared::label::{BACKGROUND, Label};
 
-use super::{Overlay, Probe, Session, Shown};
+use super::Session;
+use super::fact::Fact;
 use crate::viewer::camera::{Placement, ViewGrid, panned, zoomed};
+
+/// Where one looks and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Viewing {
+    /// The axis shown large.
+    pub(crate) large: Fact<Axis>,
+    /// Where the three planes cross.
+    pub(crate) crosshair: Fact<[usize; 3]>,
+    /// The channel that is looked at.
+    pub(crate) channel: Fact<usize>,
+    /// The window.
+    pub(crate) window: Fact<Window>,
+    /// How overlays are shown.
+    pub(crate) overlay: Fact<Overlay>,
+    /// Which segmentation is shown.
+    pub(crate) shown: Fact<Shown>,
+    /// What is under the pointer.
+    pub(crate) probe: Fact<Option<Probe>>,
+    /// Whether the keyboard sheet is open.
+    pub(crate) sheet: Fact<bool>,
+}
+
+impl Viewing {
+    /// As it is before a case is open.
+    pub(super) fn new() -> Self {
+        Self {
+            large: Fact::new(Axis::Axial),
+            crosshair: Fact::new([0; 3]),
+            channel: Fact::new(0),
+            window: Fact::new(Window::new(0.5, 1.0)),
+            overlay: Fact::new(Overlay::default()),
+            shown: Fact::new(Shown::default()),
+            probe: Fact::new(None),
+            sheet: Fact::new(false),
+        }
+    }
+}
+
+/// How overlays are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Overlay {
+    /// The segmentation is visible.
+    pub(crate) segmentation: bool,
+    /// Opacity of its filling.
+    pub(crate) opacity: f64,
+    /// Filling and outline rather than outline only.
+    pub(crate) filled: bool,
+    /// Uncertainty is visible.
+    pub(crate) uncertainty: bool,
+    /// Its opacity.
+    pub(crate) uncertainty_opacity: f64,
+    /// New slices show their image first: a drawn contour makes one see what it says.
+    pub(crate) image_first: bool,
+    /// Voxels that the shown version changed are outlined.
+    pub(crate) changes: bool,
+    /// Grey values are interpolated.
+    pub(crate) smooth: bool,
+}
+
+impl Default for Overlay {
+    fn default() -> Self {
+        Self {
+            segmentation: true,
+            opacity: 0.35,
+            filled: true,
+            uncertainty: false,
+            uncertainty_opacity: 0.6,
+            image_first: false,
+            changes: false,
+            smooth: true,
+        }
+    }
+}
+
+/// Which segmentation is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// A version by name; none is the newest with the expert's corrections.
+    pub(crate) version: Option<String>,
+    /// The version before it is shown instead.
+    pub(crate) comparing: bool,
+}
+
+/// What is under the pointer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Probe {
+    /// Voxel indices along the stored axes.
+    pub(crate) voxel: [usize; 3],
+    /// World position (RAS+).
+    pub(crate) world_mm: [f64; 3],
+    /// Image intensity.
+    pub(crate) intensity: Option<f32>,
+    /// Label, background or not.
+    pub(crate) label: Option<Label>,
+    /// Uncertainty, 0 to 1.
+    pub(crate) uncertainty: Option<f32>,
+}
 
 impl Session {
     /// The plane that the view of `axis` shows.
     pub(crate) fn plane_of(&self, axis: Axis) -> Option<Plane> {
-        let crosshair = self.crosshair.now();
+        let crosshair = self.viewing.crosshair.now();
         self.read(|bench| Plane { axis, index: crosshair[bench.geometry().stored_axis(axis)] })
     }
 
@@ -23,15 +121,15 @@ impl Session {
             Some((bench.geometry().stored_axis(plane.axis), labels.and_then(|labels| middle(bench.geometry(), plane, &labels))))
         });
         let Some((stored, middle)) = looked_at.flatten() else { return };
-        let mut crosshair = middle.unwrap_or(self.crosshair.now());
+        let mut crosshair = middle.unwrap_or(self.viewing.crosshair.now());
         crosshair[stored] = plane.index;
-        self.crosshair.set(crosshair);
-        if self.target.now() != Some(plane) && self.overlay.now().image_first {
-            self.overlay.update(|overlay| overlay.segmentation = self.is_touched(plane));
+        self.viewing.crosshair.set(crosshair);
+        if self.rounds.target.now() != Some(plane) && self.viewing.overlay.now().image_first {
+            self.viewing.overlay.update(|overlay| overlay.segmentation = self.is_touched(plane));
         }
-        self.target.learn(Some(plane));
-        self.large.learn(plane.axis);
-        self.notice.learn(None);
+        self.rounds.target.learn(Some(plane));
+        self.viewing.large.learn(plane.axis);
+        self.messages.notice.learn(None);
         self.repaint();
     }
 
@@ -40,8 +138,8 @@ impl Session {
     }
 
     pub(super) fn go_by(self, steps: i64) {
-        let target = self.target.now();
-        let plane = self.slices.now_with(|rows| {
+        let target = self.rounds.target.now();
+        let plane = self.rounds.slices.now_with(|rows| {
             let here = rows.iter().position(|row| Some(row.plane) == target).unwrap_or(0) as i64;
             rows.get((here + steps).rem_euclid(rows.len().max(1) as i64) as usize).map(|row| row.plane)
         });
@@ -49,7 +147,7 @@ impl Session {
     }
 
     pub(super) fn show_large(self, axis: Axis) {
-        self.large.learn(axis);
+        self.viewing.large.learn(axis);
         self.draw_all();
     }
 
@@ -58,7 +156,7 @@ impl Session {
             let geometry = bench.geometry();
             let (stored, last) = (geometry.stored_axis(axis), geometry.plane_count(axis) as i64 - 1);
             let steps = if geometry.grows_positive(axis) { -steps } else { steps };
-            let mut crosshair = self.crosshair.now();
+            let mut crosshair = self.viewing.crosshair.now();
             crosshair[stored] = (crosshair[stored] as i64 + steps).clamp(0, last) as usize;
             crosshair
         });
@@ -79,7 +177,7 @@ impl Session {
     /// A stroke ends where its plane leaves the view: nothing is painted unseen.
     fn look_at(self, voxel: [usize; 3]) {
         self.end_stroke();
-        self.crosshair.learn(voxel);
+        self.viewing.crosshair.learn(voxel);
         self.draw_all();
     }
 
@@ -88,7 +186,7 @@ impl Session {
         self.draw(axis);
         let position = at.and_then(|at| self.plane_position(axis, at));
         let probe = self.plane_of(axis).zip(position).and_then(|(plane, position)| self.probe_at(plane, position));
-        self.probe.learn(probe);
+        self.viewing.probe.learn(probe);
     }
 
     fn probe_at(self, plane: Plane, position: [i64; 2]) -> Option<Probe> {
@@ -139,7 +237,7 @@ impl Session {
 
     /// Shows another channel, with the window it was last looked at with.
     pub(super) fn show_channel(self, channel: usize) {
-        let window = self.window.now();
+        let window = self.viewing.window.now();
         let next = self.change(|bench| {
             let first = bench.detail.images.get(channel)?.window;
             bench.windows.insert(bench.channel, window);
@@ -147,7 +245,7 @@ impl Session {
             Some(bench.windows.get(&channel).copied().unwrap_or(first))
         });
         if let Some(window) = next.flatten() {
-            self.channel.set(channel);
+            self.viewing.channel.set(channel);
             self.set_window(window);
             self.load_voxels();
         }
@@ -159,7 +257,7 @@ impl Session {
     }
 
     pub(super) fn set_window(self, window: Window) {
-        self.window.learn(Window::new(window.centre, window.width));
+        self.viewing.window.learn(Window::new(window.centre, window.width));
         self.stage.update_value(|stage| stage.image_changed());
         self.draw_all();
     }
@@ -167,7 +265,7 @@ impl Session {
     /// A drag over 300 pixels changes the window by the width of the first one.
     pub(super) fn drag_window(self, [right, down]: [f64; 2]) {
         let first = self.first_window().map_or(1.0, |window| window.width);
-        let Window { centre, width } = self.window.now();
+        let Window { centre, width } = self.viewing.window.now();
         let (right, down) = (right as f32 / 300.0 * first, down as f32 / 300.0 * first);
         self.set_window(Window::new(centre + down, (width + right).max(first / 500.0)));
     }
@@ -178,7 +276,7 @@ impl Session {
     }
 
     pub(super) fn set_overlay(self, change: impl FnOnce(&mut Overlay)) {
-        self.overlay.update(change);
+        self.viewing.overlay.update(change);
         self.repaint();
     }
 
@@ -186,32 +284,32 @@ impl Session {
         let has_before = self.read(|bench| bench.detail.versions.len() > 1) == Some(true);
         if has_before {
             self.end_stroke();
-            self.shown.update(|shown| shown.comparing = !shown.comparing);
+            self.viewing.shown.update(|shown| shown.comparing = !shown.comparing);
             self.load_missing_version();
             self.repaint();
         } else {
-            self.notice.set(Some("There is nothing to compare yet: refine first.".into()));
+            self.messages.notice.set(Some("There is nothing to compare yet: refine first.".into()));
         }
     }
 
     pub(super) fn show_version(self, version: String) {
         self.end_stroke();
         let newest = self.read(|bench| bench.latest() == Some(&version)) == Some(true);
-        self.shown.set(Shown { version: (!newest).then_some(version), comparing: false });
+        self.viewing.shown.set(Shown { version: (!newest).then_some(version), comparing: false });
         self.load_missing_version();
         self.repaint();
     }
 
     /// Painting always happens on the newest segmentation, visibly.
     pub(super) fn show_current(self) {
-        self.shown.learn(Shown::default());
-        if !self.overlay.now().segmentation {
-            self.overlay.update(|overlay| overlay.segmentation = true);
+        self.viewing.shown.learn(Shown::default());
+        if !self.viewing.overlay.now().segmentation {
+            self.viewing.overlay.update(|overlay| overlay.segmentation = true);
         }
     }
 
     fn load_missing_version(self) {
-        let shown = self.shown.now();
+        let shown = self.viewing.shown.now();
         let missing = self.read(|bench| {
             let version = shown_version(&bench.detail.versions, &shown)?;
             (!bench.segmentations.contains_key(version)).then(|| version.clone())
