@@ -1,6 +1,6 @@
 //! What others ask for at the same time costs nobody the server: slow senders, readers that do not read, bodies without end.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -120,8 +120,8 @@ fn begin(server: &Server, line: &str, length: usize) -> TcpStream {
 }
 
 /// Whether the server has answered or hung up.
-fn is_answered(mut stream: &TcpStream) -> bool {
-    match stream.read(&mut [0; 64]) {
+fn is_answered(stream: &TcpStream) -> bool {
+    match stream.peek(&mut [0; 64]) {
         Ok(_) => true,
         Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
     }
