@@ -132,6 +132,84 @@ export class WorkbenchPage {
     await this.page.mouse.up();
   }
 
+  /** Takes a tool by its word: brush, lasso, … */
+  async take(tool: string): Promise<void> {
+    await this.page.getByTestId(`tool-${tool}`).click();
+  }
+
+  /** Edits the whole slice: grow, smooth, … */
+  async edit(edit: string): Promise<void> {
+    await this.page.getByTestId(`edit-${edit}`).click();
+  }
+
+  /** Drags from voxel to voxel of a view. */
+  async drag(axis: Axis, way: Triple[]): Promise<void> {
+    const [first, ...rest] = way;
+    if (!first) return;
+    await this.page.mouse.move(...(await this.placeOf(axis, first)));
+    await this.page.mouse.down();
+    for (const voxel of rest) await this.page.mouse.move(...(await this.placeOf(axis, voxel)), { steps: 4 });
+    await this.page.mouse.up();
+  }
+
+  /** Presses on voxels of a view, one after the other. */
+  async press(axis: Axis, voxels: Triple[], modifiers: ("Shift" | "Control")[] = []): Promise<void> {
+    for (const key of modifiers) await this.page.keyboard.down(key);
+    for (const voxel of voxels) await this.page.mouse.click(...(await this.placeOf(axis, voxel)));
+    for (const key of modifiers) await this.page.keyboard.up(key);
+  }
+
+  /** What the status bar says about a voxel of a view. */
+  async probeVoxel(axis: Axis, voxel: Triple): Promise<string> {
+    await this.page.mouse.move(...(await this.placeOf(axis, voxel)));
+    await this.nextFrame();
+    return this.page.getByTestId("probe").innerText();
+  }
+
+  /** Red, green and blue of a voxel's middle on a view's canvas. */
+  async colourOf(axis: Axis, voxel: Triple): Promise<Triple> {
+    // The tool's preview must not lie over it.
+    await this.page.mouse.move(2, 2);
+    await this.nextFrame();
+    const box = await this.boxOf(axis);
+    const [x, y] = await this.placeOf(axis, voxel);
+    return this.view(axis).evaluate(
+      (canvas, [left, top]) => {
+        if (!(canvas instanceof HTMLCanvasElement)) throw new Error("a view is a canvas");
+        const scale = canvas.width / canvas.clientWidth;
+        const pixel = canvas.getContext("2d")?.getImageData(Math.floor(left * scale), Math.floor(top * scale), 1, 1).data;
+        return [pixel?.[0] ?? -1, pixel?.[1] ?? -1, pixel?.[2] ?? -1] as [number, number, number];
+      },
+      [x - box.x, y - box.y] as const,
+    );
+  }
+
+  /** Where a voxel's middle lies on the page; its view must show its plane. */
+  async placeOf(axis: Axis, voxel: Triple): Promise<[number, number]> {
+    const canvas = this.view(axis);
+    const numbers = async (name: string) => ((await canvas.getAttribute(`data-${name}`)) ?? "").split(",").map(Number);
+    const [origin, scale, dims, stored] = await Promise.all(["origin", "scale", "dims", "stored"].map(numbers));
+    const flip = ((await canvas.getAttribute("data-flip")) ?? "").split(",").map((word) => word === "true");
+    const box = await this.boxOf(axis);
+    const along = (at: 0 | 1): number => {
+      const index = voxel[stored?.[at] as 0 | 1 | 2];
+      const cell = flip[at] ? (dims?.[at] ?? 0) - 1 - index : index;
+      return (origin?.[at] ?? 0) + (scale?.[at] ?? 0) * (cell + 0.5);
+    };
+    return [box.x + along(0), box.y + along(1)];
+  }
+
+  private async boxOf(axis: Axis): Promise<{ x: number; y: number }> {
+    const box = await this.view(axis).boundingBox();
+    if (!box) throw new Error(`the ${axis} view is not on the page`);
+    return box;
+  }
+
+  /** What is drawn follows with the next frame. */
+  async nextFrame(): Promise<void> {
+    await this.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  }
+
   async undo(): Promise<void> {
     await this.page.getByTestId("undo").click();
   }

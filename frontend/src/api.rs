@@ -107,6 +107,11 @@ pub(crate) fn nifti_url(id: &CaseId, version: &str) -> String {
     route::NIFTI.at([id, &version])
 }
 
+/// Where the newest segmentation with the expert's corrections can be downloaded as NIfTI.
+pub(crate) fn corrected_url(id: &CaseId) -> String {
+    route::CORRECTED_NIFTI.at([id])
+}
+
 /// What the expert has said so far.
 pub(crate) async fn corrections(id: &CaseId) -> Answer<Vec<CorrectedSlice>> {
     get(route::CORRECTIONS, [id]).await

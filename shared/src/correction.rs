@@ -131,6 +131,19 @@ pub fn corrections_volume(
     Ok(volume)
 }
 
+/// A segmentation with what the expert has corrected, as the workbench shows it: finished and unfinished planes, but none that was skipped. Where
+/// planes cross, later ones win.
+///
+/// # Errors
+/// [`CorrectionError`] of the first slice that does not fit.
+pub fn corrected(mut segmentation: Volume<Label>, allowed: &LabelSet, slices: &[CorrectedSlice]) -> Result<Volume<Label>, CorrectionError> {
+    for slice in slices.iter().filter(|slice| slice.state != SliceState::Skipped) {
+        let labels = slice.labels(segmentation.geometry(), allowed)?;
+        segmentation.write_plane(slice.plane, &labels)?;
+    }
+    Ok(segmentation)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +180,19 @@ mod tests {
         let volume =
             corrections_volume(&geometry, &labels(), &[slice(Axis::Axial, 1, &[1, 0, 0, 1]), slice(Axis::Sagittal, 0, &[0; 4])]).unwrap();
         assert_eq!(volume.voxels(), [0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_was_skipped_stays_as_it_was_segmented() {
+        fn check(state: SliceState, expected: [Label; 8]) {
+            let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
+            let slice = CorrectedSlice { state, ..slice(Axis::Axial, 1, &[0, 1, 1, 0]) };
+            let volume = corrected(Volume::filled(geometry, 1), &labels(), &[slice]).unwrap();
+            assert_eq!(volume.voxels(), expected);
+        }
+        check(SliceState::Done, [1, 1, 1, 1, 0, 1, 1, 0]);
+        check(SliceState::Todo, [1, 1, 1, 1, 0, 1, 1, 0]);
+        check(SliceState::Skipped, [1; 8]);
     }
 
     #[test]

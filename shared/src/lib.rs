@@ -9,5 +9,6 @@ pub mod label;
 pub mod intensity;
 pub mod acquisition;
 pub mod correction;
+pub mod crossing;
 pub mod case;
 pub mod api;

@@ -7,8 +7,10 @@ mod voxels;
 mod nifti;
 mod labels;
 mod write;
+mod relabel;
 
 pub use labels::{LabelFile, read_labels};
+pub use relabel::relabelled;
 pub use write::{whole, write_f32, write_i16, write_labels};
 
 pub use self::nifti::{Origin, Scan, ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};

@@ -1,5 +1,8 @@
 //! Corrections: saved slice by slice, never lost, never silently overwritten.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use serde_json::json;
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Plane};
@@ -19,6 +22,30 @@ fn what_was_saved_survives_a_killed_server() {
     assert_eq!(saved, axial(5, 1, 1));
     let server = server.killed_and_restarted();
     assert_eq!(server.get(&format!("/api/cases/{case}/corrections")).json::<Vec<CorrectedSlice>>(), [axial(5, 1, 1)]);
+}
+
+#[test]
+fn a_download_holds_what_the_expert_has_corrected() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let save = |slice: &CorrectedSlice| server.put(&format!("/api/cases/{case}/corrections/axial/{}", slice.plane.index), slice);
+    save(&axial(5, 1, 0));
+    save(&CorrectedSlice { state: SliceState::Todo, ..axial(7, 1, 0) });
+    save(&CorrectedSlice { state: SliceState::Skipped, ..axial(9, 1, 0) });
+    let voxels = |path: &str| {
+        let mut nifti = Vec::new();
+        GzDecoder::new(&server.get(&format!("/api/cases/{case}/{path}")).body[..]).read_to_end(&mut nifti).unwrap();
+        nifti
+    };
+    let (before, after) = (voxels("segmentations/presegmentation/nifti"), voxels("corrected/nifti"));
+    assert_eq!(before[..352], after[..352], "the scan's own geometry");
+    let plane = |file: &[u8], index: usize| file[352 + index * 1024..352 + (index + 1) * 1024].to_vec();
+    for index in 0..24 {
+        let expected = if [5, 7].contains(&index) { vec![1; 1024] } else { plane(&before, index) };
+        assert_eq!(plane(&after, index), expected, "axial {index}");
+    }
+    let name = server.get(&format!("/api/cases/{case}/corrected/nifti")).header("content-disposition").to_owned();
+    assert!(name.contains("presegmentation_corrected.nii.gz"), "{name}");
 }
 
 #[test]

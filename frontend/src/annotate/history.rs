@@ -1,23 +1,29 @@
 //! Undo and redo. One step is one gesture; it keeps the runs of voxels that it changed, never a copy of the plane.
 
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use shared::correction::SliceState;
 use shared::geometry::Plane;
 use shared::label::Label;
 
-use super::brush::Span;
+use super::stencil::Span;
 
 /// Steps kept; a step of a large brush takes a few hundred bytes.
 const STEPS: usize = 500;
 
-/// What one gesture changed in one plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one gesture changed in one plane, and how far the expert was with it before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Step {
     /// Where.
     pub(crate) plane: Plane,
+    /// Before and after.
+    pub(crate) states: [SliceState; 2],
     runs: Vec<Run>,
 }
 
 /// Voxels `start..start + length` (u fastest) that were `before` and are `after`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     start: u32,
     length: u32,
@@ -26,6 +32,21 @@ struct Run {
 }
 
 impl Step {
+    /// A step that says how far the expert is and changes no label.
+    pub(crate) fn of_state(plane: Plane, states: [SliceState; 2]) -> Self {
+        Self { plane, states, runs: Vec::new() }
+    }
+
+    /// A step on a plane that was in this state.
+    pub(crate) fn begun_in(self, before: SliceState) -> Self {
+        Self { states: [before, self.states[1]], ..self }
+    }
+
+    /// A step that leaves its plane in the state that it was in.
+    pub(crate) fn within_state(self, state: SliceState) -> Self {
+        Self { states: [state; 2], ..self }
+    }
+
     /// Does it again.
     pub(crate) fn apply(&self, labels: &mut [Label]) {
         self.write(labels, |run| run.after);
@@ -34,6 +55,11 @@ impl Step {
     /// Takes it back.
     pub(crate) fn revert(&self, labels: &mut [Label]) {
         self.write(labels, |run| run.before);
+    }
+
+    /// Offsets of the voxels that it changed.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = usize> {
+        self.runs.iter().flat_map(|run| run.start as usize..(run.start + run.length) as usize)
     }
 
     fn write(&self, labels: &mut [Label], value: impl Fn(&Run) -> Label) {
@@ -91,7 +117,7 @@ impl Gesture {
                 _ => runs.push(Run { start: offset, length: 1, before, after: self.after }),
             }
         }
-        (!runs.is_empty()).then_some(Step { plane: self.plane, runs })
+        (!runs.is_empty()).then_some(Step { plane: self.plane, states: [SliceState::Todo; 2], runs })
     }
 }
 
@@ -106,11 +132,11 @@ pub(crate) fn difference(plane: Plane, before: &[Label], after: &[Label]) -> Opt
             _ => runs.push(Run { start: offset as u32, length: 1, before, after }),
         }
     }
-    (!runs.is_empty()).then_some(Step { plane, runs })
+    (!runs.is_empty()).then_some(Step { plane, states: [SliceState::Todo; 2], runs })
 }
 
 /// Steps done and steps taken back, over all planes of a case in the order they happened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
     done: Vec<Step>,
     undone: Vec<Step>,
@@ -142,6 +168,17 @@ impl History {
     pub(crate) fn forget(&mut self, plane: Plane) {
         self.done.retain(|step| step.plane != plane);
         self.undone.retain(|step| step.plane != plane);
+    }
+
+    /// Planes whose steps are remembered.
+    pub(crate) fn planes(&self) -> BTreeSet<Plane> {
+        self.done.iter().chain(&self.undone).map(|step| step.plane).collect()
+    }
+
+    /// The last steps, and no more than `most` in either direction.
+    pub(crate) fn recent(&self, most: usize) -> Self {
+        let last = |steps: &[Step]| steps[steps.len().saturating_sub(most)..].to_vec();
+        Self { done: last(&self.done), undone: last(&self.undone) }
     }
 
     /// Steps that can be undone and redone.

@@ -6,16 +6,14 @@ use leptos::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Back,
-    Brush,
     Check,
     Compare,
     Cross,
-    Crosshair,
     Download,
     Enlarge,
-    Eraser,
-    Fill,
     Keyboard,
+    Locked,
+    Unlocked,
     Redo,
     Skip,
     Trash,
@@ -27,16 +25,14 @@ impl Shape {
     fn path(self) -> &'static str {
         match self {
             Shape::Back => "M10 3 5 8l5 5",
-            Shape::Brush => "M13.5 2.5 7 9M7 9c-2 0-3 1-3 2.5 0 1-.5 1.5-1.5 2 3.5.5 6-.5 6-3C8.5 9.5 8 9 7 9z",
             Shape::Check => "m3 8.5 3.5 3.5L13 4.5",
             Shape::Compare => "M8 2v12M6 4H2.5v8H6M10 4h3.5v8H10",
             Shape::Cross => "m4 4 8 8M12 4l-8 8",
-            Shape::Crosshair => "M8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
             Shape::Download => "M8 2v8M4.5 7 8 10.5 11.5 7M3 13.5h10",
             Shape::Enlarge => "M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9",
-            Shape::Eraser => "m6 13.5-3.5-3.5L9.5 3 13 6.5l-7 7zM6 6.5 9.5 10M6 13.5h7.5",
-            Shape::Fill => "m3 8.5 5-5 5 5-5 5zM3 8.5h10M6 1.5l2 2",
             Shape::Keyboard => "M1.5 4h13v8h-13zM4 6.5h.01M7 6.5h.01M10 6.5h.01M12.5 6.5h.01M5 9.5h6",
+            Shape::Locked => "M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5",
+            Shape::Unlocked => "M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 4.8-1",
             Shape::Redo => "M10.5 3 13.5 6l-3 3M13.5 6H6a3.5 3.5 0 0 0 0 7h3",
             Shape::Skip => "m3 4 5 4-5 4zM9 4l5 4-5 4z",
             Shape::Trash => "M2.5 4.5h11M6 4.5v-2h4v2M4 4.5l.7 9h6.6l.7-9M6.5 7v4M9.5 7v4",
@@ -49,9 +45,15 @@ impl Shape {
 /// An icon.
 #[component]
 pub(crate) fn Icon(shape: Shape) -> impl IntoView {
+    view! { <Line path=shape.path() /> }
+}
+
+/// An icon by the `d` of its path.
+#[component]
+pub(crate) fn Line(path: &'static str) -> impl IntoView {
     view! {
         <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-            <path d=shape.path() />
+            <path d=path />
         </svg>
     }
 }

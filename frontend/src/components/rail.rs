@@ -6,9 +6,8 @@ use shared::acquisition::ExpectedGain;
 use shared::case::{Job, JobKind, JobState};
 use shared::correction::SliceState;
 use shared::geometry::Plane;
-use wasm_bindgen::{Clamped, JsCast, JsValue};
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
+use super::contradictions::Contradictions;
 use super::icon::{Icon, Shape};
 use super::job::JobProgress;
 use super::slice_view::title;
@@ -20,15 +19,12 @@ use crate::session::{Session, SliceRow};
 pub(crate) fn Rail() -> impl IntoView {
     let session = expect_context::<Session>();
     let round = Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
-    let planes = |of_this_round: bool| {
+    let planes = |belongs: fn(&SliceRow) -> bool| {
         Memo::new(move |_| {
-            session
-                .rounds
-                .slices
-                .with(|rows| rows.iter().filter(|row| row.rank.is_some() == of_this_round).map(|row| row.plane).collect::<Vec<_>>())
+            session.rounds.slices.with(|rows| rows.iter().filter(|row| belongs(row)).map(|row| row.plane).collect::<Vec<_>>())
         })
     };
-    let (offered, earlier) = (planes(true), planes(false));
+    let (offered, own, earlier) = (planes(|row| row.rank.is_some()), planes(|row| row.own), planes(|row| row.rank.is_none() && !row.own));
     let is_done = |row: &&SliceRow| row.state == SliceState::Done;
     let done = move || session.rounds.slices.with(|rows| rows.iter().filter(is_done).count());
     let done_now = move || session.rounds.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
@@ -50,6 +46,14 @@ pub(crate) fn Rail() -> impl IntoView {
                         <SliceItem plane=plane />
                     </For>
                 </ol>
+                <Show when=move || !own.with(Vec::is_empty)>
+                    <h3>"My own"</h3>
+                </Show>
+                <ol class="slice-list" aria-label="My own slices">
+                    <For each=move || own.get() key=|plane| *plane let:plane>
+                        <SliceItem plane=plane />
+                    </For>
+                </ol>
                 <Show when=move || !earlier.with(Vec::is_empty)>
                     <h3>"From earlier rounds"</h3>
                 </Show>
@@ -60,6 +64,7 @@ pub(crate) fn Rail() -> impl IntoView {
                 </ol>
             </div>
             <SliceActions />
+            <Contradictions />
             <Refinement done=Signal::derive(done) />
         </aside>
     }
@@ -162,6 +167,7 @@ fn state_key(row: &SliceRow) -> &'static str {
 fn why_text(row: &SliceRow) -> String {
     let part = row.part.map_or_else(String::new, |part| format!(" · part {part}"));
     match row.rank {
+        None if row.own => "chosen by you".into(),
         None => "corrected earlier".into(),
         Some(rank) if row.settles > 0.0 => format!("#{rank} · settles {} %{part}", percent(row.settles)),
         Some(rank) => format!("#{rank} · evenly spaced{part}"),
@@ -172,6 +178,7 @@ fn why_text(row: &SliceRow) -> String {
 fn why_title(row: &SliceRow) -> String {
     let part = row.part.map_or_else(String::new, |part| format!(" It cuts most of part {part} of the segmentation, 1 being the largest."));
     match row.rank {
+        None if row.own => "You have chosen this plane; refinement uses it like any other once it is done.".into(),
         None => "Refinement goes on using this slice.".into(),
         Some(rank) if row.settles > 0.0 => format!(
             "Number {rank}: it settles {} % of the scan's uncertainty beyond the slices before it (score {:.3}: the same per effort).{part}",
@@ -182,43 +189,17 @@ fn why_title(row: &SliceRow) -> String {
     }
 }
 
-/// A slice in small. Drawn when its labels change, not while they are painted.
+/// A slice in small; the session draws it.
 #[component]
 fn Thumbnail(plane: Plane) -> impl IntoView {
     let session = expect_context::<Session>();
     let canvas = NodeRef::<Canvas>::new();
     Effect::new(move || {
-        session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).map(|row| row.edits));
-        session.case.loading.get();
-        session.viewing.shown.get();
-        session.viewing.channel.get();
         if let Some(canvas) = canvas.get() {
-            // A thumbnail that cannot be drawn leaves an empty square beside the slice's name.
-            let _ = draw_thumbnail(&canvas, session, plane);
+            session.dispatch(Command::AttachThumbnail(plane, canvas));
         }
     });
     view! { <canvas class="thumbnail" node_ref=canvas width="88" height="88" aria-hidden="true"></canvas> }
-}
-
-fn draw_thumbnail(canvas: &HtmlCanvasElement, session: Session, plane: Plane) -> Result<(), JsValue> {
-    let Some((grid, image, overlay)) = session.thumbnail(plane) else { return Ok(()) };
-    let context: CanvasRenderingContext2d = canvas.get_context("2d")?.ok_or("no 2D canvas")?.dyn_into()?;
-    let [columns, rows] = grid.dims;
-    let [width_mm, height_mm] = [0, 1].map(|axis| grid.dims[axis] as f64 * grid.spacing_mm[axis]);
-    let size = f64::from(canvas.width());
-    let scale = size / width_mm.max(height_mm);
-    let (width, height) = (width_mm * scale, height_mm * scale);
-    context.clear_rect(0.0, 0.0, size, size);
-    let layer: HtmlCanvasElement = canvas.owner_document().ok_or("no page")?.create_element("canvas")?.unchecked_into();
-    layer.set_width(columns as u32);
-    layer.set_height(rows as u32);
-    let layer_context: CanvasRenderingContext2d = layer.get_context("2d")?.ok_or("no 2D canvas")?.dyn_into()?;
-    for rgba in [image, overlay] {
-        let pixels = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&rgba), columns as u32, rows as u32)?;
-        layer_context.put_image_data(&pixels, 0.0, 0.0)?;
-        context.draw_image_with_html_canvas_element_and_dw_and_dh(&layer, (size - width) / 2.0, (size - height) / 2.0, width, height)?;
-    }
-    Ok(())
 }
 
 /// What to do with the slice in view.
@@ -271,8 +252,10 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
     let busy = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)));
     // After a refinement the next step is the suggestion's, or none.
     let refined = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
+    let blocked = move || session.crossings.blocking() > 0;
     let explain = move || match done.get() {
         _ if busy() => "",
+        _ if blocked() => "Slices that are done contradict each other: decide which is right.",
         0 => "Refinement needs at least one slice that is done.",
         _ => "Uses every slice that is done; the whole volume is segmented anew.",
     };
@@ -280,7 +263,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
             <Show when=move || !busy()><Suggestion /></Show>
-            <button class="wide" class:accent=move || !refined() data-testid="refine" disabled=move || busy() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
+            <button class="wide" class:accent=move || !refined() data-testid="refine" disabled=move || busy() || blocked() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
                 {move || match done.get() {
                     0 => "Refine".to_owned(),
                     1 => "Refine with 1 slice".to_owned(),
@@ -354,14 +337,15 @@ mod tests {
 
     #[test]
     fn a_slice_says_why_it_was_chosen() {
-        fn check(rank: Option<usize>, settles: f64, part: Option<usize>, expected: &str) {
+        fn check(rank: Option<usize>, own: bool, settles: f64, part: Option<usize>, expected: &str) {
             let plane = Plane { axis: shared::geometry::Axis::Axial, index: 3 };
-            let row = SliceRow { plane, rank, part, settles, score: 0.0, state: SliceState::Todo, edits: 0, touched: false };
+            let row = SliceRow { plane, rank, part, settles, score: 0.0, state: SliceState::Todo, edits: 0, touched: false, own };
             assert_eq!(why_text(&row), expected);
         }
-        check(Some(1), 0.1234, None, "#1 · settles 12 %");
-        check(Some(2), 0.0123, Some(2), "#2 · settles 1.2 % · part 2");
-        check(Some(3), 0.0, None, "#3 · evenly spaced");
-        check(None, 0.0, None, "corrected earlier");
+        check(Some(1), false, 0.1234, None, "#1 · settles 12 %");
+        check(Some(2), false, 0.0123, Some(2), "#2 · settles 1.2 % · part 2");
+        check(Some(3), false, 0.0, None, "#3 · evenly spaced");
+        check(None, false, 0.0, None, "corrected earlier");
+        check(None, true, 0.0, None, "chosen by you");
     }
 }

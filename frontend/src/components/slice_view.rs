@@ -11,7 +11,8 @@ use super::icon::{Icon, Shape};
 use crate::session::Session;
 use crate::session::command::Command;
 use crate::viewer::camera::ViewGrid;
-use crate::viewer::gesture::{Drag, Grip, Modifiers, Turn, Wheel, drag_for};
+use crate::viewer::gesture::{Drag, Modifiers, Turn, Wheel, drag_for};
+use crate::viewer::grip::{Grip, Kind, Move, Press};
 
 /// The view of planes of `axis`.
 #[component]
@@ -30,29 +31,46 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     let position = move |event: &MouseEvent| canvas.get_untracked().map(|canvas| position_on(&canvas, event));
     let press = move |event: PointerEvent| {
         let Some(at) = position(&event) else { return };
-        let (pointer, is_finger) = (event.pointer_id(), is_finger(&event));
-        if !grip.with_value(|grip| grip.takes(pointer, is_finger)) {
-            return;
+        notice_pen(session, &event);
+        let (pointer, kind) = (event.pointer_id(), kind(&event));
+        let asked = grip.with_value(|grip| grip.asked(pointer, kind));
+        match asked {
+            Press::Ignored => {}
+            Press::Spreads(before) => {
+                event.prevent_default();
+                take_back(session, before);
+                grip.update_value(|grip| grip.spread(pointer, at));
+            }
+            Press::Begins(before) => {
+                let Some(drag) = begun(session, axis, &event) else { return };
+                event.prevent_default();
+                take_back(session, before);
+                if let Some(canvas) = canvas.get_untracked() {
+                    // Without capture a drag merely ends at the canvas's edge.
+                    let _ = canvas.set_pointer_capture(pointer);
+                    let _ = canvas.focus();
+                }
+                grip.update_value(|grip| grip.hold(pointer, kind, drag, at));
+                begin(session, axis, drag, at);
+            }
         }
-        let Some(drag) = begun(session, axis, &event) else { return };
-        event.prevent_default();
-        if let Some(canvas) = canvas.get_untracked() {
-            // Without capture a drag merely ends at the canvas's edge.
-            let _ = canvas.set_pointer_capture(pointer);
-            let _ = canvas.focus();
-        }
-        grip.update_value(|grip| grip.press(pointer, is_finger, drag, at));
-        begin(session, axis, drag, at);
     };
     let moved = move |event: PointerEvent| {
+        notice_pen(session, &event);
         let pointer = event.pointer_id();
         if !grip.with_value(|grip| grip.hears(pointer)) {
             return;
         }
         for event in coalesced(event) {
             let Some(at) = position(&event) else { continue };
-            if let Some((drag, by_px)) = grip.try_update_value(|grip| grip.moved(pointer, at)).flatten() {
-                carry_on(session, axis, drag, at, by_px);
+            match grip.try_update_value(|grip| grip.moved(pointer, at)) {
+                Some(Move::Drags(drag, by_px)) => carry_on(session, axis, drag, at, by_px),
+                Some(Move::Spreads { by_px, factor, at }) => {
+                    session.dispatch(Command::Pan(axis, by_px));
+                    session.dispatch(Command::Zoom { axis, at, factor });
+                    continue;
+                }
+                _ => {}
             }
             session.dispatch(Command::Hover(axis, Some(at)));
         }
@@ -62,12 +80,12 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
         if let Some(Drag::Paint { .. }) = let_go(&event) {
             session.dispatch(Command::EndStroke);
         }
-    };
-    let cancelled = move |event: PointerEvent| {
-        if let Some(Drag::Paint { .. }) = let_go(&event) {
-            session.dispatch(Command::CancelStroke);
+        if kind(&event) == Kind::Finger {
+            // A finger that is lifted is nowhere; a mouse stays where it is.
+            session.dispatch(Command::Hover(axis, None));
         }
     };
+    let cancelled = move |event: PointerEvent| take_back(session, let_go(&event));
     let left = move |event: PointerEvent| {
         if grip.with_value(|grip| grip.hears(event.pointer_id())) {
             session.dispatch(Command::Hover(axis, None));
@@ -110,18 +128,27 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
 fn Caption(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let is_large = move || session.viewing.large.get() == axis;
+    let can_correct = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| !detail.versions.is_empty()));
     let geometry = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.geometry.clone()));
     let index = move || geometry().map(|geometry| session.viewing.crosshair.get()[geometry.stored_axis(axis)]);
     let last = move || geometry().map(|geometry| format!(" / {}", geometry.plane_count(axis) - 1));
     view! {
         <figcaption>
             <strong>{title(axis)}</strong>
+            <button class="small touch-only" aria-label="Previous plane" on:click=move |_| session.dispatch(Command::Scroll(axis, -1))>"‹"</button>
             <span class="tabular">{index} <span class="of">{last}</span></span>
+            <button class="small touch-only" aria-label="Next plane" on:click=move |_| session.dispatch(Command::Scroll(axis, 1))>"›"</button>
             <Show when=move || on_target(session, axis)>
                 <span class="pill correcting">"correcting"</span>
             </Show>
             <Show when=move || is_large() && session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis)) && !on_target(session, axis)>
                 <button class="small" data-testid="return" on:click=move |_| go_back(session)>"Back to the slice (R)"</button>
+            </Show>
+            <Show when=move || can_correct() && is_large() && !on_target(session, axis)>
+                <button
+                    class="small" data-testid="correct-plane" title="It joins your list as one of your own"
+                    on:click=move |_| session.dispatch(Command::CorrectPlane(axis))
+                >"Correct this plane (A)"</button>
             </Show>
         </figcaption>
         <Show when=move || !is_large()>
@@ -135,8 +162,11 @@ fn Caption(axis: Axis) -> impl IntoView {
 #[component]
 fn Letters(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
-    let letters =
-        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).letters)));
+    let letters = Memo::new(move |_| {
+        session.case.detail.with(|detail| {
+            detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).seen_as(session.viewing.convention.get()).letters)
+        })
+    });
     move || {
         letters.get().map(|letters| {
             let places = ["left", "right", "top", "bottom"].into_iter().zip(letters);
@@ -175,22 +205,35 @@ pub(crate) fn title(axis: Axis) -> &'static str {
     }
 }
 
-/// What a press begins. Fingers move the plane: a palm that rests beside the pen must not paint.
+/// What a press begins. A finger that does not paint moves the plane: a palm that rests beside the pen must not paint.
 fn begun(session: Session, axis: Axis, event: &PointerEvent) -> Option<Drag> {
-    if is_finger(event) {
+    if kind(event) == Kind::Finger && !session.finger_paints() {
         return Some(Drag::Pan);
     }
-    drag_for(event.button(), modifiers(event), session.painting.tool.now(), session.ground(axis))
+    drag_for(event.button(), modifiers(event), session.painting.tool.now().paints(), session.ground(axis))
 }
 
-fn is_finger(event: &PointerEvent) -> bool {
-    event.pointer_type() == "touch"
+fn kind(event: &PointerEvent) -> Kind {
+    if event.pointer_type() == "touch" { Kind::Finger } else { Kind::Pointed }
+}
+
+/// A pen is known from the moment it comes near.
+fn notice_pen(session: Session, event: &PointerEvent) {
+    if event.pointer_type() == "pen" {
+        session.dispatch(Command::SeePen);
+    }
+}
+
+/// What a pointer had begun that has to give way.
+fn take_back(session: Session, drag: Option<Drag>) {
+    if let Some(Drag::Paint { .. }) = drag {
+        session.dispatch(Command::CancelStroke);
+    }
 }
 
 fn begin(session: Session, axis: Axis, drag: Drag, at: [f64; 2]) {
     match drag {
         Drag::Paint { invert } => session.dispatch(Command::BeginStroke { axis, at, invert }),
-        Drag::Fill => session.dispatch(Command::Fill(axis, at)),
         Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
         Drag::Refused => session.dispatch(Command::RefusePaint),
         Drag::Pan | Drag::Window => {}
@@ -203,7 +246,7 @@ fn carry_on(session: Session, axis: Axis, drag: Drag, at: [f64; 2], by_px: [f64;
         Drag::Crosshair => session.dispatch(Command::PointAt(axis, at)),
         Drag::Pan => session.dispatch(Command::Pan(axis, by_px)),
         Drag::Window => session.dispatch(Command::DragWindow(by_px)),
-        Drag::Fill | Drag::Refused => {}
+        Drag::Refused => {}
     }
 }
 

@@ -4,18 +4,13 @@ use leptos::prelude::*;
 use shared::label::BACKGROUND;
 
 use crate::session::{Probe, Session};
-use crate::viewer::gesture::Tool;
+use crate::viewer::numbers::shown;
 
 /// The status bar.
 #[component]
 pub(crate) fn StatusBar() -> impl IntoView {
     let session = expect_context::<Session>();
-    let hint = move || match session.painting.tool.get() {
-        Tool::Brush => "Left paints · Ctrl erases · Shift moves the crosshair",
-        Tool::Eraser => "Left erases · Ctrl paints · Shift moves the crosshair",
-        Tool::Fill => "Left fills a region · Shift moves the crosshair",
-        Tool::Crosshair => "Left moves the crosshair",
-    };
+    let hint = move || session.painting.tool.get().card().hint;
     view! {
         <footer class="status-bar">
             <span class="tabular probe" data-testid="probe">{move || session.viewing.probe.get().map(|probe| probe_text(session, &probe))}</span>
@@ -34,7 +29,9 @@ fn probe_text(session: Session, probe: &Probe) -> String {
     let parts = [
         Some(format!("voxel {x}, {y}, {z}")),
         Some(format!("{wx:.1}, {wy:.1}, {wz:.1} mm")),
-        probe.intensity.map(|intensity| format!("intensity {intensity:.1}")),
+        probe
+            .intensity
+            .map(|intensity| format!("intensity {}", shown(f64::from(intensity), f64::from(session.viewing.window.now().width)))),
         probe.uncertainty.map(|share| format!("uncertainty {:.0} %", share * 100.0)),
         label,
     ];

@@ -2,13 +2,18 @@
 
 use leptos::prelude::*;
 use shared::api::CaseDetail;
+use shared::intensity::Window;
 use shared::label::LabelInfo;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::icon::{Icon, Shape};
+use super::icon::{Icon, Line, Shape};
+use crate::annotate::edits::{EDITS, Edit};
+use crate::annotate::tools::{Card, TOOLS, Tool};
 use crate::session::command::Command;
 use crate::session::{Overlay, Session};
-use crate::viewer::gesture::Tool;
-use crate::viewer::presets::presets;
+use crate::viewer::gesture::FingerPaints;
+use crate::viewer::numbers::shown;
 
 /// The tools panel.
 #[component]
@@ -17,15 +22,13 @@ pub(crate) fn Tools() -> impl IntoView {
         <aside class="tools" aria-label="Tools">
             <section class="panel">
                 <div class="tool-grid" role="group" aria-label="Tool">
-                    <ToolButton tool=Tool::Brush name="Brush" key="B" test_id="tool-brush" shape=Shape::Brush />
-                    <ToolButton tool=Tool::Eraser name="Eraser" key="E" test_id="tool-eraser" shape=Shape::Eraser />
-                    <ToolButton tool=Tool::Fill name="Fill" key="F" test_id="tool-fill" shape=Shape::Fill />
-                    <ToolButton tool=Tool::Crosshair name="Crosshair" key="X" test_id="tool-crosshair" shape=Shape::Crosshair />
+                    {TOOLS.iter().map(|tool| view! { <ToolButton tool=*tool /> }).collect_view()}
                 </div>
                 <BrushSize />
                 <History />
             </section>
             <Labels />
+            <Edits />
             <Overlays />
             <WindowPanel />
         </aside>
@@ -33,15 +36,18 @@ pub(crate) fn Tools() -> impl IntoView {
 }
 
 #[component]
-fn ToolButton(tool: Tool, name: &'static str, key: &'static str, test_id: &'static str, shape: Shape) -> impl IntoView {
+fn ToolButton(tool: Tool) -> impl IntoView {
     let session = expect_context::<Session>();
+    let Card { id, name, key, icon, .. } = *tool.card();
+    let key = key.to_uppercase().to_string();
+    let title = format!("{name} ({key})");
     let pressed = move || session.painting.tool.get() == tool;
     view! {
         <button
-            class="tool" class:on=pressed aria-pressed=move || pressed().to_string() title=format!("{name} ({key})") data-testid=test_id
+            class="tool" class:on=pressed aria-pressed=move || pressed().to_string() title=title data-testid=format!("tool-{id}")
             on:click=move |_| session.dispatch(Command::SetTool(tool))
         >
-            <Icon shape=shape />
+            <Line path=icon />
             <span>{name}</span>
             <kbd>{key}</kbd>
         </button>
@@ -93,10 +99,28 @@ fn Labels() -> impl IntoView {
     view! {
         <section class="panel" aria-label="Labels">
             <h3>"Label"</h3>
-            <div class="labels" role="radiogroup" aria-label="Label to paint">
+            <div class="labels" role="radiogroup" aria-label="Label to paint" on:keydown=move |event| move_choice(session, &labels.get_untracked(), &event)>
                 {move || labels.get().into_iter().map(|label| view! { <LabelButton label=label /> }).collect_view()}
             </div>
         </section>
+    }
+}
+
+/// Arrows choose the label before or after, as in any group of radio buttons.
+fn move_choice(session: Session, labels: &[LabelInfo], event: &KeyboardEvent) {
+    let steps = match event.key().as_str() {
+        "ArrowDown" | "ArrowRight" => 1,
+        "ArrowUp" | "ArrowLeft" => labels.len().saturating_sub(1),
+        _ => return,
+    };
+    let here = labels.iter().position(|label| label.value == session.painting.label.now()).unwrap_or(0);
+    let Some(next) = labels.get((here + steps) % labels.len().max(1)) else { return };
+    event.prevent_default();
+    session.dispatch(Command::SetLabel(next.value));
+    let found = document().query_selector(&format!("[data-testid=\"label-{}\"]", next.value)).ok().flatten();
+    if let Some(button) = found.and_then(|button| button.dyn_into::<HtmlElement>().ok()) {
+        // Without the focus the next arrow scrolls planes; the label is chosen all the same.
+        let _ = button.focus();
     }
 }
 
@@ -105,15 +129,94 @@ fn LabelButton(label: LabelInfo) -> impl IntoView {
     let session = expect_context::<Session>();
     let LabelInfo { value, name, colour } = label;
     let chosen = move || session.painting.label.get() == value;
+    let locked = move || session.painting.locked.with(|locked| locked.contains(&value));
+    let lock_words = {
+        let name = name.clone();
+        move || {
+            if locked() { format!("{name} is locked: nothing changes it. Unlock") } else { format!("Lock {name}: nothing will change it") }
+        }
+    };
     view! {
+      <div class="label-row">
         <button
-            class="label" class:on=chosen role="radio" aria-checked=move || chosen().to_string() data-testid=format!("label-{value}")
+            class="label" class:on=chosen role="radio" tabindex=move || if chosen() { "0" } else { "-1" } aria-checked=move || chosen().to_string() data-testid=format!("label-{value}")
             on:click=move |_| session.dispatch(Command::SetLabel(value))
         >
             <span class="swatch" style:background-color=colour></span>
             <span class="label-name">{name}</span>
             <kbd>{value}</kbd>
         </button>
+        <button
+            class="quiet lock" class:on=locked aria-pressed=move || locked().to_string() title=lock_words.clone() aria-label=lock_words data-testid=format!("lock-{value}")
+            on:click=move |_| session.dispatch(Command::ToggleLock(value))
+        >
+            {move || view! { <Icon shape=if locked() { Shape::Locked } else { Shape::Unlocked } /> }}
+        </button>
+      </div>
+    }
+}
+
+/// Edits of the whole slice, and what limits the hand.
+#[component]
+fn Edits() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let button = move |edit: &'static Edit| {
+        let card = edit.card();
+        view! {
+            <button class="small" title=card.about data-testid=format!("edit-{}", card.id) on:click=move |_| session.dispatch(Command::Edit(*edit))>
+                {card.name}
+            </button>
+        }
+    };
+    view! {
+        <section class="panel" aria-label="This slice">
+            <h3>"Whole slice"</h3>
+            <div class="presets">{EDITS.iter().map(button).collect_view()}</div>
+            <Limit />
+            <FingerSwitch />
+        </section>
+    }
+}
+
+/// Which intensities the hand changes.
+#[component]
+fn Limit() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let limit = session.painting.limit;
+    let end = move |at: usize| limit.get().map(|limit| shown(f64::from(limit[at]), f64::from(limit[1] - limit[0])));
+    let change = move |at: usize, event| {
+        if let (Some(mut now), Ok(value)) = (limit.now(), event_target_value(&event).trim().parse()) {
+            now[at] = value;
+            session.dispatch(Command::SetLimit(Some(now)));
+        }
+    };
+    let switch = move |_| session.dispatch(Command::SetLimit(limit.now().is_none().then(|| session.usual_intensities())));
+    view! {
+        <label class="switch" title="Tools and edits change voxels of these intensities only">
+            <input type="checkbox" role="switch" data-testid="limit" prop:checked=move || limit.get().is_some() on:change=switch />
+            <span>"Only these intensities"</span>
+        </label>
+        <Show when=move || limit.get().is_some()>
+            <div class="range">
+                <input type="text" inputmode="decimal" aria-label="Lowest intensity" data-testid="limit-low" prop:value=move || end(0) on:change=move |event| change(0, event) />
+                "to"
+                <input type="text" inputmode="decimal" aria-label="Highest intensity" data-testid="limit-high" prop:value=move || end(1) on:change=move |event| change(1, event) />
+            </div>
+        </Show>
+    }
+}
+
+/// Whether one finger paints; only where there is something to touch.
+#[component]
+fn FingerSwitch() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let paints = move || session.painting.finger.get().now(session.painting.pen_seen.get());
+    let switch = move |_| session.dispatch(Command::SetFingerPaints(if paints() { FingerPaints::Never } else { FingerPaints::Always }));
+    view! {
+        <label class="switch touch-only" title="Two fingers always move and zoom">
+            <input type="checkbox" role="switch" data-testid="finger-paints" prop:checked=paints on:change=switch />
+            <span>"One finger paints"</span>
+        </label>
     }
 }
 
@@ -135,7 +238,9 @@ fn Overlays() -> impl IntoView {
             <Switch name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled command=Command::ToggleOutline />
             <Switch name="Uncertainty" key="U" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty command=Command::ToggleUncertainty />
             <Percent name="Opacity of uncertainty" value=|overlay| overlay.uncertainty_opacity on_input=opacity(Command::SetUncertaintyOpacity) test_id="uncertainty-opacity" />
-            <div class="scale" aria-hidden="true"><span>"sure"</span><i></i><span>"unsure"</span></div>
+            <Percent name="Least uncertainty that is shown" value=|overlay| overlay.least_uncertainty on_input=opacity(Command::SetLeastUncertainty) test_id="least-uncertainty" />
+            <div class="scale" aria-hidden="true"><span>"0 %"</span><i></i><span>"100 %"</span></div>
+            <Switch name="Crosshair" key="V" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair command=Command::ToggleCrosshair />
             <Switch name="Image first on new slices" key="" test_id="toggle-image-first" is_on=|overlay| overlay.image_first command=Command::ToggleImageFirst />
         </section>
     }
@@ -197,21 +302,51 @@ fn Channels() -> impl IntoView {
     }
 }
 
+/// The window's middle and width, to be typed.
+#[component]
+fn WindowNumbers() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let window = session.viewing.window;
+    let text = move |value: f32| shown(f64::from(value), f64::from(window.get().width));
+    let typed = |event| event_target_value(&event).trim().parse::<f32>().ok().filter(|value| value.is_finite());
+    let set_centre = move |event| {
+        if let Some(centre) = typed(event) {
+            session.dispatch(Command::SetWindow(Window { centre, ..window.now() }));
+        }
+    };
+    let set_width = move |event| {
+        if let Some(width) = typed(event).filter(|width| *width > 0.0) {
+            session.dispatch(Command::SetWindow(Window { width, ..window.now() }));
+        }
+    };
+    view! {
+        <div class="range">
+            <input type="text" inputmode="decimal" aria-label="Centre of the window" title="Centre" data-testid="window-centre" prop:value=move || text(window.get().centre) on:change=set_centre />
+            "W"
+            <input type="text" inputmode="decimal" aria-label="Width of the window" title="Width" data-testid="window-width" prop:value=move || text(window.get().width) on:change=set_width />
+        </div>
+    }
+}
+
 #[component]
 fn WindowPanel() -> impl IntoView {
     let session = expect_context::<Session>();
     let choices = Memo::new(move |_| {
-        let channel = session.viewing.channel.get();
-        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.images.get(channel).map(presets)).unwrap_or_default())
+        session.viewing.channel.get();
+        session.viewing.seen.get();
+        session.case.detail.with(Option::is_some);
+        session.presets()
     });
     let numbers = move || {
         let window = session.viewing.window.get();
-        format!("C {:.0}  W {:.0}", window.centre, window.width)
+        let text = |value: f32| shown(f64::from(value), f64::from(window.width));
+        format!("C {}  W {}", text(window.centre), text(window.width))
     };
     view! {
         <section class="panel" aria-label="Window">
             <h3>"Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span></h3>
             <Channels />
+            <WindowNumbers />
             <div class="presets">
                 {move || choices.get().into_iter().map(|(name, window)| view! {
                     <button

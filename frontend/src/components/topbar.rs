@@ -3,9 +3,8 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, Shape};
-use crate::api;
 use crate::session::command::Command;
-use crate::session::{SaveState, Session, Shown};
+use crate::session::{SaveState, Session, Shown, version_text};
 
 /// The top bar.
 #[component]
@@ -96,9 +95,12 @@ fn Versions() -> impl IntoView {
     let chosen = move || {
         session.viewing.shown.with(|Shown { version, .. }| version.clone()).or_else(|| versions.with(|versions| versions.last().cloned()))
     };
-    let href = move || {
-        let id = session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.id.clone()));
-        id.zip(chosen()).map(|(id, version)| api::nifti_url(&id, &version))
+    let words = move || {
+        // What is on the screen changes with each of these.
+        session.viewing.shown.get();
+        session.rounds.slices.with(Vec::len);
+        session.case.detail.with(Option::is_some);
+        session.download_words()
     };
     view! {
         <Show when=can_compare>
@@ -125,15 +127,8 @@ fn Versions() -> impl IntoView {
                 data-testid="changes" title="Mark what refinement changed (D)" on:click=move |_| session.dispatch(Command::ToggleChanges)
             >"Changes" <kbd>"D"</kbd></button>
         </Show>
-        <Show when=move || href().is_some()>
-            <a class="button" data-testid="download" href=href download="" rel="external"><Icon shape=Shape::Download /> "Download"</a>
+        <Show when=move || words().is_some()>
+            <button data-testid="download" title=words on:click=move |_| session.dispatch(Command::Download)><Icon shape=Shape::Download /> "Download"</button>
         </Show>
-    }
-}
-
-fn version_text(version: &str) -> String {
-    match version.strip_prefix("refinement-") {
-        Some(round) => format!("Refinement {round}"),
-        None => "Presegmentation".to_owned(),
     }
 }

@@ -10,8 +10,9 @@ use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use super::banner::{NoticeBanner, TroubleBanner};
 use super::job::JobProgress;
+use super::keys::Press;
 use super::rail::Rail;
-use super::shortcuts::{Key, ShortcutSheet, command_for};
+use super::shortcuts::{ShortcutSheet, command_after, command_for};
 use super::slice_view::SliceView;
 use super::status_bar::StatusBar;
 use super::tools::Tools;
@@ -29,9 +30,14 @@ pub(crate) fn Workbench() -> impl IntoView {
             session.dispatch(Command::OpenCase(id));
         }
     });
-    let keys = window_event_listener(ev::keydown, move |event| on_key(session, &event));
+    let held = StoredValue::new_local(None);
+    let listeners = [
+        window_event_listener(ev::keydown, move |event| on_key(session, held, &event)),
+        window_event_listener(ev::keyup, move |event| on_key_up(session, held, &event)),
+    ];
+    let left = window_event_listener(ev::blur, move |_| session.dispatch(Command::Invert(false)));
     on_cleanup(move || {
-        keys.remove();
+        listeners.into_iter().chain([left]).for_each(|listener| listener.remove());
         session.dispatch(Command::CloseCase);
     });
     view! {
@@ -39,13 +45,14 @@ pub(crate) fn Workbench() -> impl IntoView {
         <div class="workbench" on:mousedown=keep_focus on:change=give_back_focus>
             <TopBar />
             <TroubleBanner />
-            <div class="desk" prop:inert=move || session.viewing.sheet.get()>
+            <div class="desk">
                 <Tools />
-                <main class="views" data-large=move || session.viewing.large.get().name()>
+                <main class="views" data-large=move || session.viewing.large.get().name() class:single=move || session.viewing.single.get()>
                     <SliceView axis=Axis::Axial />
                     <SliceView axis=Axis::Coronal />
                     <SliceView axis=Axis::Sagittal />
                     <NoticeBanner />
+                    <OfferBar />
                     <Veil />
                 </main>
                 <Rail />
@@ -53,6 +60,21 @@ pub(crate) fn Workbench() -> impl IntoView {
             <StatusBar />
             <ShortcutSheet />
         </div>
+    }
+}
+
+/// What an edit would make of the slice is on the screen: to take or to leave.
+#[component]
+fn OfferBar() -> impl IntoView {
+    let session = expect_context::<Session>();
+    view! {
+        <Show when=move || session.painting.offer.get().is_some()>
+            <div class="offer" role="status" data-testid="offer">
+                <span>{move || session.painting.offer.get()} ": "<i class="added">"added"</i>" "<i class="removed">"removed"</i>" "<i class="relabelled">"other label"</i></span>
+                <button class="primary" data-testid="take-offer" on:click=move |_| session.dispatch(Command::TakeOffer)>"Take it" <kbd>"Enter"</kbd></button>
+                <button data-testid="leave-offer" on:click=move |_| session.dispatch(Command::LeaveOffer)>"Leave it" <kbd>"Esc"</kbd></button>
+            </div>
+        </Show>
     }
 }
 
@@ -64,6 +86,7 @@ fn Veil() -> impl IntoView {
     let waiting = Memo::new(move |_| {
         session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
     });
+    let put_away = RwSignal::new(false);
     let stopped = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)));
     move || match (session.case.missing.get(), waiting.get()) {
         (Some(why), _) => Some(
@@ -78,7 +101,11 @@ fn Veil() -> impl IntoView {
         ),
         (None, true) => Some(
             view! {
-                <div class="veil low" role="status">
+                <div class="veil low" role="status" class:put-away=move || put_away.get()>
+                    <button
+                        class="quiet small veil-away" data-testid="veil-away" aria-expanded=move || (!put_away.get()).to_string()
+                        on:click=move |_| put_away.update(|away| *away = !*away)
+                    >{move || if put_away.get() { "Show more" } else { "Put away" }}</button>
                     <h2>{move || if stopped() { "The scan was not segmented" } else { "The scan is being segmented" }}</h2>
                     <p>{move || if stopped() {
                         "There are no slices to correct. Delete the case and send the scan again."
@@ -94,29 +121,47 @@ fn Veil() -> impl IntoView {
     }
 }
 
-fn on_key(session: Session, event: &KeyboardEvent) {
-    let key = Key::from(event);
-    if is_spoken_for(event, &key) {
-        if key.operates() && key.repeated && is_focused(event, "button, a") {
+/// A key that is down, and since when.
+type HeldKey = StoredValue<Option<(String, f64)>, LocalStorage>;
+
+/// A key that was held for longer than this was not just pressed.
+const HELD_MS: f64 = 400.0;
+
+fn on_key(session: Session, held: HeldKey, event: &KeyboardEvent) {
+    session.dispatch(Command::Invert(event.ctrl_key() || event.meta_key()));
+    let press = Press::from(event);
+    if is_spoken_for(event, &press) {
+        if press.operates() && press.repeated && is_focused(event, "button, a") {
             // It would be pressed again and again.
             event.prevent_default();
         }
         return;
     }
-    if let Some(command) = command_for(&key, session) {
+    if let Some(command) = command_for(&press, session) {
         event.prevent_default();
+        if !press.repeated {
+            held.set_value(Some((press.code.clone(), event.time_stamp())));
+        }
         session.dispatch(command);
     }
 }
 
+fn on_key_up(session: Session, held: HeldKey, event: &KeyboardEvent) {
+    session.dispatch(Command::Invert(event.ctrl_key() || event.meta_key()));
+    let press = Press::from(event);
+    let pressed = held.try_update_value(|held| held.take_if(|(code, _)| *code == press.code)).flatten();
+    if pressed.is_some_and(|(_, since)| event.time_stamp() - since > HELD_MS) {
+        command_after(&press, session).into_iter().for_each(|command| session.dispatch(command));
+    }
+}
+
 /// Keys that belong to what has the focus: all in text fields, and those that operate a control.
-fn is_spoken_for(event: &KeyboardEvent, key: &Key) -> bool {
+fn is_spoken_for(event: &KeyboardEvent, press: &Press) -> bool {
     let matches = |selector: &str| is_focused(event, selector);
-    let moves = key.key.starts_with("Arrow") || key.key.starts_with("Page");
-    matches("input[type=text], textarea, select")
-        || event.alt_key()
-        || (key.operates() && matches("button, a, input[type=checkbox]"))
-        || (moves && matches("input"))
+    matches("input[type=text], input[type=number], input[type=search], textarea, select")
+        || press.alt
+        || (press.operates() && matches("button, a, input[type=checkbox], input[type=radio], summary"))
+        || (press.moves() && matches("input, [role=radio]"))
 }
 
 /// Whether what has the focus is one of these elements.

@@ -1,19 +1,23 @@
 //! The open case: its voxels and what is being painted, outside the reactive graph. Pure data; nothing here works on more than a plane at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use shared::acquisition::{RankedSlice, SliceList};
 use shared::api::{CaseDetail, ImageInfo};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
-use shared::geometry::{Axis, Geometry, Plane};
+use shared::crossing::{Contradiction, Shared, contradictions, crossing};
+use shared::geometry::{Geometry, Plane};
 use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 use shared::volume::PlaneLayout;
 
 use super::Effort;
+use super::edits::Offer;
 use super::visit::Visit;
 use crate::annotate::history::{Gesture, History, Step, difference};
+use crate::annotate::tools::{Hand, Position, Tool};
 use crate::api::Trouble;
+use crate::viewer::presets::Seen;
 
 /// A plane as the expert has it.
 #[derive(Clone, Debug)]
@@ -24,8 +28,17 @@ pub(crate) struct Correction {
     pub(crate) state: SliceState,
     /// Counts the changes made here since the case was opened.
     pub(crate) edits: u64,
+    /// When it was last said, counted over all planes of the case: where planes cross that show neither, the later word is shown.
+    pub(crate) said: u64,
     /// Where it stands with the server.
     pub(crate) sync: Sync,
+}
+
+impl Correction {
+    /// Whether its labels are shown and saved as the expert's: those of a skipped plane are not.
+    pub(crate) fn counts(&self) -> bool {
+        self.state != SliceState::Skipped
+    }
 }
 
 /// Where a correction stands with the server.
@@ -98,6 +111,8 @@ pub(crate) struct Bench {
     pub(crate) images: HashMap<usize, Vec<u16>>,
     /// The window that each channel was last looked at with.
     pub(crate) windows: HashMap<usize, Window>,
+    /// What the voxels of each channel span.
+    pub(crate) seen: HashMap<usize, Seen>,
     /// Uncertainty, 255 is 1.
     pub(crate) uncertainty: Option<Vec<u8>>,
     /// After how many refinements that was.
@@ -112,16 +127,28 @@ pub(crate) struct Bench {
     pub(crate) stroke: Option<Stroke>,
     /// Downloads under way.
     pub(crate) loading: Loading,
+    /// What an edit would make of a plane.
+    pub(crate) offer: Option<Offer>,
+    /// Planes that the expert has chosen since the case was opened.
+    pub(crate) own: BTreeSet<Plane>,
+    /// Voxels that corrected planes call by different labels, at least one of them done.
+    pub(crate) contradictions: Vec<Contradiction>,
+    /// Counts what was said.
+    sayings: u64,
     /// How many slices the expert wants to see, and in which round; else it is as many as the budget allows.
     pub(crate) wish: Option<(u32, usize)>,
 }
 
 /// A stroke under way.
 pub(crate) struct Stroke {
+    /// What paints.
+    pub(crate) tool: Tool,
+    /// How the hand was set when it began.
+    pub(crate) hand: Hand,
     /// What it changed.
     pub(crate) gesture: Gesture,
-    /// Where it is now, in plane space.
-    pub(crate) at: [i64; 2],
+    /// The way so far, in plane space; never empty.
+    pub(crate) way: Vec<Position>,
 }
 
 impl Bench {
@@ -132,6 +159,7 @@ impl Bench {
             channel: 0,
             images: HashMap::new(),
             windows: HashMap::new(),
+            seen: HashMap::new(),
             uncertainty: None,
             uncertainty_rounds: 0,
             segmentations: HashMap::new(),
@@ -139,6 +167,10 @@ impl Bench {
             history: History::default(),
             stroke: None,
             loading: Loading::Idle,
+            offer: None,
+            own: BTreeSet::new(),
+            contradictions: Vec::new(),
+            sayings: 0,
             wish: None,
             detail,
         };
@@ -173,8 +205,17 @@ impl Bench {
         let Ok(labels) = slice.labels(&self.detail.geometry, &self.detail.labels) else { return false };
         let edits = self.corrections.get(&slice.plane).map_or(0, |correction| correction.edits + 1);
         let sync = Sync { revision: slice.revision, ..Sync::default() };
-        self.corrections.insert(slice.plane, Correction { labels, state: slice.state, edits, sync });
+        self.corrections.insert(slice.plane, Correction { labels, state: slice.state, edits, said: 0, sync });
+        self.say(slice.plane);
         true
+    }
+
+    /// The expert has said something about a plane: from now on it is the last word where planes cross.
+    pub(crate) fn say(&mut self, plane: Plane) {
+        self.sayings += 1;
+        if let Some(correction) = self.corrections.get_mut(&plane) {
+            correction.said = self.sayings;
+        }
     }
 
     /// Takes over what was saved elsewhere since, but for planes that the expert is at work on here: there the next save brings both versions
@@ -199,17 +240,19 @@ impl Bench {
         self.corrections.values().filter(|correction| correction.state == SliceState::Done).count()
     }
 
-    /// Back to do. A skipped plane shows the newest segmentation, perhaps not the one that it was skipped on: what is shown becomes its labels, in a
-    /// step that can be undone. Returns that step if the labels are others than before.
+    /// Back to do. A skipped plane shows the newest segmentation, perhaps not the one that it was skipped on; and planes that cross it may have been
+    /// painted on since. What is shown around it becomes its labels, in a step that can be undone. Returns that step if the labels are others than
+    /// before.
     pub(crate) fn reopen(&mut self, plane: Plane) -> Option<Step> {
-        let shown = self.current_labels(plane)?;
+        let mut shown = self.current_labels(plane)?;
+        self.write_crossing(plane, &mut shown);
         let correction = self.corrections.get_mut(&plane)?;
-        correction.state = SliceState::Todo;
+        let before = std::mem::take(&mut correction.state);
         correction.edits += 1;
-        let step = difference(plane, &correction.labels, &shown)?;
-        step.apply(&mut correction.labels);
-        self.history.push(step.clone());
-        Some(step)
+        let step = difference(plane, &correction.labels, &shown).map(|step| step.begun_in(before));
+        step.iter().for_each(|step| step.apply(&mut correction.labels));
+        self.history.push(step.clone().unwrap_or(Step::of_state(plane, [before, SliceState::Todo])));
+        step
     }
 
     /// The correction of a plane as it is saved.
@@ -223,28 +266,107 @@ impl Bench {
     pub(crate) fn correction_mut(&mut self, plane: Plane) -> Option<&mut Correction> {
         if !self.corrections.contains_key(&plane) {
             let labels = self.current_labels(plane)?;
-            self.corrections.insert(plane, Correction { labels, state: SliceState::Todo, edits: 0, sync: Sync::default() });
+            self.corrections.insert(plane, Correction { labels, state: SliceState::Todo, edits: 0, said: 0, sync: Sync::default() });
+            self.say(plane);
         }
         self.corrections.get_mut(&plane)
     }
 
-    /// A plane's labels now: the expert's where the plane was corrected, else the newest segmentation's with what the expert has vouched for in
-    /// planes that cross it, so that one statement does not contradict another.
+    /// A plane's labels now: the expert's where the plane was corrected, else the newest segmentation's with what the expert has painted in planes
+    /// that cross it, finished or not. The picture, the probe and every further correction come from here.
     pub(crate) fn current_labels(&self, plane: Plane) -> Option<Vec<Label>> {
-        if let Some(correction) = self.corrections.get(&plane).filter(|correction| correction.state != SliceState::Skipped) {
+        if let Some(correction) = self.corrections.get(&plane).filter(|correction| correction.counts()) {
             return Some(correction.labels.clone());
         }
+        self.labels_across(plane)
+    }
+
+    /// The newest segmentation's labels of a plane, with what the expert has painted in planes that cross it.
+    pub(crate) fn labels_across(&self, plane: Plane) -> Option<Vec<Label>> {
         let mut labels = self.version_labels(self.latest()?, plane)?;
-        let crossing =
-            self.corrections.iter().filter(|(other, correction)| other.axis != plane.axis && correction.state == SliceState::Done);
-        for (other, correction) in crossing {
-            for (here, there) in crossing_offsets(self.geometry(), plane, *other) {
-                if let (Some(label), Some(theirs)) = (labels.get_mut(here), correction.labels.get(there)) {
+        self.write_crossing(plane, &mut labels);
+        Some(labels)
+    }
+
+    /// Writes what was painted in planes that cross this one; the later word over the earlier.
+    fn write_crossing(&self, plane: Plane, labels: &mut [Label]) {
+        let mut across: Vec<(&Plane, &Correction)> = self.counting_across(plane).collect();
+        across.sort_by_key(|(_, correction)| correction.said);
+        for (other, correction) in across {
+            for shared in crossing(self.geometry(), [plane, *other]) {
+                if let (Some(label), Some(theirs)) = (labels.get_mut(shared.offsets[0]), correction.labels.get(shared.offsets[1])) {
                     *label = *theirs;
                 }
             }
         }
-        Some(labels)
+    }
+
+    /// Corrections of planes that cross this one.
+    fn counting_across(&self, plane: Plane) -> impl Iterator<Item = (&Plane, &Correction)> {
+        self.corrections.iter().filter(move |(other, correction)| other.axis != plane.axis && correction.counts())
+    }
+
+    /// Carries what a step has changed in its plane to the unfinished planes that cross it: there, too, the last stroke is what is shown. A finished
+    /// plane keeps what was vouched for; that the two contradict each other is told. Returns the planes that have changed.
+    pub(crate) fn carry_across(&mut self, step: &Step) -> Vec<Plane> {
+        let Some(labels) = self.corrections.get(&step.plane).map(|correction| correction.labels.clone()) else { return Vec::new() };
+        let mut is_changed = vec![false; labels.len()];
+        step.offsets().for_each(|offset| is_changed.get_mut(offset).into_iter().for_each(|changed| *changed = true));
+        let geometry = self.detail.geometry.clone();
+        let mut carried = Vec::new();
+        for (other, correction) in &mut self.corrections {
+            if other.axis == step.plane.axis || correction.state != SliceState::Todo {
+                continue;
+            }
+            let before = correction.edits;
+            for shared in crossing(&geometry, [step.plane, *other]).filter(|shared| is_changed[shared.offsets[0]]) {
+                match correction.labels.get_mut(shared.offsets[1]) {
+                    Some(label) if *label != labels[shared.offsets[0]] => {
+                        *label = labels[shared.offsets[0]];
+                        correction.edits = before + 1;
+                    }
+                    _ => {}
+                }
+            }
+            if correction.edits != before {
+                carried.push(*other);
+            }
+        }
+        carried
+    }
+
+    /// Looks for voxels that corrected planes call by different labels, where at least one of the planes is done.
+    pub(crate) fn find_contradictions(&mut self) {
+        let counting: Vec<(&Plane, &Correction)> = self.corrections.iter().filter(|(_, correction)| correction.counts()).collect();
+        let pairs = counting.iter().enumerate().flat_map(|(at, a)| counting[at + 1..].iter().map(move |b| (a, b)));
+        let is_finished = |correction: &Correction| correction.state == SliceState::Done;
+        self.contradictions = pairs
+            .filter(|(a, b)| is_finished(a.1) || is_finished(b.1))
+            .flat_map(|(a, b)| contradictions(&self.detail.geometry, (*a.0, &a.1.labels), (*b.0, &b.1.labels)))
+            .collect();
+    }
+
+    /// Whether both planes of a contradiction are vouched for: then it stands in the way of refining.
+    pub(crate) fn is_between_finished(&self, contradiction: &Contradiction) -> bool {
+        contradiction.planes.iter().all(|plane| self.state(*plane) == SliceState::Done)
+    }
+
+    /// Makes a plane agree with another in some voxels of the line that they share. It stays as vouched for as it was: the expert has decided. Returns
+    /// the step if labels have changed.
+    pub(crate) fn agree(&mut self, plane: Plane, with: Plane, is_meant: impl Fn([usize; 3]) -> bool) -> Option<Step> {
+        let right = self.corrections.get(&with)?.labels.clone();
+        let line: Vec<Shared> = crossing(&self.detail.geometry, [plane, with]).filter(|shared| is_meant(shared.voxel)).collect();
+        let correction = self.corrections.get_mut(&plane)?;
+        let mut labels = correction.labels.clone();
+        for shared in line {
+            *labels.get_mut(shared.offsets[0])? = *right.get(shared.offsets[1])?;
+        }
+        let step = difference(plane, &correction.labels, &labels)?.within_state(correction.state);
+        correction.labels = labels;
+        correction.edits += 1;
+        self.history.push(step.clone());
+        self.say(plane);
+        Some(step)
     }
 
     /// A plane of a segmentation, if it is loaded.
@@ -257,20 +379,15 @@ impl Bench {
         read_plane(self.geometry(), self.image()?, plane)
     }
 
+    /// A plane's intensities in the channel that is looked at, if it is loaded.
+    pub(crate) fn intensities(&self, plane: Plane) -> Option<Vec<f32>> {
+        let info = self.image_info()?;
+        Some(self.image_plane(plane)?.into_iter().map(|voxel| info.minimum + info.step * f32::from(voxel)).collect())
+    }
+
     /// A plane of uncertainty, if it is loaded.
     pub(crate) fn uncertainty_plane(&self, plane: Plane) -> Option<Vec<u8>> {
         read_plane(self.geometry(), self.uncertainty.as_ref()?, plane)
-    }
-
-    /// The label of a voxel now.
-    pub(crate) fn label_at(&self, voxel: [usize; 3]) -> Option<Label> {
-        let geometry = self.geometry();
-        let corrected = Axis::ALL.into_iter().find_map(|axis| {
-            let plane = Plane { axis, index: voxel[geometry.stored_axis(axis)] };
-            let correction = self.corrections.get(&plane).filter(|correction| correction.state != SliceState::Skipped)?;
-            correction.labels.get(offset_in_plane(geometry, axis, voxel)).copied()
-        });
-        corrected.or_else(|| self.segmentations.get(self.latest()?)?.get(Geometry::offset(voxel, geometry.dims)).copied())
     }
 
     /// The uncertainty that is here is not, or no longer, that of the newest segmentation.
@@ -293,10 +410,16 @@ impl Bench {
         Effort { slices, most: list.ranked().count(), settles: list.ranked().take(slices).map(|slice| slice.settles).sum() }
     }
 
-    /// Slices corrected that this round does not offer.
-    pub(crate) fn earlier(&self) -> Vec<Plane> {
+    /// Slices that this round does not offer: the expert's own, and those corrected in earlier rounds.
+    pub(crate) fn others(&self) -> Vec<Plane> {
         let ranked: Vec<Plane> = self.detail.slices.iter().flat_map(SliceList::ranked).map(RankedSlice::plane).collect();
-        self.corrections.keys().filter(|plane| !ranked.contains(plane)).copied().collect()
+        let all: BTreeSet<Plane> = self.corrections.keys().chain(&self.own).copied().collect();
+        all.into_iter().filter(|plane| !ranked.contains(plane)).collect()
+    }
+
+    /// Whether the expert has chosen a plane that is not offered. In the first round nobody else can have.
+    pub(crate) fn is_own(&self, plane: Plane) -> bool {
+        self.own.contains(&plane) || self.detail.summary.round <= 1
     }
 
     /// How far the expert is with a slice.
@@ -318,25 +441,6 @@ impl Bench {
     }
 }
 
-/// Offset of a voxel within its plane of `axis`, u fastest.
-pub(crate) fn offset_in_plane(geometry: &Geometry, axis: Axis, voxel: [usize; 3]) -> usize {
-    let [u, v] = geometry.in_plane_axes(axis);
-    voxel[u] + voxel[v] * geometry.dims[u]
-}
-
-/// Offsets of the voxels that two planes of different axes share: in the first, in the second.
-fn crossing_offsets(geometry: &Geometry, plane: Plane, other: Plane) -> impl Iterator<Item = (usize, usize)> {
-    let (fixed, crossed) = (geometry.stored_axis(plane.axis), geometry.stored_axis(other.axis));
-    let along = 3 - fixed - crossed;
-    (0..geometry.dims[along]).map(move |at| {
-        let mut voxel = [0; 3];
-        voxel[fixed] = plane.index;
-        voxel[crossed] = other.index;
-        voxel[along] = at;
-        (offset_in_plane(geometry, plane.axis, voxel), offset_in_plane(geometry, other.axis, voxel))
-    })
-}
-
 fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Option<Vec<T>> {
     let layout = PlaneLayout::new(geometry, plane).ok()?;
     layout.offsets().map(|offset| voxels.get(offset).copied()).collect()
@@ -345,10 +449,13 @@ fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotate::tools;
     use crate::session::visit::Door;
     use shared::acquisition::AcquisitionParams;
     use shared::api::{CaseSummary, PRESEGMENTATION};
     use shared::case::Stage;
+    use shared::crossing::offset_in_plane;
+    use shared::geometry::Axis;
     use shared::label::{LabelInfo, LabelSet};
 
     /// 3 × 3 × 3 voxels; the segmentation holds label 1 in the axial plane 1 and background elsewhere.
@@ -384,6 +491,11 @@ mod tests {
         bench
     }
 
+    fn stroke() -> Stroke {
+        let hand = Hand { label: 2, brush_mm: 1.0, inverted: false, locked: BTreeSet::new(), limit: None };
+        Stroke { tool: tools::FIRST, hand, gesture: Gesture::new(AXIAL, 2), way: vec![[0, 0]] }
+    }
+
     const AXIAL: Plane = Plane { axis: Axis::Axial, index: 1 };
     const CORONAL: Plane = Plane { axis: Axis::Coronal, index: 2 };
 
@@ -396,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_vouched_for_shows_in_planes_that_cross() {
+    fn what_was_painted_shows_in_planes_that_cross() {
         fn check(state: SliceState, expected: [Label; 9]) {
             let mut bench = bench();
             let correction = bench.correction_mut(AXIAL).unwrap();
@@ -405,7 +517,7 @@ mod tests {
             assert_eq!(bench.current_labels(CORONAL).unwrap(), expected);
         }
         check(SliceState::Done, [0, 0, 0, 2, 2, 2, 0, 0, 0]);
-        check(SliceState::Todo, [0, 0, 0, 1, 1, 1, 0, 0, 0]);
+        check(SliceState::Todo, [0, 0, 0, 2, 2, 2, 0, 0, 0]);
         check(SliceState::Skipped, [0, 0, 0, 1, 1, 1, 0, 0, 0]);
     }
 
@@ -416,7 +528,75 @@ mod tests {
         for index in [0, 2] {
             assert_eq!(bench.current_labels(Plane { index, ..AXIAL }).unwrap(), [0; 9]);
         }
-        assert_eq!((bench.label_at([0, 0, 1]), bench.label_at([0, 0, 2])), (Some(2), Some(0)));
+    }
+
+    /// Paints the voxel that AXIAL and CORONAL share at x = 1.
+    fn paint_shared(bench: &mut Bench, plane: Plane, label: Label) -> Step {
+        let offset = offset_in_plane(bench.geometry(), plane.axis, [1, 2, 1]);
+        let correction = bench.correction_mut(plane).unwrap();
+        let mut after = correction.labels.clone();
+        after[offset] = label;
+        let step = difference(plane, &correction.labels, &after).unwrap();
+        step.apply(&mut correction.labels);
+        step
+    }
+
+    #[test]
+    fn unfinished_planes_follow_a_stroke_and_its_undo() {
+        let mut bench = bench();
+        bench.correction_mut(CORONAL).unwrap();
+        let step = paint_shared(&mut bench, AXIAL, 2);
+        assert_eq!(bench.carry_across(&step), [CORONAL]);
+        assert_eq!(bench.current_labels(CORONAL).unwrap(), [0, 0, 0, 1, 2, 1, 0, 0, 0]);
+        step.revert(&mut bench.correction_mut(AXIAL).unwrap().labels);
+        assert_eq!(bench.carry_across(&step), [CORONAL]);
+        assert_eq!(bench.current_labels(CORONAL).unwrap(), [0, 0, 0, 1, 1, 1, 0, 0, 0]);
+        assert_eq!(bench.carry_across(&step), []);
+    }
+
+    #[test]
+    fn a_finished_plane_keeps_its_word_and_the_contradiction_is_found() {
+        let mut bench = bench();
+        bench.correction_mut(CORONAL).unwrap().state = SliceState::Done;
+        let step = paint_shared(&mut bench, AXIAL, 2);
+        assert_eq!(bench.carry_across(&step), []);
+        assert_eq!(bench.current_labels(CORONAL).unwrap(), [0, 0, 0, 1, 1, 1, 0, 0, 0]);
+        bench.find_contradictions();
+        let found = Contradiction { planes: [CORONAL, AXIAL], voxel: [1, 2, 1], labels: [1, 2] };
+        assert_eq!(bench.contradictions, [found]);
+        assert!(!bench.is_between_finished(&found), "one of the two may still change");
+        bench.correction_mut(AXIAL).unwrap().state = SliceState::Done;
+        assert!(bench.is_between_finished(&found));
+
+        let step = bench.agree(CORONAL, AXIAL, |voxel| voxel == [1, 2, 1]).unwrap();
+        bench.find_contradictions();
+        assert_eq!(bench.contradictions, []);
+        assert_eq!((bench.state(CORONAL), step.states), (SliceState::Done, [SliceState::Done; 2]));
+        assert_eq!(bench.current_labels(CORONAL).unwrap(), [0, 0, 0, 1, 2, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_plane_that_is_reopened_takes_what_was_painted_across() {
+        let mut bench = bench();
+        bench.correction_mut(CORONAL).unwrap().state = SliceState::Done;
+        paint_shared(&mut bench, AXIAL, 2);
+        let step = bench.reopen(CORONAL).unwrap();
+        assert_eq!(step.states, [SliceState::Done, SliceState::Todo]);
+        assert_eq!(bench.current_labels(CORONAL).unwrap(), [0, 0, 0, 1, 2, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn where_two_planes_cross_a_third_the_later_word_is_shown() {
+        let mut bench = bench();
+        let sagittal = Plane { axis: Axis::Sagittal, index: 1 };
+        for (plane, label) in [(CORONAL, 2), (AXIAL, 0)] {
+            bench.correction_mut(plane).unwrap().state = SliceState::Done;
+            bench.corrections.get_mut(&plane).unwrap().labels = vec![label; 9];
+        }
+        let offset = offset_in_plane(bench.geometry(), Axis::Sagittal, [1, 2, 1]);
+        assert_eq!(bench.current_labels(sagittal).unwrap()[offset], 0);
+        bench.say(CORONAL);
+        assert_eq!(bench.current_labels(sagittal).unwrap()[offset], 2);
     }
 
     #[test]
@@ -453,7 +633,7 @@ mod tests {
         let check = |bench: &Bench, planes: &[usize], slices: usize, settles: f64| {
             assert_eq!(bench.offered().iter().map(|slice| slice.index).collect::<Vec<_>>(), planes);
             assert_eq!(bench.effort(), Effort { slices, most: 3, settles });
-            assert_eq!(bench.earlier(), [CORONAL]);
+            assert_eq!(bench.others(), [CORONAL]);
         };
         check(&bench, &[1, 0], 2, 0.75);
         bench.wish = Some((1, 3));
@@ -496,7 +676,7 @@ mod tests {
             step.apply(&mut correction.labels);
             correction.sync = known;
             bench.history.push(step);
-            bench.stroke = painting.then(|| Stroke { gesture: Gesture::new(AXIAL, 2), at: [0, 0] });
+            bench.stroke = painting.then(stroke);
             let runs = Runs::encode(&[0; 9]);
             bench.detail.corrections = vec![CorrectedSlice { plane: AXIAL, state: SliceState::Done, runs, revision: saved_as }];
             assert_eq!(bench.catch_up(), expected == 0);

@@ -6,8 +6,11 @@ use shared::intensity::Window;
 use shared::label::Label;
 use web_sys::HtmlCanvasElement;
 
+use super::crossings::Verdict;
+use crate::annotate::edits::Edit;
+use crate::annotate::tools::Tool;
 use crate::api::Upload;
-use crate::viewer::gesture::Tool;
+use crate::viewer::gesture::FingerPaints;
 
 /// A wish of the person at the screen.
 #[derive(Clone, Debug)]
@@ -29,9 +32,13 @@ pub(crate) enum Command {
     AttachView(Axis, HtmlCanvasElement),
     /// A view's canvas has another size.
     ResizeView,
+    /// A slice's small picture is on the page.
+    AttachThumbnail(Plane, HtmlCanvasElement),
 
     /// Go to a slice of the list and show its axis large.
     GoTo(Plane),
+    /// Correct the plane in a view, offered or not.
+    CorrectPlane(Axis),
     /// Go to the slice after (1) or before (-1) this one in the list.
     GoBy(i64),
     /// Show an axis large.
@@ -40,6 +47,8 @@ pub(crate) enum Command {
     Scroll(Axis, i64),
     /// Move the crosshair to the voxel under a canvas position.
     PointAt(Axis, [f64; 2]),
+    /// Move the crosshair within a view's plane, by voxels to the right and down.
+    StepCrosshair(Axis, [i64; 2]),
     /// Say what is under a canvas position, and preview the brush there; nothing when the pointer has left.
     Hover(Axis, Option<[f64; 2]>),
     /// Zoom around a canvas position.
@@ -53,6 +62,10 @@ pub(crate) enum Command {
     },
     /// Move a view's plane by canvas pixels.
     Pan(Axis, [f64; 2]),
+    /// Show the large view alone, or all three.
+    ToggleSingle,
+    /// Show the patient's left on the other side of the screen.
+    SwitchConvention,
     /// Show all planes whole again.
     FitViews,
 
@@ -74,6 +87,10 @@ pub(crate) enum Command {
     ToggleUncertainty,
     /// Opacity of uncertainty, 0 to 1.
     SetUncertaintyOpacity(f64),
+    /// Uncertainty from which on it is drawn, 0 to 1.
+    SetLeastUncertainty(f64),
+    /// Show or hide the crosshair.
+    ToggleCrosshair,
     /// Show each new slice without its segmentation first, or not.
     ToggleImageFirst,
     /// Mark what the shown version changed, or not.
@@ -81,6 +98,16 @@ pub(crate) enum Command {
 
     /// Choose a tool.
     SetTool(Tool),
+    /// Edit the slice being corrected as a whole.
+    Edit(Edit),
+    /// What is offered becomes the slice's labels.
+    TakeOffer,
+    /// What is offered is forgotten.
+    LeaveOffer,
+    /// Keep a label from being changed, or let it be changed again.
+    ToggleLock(Label),
+    /// Change voxels of these intensities only, ends included; or any.
+    SetLimit(Option<[f32; 2]>),
     /// Choose a label (and the brush, if no painting tool is chosen).
     SetLabel(Label),
     /// Brush diameter in millimetres.
@@ -96,14 +123,20 @@ pub(crate) enum Command {
         /// Ctrl is held.
         invert: bool,
     },
+    /// Use the tool once, on the crosshair's voxel of the slice being corrected.
+    PressHere,
     /// The stroke goes on to a canvas position.
     ExtendStroke([f64; 2]),
+    /// Ctrl is held, or not: brush and eraser change roles.
+    Invert(bool),
+    /// A pen is at hand.
+    SeePen,
+    /// Whether one finger paints.
+    SetFingerPaints(FingerPaints),
     /// The stroke is finished.
     EndStroke,
     /// The stroke never was.
     CancelStroke,
-    /// Fill the connected region at a canvas position.
-    Fill(Axis, [f64; 2]),
     /// Paint where there is no slice to correct: say why nothing happens.
     RefusePaint,
     /// Take the last step back.
@@ -118,6 +151,12 @@ pub(crate) enum Command {
     Reopen,
     /// Forget what was painted on this slice: back to the segmentation's labels.
     ResetSlice,
+    /// Show a voxel of a slice.
+    LookAt(Plane, [usize; 3]),
+    /// Which of two slices that contradict each other is right.
+    Settle(Verdict),
+    /// Of all slices that contradict each other, those that were changed last are right.
+    SettleByLastWord,
     /// Send again what the server has refused.
     RetrySaving,
     /// Keep this computer's version of the slices in conflict.
@@ -135,6 +174,8 @@ pub(crate) enum Command {
     ToggleCompare,
     /// Show a version.
     ShowVersion(String),
+    /// Download what is on the screen.
+    Download,
     /// Put the notice away.
     DismissNotice,
     /// Show or hide the keyboard sheet.

@@ -7,11 +7,17 @@ pub(crate) mod bench;
 pub(crate) mod stage;
 pub(crate) mod visit;
 mod case_list;
+mod crossings;
+mod download;
+mod edits;
 mod link;
+mod memory;
 mod opening;
 mod painting;
 mod rounds;
 mod saving;
+mod strokes;
+mod thumbnails;
 mod viewing;
 
 use leptos::prelude::*;
@@ -21,6 +27,7 @@ use crate::api;
 use bench::Bench;
 use case_list::CaseList;
 use command::Command;
+use crossings::Crossings;
 use fact::Fact;
 use link::{Link, Stream};
 use opening::OpenCase;
@@ -31,6 +38,8 @@ use stage::Stage;
 use viewing::Viewing;
 use visit::{Door, Visit};
 
+pub(crate) use crossings::{Pair, Verdict};
+pub(crate) use download::version_text;
 pub(crate) use rounds::{Effort, SliceRow};
 pub(crate) use saving::SaveState;
 pub(crate) use viewing::{Overlay, Probe, Shown};
@@ -50,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) viewing: Viewing,
     /// What the hand holds.
     pub(crate) painting: Painting,
+    /// Where corrected planes contradict each other.
+    pub(crate) crossings: Crossings,
     /// Whether the work is safe.
     pub(crate) saving: Saving,
     /// What is said to the person at the screen.
@@ -80,6 +91,7 @@ impl Session {
             rounds: Rounds::new(),
             viewing: Viewing::new(),
             painting: Painting::new(),
+            crossings: Crossings::new(),
             saving: Saving::new(),
             messages: Messages { trouble: Fact::new(None), notice: Fact::new(None) },
             bench: StoredValue::new_local(None),
@@ -105,15 +117,20 @@ impl Session {
             C::CloseCase => self.close_case(),
             C::AttachView(axis, canvas) => self.attach_view(axis, canvas),
             C::ResizeView => self.draw_all(),
+            C::AttachThumbnail(plane, canvas) => self.attach_thumbnail(plane, canvas),
 
             C::GoTo(plane) => self.go_to(plane),
+            C::CorrectPlane(axis) => self.correct_plane(axis),
             C::GoBy(steps) => self.go_by(steps),
             C::ShowLarge(axis) => self.show_large(axis),
             C::Scroll(axis, steps) => self.scroll(axis, steps),
+            C::StepCrosshair(axis, by) => self.step_crosshair(axis, by),
             C::PointAt(axis, at) => self.point_at(axis, at),
             C::Hover(axis, at) => self.hover(axis, at),
             C::Zoom { axis, at, factor } => self.zoom(axis, at, factor),
             C::Pan(axis, by_px) => self.pan(axis, by_px),
+            C::ToggleSingle => self.viewing.single.update(|single| *single = !*single),
+            C::SwitchConvention => self.switch_convention(),
             C::FitViews => self.fit_views(),
 
             C::ShowChannel(channel) => self.show_channel(channel),
@@ -125,18 +142,28 @@ impl Session {
             C::ToggleOutline => self.set_overlay(|overlay| overlay.filled = !overlay.filled),
             C::ToggleUncertainty => self.set_overlay(|overlay| overlay.uncertainty = !overlay.uncertainty),
             C::SetUncertaintyOpacity(opacity) => self.set_overlay(|overlay| overlay.uncertainty_opacity = opacity.clamp(0.0, 1.0)),
+            C::SetLeastUncertainty(share) => self.set_overlay(|overlay| overlay.least_uncertainty = share.clamp(0.0, 1.0)),
+            C::ToggleCrosshair => self.set_overlay(|overlay| overlay.crosshair = !overlay.crosshair),
             C::ToggleImageFirst => self.set_overlay(|overlay| overlay.image_first = !overlay.image_first),
             C::ToggleChanges => self.set_overlay(|overlay| overlay.changes = !overlay.changes),
 
             C::SetTool(tool) => self.set_tool(tool),
+            C::Edit(edit) => self.edit(edit),
+            C::TakeOffer => self.take_offer(),
+            C::LeaveOffer => self.leave_offer(),
+            C::ToggleLock(label) => self.toggle_lock(label),
+            C::SetLimit(limit) => self.set_limit(limit),
             C::SetLabel(label) => self.set_label(label),
             C::SetBrush(diameter_mm) => self.set_brush(diameter_mm),
             C::StepBrush(steps) => self.step_brush(steps),
             C::BeginStroke { axis, at, invert } => self.begin_stroke(axis, at, invert),
+            C::PressHere => self.press_here(),
             C::ExtendStroke(at) => self.extend_stroke(at),
-            C::EndStroke => self.end_stroke(),
+            C::Invert(inverted) => self.invert(inverted),
+            C::SeePen => self.painting.pen_seen.learn(true),
+            C::SetFingerPaints(wish) => self.painting.finger.learn(wish),
+            C::EndStroke => self.release_stroke(),
             C::CancelStroke => self.cancel_stroke(),
-            C::Fill(axis, at) => self.fill(axis, at),
             C::RefusePaint => self.refuse_paint(),
             C::Undo => self.undo(),
             C::Redo => self.redo(),
@@ -144,6 +171,9 @@ impl Session {
             C::Skip => self.finish_slice(SliceState::Skipped),
             C::Reopen => self.reopen_slice(),
             C::ResetSlice => self.reset_slice(),
+            C::LookAt(plane, voxel) => self.look_at_contradiction(plane, voxel),
+            C::Settle(verdict) => self.settle(&verdict),
+            C::SettleByLastWord => self.settle_by_last_word(),
             C::RetrySaving => self.retry_saving(),
             C::KeepMine => self.keep_mine(),
             C::TakeTheirs => self.take_theirs(),
@@ -153,6 +183,7 @@ impl Session {
             C::BeginRound => self.begin_round(),
             C::ToggleCompare => self.toggle_compare(),
             C::ShowVersion(version) => self.show_version(version),
+            C::Download => self.download(),
             C::DismissNotice => self.messages.notice.set(None),
             C::ToggleSheet => self.viewing.sheet.update(|open| *open = !*open),
         }

@@ -87,7 +87,8 @@ impl Session {
         self.painting.brush_mm.set((finest * 5.0 * 2.0).round() / 2.0);
         self.bench.set_value(Some(bench));
         self.replay_journal(&detail);
-        self.stage.update_value(|stage| stage.show_case(&detail.geometry));
+        self.recall_steps();
+        self.stage.update_value(|stage| stage.show_case(&detail.geometry, self.viewing.convention.now()));
         self.case.detail.set(Some(detail));
         self.refresh_slices();
         self.draw_all();
@@ -158,6 +159,7 @@ impl Session {
             self.case.loading.set(Some("Loading the scan…"));
             let image = api::image(id, channel).await?;
             self.put(visit, |bench| bench.images.insert(channel, image));
+            self.see_image();
         }
         let wanted = self.read(|bench| bench.detail.versions.clone()).unwrap_or_default();
         let known: HashSet<String> = self.read(|bench| bench.segmentations.keys().cloned().collect()).unwrap_or_default();

@@ -1,17 +1,17 @@
-//! Changing labels, always on the slice being corrected and on no other plane.
+//! What the hand holds, undo and redo, and how far the expert is with a slice.
+
+use std::collections::BTreeSet;
 
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
-use shared::label::{BACKGROUND, Label};
+use shared::label::Label;
 
-use super::bench::{Stroke, Sync};
+use super::bench::Bench;
 use super::fact::Fact;
 use super::{Overlay, Session, Shown};
-use crate::annotate::brush::{Span, swept};
-use crate::annotate::fill;
-use crate::annotate::history::{Gesture, difference};
-use crate::viewer::camera::ViewGrid;
-use crate::viewer::gesture::{Ground, Tool};
+use crate::annotate::history::{Step, difference};
+use crate::annotate::tools::{self, Effect, Hand, Tool};
+use crate::viewer::gesture::{FingerPaints, Ground};
 
 /// Smallest and largest brush, in millimetres.
 pub(crate) const BRUSH_MM: [f64; 2] = [0.5, 100.0];
@@ -25,6 +25,20 @@ pub(crate) struct Painting {
     pub(crate) label: Fact<Label>,
     /// Brush diameter.
     pub(crate) brush_mm: Fact<f64>,
+    /// Ctrl is held: brush and eraser change roles.
+    pub(crate) inverted: Fact<bool>,
+    /// Labels that are not to be changed.
+    pub(crate) locked: Fact<BTreeSet<Label>>,
+    /// Only voxels of these intensities are to be changed.
+    pub(crate) limit: Fact<Option<[f32; 2]>>,
+    /// The edit whose result is offered.
+    pub(crate) offer: Fact<Option<&'static str>>,
+    /// What was asked before a press that is hardly meant: the question, until the hand does something else.
+    pub(super) asked: Fact<Option<String>>,
+    /// Whether one finger paints.
+    pub(crate) finger: Fact<FingerPaints>,
+    /// A pen has come near since the page was opened.
+    pub(crate) pen_seen: Fact<bool>,
     /// Steps that can be undone and redone.
     pub(crate) depth: Fact<[usize; 2]>,
 }
@@ -32,7 +46,19 @@ pub(crate) struct Painting {
 impl Painting {
     /// A brush.
     pub(super) fn new() -> Self {
-        Self { tool: Fact::new(Tool::Brush), label: Fact::new(1), brush_mm: Fact::new(6.0), depth: Fact::new([0, 0]) }
+        Self {
+            tool: Fact::new(tools::FIRST),
+            label: Fact::new(1),
+            brush_mm: Fact::new(6.0),
+            inverted: Fact::new(false),
+            locked: Fact::new(BTreeSet::new()),
+            limit: Fact::new(None),
+            offer: Fact::new(None),
+            asked: Fact::new(None),
+            finger: Fact::new(FingerPaints::default()),
+            pen_seen: Fact::new(false),
+            depth: Fact::new([0, 0]),
+        }
     }
 }
 
@@ -42,11 +68,51 @@ impl Session {
         self.draw_all();
     }
 
+    /// Whether a label may be changed.
+    pub(super) fn toggle_lock(self, label: Label) {
+        self.painting.locked.update(|locked| {
+            if !locked.remove(&label) {
+                locked.insert(label);
+            }
+        });
+        self.draw_all();
+    }
+
+    /// Limits the hand to intensities; to those that the chosen label has in the slice where it is not said to which.
+    pub(super) fn set_limit(self, limit: Option<[f32; 2]>) {
+        self.painting.limit.learn(limit.map(|[low, high]| [low.min(high), low.max(high)]));
+        self.draw_all();
+    }
+
+    /// The intensities that most voxels of the chosen label have in the slice being corrected; those of the window without any.
+    pub(crate) fn usual_intensities(self) -> [f32; 2] {
+        let (label, window) = (self.painting.label.now(), self.viewing.window.now());
+        let usual = self.rounds.target.now().and_then(|plane| {
+            self.read(|bench| {
+                let labels = bench.current_labels(plane)?;
+                let all = bench.intensities(plane)?.into_iter().zip(labels).filter(|(_, held)| *held == label);
+                let mut sorted: Vec<f32> = all.map(|(intensity, _)| intensity).collect();
+                sorted.sort_unstable_by(f32::total_cmp);
+                Some([*sorted.get(sorted.len() / 20)?, *sorted.get(sorted.len() * 19 / 20)?])
+            })
+            .flatten()
+        });
+        usual.unwrap_or([window.centre - window.width / 2.0, window.centre + window.width / 2.0])
+    }
+
+    /// Shows what a press would do with Ctrl, or without.
+    pub(super) fn invert(self, inverted: bool) {
+        if self.painting.inverted.now() != inverted {
+            self.painting.inverted.set(inverted);
+            self.draw_all();
+        }
+    }
+
     pub(super) fn set_label(self, label: Label) {
         if self.read(|bench| bench.detail.labels.find(label).is_some()) == Some(true) {
             self.painting.label.learn(label);
-            if !matches!(self.painting.tool.now(), Tool::Brush | Tool::Fill) {
-                self.painting.tool.set(Tool::Brush);
+            if self.painting.tool.now().card().effect != Effect::Paints {
+                self.painting.tool.set(tools::FIRST);
             }
             self.draw_all();
         }
@@ -77,148 +143,68 @@ impl Session {
 
     pub(super) fn refuse_paint(self) {
         let why = match self.rounds.target.now() {
-            Some(target) => format!("This plane is not the slice being corrected. Press R to return to {} {}.", target.axis, target.index),
+            Some(target) => format!(
+                "This plane is not the slice being corrected. Press R to return to {} {}, or A to correct this one as well.",
+                target.axis, target.index
+            ),
             None => "There is no slice to correct yet: slices are chosen when the presegmentation is finished.".into(),
         };
         self.messages.notice.set(Some(why));
     }
 
-    pub(super) fn begin_stroke(self, axis: Axis, at: [f64; 2], invert: bool) {
-        // Another pointer's stroke may still be under way; what it painted is a step of its own.
-        self.end_stroke();
-        let Some(plane) = self.rounds.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
-        let Some(at) = self.plane_position(axis, at) else { return };
-        self.prepare_to_paint(plane);
-        let erases = (self.painting.tool.now() == Tool::Eraser) != invert;
-        let label = if erases { BACKGROUND } else { self.painting.label.now() };
-        let stroke = Stroke { gesture: Gesture::new(plane, label), at };
-        self.change(|bench| bench.stroke = bench.correction_mut(plane).is_some().then_some(stroke));
-        self.sweep(at);
+    /// Whether one finger paints now.
+    pub(crate) fn finger_paints(self) -> bool {
+        self.painting.finger.now().now(self.painting.pen_seen.now())
     }
 
-    /// Shows the labels that are painted on; a skipped slice is reopened by painting on it.
-    fn prepare_to_paint(self, plane: Plane) {
-        self.show_current();
-        if self.state_of(plane) == SliceState::Skipped {
-            self.reopen_slice();
-        }
+    /// How the hand is set.
+    pub(super) fn hand(self) -> Hand {
+        let Painting { label, brush_mm, inverted, locked, limit, .. } = self.painting;
+        Hand { label: label.now(), brush_mm: brush_mm.now(), inverted: inverted.now(), locked: locked.now(), limit: limit.now() }
     }
 
-    fn state_of(self, plane: Plane) -> SliceState {
+    pub(super) fn state_of(self, plane: Plane) -> SliceState {
         self.read(|bench| bench.state(plane)).unwrap_or_default()
-    }
-
-    pub(super) fn extend_stroke(self, at: [f64; 2]) {
-        let plane = self.read(|bench| bench.stroke.as_ref().map(|stroke| stroke.gesture.plane())).flatten();
-        if let Some(at) = plane.and_then(|plane| self.plane_position(plane.axis, at)) {
-            self.sweep(at);
-        }
-    }
-
-    /// Moves the brush of the stroke under way to a voxel.
-    fn sweep(self, at: [i64; 2]) {
-        let diameter_mm = self.painting.brush_mm.now();
-        let changed = self.change(|bench| {
-            let mut stroke = bench.stroke.take()?;
-            let plane = stroke.gesture.plane();
-            let grid = ViewGrid::new(bench.geometry(), plane.axis).plane_grid();
-            let spans = swept(&grid, stroke.at, at, diameter_mm);
-            stroke.at = at;
-            let changed = bench.correction_mut(plane).is_some_and(|correction| {
-                let changed = stroke.gesture.paint(&mut correction.labels, grid.dims[0], &spans);
-                correction.edits += u64::from(changed);
-                changed
-            });
-            bench.stroke = Some(stroke);
-            changed.then_some(plane.axis)
-        });
-        if let Some(axis) = changed.flatten() {
-            self.repaint_view(axis);
-        }
-    }
-
-    pub(super) fn end_stroke(self) {
-        let stroke = self.change(|bench| bench.stroke.take()).flatten();
-        let Some(stroke) = stroke else { return };
-        let plane = stroke.gesture.plane();
-        match stroke.gesture.finish() {
-            Some(step) => {
-                self.change(|bench| bench.history.push(step));
-                self.labels_changed(plane);
-            }
-            None => self.drop_untouched(plane),
-        }
-    }
-
-    pub(super) fn cancel_stroke(self) {
-        let stroke = self.change(|bench| bench.stroke.take()).flatten();
-        let Some(stroke) = stroke else { return };
-        let plane = stroke.gesture.plane();
-        if let Some(step) = stroke.gesture.finish() {
-            self.change(|bench| bench.correction_mut(plane).into_iter().for_each(|correction| step.revert(&mut correction.labels)));
-        }
-        self.drop_untouched(plane);
-        self.repaint();
-    }
-
-    /// A correction that never changed anything is none: the next refinement may still change its plane.
-    fn drop_untouched(self, plane: Plane) {
-        self.change(|bench| {
-            let untouched = bench.corrections.get(&plane).is_some_and(|correction| correction.sync == Sync::default());
-            if untouched {
-                bench.corrections.remove(&plane);
-            }
-        });
-    }
-
-    pub(super) fn fill(self, axis: Axis, at: [f64; 2]) {
-        let Some(plane) = self.rounds.target.now().filter(|_| self.ground(axis) == Ground::Slice) else { return };
-        let Some(at) = self.plane_position(axis, at) else { return };
-        self.prepare_to_paint(plane);
-        let label = self.painting.label.now();
-        let step = self.change(|bench| {
-            let grid = ViewGrid::new(bench.geometry(), axis).plane_grid();
-            let correction = bench.correction_mut(plane)?;
-            let spans: Vec<Span> = fill::connected(&correction.labels, grid.dims, at);
-            let mut gesture = Gesture::new(plane, label);
-            gesture.paint(&mut correction.labels, grid.dims[0], &spans);
-            gesture.finish()
-        });
-        match step.flatten() {
-            Some(step) => {
-                self.change(|bench| bench.history.push(step));
-                self.labels_changed(plane);
-            }
-            None => self.drop_untouched(plane),
-        }
     }
 
     pub(super) fn undo(self) {
         self.step_through(|bench| {
             let step = bench.history.undo()?.clone();
-            bench.correction_mut(step.plane).into_iter().for_each(|correction| step.revert(&mut correction.labels));
-            Some(step.plane)
+            bench.correction_mut(step.plane).into_iter().for_each(|correction| {
+                step.revert(&mut correction.labels);
+                correction.state = step.states[0];
+            });
+            Some(step)
         });
     }
 
     pub(super) fn redo(self) {
         self.step_through(|bench| {
             let step = bench.history.redo()?.clone();
-            bench.correction_mut(step.plane).into_iter().for_each(|correction| step.apply(&mut correction.labels));
-            Some(step.plane)
+            bench.correction_mut(step.plane).into_iter().for_each(|correction| {
+                step.apply(&mut correction.labels);
+                correction.state = step.states[1];
+            });
+            Some(step)
         });
     }
 
     /// Takes a step of the history and shows where it happened.
-    fn step_through(self, step: impl FnOnce(&mut super::bench::Bench) -> Option<Plane>) {
+    fn step_through(self, take: impl FnOnce(&mut Bench) -> Option<Step>) {
         self.end_stroke();
-        let Some(plane) = self.change(step).flatten() else { return };
+        let taken = self.change(|bench| {
+            let step = take(bench)?;
+            bench.corrections.get_mut(&step.plane).into_iter().for_each(|correction| correction.edits += 1);
+            Some((step.plane, bench.carry_across(&step)))
+        });
+        let Some((plane, carried)) = taken.flatten() else { return };
         self.bring_to_view(plane);
-        self.labels_changed(plane);
+        self.save_all(Some(carried));
+        self.state_changed(plane);
     }
 
     /// Labels of a plane are different now: no longer vouched for, to be saved, to be drawn.
-    fn labels_changed(self, plane: Plane) {
+    pub(super) fn labels_changed(self, plane: Plane) {
         self.change(|bench| {
             if let Some(correction) = bench.corrections.get_mut(&plane) {
                 correction.edits += 1;
@@ -232,6 +218,13 @@ impl Session {
     /// that is not is shown instead.
     pub(super) fn finish_slice(self, state: SliceState) {
         let Some(plane) = self.rounds.target.now() else { return };
+        if self.has_open_shape() && state == SliceState::Done {
+            // Enter closes what is being drawn before it says anything about the slice.
+            return self.finish_stroke();
+        }
+        if self.painting.offer.now().is_some() && state == SliceState::Done {
+            return self.take_offer();
+        }
         self.end_stroke();
         let sight = self.sight_of(plane);
         if !sight.suffices_for(state) {
@@ -245,10 +238,12 @@ impl Session {
             if state == SliceState::Done && bench.state(plane) == SliceState::Skipped {
                 bench.reopen(plane);
             }
-            bench.correction_mut(plane).map(|correction| {
-                correction.state = state;
-                correction.edits += 1;
-            })
+            let correction = bench.correction_mut(plane)?;
+            let step = Step::of_state(plane, [correction.state, state]);
+            correction.state = state;
+            correction.edits += 1;
+            bench.history.push(step);
+            Some(())
         });
         if known.flatten().is_none() {
             return;
@@ -271,7 +266,7 @@ impl Session {
     }
 
     /// Shows a slice as it is now, if it is not on the screen.
-    fn bring_to_view(self, plane: Plane) {
+    pub(super) fn bring_to_view(self, plane: Plane) {
         if self.rounds.target.now() != Some(plane) || self.plane_of(plane.axis) != Some(plane) {
             self.go_to(plane);
         }
@@ -293,29 +288,30 @@ impl Session {
         }
     }
 
-    /// Back to the newest segmentation's labels; one step that can be undone.
+    /// Back to the newest segmentation's labels, and what was painted across; one step that can be undone.
     pub(super) fn reset_slice(self) {
         let Some(plane) = self.rounds.target.now() else { return };
         self.end_stroke();
         let step = self.change(|bench| {
-            let fresh = bench.version_labels(bench.latest()?, plane)?;
+            let fresh = bench.labels_across(plane)?;
             let correction = bench.corrections.get_mut(&plane)?;
             let step = difference(plane, &correction.labels, &fresh)?;
             step.apply(&mut correction.labels);
             Some(step)
         });
         if let Some(step) = step.flatten() {
-            self.change(|bench| bench.history.push(step));
             self.bring_to_view(plane);
-            self.labels_changed(plane);
+            self.learn_step(step);
         }
     }
 
     /// How far the expert is with a plane is different now: to be saved, to be drawn.
-    fn state_changed(self, plane: Plane) {
+    pub(super) fn state_changed(self, plane: Plane) {
+        self.change(|bench| bench.say(plane));
         self.touch(plane);
         self.refresh_slices();
         self.painting.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
+        self.remember_steps();
         self.repaint();
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct SliceRow {
     pub(crate) edits: u64,
     /// Painted on, but not vouched for.
     pub(crate) touched: bool,
+    /// The expert has chosen it, no acquisition.
+    pub(crate) own: bool,
 }
 
 /// How many of a round's slices are shown.
@@ -73,6 +75,10 @@ impl Session {
 
     pub(super) fn refine(self) {
         let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
+        self.end_stroke();
+        if self.is_contradicted() {
+            return;
+        }
         self.messages.notice.set(None);
         spawn_local(async move {
             let saved = self.all_saved().await;
@@ -129,12 +135,14 @@ impl Session {
                 state: bench.state(plane),
                 edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
                 touched: bench.corrections.contains_key(&plane) && bench.state(plane) == SliceState::Todo,
+                own: slice.is_none() && bench.is_own(plane),
             };
             let offered = bench.offered().into_iter().map(|slice| row(slice.plane(), Some(&slice)));
-            offered.chain(bench.earlier().into_iter().map(|plane| row(plane, None))).collect()
+            offered.chain(bench.others().into_iter().map(|plane| row(plane, None))).collect()
         });
         self.rounds.slices.learn(rows.unwrap_or_default());
         self.rounds.effort.learn(self.read(Bench::effort).unwrap_or_default());
+        self.refresh_crossings();
     }
 
     /// More or fewer slices; the first stays.

@@ -1,24 +1,29 @@
 //! The three canvases: what each shows, what has changed, and drawing it once per screen refresh. Bitmaps are rebuilt only for the plane in view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leptos::prelude::*;
-use shared::correction::SliceState;
+use shared::crossing::offset_in_plane;
 use shared::geometry::{Axis, Geometry, Plane};
-use shared::label::BACKGROUND;
+use shared::label::{BACKGROUND, Label, LabelInfo};
 use web_sys::HtmlCanvasElement;
 
 use super::bench::Bench;
-use super::viewing::shown_version;
+use super::thumbnails::Thumbnails;
+use super::viewing::{shown_labels, shown_version};
 use super::{Overlay, Session, Shown};
-use crate::annotate::brush::stencil;
-use crate::viewer::camera::{Camera, Placement, ViewGrid};
-use crate::viewer::frame::{Bitmap, Frame, Outline, Segment, Tint, boundaries, image_rgba, overlay_rgba};
-use crate::viewer::gesture::{Ground, Tool};
+use crate::annotate::tools::{Hand, Position, Tool, Work};
+use crate::viewer::camera::{Camera, Convention, Placement, ViewGrid};
+use crate::viewer::frame::{Bitmap, Frame, Outline, ScaleBar, Segment, Tint, boundaries, image_rgba, overlay_rgba};
+use crate::viewer::gesture::Ground;
 use crate::viewer::renderer::Renderer;
 
-/// Colour of what a refinement changed.
-const CHANGE_RGB: [u8; 3] = [255, 255, 255];
+/// Colour of voxels that two corrected planes call by different labels.
+const CONTRADICTION_RGB: [u8; 3] = [255, 84, 64];
+/// Colours of voxels that a refinement or an offered edit adds, removes and calls by another label; told apart by every kind of eye.
+const ADDED_RGB: [u8; 3] = [86, 180, 233];
+const REMOVED_RGB: [u8; 3] = [240, 150, 40];
+const RELABELLED_RGB: [u8; 3] = [255, 255, 255];
 /// Colour of the eraser's preview.
 const ERASER_RGB: [u8; 3] = [235, 240, 248];
 
@@ -32,6 +37,7 @@ pub(crate) struct Stage {
     bitmaps: u64,
     dirty: Vec<Axis>,
     scheduled: bool,
+    thumbnails: Thumbnails,
 }
 
 /// One view.
@@ -75,9 +81,9 @@ impl Stage {
     }
 
     /// Lays views out for a case's grid.
-    pub(super) fn show_case(&mut self, geometry: &Geometry) {
+    pub(super) fn show_case(&mut self, geometry: &Geometry, convention: Convention) {
         for (axis, port) in &mut self.ports {
-            port.grid = Some(ViewGrid::new(geometry, *axis));
+            port.grid = Some(ViewGrid::new(geometry, *axis).seen_as(convention));
         }
         self.image_changed();
         self.labels_changed();
@@ -102,6 +108,16 @@ impl Stage {
         }
     }
 
+    /// The pictures of the slice list.
+    pub(super) fn thumbnails(&mut self) -> &mut Thumbnails {
+        &mut self.thumbnails
+    }
+
+    /// Counts the changes of grey values and of the window.
+    pub(super) fn image_changes(&self) -> u64 {
+        self.image_changes
+    }
+
     /// Grey values or the window are different.
     pub(super) fn image_changed(&mut self) {
         self.image_changes += 1;
@@ -118,7 +134,8 @@ impl Session {
     pub(super) fn attach_view(self, axis: Axis, canvas: HtmlCanvasElement) {
         match Renderer::new(canvas) {
             Ok(renderer) => {
-                let grid = self.read(|bench| ViewGrid::new(bench.geometry(), axis));
+                let convention = self.viewing.convention.now();
+                let grid = self.read(|bench| ViewGrid::new(bench.geometry(), axis).seen_as(convention));
                 let port = Port { renderer, camera: Camera::default(), grid, hover: None, image: None, overlay: None };
                 self.stage.update_value(|stage| drop(stage.ports.insert(axis, port)));
                 self.draw(axis);
@@ -132,13 +149,17 @@ impl Session {
 
     /// Draws a view at the next screen refresh.
     pub(super) fn draw(self, axis: Axis) {
-        let first = self.stage.try_update_value(|stage| {
+        self.stage.update_value(|stage| {
             if !stage.dirty.contains(&axis) {
                 stage.dirty.push(axis);
             }
-            !std::mem::replace(&mut stage.scheduled, true)
         });
-        if first == Some(true) {
+        self.draw_soon();
+    }
+
+    /// Draws what waits at the next screen refresh.
+    pub(super) fn draw_soon(self) {
+        if self.stage.try_update_value(|stage| !std::mem::replace(&mut stage.scheduled, true)) == Some(true) {
             request_animation_frame(move || self.draw_dirty());
         }
     }
@@ -168,6 +189,7 @@ impl Session {
         for axis in dirty.into_iter().flatten() {
             self.draw_now(axis);
         }
+        self.draw_thumbnails();
     }
 
     fn draw_now(self, axis: Axis) {
@@ -177,39 +199,14 @@ impl Session {
             shown: self.viewing.shown.now(),
             window: self.viewing.window.now(),
             is_target: self.ground(axis) == Ground::Slice,
-            stencil: self.stencil_colour(axis),
-            brush_mm: self.painting.brush_mm.now(),
+            tool: self.painting.tool.now(),
+            hand: self.hand(),
             crosshair: self.viewing.crosshair.now(),
         };
         self.bench.with_value(|bench| {
             let Some(bench) = bench else { return };
             self.stage.update_value(|stage| stage.draw(bench, plane, &look));
         });
-    }
-
-    /// Colour of the brush's preview; none where it would paint nothing.
-    fn stencil_colour(self, axis: Axis) -> Option<[u8; 3]> {
-        let label = self.painting.label.now();
-        let colour = || self.read(|bench| bench.detail.labels.find(label).map(|label| label.rgb())).flatten();
-        match (self.ground(axis), self.painting.tool.now()) {
-            (Ground::Slice, Tool::Brush) => colour(),
-            (Ground::Slice, Tool::Eraser) => Some(ERASER_RGB),
-            _ => None,
-        }
-    }
-
-    /// Pixels of a slice for its thumbnail: image and labels, one pixel per voxel.
-    pub(crate) fn thumbnail(&self, plane: Plane) -> Option<(ViewGrid, Vec<u8>, Vec<u8>)> {
-        let greys = self.stage.try_update_value(|stage| stage.greys_for(self.read(grey_scale).flatten(), self.viewing.window.now()))?;
-        self.read(|bench| {
-            let grid = ViewGrid::new(bench.geometry(), plane.axis);
-            let image = image_rgba(&grid, &bench.image_plane(plane)?, &greys);
-            let tint = Tint { labels: label_colours(bench), label_opacity: 0.55, uncertainty_opacity: 0.0 };
-            let labels = bench.current_labels(plane).filter(|_| bench.state(plane) != SliceState::Skipped);
-            let overlay = overlay_rgba(&grid, labels.as_deref(), None, &tint);
-            Some((grid, image, overlay))
-        })
-        .flatten()
     }
 }
 
@@ -219,13 +216,13 @@ struct Look {
     shown: Shown,
     window: shared::intensity::Window,
     is_target: bool,
-    stencil: Option<[u8; 3]>,
-    brush_mm: f64,
+    tool: Tool,
+    hand: Hand,
     crosshair: [usize; 3],
 }
 
 impl Stage {
-    fn greys_for(&mut self, scale: Option<[f32; 2]>, window: shared::intensity::Window) -> Vec<u8> {
+    pub(super) fn greys_for(&mut self, scale: Option<[f32; 2]>, window: shared::intensity::Window) -> Vec<u8> {
         if self.greys.is_empty()
             && let Some([minimum, step]) = scale
         {
@@ -242,9 +239,11 @@ impl Stage {
         let size_px = port.renderer.size_px();
         let placement = Placement::new(&grid, size_px, &port.camera);
         let (overlay, mut outlines) = port.overlay.as_ref().map(|(_, bitmap, lines)| (bitmap, lines.clone())).unzip();
-        outlines
-            .get_or_insert_default()
-            .extend(port.hover.zip(look.stencil).map(|(at, rgb)| preview(&grid, &placement, at, look.brush_mm, rgb)));
+        let hover = port.hover.filter(|_| look.is_target && look.tool.paints());
+        outlines.get_or_insert_default().extend(hover.and_then(|at| {
+            let position = grid.plane_from_grid(placement.cell_from_canvas(at));
+            preview(bench, plane, &grid, position, look)
+        }));
         let frame = Frame {
             size_px,
             placement,
@@ -252,7 +251,8 @@ impl Stage {
             smooth: look.overlay.smooth,
             overlay,
             outlines: outlines.unwrap_or_default(),
-            crosshair: Some(crosshair_on(&grid, look.crosshair)),
+            scale_bar: ScaleBar::new(placement.voxel_px[0] / grid.spacing_mm[0], (size_px[0] / 4.0).min(140.0)),
+            crosshair: look.overlay.crosshair.then(|| crosshair_on(&grid, look.crosshair)),
         };
         if port.renderer.draw(&frame).is_ok() {
             state_what_is_drawn(port.renderer.canvas(), &Drawn { bench, plane, grid: &grid, placement: &placement, look });
@@ -287,13 +287,16 @@ impl Stage {
         let uncertainty = look.overlay.uncertainty.then(|| bench.uncertainty_plane(plane)).flatten();
         let colours = label_colours(bench);
         let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| label_outlines(grid, labels, &colours));
+        outlines.extend(contradiction_outline(bench, grid, plane, &look.shown));
+        outlines.extend(offer_outlines(bench, grid, plane));
         if look.overlay.changes {
-            outlines.extend(change_outline(bench, grid, plane, &look.shown));
+            outlines.extend(change_outlines(bench, grid, plane, &look.shown).into_iter().flatten());
         }
         let tint = Tint {
             labels: colours,
             label_opacity: if look.overlay.filled { look.overlay.opacity } else { 0.0 },
             uncertainty_opacity: look.overlay.uncertainty_opacity,
+            least_uncertainty: (look.overlay.least_uncertainty * 255.0).round() as u8,
         };
         let rgba = overlay_rgba(grid, labels.as_deref(), uncertainty.as_deref(), &tint);
         port.overlay = Some((made, Bitmap { dims: grid.dims, rgba, version }, outlines));
@@ -302,20 +305,12 @@ impl Stage {
 }
 
 /// Intensity of voxel value 0, and the intensity difference between neighbouring values.
-fn grey_scale(bench: &Bench) -> Option<[f32; 2]> {
+pub(super) fn grey_scale(bench: &Bench) -> Option<[f32; 2]> {
     bench.image_info().map(|image| [image.minimum, image.step])
 }
 
-fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
+pub(super) fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
     bench.detail.labels.0.iter().map(|label| (label.value, label.rgb())).collect()
-}
-
-/// A plane's labels as they are on the screen: the expert's on the newest version, any other version as it is stored.
-fn shown_labels(bench: &Bench, plane: Plane, shown: &Shown) -> Option<Vec<u8>> {
-    if *shown == Shown::default() {
-        return bench.current_labels(plane);
-    }
-    bench.version_labels(shown_version(&bench.detail.versions, shown)?, plane)
 }
 
 fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]>) -> Vec<Outline> {
@@ -325,25 +320,58 @@ fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]
     edges.into_iter().filter_map(outline).collect()
 }
 
-/// Around the voxels in which the shown version differs from the one before it.
-fn change_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -> Option<Outline> {
-    let after = shown_version(&bench.detail.versions, &Shown { comparing: false, ..shown.clone() })?;
-    let before = shown_version(&bench.detail.versions, &Shown { comparing: true, ..shown.clone() })?;
-    let (after, before) = (bench.version_labels(after, plane)?, bench.version_labels(before, plane)?);
-    let segments = boundaries(grid, |offset| u8::from(after[offset] != before[offset])).remove(&1)?;
-    Some(Outline { rgb: CHANGE_RGB, width_px: 1.0, dashed: true, segments })
+/// Around the voxels that a plane across calls by another label.
+fn contradiction_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -> Option<Outline> {
+    let here = bench.contradictions.iter().filter(|found| *shown == Shown::default() && found.planes.contains(&plane));
+    let offsets: BTreeSet<usize> = here.map(|found| offset_in_plane(bench.geometry(), plane.axis, found.voxel)).collect();
+    let segments = boundaries(grid, |offset| u8::from(offsets.contains(&offset))).remove(&1)?;
+    Some(Outline { rgb: CONTRADICTION_RGB, width_px: 2.0, dashed: false, segments })
 }
 
-/// The voxels that the brush would paint at a canvas position.
-fn preview(grid: &ViewGrid, placement: &Placement, at: [f64; 2], brush_mm: f64, rgb: [u8; 3]) -> Outline {
+/// Around the voxels in which the shown version differs from the one before it.
+fn change_outlines(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -> Option<Vec<Outline>> {
+    let after = shown_version(&bench.detail.versions, &Shown { comparing: false, ..shown.clone() })?;
+    let before = shown_version(&bench.detail.versions, &Shown { comparing: true, ..shown.clone() })?;
+    Some(difference_outlines(grid, &bench.version_labels(before, plane)?, &bench.version_labels(after, plane)?))
+}
+
+/// Around the voxels that an offered edit would change.
+fn offer_outlines(bench: &Bench, grid: &ViewGrid, plane: Plane) -> Vec<Outline> {
+    let offer = bench.offer.as_ref().filter(|offer| offer.plane == plane);
+    let both = offer.and_then(|offer| Some((bench.current_labels(plane)?, &offer.labels)));
+    both.map_or_else(Vec::new, |(before, after)| difference_outlines(grid, &before, after))
+}
+
+/// Around voxels that are added, removed and called by another label.
+fn difference_outlines(grid: &ViewGrid, before: &[Label], after: &[Label]) -> Vec<Outline> {
+    let class = |offset: usize| match (before.get(offset), after.get(offset)) {
+        (before, after) if before == after => BACKGROUND,
+        (Some(&BACKGROUND), _) => 1,
+        (_, Some(&BACKGROUND)) => 2,
+        _ => 3,
+    };
+    let outline = |(class, segments): (Label, Vec<Segment>)| {
+        let rgb = [ADDED_RGB, REMOVED_RGB, RELABELLED_RGB][usize::from(class - 1).min(2)];
+        Outline { rgb, width_px: 1.5, dashed: true, segments }
+    };
+    boundaries(grid, class).into_iter().map(outline).collect()
+}
+
+/// The voxels that the tool would paint at a position, in the colour of what it would leave there.
+fn preview(bench: &Bench, plane: Plane, grid: &ViewGrid, at: Position, look: &Look) -> Option<Outline> {
     let plane_grid = grid.plane_grid();
-    let position = grid.plane_from_grid(placement.cell_from_canvas(at));
+    let labels = bench.current_labels(plane)?;
+    let image = look.hand.limit.and_then(|_| bench.intensities(plane));
+    let work = Work { grid: &plane_grid, labels: &labels, image: image.as_deref(), hand: &look.hand };
+    let way = bench.stroke.as_ref().map_or(&[][..], |stroke| &stroke.way);
+    let spans = work.allowed(look.tool.preview(&work, way, at));
     let mut covered = vec![false; plane_grid.dims[0] * plane_grid.dims[1]];
-    for span in stencil(&plane_grid, position, brush_mm) {
+    for span in spans {
         covered[span.v * plane_grid.dims[0] + span.from..span.v * plane_grid.dims[0] + span.to].fill(true);
     }
-    let segments = boundaries(grid, |offset| u8::from(covered[offset])).remove(&1).unwrap_or_default();
-    Outline { rgb, width_px: 1.5, dashed: false, segments }
+    let segments = boundaries(grid, |offset| u8::from(covered[offset])).remove(&1)?;
+    let label = bench.detail.labels.find(look.tool.leaves(&look.hand));
+    Some(Outline { rgb: label.map_or(ERASER_RGB, LabelInfo::rgb), width_px: 1.5, dashed: false, segments })
 }
 
 /// The middle of the crosshair's voxel, in grid space.

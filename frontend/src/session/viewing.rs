@@ -1,13 +1,16 @@
 //! Where one looks and how: planes, cameras, windows, overlays, versions.
 
 use leptos::prelude::*;
+use shared::crossing::offset_in_plane;
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 
 use super::Session;
+use super::bench::Bench;
 use super::fact::Fact;
-use crate::viewer::camera::{Placement, ViewGrid, panned, zoomed};
+use crate::viewer::camera::{Convention, Placement, ViewGrid, panned, zoomed};
+use crate::viewer::presets::{SOFT_TISSUE, Seen, presets};
 
 /// Where one looks and how.
 #[derive(Clone, Copy)]
@@ -20,8 +23,14 @@ pub(crate) struct Viewing {
     pub(crate) channel: Fact<usize>,
     /// The window.
     pub(crate) window: Fact<Window>,
+    /// What the voxels of the channel say, once they are here.
+    pub(crate) seen: Fact<Option<Seen>>,
     /// How overlays are shown.
     pub(crate) overlay: Fact<Overlay>,
+    /// On which side the patient's left is.
+    pub(crate) convention: Fact<Convention>,
+    /// Only the large view is on the screen.
+    pub(crate) single: Fact<bool>,
     /// Which segmentation is shown.
     pub(crate) shown: Fact<Shown>,
     /// What is under the pointer.
@@ -38,6 +47,9 @@ impl Viewing {
             crosshair: Fact::new([0; 3]),
             channel: Fact::new(0),
             window: Fact::new(Window::new(0.5, 1.0)),
+            seen: Fact::new(None),
+            convention: Fact::new(Convention::default()),
+            single: Fact::new(false),
             overlay: Fact::new(Overlay::default()),
             shown: Fact::new(Shown::default()),
             probe: Fact::new(None),
@@ -65,6 +77,10 @@ pub(crate) struct Overlay {
     pub(crate) changes: bool,
     /// Grey values are interpolated.
     pub(crate) smooth: bool,
+    /// The lines in which the three planes cross are drawn.
+    pub(crate) crosshair: bool,
+    /// Share of the largest uncertainty, 0 to 1, under which none is drawn.
+    pub(crate) least_uncertainty: f64,
 }
 
 impl Default for Overlay {
@@ -78,6 +94,8 @@ impl Default for Overlay {
             image_first: false,
             changes: false,
             smooth: true,
+            crosshair: true,
+            least_uncertainty: 0.0,
         }
     }
 }
@@ -128,9 +146,27 @@ impl Session {
             self.viewing.overlay.update(|overlay| overlay.segmentation = self.is_touched(plane));
         }
         self.rounds.target.learn(Some(plane));
+        // A plane of one's own that was only looked at is none.
+        self.change(|bench| {
+            let Bench { own, corrections, .. } = bench;
+            own.retain(|own| *own == plane || corrections.contains_key(own));
+        });
+        self.refresh_slices();
         self.viewing.large.learn(plane.axis);
         self.messages.notice.learn(None);
         self.repaint();
+    }
+
+    /// The plane in a view, whether it was offered or not, is to be corrected: from now on it stands on the list.
+    pub(super) fn correct_plane(self, axis: Axis) {
+        let Some(plane) = self.plane_of(axis) else { return };
+        if self.read(|bench| bench.latest().is_none()) == Some(true) {
+            self.refuse_paint();
+            return;
+        }
+        self.change(|bench| bench.own.insert(plane));
+        self.refresh_slices();
+        self.go_to(plane);
     }
 
     fn is_touched(self, plane: Plane) -> bool {
@@ -174,8 +210,22 @@ impl Session {
         voxel.into_iter().for_each(|voxel| self.look_at(voxel));
     }
 
+    pub(super) fn step_crosshair(self, axis: Axis, by: [i64; 2]) {
+        let grid = self.stage.with_value(|stage| stage.port(axis).and_then(|port| port.grid().copied()));
+        let Some(grid) = grid else { return };
+        let mut voxel = self.viewing.crosshair.now();
+        for (along, by) in by.into_iter().enumerate() {
+            let steps = if grid.flip[along] { -by } else { by };
+            let stored = grid.stored[along];
+            voxel[stored] = (voxel[stored] as i64 + steps).clamp(0, grid.dims[along] as i64 - 1) as usize;
+        }
+        // Within a plane nothing that is under way ends.
+        self.viewing.crosshair.learn(voxel);
+        self.draw_all();
+    }
+
     /// A stroke ends where its plane leaves the view: nothing is painted unseen.
-    fn look_at(self, voxel: [usize; 3]) {
+    pub(super) fn look_at(self, voxel: [usize; 3]) {
         self.end_stroke();
         self.viewing.crosshair.learn(voxel);
         self.draw_all();
@@ -189,7 +239,9 @@ impl Session {
         self.viewing.probe.learn(probe);
     }
 
+    /// What the view of a plane shows at a position; of the segmentation only what is on the screen.
     fn probe_at(self, plane: Plane, position: [i64; 2]) -> Option<Probe> {
+        let (shown, is_visible) = (self.viewing.shown.now(), self.viewing.overlay.now().segmentation);
         self.read(|bench| {
             let geometry = bench.geometry();
             let dims = geometry.plane_dims(plane.axis);
@@ -198,11 +250,12 @@ impl Session {
             let offset = Geometry::offset(voxel, geometry.dims);
             let info = bench.image_info();
             let stored = bench.image().and_then(|image| image.get(offset));
+            let labels = is_visible.then(|| shown_labels(bench, plane, &shown)).flatten();
             Some(Probe {
                 voxel,
                 world_mm: geometry.world_from_voxel(voxel.map(|i| i as f64)),
                 intensity: info.zip(stored).map(|(info, voxel)| info.minimum + info.step * f32::from(*voxel)),
-                label: bench.label_at(voxel),
+                label: labels.as_ref().and_then(|labels| labels.get(offset_in_plane(geometry, plane.axis, voxel)).copied()),
                 uncertainty: bench.uncertainty.as_ref().and_then(|values| values.get(offset)).map(|value| f32::from(*value) / 255.0),
             })
         })
@@ -235,6 +288,21 @@ impl Session {
         self.draw_all();
     }
 
+    /// Left and right change sides.
+    pub(super) fn switch_convention(self) {
+        self.end_stroke();
+        self.viewing.convention.update(|convention| {
+            *convention = match convention {
+                Convention::Radiological => Convention::Neurological,
+                Convention::Neurological => Convention::Radiological,
+            };
+        });
+        let convention = self.viewing.convention.now();
+        let geometry = self.read(|bench| bench.geometry().clone());
+        geometry.into_iter().for_each(|geometry| self.stage.update_value(|stage| stage.show_case(&geometry, convention)));
+        self.draw_all();
+    }
+
     /// Shows another channel, with the window it was last looked at with.
     pub(super) fn show_channel(self, channel: usize) {
         let window = self.viewing.window.now();
@@ -246,6 +314,7 @@ impl Session {
         });
         if let Some(window) = next.flatten() {
             self.viewing.channel.set(channel);
+            self.see_image();
             self.set_window(window);
             self.load_voxels();
         }
@@ -268,6 +337,32 @@ impl Session {
         let Window { centre, width } = self.viewing.window.now();
         let (right, down) = (right as f32 / 300.0 * first, down as f32 / 300.0 * first);
         self.set_window(Window::new(centre + down, (width + right).max(first / 500.0)));
+    }
+
+    /// The voxels of the channel are here, or another channel is looked at: looks at what they span.
+    pub(super) fn see_image(self) {
+        let seen = self.change(|bench| {
+            let channel = bench.channel;
+            if let (None, Some(info), Some(voxels)) =
+                (bench.seen.get(&channel), bench.detail.images.get(channel), bench.images.get(&channel))
+            {
+                let seen = Seen::new(info, voxels);
+                bench.seen.extend(seen.map(|seen| (channel, seen)));
+            }
+            bench.seen.get(&channel).copied()
+        });
+        let seen = seen.flatten();
+        self.viewing.seen.learn(seen);
+        // Air counts in a suggestion that is made for any scan; computed tomography opens as it is read, unless somebody has chosen already.
+        if seen.is_some_and(|seen| seen.is_ct) && self.first_window() == Some(self.viewing.window.now()) {
+            self.set_window(SOFT_TISSUE);
+        }
+    }
+
+    /// Windows to choose from, the suggested one first.
+    pub(crate) fn presets(self) -> Vec<(&'static str, Window)> {
+        let seen = self.viewing.seen.now();
+        self.read(|bench| bench.image_info().map(|image| presets(image, seen))).flatten().unwrap_or_default()
     }
 
     /// The window that the server suggests.
@@ -316,6 +411,14 @@ impl Session {
         });
         missing.flatten().into_iter().for_each(|version| self.load_version(version));
     }
+}
+
+/// A plane's labels as they are on the screen: the expert's on the newest version, any other version as it is stored.
+pub(super) fn shown_labels(bench: &Bench, plane: Plane, shown: &Shown) -> Option<Vec<Label>> {
+    if *shown == Shown::default() {
+        return bench.current_labels(plane);
+    }
+    bench.version_labels(shown_version(&bench.detail.versions, shown)?, plane)
 }
 
 /// The version that is on the screen.

@@ -3,9 +3,19 @@
 
 use shared::geometry::{Axis, Geometry};
 
-use crate::annotate::brush::PlaneGrid;
+use crate::annotate::stencil::PlaneGrid;
 
-/// Planes of one axis as they are shown: radiological convention.
+/// On which side of the screen the patient's left is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// On the right: one looks from the feet, and into the patient's face.
+    #[default]
+    Radiological,
+    /// On the left: one looks from the head, and from behind.
+    Neurological,
+}
+
+/// Planes of one axis as they are shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ViewGrid {
     /// Stored axes along the screen's horizontal and vertical.
@@ -23,7 +33,7 @@ pub(crate) struct ViewGrid {
 }
 
 impl ViewGrid {
-    /// How planes of `axis` are shown.
+    /// How planes of `axis` are shown by radiologists.
     pub(crate) fn new(geometry: &Geometry, axis: Axis) -> Self {
         let view = geometry.plane_view(axis);
         let stored = [view.horizontal, view.vertical];
@@ -40,6 +50,15 @@ impl ViewGrid {
             transposed: geometry.in_plane_axes(axis)[0] != view.horizontal,
             letters,
         }
+    }
+
+    /// The same planes in another convention: where left and right lie along the screen, they change sides.
+    pub(crate) fn seen_as(mut self, convention: Convention) -> Self {
+        if convention == Convention::Neurological && self.letters[0] == "R" {
+            self.flip[0] = !self.flip[0];
+            self.letters.swap(0, 1);
+        }
+        self
     }
 
     /// The plane's voxels for the brush.
@@ -104,6 +123,14 @@ impl Placement {
         let voxel_px = grid.spacing_mm.map(|mm| mm * scale);
         let origin = |axis: usize| size_px[axis] / 2.0 - grid.dims[axis] as f64 * voxel_px[axis] / 2.0 - camera.offset_mm[axis] * scale;
         Self { origin_px: [origin(0), origin(1)], voxel_px }
+    }
+
+    /// The whole of `grid` on a canvas of `size_px`, without a margin.
+    pub(crate) fn whole(grid: &ViewGrid, size_px: [f64; 2]) -> Self {
+        let fit = |axis: usize| size_px[axis] / (grid.dims[axis] as f64 * grid.spacing_mm[axis]);
+        let scale = fit(0).min(fit(1));
+        let voxel_px = grid.spacing_mm.map(|mm| mm * scale);
+        Self { origin_px: [0, 1].map(|axis| (size_px[axis] - grid.dims[axis] as f64 * voxel_px[axis]) / 2.0), voxel_px }
     }
 
     /// Canvas position of a grid position.
@@ -193,6 +220,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn neurologists_see_left_on_the_left() {
+        let geometry = Geometry::axis_aligned([4, 5, 6], [1.0; 3]).unwrap();
+        for (axis, mirrored) in [(Axis::Axial, true), (Axis::Coronal, true), (Axis::Sagittal, false)] {
+            let radiological = ViewGrid::new(&geometry, axis);
+            let neurological = radiological.seen_as(Convention::Neurological);
+            assert_eq!(radiological.seen_as(Convention::Radiological), radiological);
+            assert_eq!(neurological.flip[0] != radiological.flip[0], mirrored);
+            assert_eq!(neurological.letters[0] != radiological.letters[0], mirrored);
+            let first = neurological.plane_from_grid([0, 0]);
+            let last = radiological.plane_from_grid([radiological.dims[0] as i64 - 1, 0]);
+            assert_eq!(first == last, mirrored, "{axis}");
+        }
+    }
+
     fn anisotropic() -> ViewGrid {
         ViewGrid::new(&Geometry::axis_aligned([10, 20, 30], [1.0, 1.0, 4.0]).unwrap(), Axis::Coronal)
     }
@@ -202,6 +244,12 @@ mod tests {
         let placement = Placement::new(&anisotropic(), [400.0, 300.0], &Camera::default());
         assert!((placement.voxel_px[1] / placement.voxel_px[0] - 4.0).abs() < 1e-9);
         assert_eq!(placement.canvas_from_grid([5.0, 15.0]), [200.0, 150.0]);
+    }
+
+    #[test]
+    fn a_whole_plane_touches_two_edges() {
+        let placement = Placement::whole(&anisotropic(), [60.0, 60.0]);
+        assert_eq!((placement.origin_px, placement.voxel_px), ([27.5, 0.0], [0.5, 2.0]));
     }
 
     #[test]

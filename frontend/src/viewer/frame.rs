@@ -51,6 +51,35 @@ pub(crate) struct Frame<'a> {
     pub(crate) outlines: Vec<Outline>,
     /// The crosshair, in grid space.
     pub(crate) crosshair: Option<[f64; 2]>,
+    /// A bar of a known length.
+    pub(crate) scale_bar: Option<ScaleBar>,
+}
+
+/// A bar of a known length, to measure by eye.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ScaleBar {
+    /// What it stands for, in millimetres.
+    pub(crate) length_mm: f64,
+    /// How long it is drawn.
+    pub(crate) length_px: f64,
+}
+
+impl ScaleBar {
+    /// The longest bar of a round length that is no longer than `most_px`; none where even that of a micrometre is.
+    pub(crate) fn new(px_per_mm: f64, most_px: f64) -> Option<Self> {
+        let lengths_mm = (-3..=3).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
+        let length_mm = lengths_mm.rev().find(|mm| mm * px_per_mm <= most_px)?;
+        Some(Self { length_mm, length_px: length_mm * px_per_mm })
+    }
+
+    /// Its length in words: `2 cm`, `5 mm`.
+    pub(crate) fn text(&self) -> String {
+        if self.length_mm >= 9.99 {
+            format!("{:.0} cm", self.length_mm / 10.0)
+        } else {
+            format!("{} mm", (self.length_mm * 1e3).round() / 1e3)
+        }
+    }
 }
 
 /// Grey pixels of a plane (`voxels`, u fastest) through a table of greys.
@@ -70,6 +99,8 @@ pub(crate) struct Tint {
     pub(crate) label_opacity: f64,
     /// 0 (invisible) to 1.
     pub(crate) uncertainty_opacity: f64,
+    /// Uncertainty below this is not drawn.
+    pub(crate) least_uncertainty: u8,
 }
 
 /// Overlay pixels of a plane: uncertainty above labels. Either may be missing.
@@ -78,7 +109,8 @@ pub(crate) fn overlay_rgba(grid: &ViewGrid, labels: Option<&[Label]>, uncertaint
     for (label, [r, g, b]) in &tint.labels {
         colours[usize::from(*label)] = [*r, *g, *b, (tint.label_opacity * 255.0).round() as u8];
     }
-    let heat: Vec<[u8; 4]> = (0..=255).map(|value| heat(value, tint.uncertainty_opacity)).collect();
+    let heat: Vec<[u8; 4]> =
+        (0..=255).map(|value| if value < tint.least_uncertainty { [0; 4] } else { heat(value, tint.uncertainty_opacity) }).collect();
     rgba(grid, |offset| {
         let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| colours[usize::from(*label)]);
         let heat = uncertainty.and_then(|values| values.get(offset)).map_or([0; 4], |value| heat[usize::from(*value)]);
@@ -194,11 +226,25 @@ mod tests {
 
     #[test]
     fn labels_are_tinted_and_uncertainty_lies_above() {
-        let tint = Tint { labels: [(1, [200, 0, 0])].into(), label_opacity: 0.5, uncertainty_opacity: 1.0 };
+        let tint = Tint { labels: [(1, [200, 0, 0])].into(), label_opacity: 0.5, uncertainty_opacity: 1.0, least_uncertainty: 0 };
         let labels = overlay_rgba(&grid([2, 1]), Some(&[1, 0]), None, &tint);
         assert_eq!(labels, [[0, 0, 0, 0], [200, 0, 0, 128]].concat());
         let both = overlay_rgba(&grid([2, 1]), Some(&[1, 1]), Some(&[255, 0]), &tint);
         assert_eq!(both, [[200, 0, 0, 128], [252, 253, 191, 255]].concat());
+    }
+
+    #[test]
+    fn the_scale_bar_is_of_a_round_length() {
+        fn check(px_per_mm: f64, text: &str, length_px: f64) {
+            let bar = ScaleBar::new(px_per_mm, 100.0).unwrap();
+            assert_eq!(bar.text(), text);
+            assert!((bar.length_px - length_px).abs() < 1e-9);
+        }
+        check(4.0, "2 cm", 80.0);
+        check(12.0, "5 mm", 60.0);
+        check(0.5, "20 cm", 100.0);
+        check(300.0, "0.2 mm", 60.0);
+        assert_eq!(ScaleBar::new(f64::NAN, 100.0), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! From voxels to pixels. `camera`, `gesture`, `frame` and `presets` are pure; `renderer` is the only module that draws on a canvas.
+//! From voxels to pixels. `camera`, `gesture`, `grip`, `frame` and `presets` are pure; `renderer` is the only module that draws on a canvas.
 
 pub(crate) mod camera;
 pub(crate) mod gesture;
+pub(crate) mod grip;
 pub(crate) mod frame;
+pub(crate) mod numbers;
 pub(crate) mod presets;
 pub(crate) mod renderer;

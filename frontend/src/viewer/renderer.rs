@@ -4,7 +4,7 @@
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use super::frame::{Bitmap, Frame, Outline};
+use super::frame::{Bitmap, Frame, Outline, ScaleBar};
 
 /// A canvas and the bitmaps it has seen.
 pub(crate) struct Renderer {
@@ -68,7 +68,26 @@ impl Renderer {
         if let Some(at) = frame.crosshair {
             self.draw_crosshair(frame, at)?;
         }
-        frame.outlines.iter().try_for_each(|outline| self.draw_outline(frame, outline))
+        frame.outlines.iter().try_for_each(|outline| self.draw_outline(frame, outline))?;
+        frame.scale_bar.map_or(Ok(()), |bar| self.draw_scale_bar(frame, bar))
+    }
+
+    /// At the bottom left, clear of the letters.
+    fn draw_scale_bar(&self, frame: &Frame, bar: ScaleBar) -> Result<(), JsValue> {
+        let (x, y) = (12.0, frame.size_px[1] - 12.0);
+        let context = &self.context;
+        context.begin_path();
+        context.move_to(x, y - 4.0);
+        context.line_to(x, y);
+        context.line_to(x + bar.length_px, y);
+        context.line_to(x + bar.length_px, y - 4.0);
+        context.set_stroke_style_str("rgba(214,222,232,0.85)");
+        context.set_line_width(1.5);
+        self.dash(&[])?;
+        context.stroke();
+        context.set_fill_style_str("rgba(214,222,232,0.85)");
+        context.set_font("11px system-ui, sans-serif");
+        context.fill_text(&bar.text(), x + 4.0, y - 6.0)
     }
 
     fn draw_outline(&self, frame: &Frame, outline: &Outline) -> Result<(), JsValue> {

@@ -115,6 +115,8 @@ routes! {
     SEGMENTATION: Route<2> = Get "/api/cases/{id}/segmentations/{version}";
     /// The same as .nii.gz with the scan's own geometry, as a download.
     NIFTI: Route<2> = Get "/api/cases/{id}/segmentations/{version}/nifti";
+    /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own geometry, as a download.
+    CORRECTED_NIFTI: Route<1> = Get "/api/cases/{id}/corrected/nifti";
     /// [`CorrectedSlice`](crate::correction::CorrectedSlice)s.
     CORRECTIONS: Route<1> = Get "/api/cases/{id}/corrections";
     /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as stored; `stale_correction` if the

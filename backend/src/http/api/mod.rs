@@ -50,6 +50,7 @@ serve! {
     UNCERTAINTY => volumes::uncertainty,
     SEGMENTATION => volumes::segmentation,
     NIFTI => volumes::nifti,
+    CORRECTED_NIFTI => volumes::corrected_nifti,
     CORRECTIONS => corrections::list,
     SAVE_CORRECTION => corrections::save,
     REFINE => jobs::refine,

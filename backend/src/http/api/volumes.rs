@@ -5,11 +5,14 @@ use actix_web::body::{MessageBody, SizedStream};
 use actix_web::http::header::{Charset, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ExtendedValue};
 use actix_web::web::{Data, Path};
 use futures_util::TryStreamExt;
-use shared::api::{ApiError, route};
+use shared::api::{ApiError, CaseDetail, route};
 use shared::case::CaseId;
+use shared::correction::corrected;
+use shared::volume::Volume;
 
 use super::{Parts, Refusal};
-use crate::store::Digest;
+use crate::scan_io::relabelled;
+use crate::store::{Digest, StoreError};
 
 /// A channel: u16 little-endian, x fastest; intensity = minimum + step * voxel.
 #[utoipa::path(
@@ -62,6 +65,32 @@ pub(crate) async fn nifti(parts: Data<Parts>, path: Path<(CaseId, String)>) -> R
         .insert_header(ContentEncoding::Identity)
         .insert_header(attachment(&format!("{name}_{version}.nii.gz")))
         .body(blob(&parts, &files.nifti).await?))
+}
+
+/// The newest segmentation as the workbench shows it, with all that the expert has corrected and saved, as a file with the scan's own geometry.
+#[utoipa::path(
+    get,
+    path = route::CORRECTED_NIFTI.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn corrected_nifti(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+    let CaseDetail { summary, geometry, labels: allowed, versions, corrections, .. } = parts.store.case(&id).await?;
+    let nothing_yet = StoreError::NotNow("the presegmentation has not finished; there is nothing to download yet");
+    let version = versions.last().ok_or(nothing_yet)?;
+    let files = parts.store.segmentation(&id, version).await?;
+    let blobs = parts.store.blobs();
+    let (labels, file) = (blobs.get(&files.labels).await?, blobs.get(&files.nifti).await?);
+    let merge = move || -> anyhow::Result<Vec<u8>> {
+        let labels = corrected(Volume::new(geometry, labels.to_vec())?, &allowed, &corrections)?;
+        Ok(relabelled(&file, labels.voxels())?)
+    };
+    let merged = tokio::task::spawn_blocking(merge).await.map_err(|error| Refusal::internal(&error))?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/gzip")
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(attachment(&format!("{}_{version}_corrected.nii.gz", summary.name)))
+        .body(merged.map_err(|error| Refusal::internal(&error))?))
 }
 
 async fn voxels(parts: &Parts, digest: &Digest) -> Result<HttpResponse, Refusal> {

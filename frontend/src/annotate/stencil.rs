@@ -1,5 +1,5 @@
-//! The round brush. Round in millimetres, made of whole voxels: a voxel is painted if its centre lies under the brush, and the preview is that same
-//! set. Positions are voxels of the plane `[u, v]`; they may lie outside it, so that a stroke can leave and come back.
+//! The voxels under a round brush. Round in millimetres, made of whole voxels: a voxel is painted if its centre lies under the brush, and the preview is
+//! that same set. Positions are voxels of the plane `[u, v]`; they may lie outside it, so that a stroke can leave and come back.
 
 /// The voxels of a plane.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,76 @@
+//! Downloading: the file is what is on the screen, and is named so.
+
+use leptos::task::spawn_local;
+use wasm_bindgen::JsCast;
+use web_sys::HtmlAnchorElement;
+
+use super::bench::{Bench, Correction};
+use super::viewing::shown_version;
+use super::{Session, Shown};
+use crate::api;
+
+/// What would be downloaded.
+struct Choice {
+    /// The version on the screen.
+    version: String,
+    /// Slices of the expert's that are shown over it.
+    corrections: usize,
+}
+
+impl Session {
+    /// What a download would be, in words: the version on the screen, and the expert's corrections where they are shown.
+    pub(crate) fn download_words(self) -> Option<String> {
+        let Choice { version, corrections } = self.download_choice()?;
+        let slices = if corrections == 1 { "1 slice".to_owned() } else { format!("{corrections} slices") };
+        let with = if corrections > 0 { format!(" with your corrections of {slices}") } else { String::new() };
+        Some(format!("{}{with}, as .nii.gz", version_text(&version)))
+    }
+
+    fn download_choice(self) -> Option<Choice> {
+        let shown = self.viewing.shown.now();
+        self.read(|bench| {
+            let version = shown_version(&bench.detail.versions, &shown)?.clone();
+            Some(Choice { version, corrections: if shown == Shown::default() { counting(bench) } else { 0 } })
+        })
+        .flatten()
+    }
+
+    pub(super) fn download(self) {
+        self.end_stroke();
+        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
+        spawn_local(async move {
+            let is_saved = self.all_saved().await;
+            let Some(choice) = self.download_choice().filter(|_| self.is_shown(&visit)) else { return };
+            if choice.corrections > 0 && !is_saved {
+                let why = "The download waits: not all corrections have reached the server, and the file would lack them. Try again when they are saved.";
+                return self.messages.trouble.set(Some(why.into()));
+            }
+            let url = if choice.corrections > 0 { api::corrected_url(&visit.case) } else { api::nifti_url(&visit.case, &choice.version) };
+            if fetch_file(&url).is_none() {
+                self.messages.trouble.set(Some("This browser does not start the download.".into()));
+            }
+        });
+    }
+}
+
+/// Slices of the expert's that are shown.
+fn counting(bench: &Bench) -> usize {
+    bench.corrections.values().filter(|correction| Correction::counts(correction)).count()
+}
+
+/// Leaves it to the browser to fetch a file.
+fn fetch_file(url: &str) -> Option<()> {
+    let link: HtmlAnchorElement = web_sys::window()?.document()?.create_element("a").ok()?.dyn_into().ok()?;
+    link.set_href(url);
+    link.set_download("");
+    link.click();
+    Some(())
+}
+
+/// A version's name for people.
+pub(crate) fn version_text(version: &str) -> String {
+    match version.strip_prefix("refinement-") {
+        Some(round) => format!("Refinement {round}"),
+        None => "Presegmentation".to_owned(),
+    }
+}
