@@ -11,7 +11,7 @@ pub mod phantom;
 pub mod tasks;
 pub mod store;
 pub mod intake;
-pub mod jobs;
+pub mod work;
 pub mod http;
 pub mod commands;
 

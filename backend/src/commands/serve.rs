@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::http::{Bundles, Client, Parts};
 use crate::inference::DeviceChoice;
 use crate::inference::torch::device_name;
-use crate::jobs::Supervisor;
+use crate::work::Supervisor;
 use crate::store::Store;
 
 /// Arguments of `i3deep serve`.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::inference::DeviceChoice;
-use crate::jobs::worker;
+use crate::work::worker;
 
 /// Arguments of `i3deep worker`.
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ use actix_web::{App, HttpServer};
 use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
-use crate::jobs::Supervisor;
+use crate::work::Supervisor;
 use crate::store::Store;
 
 pub use api::Bundles;

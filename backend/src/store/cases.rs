@@ -77,7 +77,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
-        super::jobs::insert(&mut tx, number, JobKind::Presegment, None).await?;
+        super::queue::insert(&mut tx, number, JobKind::Presegment, None).await?;
         tx.commit().await?;
         let summary = self.summary(&id).await?;
         // Fails only if nobody listens.
@@ -212,7 +212,7 @@ fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
     let last_round: Option<u32> = row.try_get("last_round")?;
     let job = match row.try_get::<Option<i64>, _>("job")? {
         None => None,
-        Some(_) => Some(super::jobs::job(row)?),
+        Some(_) => Some(super::queue::job(row)?),
     };
     Ok(CaseSummary {
         id: row.try_get("id")?,

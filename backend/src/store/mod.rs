@@ -6,7 +6,7 @@
 mod blobs;
 mod cases;
 mod corrections;
-mod jobs;
+mod queue;
 mod rounds;
 mod sending;
 
@@ -26,7 +26,7 @@ use tokio::sync::{RwLock, broadcast};
 
 pub use blobs::{Blobs, Digest};
 pub use cases::{NewCase, NewImage};
-pub use jobs::{Before, Lease, PresegmentationFiles, RefinementFiles, SegmentationBlobs};
+pub use queue::{Before, Lease, PresegmentationFiles, RefinementFiles, SegmentationBlobs};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 

@@ -8,7 +8,7 @@ use shared::geometry::Plane;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, cases, corrections, jobs};
+use super::{Store, StoreError, cases, corrections, queue};
 
 impl Store {
     /// Offers the slices that the last refinement chose, without those that were done or skipped since. What was corrected stays.
@@ -18,7 +18,7 @@ impl Store {
     pub async fn begin_round(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
         let mut tx = self.write().await?;
         let number = cases::number(&mut tx, id).await?;
-        jobs::check_idle(&mut tx, number).await?;
+        queue::check_idle(&mut tx, number).await?;
         let next: Option<String> =
             sqlx::query_scalar("SELECT next_slices FROM cases WHERE number = ?").bind(number).fetch_one(&mut *tx).await?;
         let next =
