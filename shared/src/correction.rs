@@ -98,6 +98,11 @@ impl Runs {
 }
 
 impl CorrectedSlice {
+    /// Whether two slices say the same, whatever they are based on.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.plane, self.state) == (other.plane, other.state) && self.runs == other.runs
+    }
+
     /// The labels, u fastest, checked against the volume's grid and the task's labels.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! The commands of the README: they set up what is missing, then call cargo, trunk, pytest, Playwright. No product code.
 
 mod project;
+mod chaos;
+mod load;
 mod process;
 mod setup;
 mod tally;
@@ -41,6 +43,10 @@ enum Command {
     },
     /// Install what the other commands need, and nothing else.
     Setup,
+    /// Kill the server at any moment and let its disk fail beside people who save; nothing acknowledged may be lost.
+    Chaos(chaos::Args),
+    /// Measure how soon saves are acknowledged while many people paint.
+    Load(load::Args),
     /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net.
     Bench {
         /// Arguments of `cargo bench`.
@@ -71,6 +77,8 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Test(args) => return test::run(project, &args),
         Command::E2e { arguments } => return test::run_e2e(project, &arguments),
         Command::Setup => setup::run(project, Need::ALL)?,
+        Command::Load(args) => load::run(project, &args)?,
+        Command::Chaos(args) => chaos::run(project, &args)?,
         Command::Bench { arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
             compare(project, "parity", &arguments)?;

@@ -104,6 +104,7 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 add("formatting", false, with(project.cargo("fmt"), &["--all", "--check"]));
                 add("clippy", false, with(project.cargo("clippy"), &["--workspace", "--all-targets", "--", "-D", "warnings"]));
                 add("tests", false, with(project.cargo("test"), &["--workspace", "--no-fail-fast"]));
+                add("chaos", false, with(project.cargo("xtask"), &["chaos"]));
             }
             Part::Wasm => add("build of the client", true, trunk_build(project)),
             Part::Python => {

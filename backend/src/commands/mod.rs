@@ -10,6 +10,9 @@ mod evaluate;
 mod bundle;
 mod phantom;
 mod serve;
+mod verify;
+mod backup;
+mod restore;
 mod worker;
 mod progress;
 mod outputs;
@@ -46,6 +49,12 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
     Phantom(phantom::Args),
+    /// Say whether a server's data folder is whole.
+    Verify(verify::Args),
+    /// Back a server's data folder up while people work in it.
+    Backup(backup::Args),
+    /// Put a backup in the place of what a data folder holds.
+    Restore(restore::Args),
     /// Run networks for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -59,6 +68,11 @@ fn parse_share(text: &str) -> Result<f64, String> {
 /// A distance in mm, 0 or more.
 fn parse_distance(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|mm: &f64| mm.is_finite() && *mm >= 0.0).ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
+}
+
+/// Waits for something that the store does.
+fn block_on<T>(what: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(what))
 }
 
 /// Parses the arguments, runs the command and says how it went.
@@ -77,6 +91,9 @@ pub fn main() -> ExitCode {
         Command::Acquire(args) => acquire::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Phantom(args) => phantom::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Worker(args) => worker::run(&args),
     };
     match outcome {

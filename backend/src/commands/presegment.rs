@@ -10,7 +10,7 @@ use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
 use crate::inference::method::MethodText;
-use crate::tasks::{self, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
+use crate::tasks::{self, OpenedNetworks, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     files.check()?;
     let bundle = open_bundle(&args.bundle)?;
-    let mut options = PresegmentOptions::of(&bundle, args.device);
+    let mut options = PresegmentOptions::of(&bundle);
     options.acquisition.budget = args.budget.unwrap_or(options.acquisition.budget);
     options.acquisition.strategy = args.strategy.unwrap_or(options.acquisition.strategy);
     if let Some(text) = args.uncertainty {
@@ -63,7 +63,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     options.class_dice.clone_from(&args.class_dice);
     let mut meter = Meter::new("presegmenting");
-    let list = tasks::presegment(&bundle, &args.image, &args.out, &options, &mut |done| meter.show(done))?;
+    let mut networks = OpenedNetworks::on(args.device);
+    let list = tasks::presegment(&bundle, &args.image, &args.out, &options, &mut networks, &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", serde_json::to_string(&list)?);
         return Ok(());

@@ -11,7 +11,7 @@ use super::outputs::{Files, shown};
 use super::progress::Meter;
 use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
+use crate::tasks::{self, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
 
 /// Arguments of `i3deep refine`.
 #[derive(Debug, clap::Args)]
@@ -69,8 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut meter = Meter::new("refining");
     let request = RefineFiles {
         images: &args.image,
-        corrections: &args.corrections,
-        planes: &planes,
+        corrections: Corrections::File(&args.corrections, &planes),
         planes_grids: &grids,
         presegmentation: presegmentation.as_deref(),
         blend_mm: args.blend_mm,
@@ -78,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         uncertainty_out: args.uncertainty_out.as_deref(),
         slices_out: args.slices_out.as_deref().map(|file| (file, &params)),
     };
-    tasks::refine(&bundle, &request, args.device, &mut |done| meter.show(done))?;
+    tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes }));
     } else {

@@ -11,8 +11,8 @@ use tracing_subscriber::EnvFilter;
 use crate::http::{Bundles, Client, Parts};
 use crate::inference::DeviceChoice;
 use crate::inference::torch::device_name;
+use crate::store::{Opening, Store};
 use crate::work::Supervisor;
-use crate::store::Store;
 
 /// Arguments of `i3deep serve`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Largest upload.
     #[arg(long, value_name = "N", default_value_t = 2048)]
     upload_limit_mib: u64,
+    /// Start although the data folder does not fit together, as a start without this option has said: go on with the database that is there, and without
+    /// volumes that are missing. Nothing is deleted.
+    #[arg(long)]
+    accept_data_as_it_is: bool,
     /// Listen on an address that other machines reach, although everyone who reaches it sees and changes all cases. Only behind a proxy that checks who
     /// asks.
     #[arg(long)]
@@ -80,14 +84,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Bundles>, client: Arc<Client>) -> Result<()> {
     let address = listener.local_addr()?;
-    let store = Store::open(&args.data).await.with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
+    let opening = if args.accept_data_as_it_is { Opening::AsItIs } else { Opening::Checked };
+    let store = Store::open(&args.data, opening).await.with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let models = args.models.canonicalize()?;
     let supervisor = Supervisor::new(store.clone(), models, program, args.device);
     let work = tokio::spawn(supervisor.clone().run());
+    let upkeep = tokio::spawn(store.clone().upkeep());
     let loopback_only = address.ip().is_loopback();
     let upload_limit_bytes = args.upload_limit_mib << 20;
-    let parts = Parts { store, supervisor, bundles, client, upload_limit_bytes, loopback_only };
+    let parts = Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, loopback_only };
     let server = crate::http::serve(parts, listener)?;
     println!("i3deep is ready on http://{address}");
     server.await?;
@@ -95,5 +101,7 @@ async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Bundles>, client
     work.abort();
     // Fails only because it was just ended.
     let _ = work.await;
-    Ok(())
+    upkeep.abort();
+    let _ = upkeep.await;
+    store.close().await.context("the data folder was not closed as it should be; everything acknowledged is on disk")
 }

@@ -127,6 +127,8 @@ impl From<StoreError> for Refusal {
             StoreError::Full => return Self::full(),
             StoreError::Damaged
             | StoreError::InUse(_)
+            | StoreError::Refused { .. }
+            | StoreError::Slow
             | StoreError::Database(_)
             | StoreError::Migration(_)
             | StoreError::Files(_)

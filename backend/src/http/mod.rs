@@ -18,8 +18,8 @@ use actix_web::{App, HttpServer};
 use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
-use crate::work::Supervisor;
 use crate::store::Store;
+use crate::work::Supervisor;
 
 pub use api::Bundles;
 pub use client::Client;

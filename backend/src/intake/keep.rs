@@ -3,22 +3,22 @@
 use shared::api::{BundleInfo, CaseSummary};
 
 use super::{IntakeError, Looked};
-use crate::store::{NewCase, NewImage, Store, StoreError};
+use crate::store::{Actor, NewCase, NewImage, Store, StoreError};
 
 /// Makes a case of a scan and queues its presegmentation.
 ///
 /// # Errors
 /// [`IntakeError::Store`]; nothing is left behind then.
-pub async fn keep(store: &Store, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, IntakeError> {
-    let kept = create(store, name, bundle, scan).await;
+pub async fn keep(store: &Store, actor: &Actor, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, IntakeError> {
+    let kept = create(store, actor, name, bundle, scan).await;
     if kept.is_err() {
-        // Blobs that no row points at would take the room that is wanting. What is not swept now is swept at the next start.
+        // Blobs that no row points at would take the room that is wanting. What is not swept now is swept later.
         let _ = store.sweep().await;
     }
     Ok(kept?)
 }
 
-async fn create(store: &Store, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, StoreError> {
+async fn create(store: &Store, actor: &Actor, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, StoreError> {
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
     for image in scan.images {
@@ -26,5 +26,5 @@ async fn create(store: &Store, name: String, bundle: BundleInfo, scan: Looked) -
         images.push(NewImage { info: image.info, scan, voxels });
     }
     let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images };
-    store.create_case(&case).await
+    store.create_case(actor, &case).await
 }

@@ -1,13 +1,14 @@
 //! Cases: how they begin, how they stand, how they end.
 
-use shared::api::{CaseDetail, CaseSummary, Event, ImageInfo, PRESEGMENTATION, refinement_version};
+use shared::api::{CaseDetail, CaseSummary, ImageInfo};
 use shared::case::{CaseId, Job, JobKind, JobState, Stage};
 use shared::geometry::Geometry;
 use shared::label::LabelSet;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row};
 
-use super::{Digest, Store, StoreError, now_s, rounds};
+use super::segmentations::version;
+use super::{Actor, Digest, Store, StoreError, now_s, queue, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -36,15 +37,12 @@ pub struct NewImage {
 }
 
 /// A case's line with all that its stage follows from.
-const SUMMARY: &str = "
-    WITH done_planes AS (
-        SELECT case_number, axis, plane FROM corrections k WHERE slice ->> '$.state' = 'done' AND revision =
-            (SELECT max(revision) FROM corrections l WHERE l.case_number = k.case_number AND l.axis = k.axis AND l.plane = k.plane))
-    SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round,
+pub(super) const SUMMARY: &str = "
+    SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round, c.deleted_s, c.deleted_by,
            (SELECT count(*) FROM (SELECT value ->> '$.axis', value ->> '$.index' FROM json_each(c.slices, '$.slices')
-                                  UNION SELECT axis, plane FROM done_planes d WHERE d.case_number = c.number)) AS slices,
+                                  UNION SELECT axis, plane FROM corrections k WHERE k.case_number = c.number AND k.state = 'done')) AS slices,
            (SELECT max(round) FROM segmentations s WHERE s.case_number = c.number) AS last_round,
-           (SELECT count(*) FROM done_planes d WHERE d.case_number = c.number) AS done,
+           (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.state = 'done') AS done,
            j.id AS job, j.kind, j.state, j.progress, j.message
     FROM cases c LEFT JOIN jobs j ON j.id = (SELECT max(id) FROM jobs WHERE case_number = c.number)";
 
@@ -53,19 +51,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn create_case(&self, case: &NewCase) -> Result<CaseSummary, StoreError> {
-        let id: CaseId = uuid::Uuid::new_v4().simple().to_string();
-        let mut tx = self.write().await?;
+    pub async fn create_case(&self, actor: &Actor, case: &NewCase) -> Result<CaseSummary, StoreError> {
+        let id = CaseId::from(uuid::Uuid::new_v4().simple().to_string());
+        let mut change = self.change().await?;
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO cases (id, name, bundle, created_s, geometry, labels) VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
+            "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
         )
-        .bind(&id)
+        .bind(id.as_str())
         .bind(&case.name)
         .bind(&case.bundle)
         .bind(now_s())
+        .bind(actor)
         .bind(serde_json::to_string(&case.geometry)?)
         .bind(serde_json::to_string(&case.labels)?)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut *change)
         .await?;
         for (channel, image) in (0_i64..).zip(&case.images) {
             sqlx::query("INSERT INTO images (case_number, channel, info, scan, voxels) VALUES (?, ?, ?, ?, ?)")
@@ -74,15 +73,13 @@ impl Store {
                 .bind(serde_json::to_string(&image.info)?)
                 .bind(&image.scan)
                 .bind(&image.voxels)
-                .execute(&mut *tx)
+                .execute(&mut *change)
                 .await?;
         }
-        super::queue::insert(&mut tx, number, JobKind::Presegment, None).await?;
-        tx.commit().await?;
-        let summary = self.summary(&id).await?;
-        // Fails only if nobody listens.
-        let _ = self.events.send(Event::Case(summary.clone()));
-        Ok(summary)
+        queue::insert(&mut change, actor, number, JobKind::Presegment, None).await?;
+        change.commit().await?;
+        self.announce(&id);
+        self.summary(&id).await
     }
 
     /// All cases, newest first.
@@ -90,7 +87,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn cases(&self) -> Result<Vec<CaseSummary>, StoreError> {
-        let rows = sqlx::query(all_summaries("ORDER BY c.number DESC")).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(all_summaries("WHERE c.deleted_s IS NULL ORDER BY c.number DESC")).fetch_all(&self.readers).await?;
         rows.iter().map(summary).collect()
     }
 
@@ -99,7 +96,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn summary(&self, id: &CaseId) -> Result<CaseSummary, StoreError> {
-        let row = sqlx::query(all_summaries("WHERE c.id = ?")).bind(id).fetch_optional(&self.pool).await?;
+        let row =
+            sqlx::query(all_summaries("WHERE c.deleted_s IS NULL AND c.id = ?")).bind(id.as_str()).fetch_optional(&self.readers).await?;
         summary(&row.ok_or(StoreError::NotFound("such case"))?)
     }
 
@@ -109,14 +107,17 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub async fn case(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
         let summary = self.summary(id).await?;
-        let row = sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM cases WHERE id = ?").bind(id);
-        let row = row.fetch_optional(&self.pool).await?.ok_or(StoreError::NotFound("such case"))?;
+        let row =
+            sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM open_cases WHERE id = ?").bind(id.as_str());
+        let row = row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such case"))?;
         let number: i64 = row.try_get("number")?;
-        let images: Vec<String> =
-            sqlx::query_scalar("SELECT info FROM images WHERE case_number = ? ORDER BY channel").bind(number).fetch_all(&self.pool).await?;
+        let images: Vec<String> = sqlx::query_scalar("SELECT info FROM images WHERE case_number = ? ORDER BY channel")
+            .bind(number)
+            .fetch_all(&self.readers)
+            .await?;
         let rounds: Vec<u32> = sqlx::query_scalar("SELECT round FROM segmentations WHERE case_number = ? ORDER BY round")
             .bind(number)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let slices: Option<String> = row.try_get("slices")?;
         let corrections = self.corrections(id).await?;
@@ -132,29 +133,15 @@ impl Store {
         })
     }
 
-    /// Deletes a case, what was made of it, and its jobs.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn delete_case(&self, id: &CaseId) -> Result<(), StoreError> {
-        let deleted = sqlx::query("DELETE FROM cases WHERE id = ?").bind(id).execute(&self.pool).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(StoreError::NotFound("such case"));
-        }
-        // Fails only if nobody listens.
-        let _ = self.events.send(Event::Deleted { id: id.clone() });
-        self.sweep().await
-    }
-
     /// A channel's voxels, u16 each.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn image(&self, id: &CaseId, channel: u32) -> Result<Digest, StoreError> {
-        sqlx::query_scalar("SELECT voxels FROM images JOIN cases ON number = case_number WHERE id = ? AND channel = ?")
-            .bind(id)
+        sqlx::query_scalar("SELECT voxels FROM images JOIN open_cases ON number = case_number WHERE id = ? AND channel = ?")
+            .bind(id.as_str())
             .bind(channel)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?
             .ok_or(StoreError::NotFound("such image"))
     }
@@ -164,33 +151,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], also before the presegmentation is done.
     pub async fn uncertainty(&self, id: &CaseId) -> Result<Digest, StoreError> {
-        let found: Option<Option<String>> =
-            sqlx::query_scalar("SELECT uncertainty FROM cases WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
+        let found: Option<Option<Digest>> =
+            sqlx::query_scalar("SELECT uncertainty FROM open_cases WHERE id = ?").bind(id.as_str()).fetch_optional(&self.readers).await?;
         found.flatten().ok_or(StoreError::NotFound("uncertainty of this case yet"))
     }
-
-    /// A segmentation by its version's name: labels (u8 per voxel) and NIfTI.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn segmentation(&self, id: &CaseId, version: &str) -> Result<super::SegmentationBlobs, StoreError> {
-        let missing = StoreError::NotFound("such segmentation");
-        let Some(round) = round(version) else { return Err(missing) };
-        let row =
-            sqlx::query("SELECT s.labels, nifti FROM segmentations s JOIN cases ON number = case_number WHERE id = ? AND s.round = ?")
-                .bind(id)
-                .bind(round)
-                .fetch_optional(&self.pool)
-                .await?
-                .ok_or(missing)?;
-        Ok(super::SegmentationBlobs { labels: row.try_get("labels")?, nifti: row.try_get("nifti")? })
-    }
-}
-
-/// The number that a case is referred to with in the database.
-pub(super) async fn number(connection: &mut SqliteConnection, id: &CaseId) -> Result<i64, StoreError> {
-    let number = sqlx::query_scalar("SELECT number FROM cases WHERE id = ?").bind(id).fetch_optional(connection).await?;
-    number.ok_or(StoreError::NotFound("such case"))
 }
 
 /// [`SUMMARY`] with the rest of the statement; both are constants of this file, values are bound.
@@ -198,24 +162,14 @@ fn all_summaries(rest: &'static str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("{SUMMARY} {rest}"))
 }
 
-/// Name of the version that a round made; round 0 is the presegmentation.
-fn version(round: u32) -> String {
-    if round == 0 { PRESEGMENTATION.to_owned() } else { refinement_version(round) }
-}
-
-fn round(name: &str) -> Option<u32> {
-    let round = if name == PRESEGMENTATION { 0 } else { name.strip_prefix("refinement-")?.parse().ok()? };
-    (version(round) == name).then_some(round)
-}
-
-fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
+pub(super) fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
     let last_round: Option<u32> = row.try_get("last_round")?;
     let job = match row.try_get::<Option<i64>, _>("job")? {
         None => None,
-        Some(_) => Some(super::queue::job(row)?),
+        Some(_) => Some(queue::job(row)?),
     };
     Ok(CaseSummary {
-        id: row.try_get("id")?,
+        id: row.try_get::<String, _>("id")?.into(),
         name: row.try_get("name")?,
         bundle: row.try_get("bundle")?,
         created_s: row.try_get("created_s")?,

@@ -1,12 +1,13 @@
-//! What the expert says. Every save stays; the highest revision of a slice is what holds.
+//! What the expert says. Every save is a version of its slice; the latest is what holds.
 
 use shared::case::CaseId;
 use shared::correction::{CorrectedSlice, SliceState};
-use shared::geometry::Geometry;
+use shared::geometry::{Geometry, Plane};
 use shared::label::LabelSet;
-use sqlx::{Row, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{Store, StoreError, cases, now_s};
+use super::{Actor, Store, StoreError, now_s, number, to_word, versions};
 
 impl Store {
     /// The slices that were saved, as they were saved last.
@@ -14,22 +15,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn corrections(&self, id: &CaseId) -> Result<Vec<CorrectedSlice>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let number = cases::number(&mut connection, id).await?;
+        let mut connection = self.readers.acquire().await?;
+        let number = number(&mut connection, id).await?;
         latest(&mut connection, number).await
     }
 
     /// Saves a slice; `slice.revision` is what it is based on. Saying the same again is answered like the first time, so that a client whose answer
-    /// was lost may ask again.
+    /// was lost may ask again. What is refused because its base is not the latest is kept beside it, among the slice's versions.
     ///
     /// # Errors
     /// [`StoreError::Stale`] if the slice was saved from elsewhere since, [`StoreError::Correction`] if it does not fit the case.
-    pub async fn save_correction(&self, id: &CaseId, slice: &CorrectedSlice) -> Result<CorrectedSlice, StoreError> {
-        let mut tx = self.write().await?;
-        let number = cases::number(&mut tx, id).await?;
+    pub async fn save_correction(&self, actor: &Actor, id: &CaseId, slice: &CorrectedSlice) -> Result<CorrectedSlice, StoreError> {
+        let mut change = self.change().await?;
+        let number = number(&mut change, id).await?;
         let row = sqlx::query("SELECT geometry, labels, slices IS NOT NULL AS open FROM cases WHERE number = ?")
             .bind(number)
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut *change)
             .await?;
         if !row.try_get::<bool, _>("open")? {
             return Err(StoreError::NotNow("the presegmentation has not finished; there is nothing to correct yet"));
@@ -37,41 +38,96 @@ impl Store {
         let geometry: Geometry = serde_json::from_str(row.try_get("geometry")?)?;
         let labels: LabelSet = serde_json::from_str(row.try_get("labels")?)?;
         slice.labels(&geometry, &labels)?;
-        let stored = latest(&mut tx, number).await?.into_iter().find(|stored| stored.plane == slice.plane);
-        let revision = stored.as_ref().map_or(0, |stored| stored.revision);
-        let saved = CorrectedSlice { revision: slice.revision.saturating_add(1), ..slice.clone() };
-        if stored.as_ref() == Some(&saved) {
+        let stored = newest(&mut change, number, slice.plane).await?;
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.base == slice.revision && stored.slice.says_the_same(slice)) {
+            let saved = stored.slice.clone();
+            change.abandon().await?;
             return Ok(saved);
         }
+        let revision = stored.map_or(0, |stored| stored.slice.revision);
         if revision != slice.revision {
+            versions::keep_refused(change, actor, number, slice).await?;
             return Err(StoreError::Stale { stored: revision, base: slice.revision });
         }
-        sqlx::query("INSERT INTO corrections (case_number, axis, plane, revision, slice, saved_s) VALUES (?, ?, ?, ?, ?, ?)")
-            .bind(number)
-            .bind(slice.plane.axis.name())
-            .bind(slice.plane.index as i64)
-            .bind(saved.revision as i64)
-            .bind(serde_json::to_string(&saved)?)
-            .bind(now_s())
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        self.announce(id).await;
+        let saved = CorrectedSlice { revision: slice.revision.saturating_add(1), ..slice.clone() };
+        insert(&mut change, actor, number, slice.revision, &saved).await?;
+        change.commit().await?;
+        self.announce(id);
         Ok(saved)
     }
 }
 
-/// The latest revision of every saved slice, in the order in which the slices were saved last, so that the later word wins where planes cross.
+/// What holds of a slice, and what it was based on.
+struct Stored {
+    slice: CorrectedSlice,
+    base: u64,
+}
+
+/// Every slice's version that holds; the only place that says which one that is.
+const HOLDING: &str = "SELECT v.slice, v.base, v.revision FROM corrections k JOIN slice_versions v ON v.id = k.version";
+
+fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+    Ok(Stored { slice: slice(row)?, base: row.try_get::<i64, _>("base")?.cast_unsigned() })
+}
+
+/// A slice from a version's row: with its revision, or with its base where it was refused.
+pub(super) fn slice(row: &SqliteRow) -> Result<CorrectedSlice, StoreError> {
+    let said: CorrectedSlice = serde_json::from_str(row.try_get("slice")?)?;
+    let revision = row.try_get::<Option<i64>, _>("revision")?.map_or(said.revision, i64::cast_unsigned);
+    Ok(CorrectedSlice { revision, ..said })
+}
+
+async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) -> Result<Option<Stored>, StoreError> {
+    let row = sqlx::query(AssertSqlSafe(format!("{HOLDING} WHERE k.case_number = ? AND k.axis = ? AND k.plane = ?")))
+        .bind(number)
+        .bind(plane.axis.name())
+        .bind(plane.index as i64)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// What holds of every saved slice, in the order in which the slices were saved last, so that the later word wins where planes cross.
 pub(super) async fn latest(connection: &mut SqliteConnection, number: i64) -> Result<Vec<CorrectedSlice>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT slice FROM corrections k WHERE case_number = ? AND revision =
-             (SELECT max(revision) FROM corrections l WHERE l.case_number = k.case_number AND l.axis = k.axis AND l.plane = k.plane)
-         ORDER BY rowid",
+    let rows = sqlx::query(AssertSqlSafe(format!("{HOLDING} WHERE k.case_number = ? ORDER BY k.version"))).bind(number);
+    rows.fetch_all(connection).await?.iter().map(|row| Ok(stored(row)?.slice)).collect()
+}
+
+/// Puts a version in the place of what held before.
+async fn insert(
+    connection: &mut SqliteConnection,
+    actor: &Actor,
+    number: i64,
+    base: u64,
+    slice: &CorrectedSlice,
+) -> Result<(), StoreError> {
+    let (axis, plane) = (slice.plane.axis.name(), slice.plane.index as i64);
+    let version: i64 = sqlx::query_scalar(
+        "INSERT INTO slice_versions (case_number, axis, plane, base, revision, slice, saved_s, saved_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         RETURNING id",
     )
     .bind(number)
-    .fetch_all(connection)
+    .bind(axis)
+    .bind(plane)
+    .bind(base.cast_signed())
+    .bind(slice.revision.cast_signed())
+    .bind(serde_json::to_string(slice)?)
+    .bind(now_s())
+    .bind(actor)
+    .fetch_one(&mut *connection)
     .await?;
-    Ok(rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<_, _>>()?)
+    sqlx::query(
+        "INSERT INTO corrections (case_number, axis, plane, version, state) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (case_number, axis, plane) DO UPDATE SET version = excluded.version, state = excluded.state",
+    )
+    .bind(number)
+    .bind(axis)
+    .bind(plane)
+    .bind(version)
+    .bind(to_word(&slice.state)?)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Those that the expert vouches for.

@@ -8,33 +8,34 @@ use shared::geometry::Plane;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, cases, corrections, queue};
+use super::{Actor, Store, StoreError, corrections, number, queue};
 
 impl Store {
     /// Offers the slices that the last refinement chose, without those that were done or skipped since. What was corrected stays.
     ///
     /// # Errors
     /// [`StoreError::NotNow`] if no refinement has finished since this round began, a job is under way, or no slice is left.
-    pub async fn begin_round(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
-        let mut tx = self.write().await?;
-        let number = cases::number(&mut tx, id).await?;
-        queue::check_idle(&mut tx, number).await?;
+    pub async fn begin_round(&self, actor: &Actor, id: &CaseId) -> Result<CaseDetail, StoreError> {
+        let mut change = self.change().await?;
+        let number = number(&mut change, id).await?;
+        queue::check_idle(&mut change, number).await?;
         let next: Option<String> =
-            sqlx::query_scalar("SELECT next_slices FROM cases WHERE number = ?").bind(number).fetch_one(&mut *tx).await?;
+            sqlx::query_scalar("SELECT next_slices FROM cases WHERE number = ?").bind(number).fetch_one(&mut *change).await?;
         let next =
             next.ok_or(StoreError::NotNow("the next slices are chosen by a refinement; refine with the slices of this round first"))?;
         let next: SliceList = serde_json::from_str(&next)?;
-        let slices = next.without(&answered(&corrections::latest(&mut tx, number).await?));
+        let slices = next.without(&answered(&corrections::latest(&mut change, number).await?));
         if slices.slices.is_empty() {
             return Err(StoreError::NotNow("there are no slices left to offer; every one that was chosen is corrected"));
         }
-        sqlx::query("UPDATE cases SET slices = ?, next_slices = NULL, round = round + 1 WHERE number = ?")
+        sqlx::query("UPDATE cases SET slices = ?, next_slices = NULL, round = round + 1, round_by = ? WHERE number = ?")
             .bind(serde_json::to_string(&slices)?)
+            .bind(actor)
             .bind(number)
-            .execute(&mut *tx)
+            .execute(&mut *change)
             .await?;
-        tx.commit().await?;
-        self.announce(id).await;
+        change.commit().await?;
+        self.announce(id);
         self.case(id).await
     }
 }

@@ -1,7 +1,7 @@
 //! The store on a real database in a folder of its own.
 
 use shared::acquisition::{AcquisitionParams, ExpectedGain, FORMAT, RankedSlice, RoundOutcome, SliceList, Standing};
-use shared::api::{CaseDetail, Event};
+use shared::api::{CaseDetail, Event, MadeWith};
 use shared::case::{JobState, Stage};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
@@ -9,6 +9,10 @@ use shared::label::{LabelInfo, LabelSet};
 use tempfile::TempDir;
 
 use super::*;
+
+mod bin;
+mod durability;
+mod versions;
 
 /// A 2 × 2 × 3 case with one label.
 fn new_case() -> NewCase {
@@ -53,6 +57,15 @@ fn offered(list: &SliceList) -> Vec<usize> {
     list.slices.iter().map(|slice| slice.index).collect()
 }
 
+/// The refinement that a lease is for.
+#[track_caller]
+fn refine_task(lease: &Lease) -> &RefineTask {
+    match &lease.task {
+        Task::Refine(task) => task,
+        other => panic!("{other:?}"),
+    }
+}
+
 struct Scene {
     folder: TempDir,
     store: Store,
@@ -62,8 +75,8 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
-        let case = store.create_case(&new_case()).await.unwrap().id;
+        let store = Store::open(folder.path(), Opening::Checked).await.unwrap();
+        let case = store.create_case(&Actor::local(), &new_case()).await.unwrap().id;
         Self { folder, store, case }
     }
 
@@ -92,8 +105,8 @@ impl Scene {
 
     /// Marks a plane as done and refines.
     async fn refined(&self, plane: usize, revision: u64) {
-        self.store.save_correction(&self.case, &axial(plane, &[0, 1, 1, 0], revision)).await.unwrap();
-        self.store.request_refinement(&self.case).await.unwrap();
+        self.store.save_correction(&Actor::local(), &self.case, &axial(plane, &[0, 1, 1, 0], revision)).await.unwrap();
+        self.store.request_refinement(&Actor::local(), &self.case).await.unwrap();
         let lease = self.store.lease().await.unwrap().unwrap();
         assert!(self.store.finish_refinement(&lease, &self.refinement("refined").await).await.unwrap());
     }
@@ -102,9 +115,9 @@ impl Scene {
         self.store.case(&self.case).await.unwrap()
     }
 
-    async fn segmentation(&self, content: &'static str) -> SegmentationBlobs {
+    async fn segmentation(&self, content: &'static str) -> NewSegmentation {
         let blob = self.store.blobs().put(content).await.unwrap();
-        SegmentationBlobs { labels: blob.clone(), nifti: blob }
+        NewSegmentation { blobs: SegmentationBlobs { labels: blob.clone(), nifti: blob }, made_with: MadeWith::default() }
     }
 
     async fn summary(&self) -> shared::api::CaseSummary {
@@ -117,10 +130,15 @@ impl Scene {
 
     /// The same data folder after the server's end and new start.
     async fn restarted(self) -> Self {
-        let Self { folder, store, case } = self;
-        store.pool.close().await;
-        drop(store);
-        Self { store: Store::open(folder.path()).await.unwrap(), folder, case }
+        let (folder, case) = self.stopped().await;
+        Self { store: Store::open(folder.path(), Opening::Checked).await.unwrap(), folder, case }
+    }
+
+    /// The data folder after the server's death.
+    async fn stopped(self) -> (TempDir, CaseId) {
+        self.store.readers.close().await;
+        self.store.writer.close().await;
+        (self.folder, self.case)
     }
 }
 
@@ -128,11 +146,11 @@ impl Scene {
 async fn every_connection_flushes_what_it_commits() {
     let scene = Scene::new().await;
     let check = async |pragma: &'static str, expected: &str| {
-        let value: String = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}")))
-            .fetch_one(&scene.store.pool)
-            .await
-            .unwrap();
-        assert_eq!(value, expected, "{pragma}");
+        for pool in [&scene.store.readers, &scene.store.writer] {
+            let value = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}")));
+            let value: String = value.fetch_one(pool).await.unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
     };
     check("journal_mode", "wal").await;
     check("synchronous", "2").await;
@@ -142,7 +160,7 @@ async fn every_connection_flushes_what_it_commits() {
 #[tokio::test]
 async fn a_data_folder_has_one_server() {
     let scene = Scene::new().await;
-    let error = Store::open(scene.folder.path()).await.unwrap_err();
+    let error = Store::open(scene.folder.path(), Opening::Checked).await.unwrap_err();
     assert!(error.to_string().starts_with("another i3deep server uses the data folder"), "{error}");
 }
 
@@ -153,11 +171,11 @@ async fn stages_follow_from_what_there_is() {
     let lease = scene.store.lease().await.unwrap().unwrap();
     scene.store.finish_presegmentation(&lease, &scene.files("pre").await).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Correcting);
-    scene.store.save_correction(&scene.case, &axial(0, &[0, 1, 1, 0], 0)).await.unwrap();
-    scene.store.request_refinement(&scene.case).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(0, &[0, 1, 1, 0], 0)).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Refining);
     let lease = scene.store.lease().await.unwrap().unwrap();
-    assert_eq!(lease.corrections, [axial(0, &[0, 1, 1, 0], 1)]);
+    assert_eq!(refine_task(&lease).corrections, [axial(0, &[0, 1, 1, 0], 1)]);
     scene.store.finish_refinement(&lease, &scene.refinement("first").await).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Refined);
     assert_eq!(scene.store.case(&scene.case).await.unwrap().versions, ["presegmentation", "refinement-1"]);
@@ -166,13 +184,14 @@ async fn stages_follow_from_what_there_is() {
 #[tokio::test]
 async fn a_stale_save_is_refused_and_the_same_save_again_is_not() {
     let scene = Scene::presegmented().await;
-    let save = async |labels: &[u8], base: u64| scene.store.save_correction(&scene.case, &axial(1, labels, base)).await;
+    let save = async |labels: &[u8], base: u64| scene.store.save_correction(&Actor::local(), &scene.case, &axial(1, labels, base)).await;
     assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1);
     assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1, "the answer was lost, the client asks again");
     assert!(matches!(save(&[0, 0, 0, 1], 0).await, Err(StoreError::Stale { stored: 1, base: 0 })));
     assert_eq!(save(&[0, 0, 0, 1], 1).await.unwrap().revision, 2);
     assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(1, &[0, 0, 0, 1], 2)]);
-    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM corrections").fetch_one(&scene.store.pool).await.unwrap();
+    let kept: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM slice_versions WHERE revision IS NOT NULL").fetch_one(&scene.store.readers).await.unwrap();
     assert_eq!(kept, 2, "the earlier version is kept");
 }
 
@@ -180,7 +199,7 @@ async fn a_stale_save_is_refused_and_the_same_save_again_is_not() {
 async fn corrections_that_do_not_fit_are_refused() {
     let scene = Scene::presegmented().await;
     let check = async |slice: CorrectedSlice, expected: &str| {
-        assert_eq!(scene.store.save_correction(&scene.case, &slice).await.unwrap_err().to_string(), expected);
+        assert_eq!(scene.store.save_correction(&Actor::local(), &scene.case, &slice).await.unwrap_err().to_string(), expected);
     };
     check(axial(3, &[0; 4], 0), "there is no axial plane 3; the volume has 3 (0 to 2)").await;
     check(axial(0, &[0; 5], 0), "the slice axial 0 has 4 voxels, the correction covers 5").await;
@@ -191,12 +210,13 @@ async fn corrections_that_do_not_fit_are_refused() {
 #[tokio::test]
 async fn refinement_needs_a_slice_that_is_done_and_no_other_job() {
     let scene = Scene::presegmented().await;
-    let ask = async || scene.store.request_refinement(&scene.case).await.map(|job| job.state).map_err(|error| error.to_string());
+    let ask =
+        async || scene.store.request_refinement(&Actor::local(), &scene.case).await.map(|job| job.state).map_err(|error| error.to_string());
     assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
     let painted = CorrectedSlice { state: SliceState::Todo, ..axial(0, &[1; 4], 0) };
-    scene.store.save_correction(&scene.case, &painted).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &painted).await.unwrap();
     assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
-    scene.store.save_correction(&scene.case, &axial(0, &[1; 4], 1)).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(0, &[1; 4], 1)).await.unwrap();
     assert_eq!(ask().await, Ok(JobState::Queued));
     assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
 }
@@ -213,7 +233,7 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
     // 10 voxels for 3 of uncertainty; 0.2 of 6 is 1.2.
     assert_eq!(next.expected.map(|gain: ExpectedGain| (gain.voxels.round(), gain.stop)), Some((4.0, false)));
 
-    let detail = scene.store.begin_round(&scene.case).await.unwrap();
+    let detail = scene.store.begin_round(&Actor::local(), &scene.case).await.unwrap();
     assert_eq!((detail.summary.round, offered(detail.slices.as_ref().unwrap()), detail.next), (2, vec![0, 2], None));
     assert_eq!((detail.summary.slices, detail.summary.slices_done), (3, 1), "two are offered, one is done");
     assert_eq!(detail.corrections, [axial(1, &[0, 1, 1, 0], 1)]);
@@ -221,21 +241,24 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
     let scene = scene.restarted().await;
     assert_eq!((scene.summary().await.round, offered(&scene.detail().await.slices.unwrap())), (2, vec![0, 2]));
 
-    scene.store.save_correction(&scene.case, &axial(0, &[1; 4], 0)).await.unwrap();
-    scene.store.request_refinement(&scene.case).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(0, &[1; 4], 0)).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
     let lease = scene.store.lease().await.unwrap().unwrap();
-    assert_eq!(lease.corrections, [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)], "refinement uses the corrections of all rounds");
-    let before = lease.before.unwrap();
-    assert_eq!((before.planes, before.standing.outcomes.len()), (vec![axial(1, &[], 0).plane], 1));
+    let task = refine_task(&lease);
+    assert_eq!(task.corrections, [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)], "refinement uses the corrections of all rounds");
+    let before = &task.before;
+    assert_eq!((&before.planes, before.standing.outcomes.len()), (&vec![axial(1, &[], 0).plane], 1));
 }
 
 #[tokio::test]
 async fn another_round_has_its_time() {
     let scene = Scene::presegmented().await;
-    let ask = async || scene.store.begin_round(&scene.case).await.map(|detail| detail.summary.round).map_err(|error| error.to_string());
+    let ask = async || {
+        scene.store.begin_round(&Actor::local(), &scene.case).await.map(|detail| detail.summary.round).map_err(|error| error.to_string())
+    };
     assert!(ask().await.unwrap_err().starts_with("the next slices are chosen by a refinement"));
     scene.refined(1, 0).await;
-    scene.store.request_refinement(&scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
     assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
     let lease = scene.store.lease().await.unwrap().unwrap();
     scene.store.finish_refinement(&lease, &scene.refinement("again").await).await.unwrap();
@@ -248,11 +271,11 @@ async fn what_the_expert_has_answered_is_not_offered_again() {
     let scene = Scene::presegmented().await;
     scene.refined(1, 0).await;
     let skipped = CorrectedSlice { state: SliceState::Skipped, ..axial(0, &[1; 4], 0) };
-    scene.store.save_correction(&scene.case, &skipped).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &skipped).await.unwrap();
     assert_eq!(offered(&scene.detail().await.next.unwrap().slices), [2]);
-    scene.store.save_correction(&scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
     assert_eq!(scene.detail().await.next, None);
-    assert!(scene.store.begin_round(&scene.case).await.unwrap_err().to_string().starts_with("there are no slices left"));
+    assert!(scene.store.begin_round(&Actor::local(), &scene.case).await.unwrap_err().to_string().starts_with("there are no slices left"));
 }
 
 #[tokio::test]
@@ -260,7 +283,7 @@ async fn a_cancelled_job_takes_no_result() {
     let scene = Scene::new().await;
     let lease = scene.store.lease().await.unwrap().unwrap();
     assert!(scene.store.holds(&lease).await.unwrap());
-    scene.store.cancel(lease.job).await.unwrap();
+    scene.store.cancel(&Actor::local(), lease.job).await.unwrap();
     assert!(!scene.store.holds(&lease).await.unwrap());
     assert!(!scene.store.finish_presegmentation(&lease, &scene.files("late").await).await.unwrap());
     assert_eq!(scene.job_state().await, JobState::Cancelled);
@@ -293,28 +316,14 @@ async fn a_job_that_kills_its_worker_twice_has_failed() {
 #[tokio::test]
 async fn a_restart_keeps_everything_and_queues_what_ran() {
     let scene = Scene::presegmented().await;
-    scene.store.save_correction(&scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
-    scene.store.request_refinement(&scene.case).await.unwrap();
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
     scene.store.lease().await.unwrap().unwrap();
-    let leftover = scene.store.blobs().put("an upload that was cut off").await.unwrap();
     let scene = scene.restarted().await;
     assert_eq!(scene.job_state().await, JobState::Queued);
     assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(2, &[1; 4], 1)]);
     let segmentation = scene.store.segmentation(&scene.case, "presegmentation").await.unwrap();
     assert_eq!(scene.store.blobs().get(&segmentation.labels).await.unwrap(), "pre");
-    assert!(scene.store.blobs().get(&leftover).await.is_err(), "what no row points at is swept away");
-}
-
-#[tokio::test]
-async fn a_deleted_case_leaves_nothing() {
-    let scene = Scene::presegmented().await;
-    let blob = scene.store.segmentation(&scene.case, "presegmentation").await.unwrap().labels;
-    let mut events = scene.store.listen();
-    scene.store.delete_case(&scene.case).await.unwrap();
-    assert_eq!(events.recv().await.unwrap(), Event::Deleted { id: scene.case.clone() });
-    assert!(scene.store.cases().await.unwrap().is_empty());
-    assert!(scene.store.blobs().get(&blob).await.is_err());
-    assert!(matches!(scene.store.delete_case(&scene.case).await, Err(StoreError::NotFound(_))));
 }
 
 #[tokio::test]

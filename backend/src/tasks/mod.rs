@@ -7,10 +7,10 @@ mod presegment;
 mod refine;
 mod slices;
 
-pub use networks::{load_folds, load_stage, open_bundle};
+pub use networks::{Networks, OpenedNetworks, load_folds, load_stage, open_bundle};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
 pub use presegment::{PresegmentOptions, class_weights, presegment, read_channels, warnings};
-pub use refine::{RefineFiles, read_on_grid, refine};
+pub use refine::{Corrections, RefineFiles, read_on_grid, refine};
 pub use slices::{read_slices, write_slices};
 
 /// The labels that a presegmentation writes into its output folder.

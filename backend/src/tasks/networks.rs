@@ -20,6 +20,38 @@ pub fn open_bundle(folder: &Path) -> Result<Bundle> {
     Ok(bundle)
 }
 
+/// Where a bundle's networks come from: opened for the purpose, or kept open since an earlier one.
+pub trait Networks {
+    /// All folds of one of a bundle's networks.
+    ///
+    /// # Errors
+    /// [`crate::inference::NetworkError`] with the file's name.
+    fn of(&mut self, bundle: &Bundle, stage: Stage) -> Result<&mut [Box<dyn Network>]>;
+}
+
+/// Networks that are opened when they are asked for; one stage's at a time.
+#[derive(Default)]
+pub struct OpenedNetworks {
+    device: DeviceChoice,
+    folds: Vec<Box<dyn Network>>,
+}
+
+impl OpenedNetworks {
+    /// Networks that run on a device.
+    pub fn on(device: DeviceChoice) -> Self {
+        Self { device, folds: Vec::new() }
+    }
+}
+
+impl Networks for OpenedNetworks {
+    fn of(&mut self, bundle: &Bundle, stage: Stage) -> Result<&mut [Box<dyn Network>]> {
+        // The memory of the other stage's comes first.
+        self.folds.clear();
+        self.folds = load_stage(bundle, stage, self.device)?;
+        Ok(&mut self.folds)
+    }
+}
+
 /// All folds of one of a bundle's networks.
 ///
 /// # Errors

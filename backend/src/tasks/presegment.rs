@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::volume::Volume;
 
-use super::networks::load_stage;
+use super::networks::Networks;
 use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
+use crate::inference::Progress;
 use crate::inference::bundle::{Bundle, Stage};
 use crate::inference::method::Method;
 use crate::inference::plans::Plan;
-use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;
@@ -29,16 +29,14 @@ pub struct PresegmentOptions {
     pub uncertainty: Method,
     /// Dice that each foreground label usually gets; the uncertainty is then found label by label, and the worse ones count more.
     pub class_dice: Option<Vec<f32>>,
-    /// Where networks run.
-    pub device: DeviceChoice,
 }
 
 impl PresegmentOptions {
     /// The bundle's defaults.
-    pub fn of(bundle: &Bundle, device: DeviceChoice) -> Self {
+    pub fn of(bundle: &Bundle) -> Self {
         let defaults = bundle.manifest.acquisition;
         let acquisition = AcquisitionParams { strategy: defaults.strategy, budget: defaults.budget, ..AcquisitionParams::default() };
-        Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None, device }
+        Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None }
     }
 }
 
@@ -68,6 +66,7 @@ pub fn presegment(
     images: &[PathBuf],
     out: &Path,
     options: &PresegmentOptions,
+    networks: &mut dyn Networks,
     progress: &mut Progress<'_>,
 ) -> Result<SliceList> {
     let plan = bundle.plan(Stage::Presegmentation);
@@ -77,9 +76,9 @@ pub fn presegment(
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images)?;
     warnings(&channels, &origin, plan).iter().for_each(|words| eprintln!("warning: {words}"));
-    let mut folds = load_stage(bundle, Stage::Presegmentation, options.device)?;
+    let folds = networks.of(bundle, Stage::Presegmentation)?;
     let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
-    let result = stages::presegment(&mut folds, plan, &channels, &sampling, progress)?;
+    let result = stages::presegment(folds, plan, &channels, &sampling, progress)?;
     let uncertainty = result.uncertainty.first().context("no uncertainty was found")?;
     let list = acquire(uncertainty, &result.labels, &options.acquisition, &[])?;
     let at = |name: &str| out.join(name);

@@ -4,29 +4,38 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::acquisition::AcquisitionParams;
+use shared::correction::{CorrectedSlice, corrections_volume};
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
+use shared::volume::Volume;
 
-use super::networks::load_stage;
+use super::networks::Networks;
 use super::presegment::read_channels;
 use super::write_slices;
+use crate::inference::Progress;
 use crate::inference::bundle::{Bundle, Stage};
-use crate::inference::{DeviceChoice, Progress};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
 use crate::pipeline::sampling::Sampling;
 use crate::scan_io::{LabelFile, Origin, write_f32, write_labels};
 
+/// Where the corrected planes are.
+#[derive(Clone, Copy, Debug)]
+pub enum Corrections<'a> {
+    /// In a file of labels on the scan's grid, which are right in these planes.
+    File(&'a Path, &'a [Plane]),
+    /// Here; where they cross, later ones win.
+    Slices(&'a [CorrectedSlice]),
+}
+
 /// What refinement reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct RefineFiles<'a> {
     /// Channels in order.
     pub images: &'a [PathBuf],
-    /// Labels that are right in `planes`.
-    pub corrections: &'a Path,
-    /// Planes that the expert vouches for.
-    pub planes: &'a [Plane],
+    /// What the expert vouches for.
+    pub corrections: Corrections<'a>,
     /// The grids that the planes were chosen on, as far as they are known.
     pub planes_grids: &'a [Geometry],
     /// Computed if absent.
@@ -45,7 +54,7 @@ pub struct RefineFiles<'a> {
 ///
 /// # Errors
 /// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or are stopped.
-pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, progress: &mut Progress<'_>) -> Result<()> {
+pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, networks: &mut dyn Networks, progress: &mut Progress<'_>) -> Result<()> {
     // Before the networks run: an output that cannot be written would cost the whole computation.
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
@@ -57,24 +66,15 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
             bail!("the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one");
         }
     }
-    for plane in files.planes {
-        scan.check_plane(*plane).context("slices.json does not fit the scan")?;
-    }
-    let corrections = read_on_grid("the corrections", files.corrections, &origin)?.planes(files.planes);
-    let corrections = corrections.with_context(|| format!("the corrections {}", files.corrections.display()))?;
-    for plane in files.planes {
-        for label in corrections.read_plane(*plane)? {
-            ensure!(bundle.manifest.labels.allows(label), "the correction of {plane} holds label {label}, which this task does not have");
-        }
-    }
+    let (corrections, planes) = corrected(bundle, &origin, scan, files.corrections)?;
     let presegmentation = match files.presegmentation {
         Some(path) => {
             let labels = read_on_grid("the presegmentation", path, &origin)?.all();
             labels.with_context(|| format!("the presegmentation {}", path.display()))?
         }
         None => {
-            let mut folds = load_stage(bundle, Stage::Presegmentation, device)?;
-            presegment(&mut folds, bundle.plan(Stage::Presegmentation), &channels, &Sampling::default(), &mut |_| {
+            let folds = networks.of(bundle, Stage::Presegmentation)?;
+            presegment(folds, bundle.plan(Stage::Presegmentation), &channels, &Sampling::default(), &mut |_| {
                 std::ops::ControlFlow::Continue(())
             })?
             .labels
@@ -85,22 +85,45 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, device: DeviceChoice, pr
         channels: &channels,
         presegmentation: &presegmentation,
         corrections: &corrections,
-        planes: files.planes,
+        planes: &planes,
         foreground: &foreground,
         encoding: bundle.manifest.guidance,
         blend_mm: files.blend_mm.unwrap_or(bundle.manifest.blend_mm),
     };
-    let mut folds = load_stage(bundle, Stage::Refinement, device)?;
-    let refined = stages::refine(&mut folds, bundle.plan(Stage::Refinement), &input, progress)?;
+    let folds = networks.of(bundle, Stage::Refinement)?;
+    let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, progress)?;
     let cannot = |file: &Path| format!("cannot write {}", file.display());
     write_labels(files.out, &refined.labels, &origin).with_context(|| cannot(files.out))?;
     if let Some(file) = files.uncertainty_out {
         write_f32(file, &refined.uncertainty, &origin).with_context(|| cannot(file))?;
     }
     if let Some((file, params)) = files.slices_out {
-        write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, files.planes)?)?;
+        write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, &planes)?)?;
     }
     Ok(())
+}
+
+/// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.
+fn corrected(bundle: &Bundle, origin: &Origin, scan: &Geometry, corrections: Corrections<'_>) -> Result<(Volume<Label>, Vec<Plane>)> {
+    let labels = &bundle.manifest.labels;
+    let (file, planes) = match corrections {
+        Corrections::File(file, planes) => (file, planes),
+        Corrections::Slices(slices) => {
+            let volume = corrections_volume(scan, labels, slices).context("a correction does not fit the scan or the bundle")?;
+            return Ok((volume, slices.iter().map(|slice| slice.plane).collect()));
+        }
+    };
+    for plane in planes {
+        scan.check_plane(*plane).context("slices.json does not fit the scan")?;
+    }
+    let volume = read_on_grid("the corrections", file, origin)?.planes(planes);
+    let volume = volume.with_context(|| format!("the corrections {}", file.display()))?;
+    for plane in planes {
+        for label in volume.read_plane(*plane)? {
+            ensure!(labels.allows(label), "the correction of {plane} holds label {label}, which this task does not have");
+        }
+    }
+    Ok((volume, planes.to_vec()))
 }
 
 /// As [`check_output`]; refuses names that no reader would take for NIfTI.

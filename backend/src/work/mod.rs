@@ -3,116 +3,66 @@
 //! They speak JSON lines over the worker's stdin and stdout. A worker that crashes or hangs costs its job one retry and the server nothing; one that
 //! loses its server ends. The queue is a table of the store and not a library: a job, its case and its result then change in one transaction, leases are
 //! fenced, and a job that kills its worker is counted (the libraries at hand lose one of the three).
+//!
+//! A kind of work is a file here (what the worker does, what the server keeps of it) and a line in [`kind`].
 
+mod limits;
+mod presegment;
+mod protocol;
+mod refine;
 mod results;
+mod shelf;
 mod supervisor;
 pub mod worker;
+mod workspace;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use shared::acquisition::AcquisitionParams;
-use shared::case::JobId;
-use shared::geometry::Plane;
+use anyhow::Result;
+use futures_util::future::BoxFuture;
+use shared::api::MadeWith;
 
+use crate::inference::Progress;
 use crate::scan_io::ScanError;
-use crate::store::{StoreError, is_full};
+use crate::store::{Lease, Store, StoreError, Task, is_full};
+
+use shelf::Shelf;
+use workspace::Workspace;
 
 pub use supervisor::{Supervisor, WorkerState};
+pub use workspace::Folders;
 
-/// The refined segmentation in a refinement's output folder.
-const REFINED_FILE: &str = "refined.nii.gz";
-/// The uncertainty in a refinement's output folder.
-const REFINED_UNCERTAINTY_FILE: &str = "refined-uncertainty.nii.gz";
-/// The expert's slices in a refinement's output folder, put there for the worker.
-const CORRECTIONS_FILE: &str = "corrections.nii.gz";
+/// A kind of work.
+trait Kind: Sync {
+    /// Does it, in the worker: reads blobs, leaves files in the workspace's folder, says which networks it used.
+    ///
+    /// # Errors
+    /// What the expert is told in [`reason`]'s words.
+    fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith>;
 
-/// What the supervisor says, one line each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-enum ToWorker {
-    /// Do this.
-    Run {
-        /// For answers.
-        job: JobId,
-        /// What.
-        task: Task,
-    },
-    /// Stop at the next tile, if the job still runs.
-    Cancel {
-        /// Which.
-        job: JobId,
-    },
+    /// Stores what the worker left in its folder, in the server; says whether the lease still held.
+    ///
+    /// # Errors
+    /// Files that cannot be read, a store that fails.
+    fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>>;
 }
 
-/// Work on files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Task {
-    /// Segment, measure uncertainty, choose slices.
-    Presegment {
-        /// Bundle folder.
-        bundle: PathBuf,
-        /// Channels in order.
-        images: Vec<PathBuf>,
-        /// Folder to fill.
-        out: PathBuf,
-        /// How to choose slices; the bundle's way if absent.
-        acquisition: Option<AcquisitionParams>,
-    },
-    /// Refine with corrected planes.
-    Refine {
-        /// Bundle folder.
-        bundle: PathBuf,
-        /// Channels in order.
-        images: Vec<PathBuf>,
-        /// The presegmentation.
-        presegmentation: PathBuf,
-        /// The corrected planes, in their places.
-        corrections: PathBuf,
-        /// Which planes those are.
-        planes: Vec<Plane>,
-        /// How to choose the next slices; as the presegmentation's were chosen.
-        acquisition: Box<AcquisitionParams>,
-        /// Folder to fill.
-        out: PathBuf,
-    },
+/// What a worker has left.
+#[derive(Clone, Copy, Debug)]
+struct Left<'a> {
+    /// The folder with its files.
+    folder: &'a Path,
+    /// What they were made with.
+    made_with: &'a MadeWith,
 }
 
-/// What the worker says, one line each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-enum FromWorker {
-    /// It is up.
-    Ready {
-        /// What networks run on.
-        device: String,
-    },
-    /// How far it is.
-    Progress {
-        /// With what.
-        job: JobId,
-        /// 0 to 1.
-        done: f32,
-    },
-    /// The files are written.
-    Done {
-        /// Whose.
-        job: JobId,
-    },
-    /// It cannot be done.
-    Failed {
-        /// What.
-        job: JobId,
-        /// Why, in words for the person at the screen.
-        reason: String,
-    },
-    /// It has stopped as asked.
-    Cancelled {
-        /// What.
-        job: JobId,
-    },
+/// How each kind of work is done.
+fn kind(task: &Task) -> &dyn Kind {
+    match task {
+        Task::Presegment(task) => task,
+        Task::Refine(task) => task.as_ref(),
+    }
 }
 
 /// Why a job failed, in words for the person at the screen. The innermost cause says it; the outer contexts name files of this server, which the expert

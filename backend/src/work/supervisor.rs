@@ -7,20 +7,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use shared::api::MadeWith;
 use shared::case::JobId;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, timeout};
 
-use super::{FromWorker, ToWorker, reason, results};
+use super::limits::JOB_LIMIT;
+use super::protocol::{FromWorker, ToWorker};
+use super::workspace::Folders;
+use super::{Left, kind, reason};
 use crate::inference::DeviceChoice;
 use crate::store::{Lease, Store, StoreError};
 
 /// How long a worker may take to start: it loads libtorch and asks the driver for devices.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// How long a running job may say nothing. Tiles take seconds; resampling a huge scan takes minutes.
-const SILENCE_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long a worker may say nothing at all: its heartbeat comes every two seconds, whatever it computes.
+const SILENCE_LIMIT: Duration = Duration::from_secs(12);
+/// How long a running job may come no further. Tiles take seconds; resampling a huge scan takes minutes.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How long a cancelled job may take to stop by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a worker that could not be started, or a queue that could not be read.
@@ -41,7 +47,7 @@ pub struct WorkerState {
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     store: Store,
-    models: PathBuf,
+    folders: Folders,
     program: PathBuf,
     device: DeviceChoice,
     wake: Arc<Notify>,
@@ -54,7 +60,8 @@ impl Supervisor {
     pub fn new(store: Store, models: PathBuf, program: PathBuf, device: DeviceChoice) -> Self {
         let state = WorkerState { up: false, device: device.to_string() };
         let cancel = broadcast::channel(16).0;
-        Self { store, models, program, device, wake: Arc::default(), cancel, state: Arc::new(Mutex::new(state)) }
+        let folders = Folders { blobs: store.blobs().folder().to_owned(), models, work: store.work().to_owned() };
+        Self { store, folders, program, device, wake: Arc::default(), cancel, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Says that a job has been queued.
@@ -112,15 +119,27 @@ impl Supervisor {
     /// Waits for a job; notices a worker that ends meanwhile.
     async fn idle(&self, worker: Option<Worker>) -> Option<Worker> {
         let mut worker = worker?;
-        tokio::select! {
-            () = self.wake.notified() => Some(worker),
-            _ = worker.child.wait() => None,
+        loop {
+            tokio::select! {
+                () = self.wake.notified() => return Some(worker),
+                heard = timeout(SILENCE_LIMIT, worker.hear()) => match heard {
+                    Ok(Ok(_)) => {}
+                    // It has ended, or it hangs; dropping it kills it.
+                    Ok(Err(_)) | Err(_) => return None,
+                },
+            }
         }
     }
 
     async fn start(&self) -> Result<Worker> {
         let mut child = Command::new(&self.program)
             .args(["worker", "--device", &self.device.to_string()])
+            .arg("--blobs")
+            .arg(&self.folders.blobs)
+            .arg("--models")
+            .arg(&self.folders.models)
+            .arg("--work")
+            .arg(&self.folders.work)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -142,72 +161,81 @@ impl Supervisor {
     /// One job from lease to end. Gives the worker back if it can go on.
     async fn serve(&self, worker: Option<Worker>, lease: &Lease, cancelled: &mut broadcast::Receiver<JobId>) -> Option<Worker> {
         let mut worker = worker?;
-        let out = self.store.work().join(format!("job-{}-{}", lease.job, lease.attempt));
-        tracing::info!(job = lease.job, case = lease.case, attempt = lease.attempt, "{:?} begins", lease.kind);
+        let out = self.folders.out(lease.job, lease.attempt);
+        tracing::info!(job = lease.job.0, case = lease.case.as_str(), attempt = lease.attempt, "{} begins", lease.task.name());
         let begun = Instant::now();
-        let outcome = self.drive(&mut worker, lease, &out, cancelled).await;
-        tracing::info!(job = lease.job, seconds = begun.elapsed().as_secs_f32(), "{}", outcome.word());
+        let outcome = self.drive(&mut worker, lease, cancelled).await;
+        tracing::info!(job = lease.job.0, seconds = begun.elapsed().as_secs_f32(), "{}", outcome.word());
         // A job whose end is not noted would be under way for ever; a full disk is made room on sooner or later.
         while let Err(error) = self.note(&outcome, lease, &out).await {
-            tracing::error!(job = lease.job, "its end cannot be stored, trying again: {error}");
+            tracing::error!(job = lease.job.0, "its end cannot be stored, trying again: {error}");
             tokio::time::sleep(RETRY_PAUSE).await;
         }
         // What cannot be removed now is removed at the next start.
         let _ = tokio::fs::remove_dir_all(&out).await;
         match outcome {
-            Outcome::Crashed | Outcome::Unresponsive => {
+            Outcome::Crashed | Outcome::Unresponsive | Outcome::TooLong => {
                 // Fails only if it is dead already.
                 let _ = worker.child.kill().await;
                 None
             }
-            Outcome::Done | Outcome::Failed(_) | Outcome::Stopped => Some(worker),
+            Outcome::Done(_) | Outcome::Failed(_) | Outcome::Stopped => Some(worker),
         }
     }
 
     /// Stores how a job ended.
     async fn note(&self, outcome: &Outcome, lease: &Lease, out: &Path) -> Result<(), StoreError> {
         match outcome {
-            Outcome::Done => self.keep_result(lease, out).await,
+            Outcome::Done(made_with) => self.keep_result(lease, Left { folder: out, made_with }).await,
             Outcome::Failed(reason) => self.store.fail(lease, reason).await,
+            Outcome::TooLong => self.store.fail(lease, TOO_LONG).await,
             Outcome::Stopped | Outcome::Unresponsive => Ok(()),
             Outcome::Crashed => self.store.note_crash(lease, CRASHED).await,
         }
     }
 
-    async fn keep_result(&self, lease: &Lease, out: &Path) -> Result<(), StoreError> {
-        let Err(error) = results::store_result(&self.store, lease, out).await else { return Ok(()) };
-        tracing::error!(job = lease.job, "its result cannot be stored: {error:#}");
-        // What is not swept now is swept at the next start.
+    async fn keep_result(&self, lease: &Lease, left: Left<'_>) -> Result<(), StoreError> {
+        let Err(error) = kind(&lease.task).keep(&self.store, lease, left).await else { return Ok(()) };
+        tracing::error!(job = lease.job.0, "its result cannot be stored: {error:#}");
+        // What is not swept now is swept later.
         let _ = self.store.sweep().await;
         self.store.fail(lease, &format!("the result could not be stored: {}", reason(&error))).await
     }
 
-    async fn drive(&self, worker: &mut Worker, lease: &Lease, out: &Path, cancelled: &mut broadcast::Receiver<JobId>) -> Outcome {
-        let task = match results::prepare(&self.store, lease, self.models.join(&lease.bundle), out).await {
-            Ok(task) => task,
-            Err(error) => return Outcome::Failed(reason(&error)),
-        };
-        if worker.say(&ToWorker::Run { job: lease.job, task }).await.is_err() {
+    async fn drive(&self, worker: &mut Worker, lease: &Lease, cancelled: &mut broadcast::Receiver<JobId>) -> Outcome {
+        let run = ToWorker::Run { job: lease.job, attempt: lease.attempt, task: lease.task.clone() };
+        if worker.say(&run).await.is_err() {
             return Outcome::Crashed;
         }
-        let mut noted = Instant::now();
+        let begun = Instant::now();
+        let (mut noted, mut moved) = (begun, begun);
         loop {
+            if begun.elapsed() > JOB_LIMIT {
+                return Outcome::TooLong;
+            }
             let heard = tokio::select! {
                 heard = timeout(SILENCE_LIMIT, worker.hear()) => heard,
                 () = stopped(cancelled, lease.job) => return self.call_off(worker, lease.job).await,
             };
             match heard {
-                Ok(Ok(FromWorker::Progress { job, done })) if job == lease.job && noted.elapsed() >= PROGRESS_INTERVAL => {
-                    noted = Instant::now();
-                    if let Err(error) = self.store.note_progress(lease, done).await {
-                        tracing::warn!(job, "its progress cannot be stored: {error}");
+                Ok(Ok(FromWorker::Progress { job, done })) if job == lease.job => {
+                    moved = Instant::now();
+                    if noted.elapsed() >= PROGRESS_INTERVAL {
+                        noted = moved;
+                        self.note_progress(lease, done).await;
                     }
                 }
-                Ok(Ok(FromWorker::Done { job })) if job == lease.job => return Outcome::Done,
+                Ok(Ok(FromWorker::Done { job, made_with })) if job == lease.job => return Outcome::Done(made_with),
                 Ok(Ok(FromWorker::Failed { job, reason })) if job == lease.job => return Outcome::Failed(reason),
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return Outcome::Crashed,
+                Ok(Ok(_)) if moved.elapsed() < STANDSTILL_LIMIT => {}
+                Ok(Ok(_) | Err(_)) | Err(_) => return Outcome::Crashed,
             }
+        }
+    }
+
+    async fn note_progress(&self, lease: &Lease, done: f32) {
+        if let Err(error) = self.store.note_progress(lease, done).await {
+            tracing::warn!(job = lease.job.0, "its progress cannot be stored: {error}");
         }
     }
 
@@ -217,7 +245,7 @@ impl Supervisor {
             worker.say(&ToWorker::Cancel { job }).await?;
             loop {
                 match worker.hear().await? {
-                    FromWorker::Done { job: ended } | FromWorker::Failed { job: ended, .. } | FromWorker::Cancelled { job: ended }
+                    FromWorker::Done { job: ended, .. } | FromWorker::Failed { job: ended, .. } | FromWorker::Cancelled { job: ended }
                         if ended == job =>
                     {
                         return Ok::<(), anyhow::Error>(());
@@ -237,6 +265,10 @@ impl Supervisor {
 const CRASHED: &str =
     "the network process stopped unexpectedly, twice. The scan may be too large for this machine's memory; the server's log says more";
 
+/// What the expert reads when a job has had its time.
+const TOO_LONG: &str =
+    "this took longer than four hours and was stopped. The scan may be too large for this machine, or its spacing not be in millimetres";
+
 /// Resolves when the job is called off.
 async fn stopped(cancelled: &mut broadcast::Receiver<JobId>, job: JobId) {
     loop {
@@ -251,12 +283,14 @@ async fn stopped(cancelled: &mut broadcast::Receiver<JobId>, job: JobId) {
 
 /// How a run of a job ended.
 enum Outcome {
-    Done,
+    Done(MadeWith),
     Failed(String),
     /// Called off; the worker is free.
     Stopped,
     /// Called off, but the worker does not listen.
     Unresponsive,
+    /// It has had its time.
+    TooLong,
     /// The worker died or fell silent.
     Crashed,
 }
@@ -264,8 +298,9 @@ enum Outcome {
 impl Outcome {
     fn word(&self) -> &'static str {
         match self {
-            Outcome::Done => "is done",
+            Outcome::Done(_) => "is done",
             Outcome::Failed(_) => "has failed",
+            Outcome::TooLong => "took too long",
             Outcome::Stopped | Outcome::Unresponsive => "was called off",
             Outcome::Crashed => "has killed its worker",
         }

@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{FromWorker, REFINED_FILE, REFINED_UNCERTAINTY_FILE, Task, ToWorker, reason};
+use shared::case::JobId;
+
+use super::protocol::{FromWorker, ToWorker};
+use super::shelf::Shelf;
+use super::workspace::{Folders, Workspace};
+use super::{kind, limits, reason};
 use crate::inference::{DeviceChoice, NetworkError, torch};
-use crate::tasks::{self, PresegmentOptions, RefineFiles, SLICES_FILE, open_bundle};
+use crate::store::Task;
 
 /// Progress is said at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often the worker says that it lives.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 /// No job has this number.
 const NONE: i64 = -1;
 
@@ -23,15 +30,18 @@ const NONE: i64 = -1;
 ///
 /// # Errors
 /// If the device is not there or stdout is gone.
-pub fn run(device: DeviceChoice) -> Result<()> {
+pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
+    end_with_the_server()?;
+    limits::take_on();
     let out = Speaker::default();
     out.say(&FromWorker::Ready { device: torch::device_name(device)? })?;
+    beat(out.clone());
     let cancelled = Arc::new(AtomicI64::new(NONE));
-    let tasks = listen(Arc::clone(&cancelled));
-    for (job, task) in tasks {
+    let mut shelf = Shelf::new(device);
+    for Run { job, attempt, task } in listen(Arc::clone(&cancelled)) {
         let mut last = Instant::now();
         let mut progress = |done: f32| {
-            if cancelled.load(Ordering::Relaxed) == job {
+            if cancelled.load(Ordering::Relaxed) == job.0 {
                 return ControlFlow::Break(());
             }
             if last.elapsed() >= PROGRESS_INTERVAL {
@@ -41,29 +51,57 @@ pub fn run(device: DeviceChoice) -> Result<()> {
             }
             ControlFlow::Continue(())
         };
-        let answer = match perform(&task, device, &mut progress) {
-            Ok(()) => FromWorker::Done { job },
+        let done = Workspace::new(folders, job, attempt).and_then(|workspace| kind(&task).perform(&workspace, &mut shelf, &mut progress));
+        let answer = match done {
+            Ok(made_with) => FromWorker::Done { job, made_with },
             Err(error) if is_cancelled(&error) => FromWorker::Cancelled { job },
-            Err(error) => FromWorker::Failed { job, reason: reason(&error) },
+            Err(error) => {
+                shelf.clear();
+                FromWorker::Failed { job, reason: reason(&error) }
+            }
         };
+        shelf.trim();
         out.say(&answer)?;
     }
     Ok(())
 }
 
+/// A server that is killed takes its worker along, even one that is deep in a computation and does not read its stdin.
+fn end_with_the_server() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    Ok(())
+}
+
+/// Says again and again that this process lives, so that one that hangs is noticed in seconds.
+fn beat(out: Speaker) {
+    thread::spawn(move || {
+        while out.say(&FromWorker::Alive).is_ok() {
+            thread::sleep(HEARTBEAT);
+        }
+    });
+}
+
+/// One run of a job.
+struct Run {
+    job: JobId,
+    attempt: i64,
+    task: Task,
+}
+
 /// Reads stdin on a thread of its own, so that a cancellation is heard during a job and the end of the server ends a job too.
-fn listen(cancelled: Arc<AtomicI64>) -> mpsc::Receiver<(i64, Task)> {
+fn listen(cancelled: Arc<AtomicI64>) -> mpsc::Receiver<Run> {
     let (sender, tasks) = mpsc::channel();
     thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
-                Ok(ToWorker::Run { job, task }) => {
-                    if sender.send((job, task)).is_err() {
+                Ok(ToWorker::Run { job, attempt, task }) => {
+                    if sender.send(Run { job, attempt, task }).is_err() {
                         break;
                     }
                 }
-                Ok(ToWorker::Cancel { job }) => cancelled.store(job, Ordering::Relaxed),
+                Ok(ToWorker::Cancel { job }) => cancelled.store(job.0, Ordering::Relaxed),
                 Err(error) => eprintln!("worker: not understood: {error}"),
             }
         }
@@ -71,32 +109,6 @@ fn listen(cancelled: Arc<AtomicI64>) -> mpsc::Receiver<(i64, Task)> {
         std::process::exit(0);
     });
     tasks
-}
-
-fn perform(task: &Task, device: DeviceChoice, progress: &mut dyn FnMut(f32) -> ControlFlow<()>) -> Result<()> {
-    match task {
-        Task::Presegment { bundle, images, out, acquisition } => {
-            let bundle = open_bundle(bundle)?;
-            let mut options = PresegmentOptions::of(&bundle, device);
-            options.acquisition = acquisition.clone().unwrap_or(options.acquisition);
-            tasks::presegment(&bundle, images, out, &options, progress).map(drop)
-        }
-        Task::Refine { bundle, images, presegmentation, corrections, planes, acquisition, out } => {
-            let bundle = open_bundle(bundle)?;
-            let files = RefineFiles {
-                images,
-                corrections,
-                planes,
-                planes_grids: &[],
-                presegmentation: Some(presegmentation),
-                blend_mm: None,
-                out: &out.join(REFINED_FILE),
-                uncertainty_out: Some(&out.join(REFINED_UNCERTAINTY_FILE)),
-                slices_out: Some((&out.join(SLICES_FILE), acquisition.as_ref())),
-            };
-            tasks::refine(&bundle, &files, device, progress)
-        }
-    }
 }
 
 fn is_cancelled(error: &anyhow::Error) -> bool {

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use shared::api::CaseDetail;
+use sha2::{Digest, Sha256};
+use shared::api::{BinnedCase, CaseDetail, Provenance};
 use shared::case::Stage;
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::volume::PlaneLayout;
@@ -65,8 +66,34 @@ fn a_deleted_case_is_gone() {
     for rest in ["", "/image/0", "/uncertainty", "/segmentations/presegmentation", "/corrections"] {
         assert_eq!(server.get(&format!("/api/cases/{case}{rest}")).refusal(404).0, "not_found", "{rest}");
     }
+    let volumes = || {
+        let folders = std::fs::read_dir(server.data().join("blobs")).unwrap().flatten();
+        folders.flat_map(|folder| folder.path().read_dir().unwrap()).count()
+    };
+    // It can be brought back for a while, or deleted for good.
+    let bin: Vec<BinnedCase> = server.get("/api/bin").json();
+    assert_eq!((bin.len(), bin[0].summary.id.as_str(), volumes() > 0), (1, case.as_str(), true));
+    assert_eq!(server.request("POST", &format!("/api/bin/{case}/restore"), &[]).json::<Value>()["stage"], "correcting");
+    assert_eq!(server.get(&format!("/api/cases/{case}/image/0")).status, 200);
+    assert_eq!(server.request("DELETE", &format!("/api/bin/{case}"), &[]).refusal(404).0, "not_found", "it is not in the bin");
+    assert_eq!(server.request("DELETE", &format!("/api/cases/{case}"), &[]).status, 204);
+    assert_eq!(server.request("DELETE", &format!("/api/bin/{case}"), &[]).status, 204);
+    assert_eq!(volumes(), 0);
+}
+
+#[test]
+fn a_segmentation_says_where_it_comes_from() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let provenance: Provenance = server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
+    let manifest = std::fs::read(crate::server::models().join("phantom/bundle.json")).unwrap();
+    let bundle: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(
-        std::fs::read_dir(server.data().join("blobs")).unwrap().flatten().flat_map(|folder| folder.path().read_dir().unwrap()).count(),
-        0
+        (provenance.bundle.as_str(), provenance.made_with.bundle_version.as_str()),
+        ("phantom", bundle["version"].as_str().unwrap())
     );
+    let digest: String = Sha256::digest(&manifest).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(provenance.made_with.bundle_digest, digest);
+    assert_eq!((provenance.made_with.folds > 0, provenance.made_with.adaptation), (true, None));
+    assert_eq!((provenance.program_version.as_str(), provenance.asked_by.as_str()), (env!("CARGO_PKG_VERSION"), "local"));
 }

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use serde_json::json;
+use shared::api::{BringBack, SliceVersion};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Plane};
 
@@ -65,4 +66,22 @@ fn saves_that_do_not_fit_are_refused() {
     assert_eq!(garbage.refusal(400).0, "unreadable_request");
     assert_eq!(server.put("/api/cases/nobody/corrections/axial/5", &axial(5, 1, 0)).refusal(404).0, "not_found");
     assert_eq!(server.get(&format!("/api/cases/{case}/corrections")).json::<Vec<CorrectedSlice>>(), [axial(5, 1, 1)]);
+}
+
+#[test]
+fn the_loser_of_a_conflict_is_kept_and_can_be_brought_back() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let route = format!("/api/cases/{case}/corrections/axial/5");
+    let versions = || server.get(&format!("{route}/versions")).json::<Vec<SliceVersion>>();
+    server.put(&route, &axial(5, 1, 0));
+    assert_eq!(server.put(&route, &axial(5, 2, 0)).refusal(409).0, "stale_correction");
+    let told: Vec<_> = versions().iter().map(|version| (version.base, version.revision, version.holds)).collect();
+    assert_eq!(told, [(0, None, false), (0, Some(1), true)]);
+    let lost = format!("{route}/versions/{}", versions()[0].id);
+    assert_eq!(server.get(&lost).json::<CorrectedSlice>(), axial(5, 2, 0));
+    assert_eq!(server.post(&lost, &BringBack { base: 0 }).refusal(409).0, "stale_correction");
+    assert_eq!(server.post(&lost, &BringBack { base: 1 }).json::<CorrectedSlice>(), axial(5, 2, 2));
+    assert_eq!(server.get(&format!("{route}/versions/999")).refusal(404).0, "not_found");
+    assert_eq!(server.get(&format!("/api/cases/{case}/corrections/oblique/5/versions")).refusal(404).0, "no_such_route");
 }

@@ -10,6 +10,7 @@ mod bounds;
 mod cases;
 mod client;
 mod corrections;
+mod durability;
 mod jobs;
 mod rounds;
 mod upload;

@@ -141,6 +141,11 @@ impl Server {
         &self.url
     }
 
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
@@ -160,6 +165,16 @@ impl Server {
 
     pub(crate) fn put(&self, path: &str, body: &impl Serialize) -> Answer {
         answer(self.agent.put(format!("{}{path}", self.url)).send_json(body))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Answer {
+        answer(self.agent.post(format!("{}{path}", self.url)).send_json(body))
+    }
+
+    /// Asks the server to end, as an operator does, and waits until it has.
+    pub(crate) fn terminated(mut self) -> (std::process::ExitStatus, Arc<TempDir>) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        (self.child.wait().unwrap(), Arc::clone(&self.data))
     }
 
     /// Uploads files as the channels of a case.

@@ -82,7 +82,7 @@ fn CaseRow(id: CaseId) -> impl IntoView {
     let deleting = RwSignal::new(false);
     move || {
         let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;
-        let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.clone(), id.clone());
+        let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.to_string(), id.clone());
         let stage = move || case.with(|case| case.as_ref().map(|case| case.stage));
         let job_state = move || case.with(|case| case.as_ref().and_then(|case| case.job.as_ref()).map(|job| state_word(job.state)));
         let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));

@@ -27,7 +27,7 @@ pub(crate) fn Workbench() -> impl IntoView {
     let params = use_params_map();
     Effect::new(move || {
         if let Some(id) = params.read().get("id") {
-            session.dispatch(Command::OpenCase(id));
+            session.dispatch(Command::OpenCase(id.into()));
         }
     });
     let held = StoredValue::new_local(None);

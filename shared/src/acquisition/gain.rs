@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RankedSlice;
+use crate::label::{BACKGROUND, Label};
 
 /// Another round is worth the expert's time from this share of the segmentation on. A segmentation of which 1 % changes keeps a Dice of about 0.995 with
 /// itself: less than two experts differ by, or one from day to day.
@@ -28,6 +29,38 @@ pub struct Standing {
     pub foreground: u64,
     /// What the rounds taught, oldest first.
     pub outcomes: Vec<RoundOutcome>,
+}
+
+/// A round from what it began with to what it came to. Labels and uncertainties (0 to 255 for 0 to 1) hold one value per voxel, in the same order.
+#[derive(Clone, Copy, Debug)]
+pub struct Round<'a> {
+    /// Sum of the shares of uncertainty that the planes corrected in it were to settle; see [`RankedSlice::settles`].
+    pub settles: f64,
+    /// The segmentation before.
+    pub labels_before: &'a [Label],
+    /// Its uncertainty.
+    pub uncertainty_before: &'a [u8],
+    /// The refined segmentation.
+    pub labels: &'a [Label],
+    /// Its uncertainty.
+    pub uncertainty: &'a [u8],
+}
+
+impl Standing {
+    /// How a case stands after one more round.
+    pub fn after(&self, round: &Round<'_>) -> Self {
+        let changed = round.labels_before.iter().zip(round.labels).filter(|(before, after)| before != after).count() as u64;
+        let outcome = RoundOutcome { settled: round.settles * summed(round.uncertainty_before), changed };
+        Self {
+            uncertainty: summed(round.uncertainty),
+            foreground: round.labels.iter().filter(|label| **label != BACKGROUND).count() as u64,
+            outcomes: self.outcomes.iter().copied().chain([outcome]).collect(),
+        }
+    }
+}
+
+fn summed(uncertainty: &[u8]) -> f64 {
+    uncertainty.iter().map(|value| u64::from(*value)).sum::<u64>() as f64 / 255.0
 }
 
 /// What the next slices are expected to change.
@@ -84,6 +117,20 @@ mod tests {
             component: None,
         };
         settles.iter().enumerate().map(slice).collect()
+    }
+
+    #[test]
+    fn a_round_adds_what_it_taught_to_what_was_known() {
+        let before = Standing { outcomes: vec![RoundOutcome { settled: 1.0, changed: 2 }], ..Standing::default() };
+        let round = Round {
+            settles: 0.5,
+            labels_before: &[0, 1, 1, 2],
+            uncertainty_before: &[255, 255, 0, 0],
+            labels: &[1, 1, 0, 2],
+            uncertainty: &[51, 0, 0, 0],
+        };
+        let outcomes = vec![RoundOutcome { settled: 1.0, changed: 2 }, RoundOutcome { settled: 1.0, changed: 2 }];
+        assert_eq!(before.after(&round), Standing { uncertainty: 0.2, foreground: 3, outcomes });
     }
 
     #[track_caller]

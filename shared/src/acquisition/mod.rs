@@ -5,7 +5,7 @@
 
 mod gain;
 
-pub use gain::{ExpectedGain, RoundOutcome, Standing, WORTHWHILE_SHARE, expected_gain};
+pub use gain::{ExpectedGain, Round, RoundOutcome, Standing, WORTHWHILE_SHARE, expected_gain};
 
 use serde::{Deserialize, Serialize};
 

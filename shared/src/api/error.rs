@@ -88,6 +88,8 @@ pub enum ErrorCode {
     Busy,
     /// The sender was too slow.
     TooSlow,
+    /// Nothing can be written right now.
+    NotReady,
     /// The disk is full.
     DiskFull,
     /// The server could not do it; its log says why.
@@ -100,7 +102,10 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Whether asking again later, unchanged, may succeed.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::Busy | Self::TooSlow | Self::DiskFull | Self::Internal | Self::SignInNeeded | Self::UploadCutOff)
+        matches!(
+            self,
+            Self::Busy | Self::NotReady | Self::TooSlow | Self::DiskFull | Self::Internal | Self::SignInNeeded | Self::UploadCutOff
+        )
     }
 }
 

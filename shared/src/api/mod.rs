@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::{ExpectedGain, SliceList, Standing};
 use crate::case::{CaseId, Job, Stage};
-use crate::correction::CorrectedSlice;
+use crate::correction::{CorrectedSlice, SliceState};
 use crate::geometry::Geometry;
 use crate::intensity::Window;
 use crate::label::LabelSet;
@@ -121,6 +121,78 @@ pub struct NextRound {
     pub standing: Standing,
     /// What its slices are expected to change; nothing if that cannot be told.
     pub expected: Option<ExpectedGain>,
+}
+
+/// Something that was said of a slice: what holds now, what held earlier, or what was refused because somebody else had been at the slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SliceVersion {
+    /// Its number; later ones are larger.
+    pub id: i64,
+    /// The revision that it was based on.
+    pub base: u64,
+    /// Its own revision; none if it was refused.
+    pub revision: Option<u64>,
+    /// How far the expert was with the slice.
+    pub state: SliceState,
+    /// Seconds since 1970, UTC.
+    pub saved_s: i64,
+    /// Who said it.
+    pub saved_by: String,
+    /// Whether it is the one that holds.
+    pub holds: bool,
+}
+
+/// Says that a version is to hold again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BringBack {
+    /// The revision that holds now, as far as the asker knows; 0 if none does.
+    pub base: u64,
+}
+
+/// A deleted case that can be brought back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BinnedCase {
+    /// How it stood.
+    pub summary: CaseSummary,
+    /// When it was deleted, in seconds since 1970, UTC.
+    pub deleted_s: i64,
+    /// By whom.
+    pub deleted_by: String,
+    /// Until when it can be brought back.
+    pub until_s: i64,
+}
+
+/// Which networks made a segmentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MadeWith {
+    /// The bundle's version.
+    pub bundle_version: String,
+    /// SHA-256 of its `bundle.json`, which names the digests of all its files.
+    pub bundle_digest: String,
+    /// Folds that voted.
+    pub folds: usize,
+    /// How the networks were adapted to the case; nothing if they were not.
+    pub adaptation: Option<String>,
+}
+
+/// Where a segmentation comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Provenance {
+    /// The bundle's name.
+    pub bundle: String,
+    /// The networks.
+    pub made_with: MadeWith,
+    /// i3Deep's version.
+    pub program_version: String,
+    /// Who asked for it.
+    pub asked_by: String,
+    /// When it was finished, in seconds since 1970, UTC.
+    pub made_s: i64,
 }
 
 /// Something happened on the server.

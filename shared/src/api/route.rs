@@ -105,8 +105,14 @@ routes! {
     CREATE_CASE: Route<0> = Post "/api/cases";
     /// [`CaseDetail`](super::CaseDetail).
     CASE: Route<1> = Get "/api/cases/{id}";
-    /// 204.
+    /// 204; the case goes to the bin.
     DELETE_CASE: Route<1> = Delete "/api/cases/{id}";
+    /// [`BinnedCase`](super::BinnedCase)s, the latest first.
+    BIN: Route<0> = Get "/api/bin";
+    /// [`CaseSummary`](super::CaseSummary).
+    RESTORE: Route<1> = Post "/api/bin/{id}/restore";
+    /// 204; for good.
+    PURGE: Route<1> = Delete "/api/bin/{id}";
     /// Voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel, as [`ImageInfo`](super::ImageInfo) says.
     IMAGE: Route<2> = Get "/api/cases/{id}/image/{channel}";
     /// Voxels, u8, x fastest; 255 is 1.0; that of the newest segmentation.
@@ -117,11 +123,19 @@ routes! {
     NIFTI: Route<2> = Get "/api/cases/{id}/segmentations/{version}/nifti";
     /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own geometry, as a download.
     CORRECTED_NIFTI: Route<1> = Get "/api/cases/{id}/corrected/nifti";
+    /// [`Provenance`](super::Provenance).
+    PROVENANCE: Route<2> = Get "/api/cases/{id}/segmentations/{version}/provenance";
     /// [`CorrectedSlice`](crate::correction::CorrectedSlice)s.
     CORRECTIONS: Route<1> = Get "/api/cases/{id}/corrections";
     /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as stored; `stale_correction` if the
-    /// base is stale.
+    /// base is stale, and then it is kept among the slice's versions.
     SAVE_CORRECTION: Route<3> = Put "/api/cases/{id}/corrections/{axis}/{index}";
+    /// [`SliceVersion`](super::SliceVersion)s, the latest first.
+    VERSIONS: Route<3> = Get "/api/cases/{id}/corrections/{axis}/{index}/versions";
+    /// [`CorrectedSlice`](crate::correction::CorrectedSlice), as it was said.
+    VERSION: Route<4> = Get "/api/cases/{id}/corrections/{axis}/{index}/versions/{version}";
+    /// [`BringBack`](super::BringBack) → [`CorrectedSlice`](crate::correction::CorrectedSlice): what that version says is said again.
+    BRING_BACK: Route<4> = Post "/api/cases/{id}/corrections/{axis}/{index}/versions/{version}";
     /// 202 with a [`Job`](crate::case::Job); `not_now` if no slice is done or a job is under way.
     REFINE: Route<1> = Post "/api/cases/{id}/refine";
     /// [`CaseDetail`](super::CaseDetail) with the next slices to correct; `not_now` unless a refinement has chosen some.
@@ -132,6 +146,8 @@ routes! {
     EVENTS: Route<0> = Get "/api/events";
     /// [`Health`](super::Health).
     HEALTH: Route<0> = Get "/api/health";
+    /// 204 if a change would reach the disk right now, else `not_ready`.
+    READY: Route<0> = Get "/api/ready";
     /// This list for programs: OpenAPI 3.1.
     OPENAPI: Route<0> = Get "/api/openapi.json";
 }

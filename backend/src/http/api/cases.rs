@@ -6,6 +6,7 @@ use shared::api::{ApiError, CaseDetail, CaseSummary, route};
 use shared::case::CaseId;
 
 use super::{Parts, Refusal};
+use crate::store::Actor;
 
 /// All cases, newest first.
 #[utoipa::path(
@@ -36,10 +37,10 @@ pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ca
     responses((status = 200, description = "The case in its next round", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
 )]
 pub(crate) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
-    Ok(Json(parts.store.begin_round(&id).await?))
+    Ok(Json(parts.store.begin_round(&Actor::local(), &id).await?))
 }
 
-/// Deletes a case and all that was made of it.
+/// Puts a case into the bin.
 #[utoipa::path(
     delete,
     path = route::DELETE_CASE.path,
@@ -48,10 +49,9 @@ pub(crate) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<
 )]
 pub(crate) async fn delete(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     let job = parts.store.summary(&id).await?.job;
-    parts.store.delete_case(&id).await?;
+    parts.store.delete_case(&Actor::local(), &id).await?;
     if let Some(job) = job {
         parts.supervisor.stop(job.id);
     }
-    tracing::info!(case = id.as_str(), "deleted");
     Ok(HttpResponse::NoContent().finish())
 }

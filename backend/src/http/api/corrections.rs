@@ -7,6 +7,7 @@ use shared::correction::CorrectedSlice;
 use shared::geometry::{Axis, Plane};
 
 use super::{Parts, Refusal};
+use crate::store::Actor;
 
 /// The slices that were saved, as they were saved last.
 #[utoipa::path(
@@ -37,12 +38,17 @@ pub(crate) async fn save(
     slice: Json<CorrectedSlice>,
 ) -> Result<Json<CorrectedSlice>, Refusal> {
     let (id, axis, index) = path.into_inner();
-    let axis: Axis = axis.parse().map_err(|_| Refusal::no_such_route())?;
-    if slice.plane != (Plane { axis, index }) {
+    if slice.plane != plane(&axis, index)? {
         return Err(Refusal::bad(
             ErrorCode::PlaneMismatch,
             format!("the address speaks of {axis} {index}, the correction of {}", slice.plane),
         ));
     }
-    Ok(Json(parts.store.save_correction(&id, &slice).await?))
+    Ok(Json(parts.store.save_correction(&Actor::local(), &id, &slice).await?))
+}
+
+/// The plane that an address names.
+pub(super) fn plane(axis: &str, index: usize) -> Result<Plane, Refusal> {
+    let axis: Axis = axis.parse().map_err(|_| Refusal::no_such_route())?;
+    Ok(Plane { axis, index })
 }

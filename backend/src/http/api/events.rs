@@ -102,7 +102,7 @@ mod tests {
     async fn of_each_case_the_last_event_is_told() {
         let (sender, receiver) = tokio::sync::broadcast::channel(8);
         let mut state = State { receiver, begun: true };
-        let gone = |id: &str| Event::Deleted { id: id.to_owned() };
+        let gone = |id: &str| Event::Deleted { id: id.into() };
         for id in ["a", "b", "a"] {
             sender.send(gone(id)).unwrap();
         }

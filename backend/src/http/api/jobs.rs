@@ -6,6 +6,7 @@ use shared::api::{ApiError, route};
 use shared::case::{CaseId, Job, JobId};
 
 use super::{Parts, Refusal};
+use crate::store::Actor;
 
 /// Queues the refinement with the slices that are done.
 #[utoipa::path(
@@ -15,7 +16,7 @@ use super::{Parts, Refusal};
     responses((status = 202, description = "It is queued", body = Job), (status = "default", description = "Refused", body = ApiError))
 )]
 pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
-    let job = parts.store.request_refinement(&id).await?;
+    let job = parts.store.request_refinement(&Actor::local(), &id).await?;
     parts.supervisor.wake();
     Ok(HttpResponse::Accepted().json(job))
 }
@@ -28,7 +29,7 @@ pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpR
     responses((status = 200, description = "As it stands now", body = Job), (status = "default", description = "Refused", body = ApiError))
 )]
 pub(crate) async fn cancel(parts: Data<Parts>, id: Path<JobId>) -> Result<Json<Job>, Refusal> {
-    let job = parts.store.cancel(*id).await?;
+    let job = parts.store.cancel(&Actor::local(), *id).await?;
     parts.supervisor.stop(*id);
     Ok(Json(job))
 }

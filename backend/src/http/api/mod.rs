@@ -1,6 +1,7 @@
 //! The protocol of i3Deep's own client: one noun a file. [`serve!`] is the one list of handlers, from which both the routing and the OpenAPI document
 //! are made, so that neither can know a route that the other does not.
 
+mod bin;
 mod bundles;
 mod cases;
 mod corrections;
@@ -8,6 +9,7 @@ mod events;
 mod health;
 mod jobs;
 mod upload;
+mod versions;
 mod volumes;
 
 use actix_web::Route as Handler;
@@ -51,13 +53,21 @@ serve! {
     SEGMENTATION => volumes::segmentation,
     NIFTI => volumes::nifti,
     CORRECTED_NIFTI => volumes::corrected_nifti,
+    PROVENANCE => volumes::provenance,
     CORRECTIONS => corrections::list,
     SAVE_CORRECTION => corrections::save,
+    VERSIONS => versions::list,
+    VERSION => versions::show,
+    BRING_BACK => versions::bring_back,
+    BIN => bin::list,
+    RESTORE => bin::restore,
+    PURGE => bin::purge,
     REFINE => jobs::refine,
     BEGIN_ROUND => cases::begin_round,
     CANCEL => jobs::cancel,
     EVENTS => events::stream,
     HEALTH => health::show,
+    READY => health::ready,
 }
 
 /// Answers to a method; whoever may look may also ask for the head alone.

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{Parts, Refusal, upload_folder};
 use crate::intake::{case_name, find_bundle, gather, keep, look_through};
-use crate::store::is_full;
+use crate::store::{Actor, is_full};
 
 /// A form with more files than any bundle has channels is a mistake.
 const FILES_LIMIT: usize = 64;
@@ -36,9 +36,9 @@ pub(crate) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Mu
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
     let channels = bundle.channels.clone();
     let scan = web::block(move || look_through(&files, &channels)).await.map_err(|error| Refusal::internal(&error))??;
-    let case = keep(&parts.store, upload.name, bundle, scan).await?;
+    let case = keep(&parts.store, &Actor::local(), upload.name, bundle, scan).await?;
     parts.supervisor.wake();
-    tracing::info!(case = case.id, "uploaded");
+    tracing::info!(case = case.id.as_str(), "uploaded");
     Ok(HttpResponse::Created().json(case))
 }
 

@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::body::{MessageBody, SizedStream};
 use actix_web::http::header::{Charset, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ExtendedValue};
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Json, Path};
 use futures_util::TryStreamExt;
-use shared::api::{ApiError, CaseDetail, route};
+use shared::api::{ApiError, CaseDetail, Provenance, route};
 use shared::case::CaseId;
 use shared::correction::corrected;
 use shared::volume::Volume;
@@ -47,6 +47,21 @@ pub(crate) async fn uncertainty(parts: Data<Parts>, id: Path<CaseId>) -> Result<
 pub(crate) async fn segmentation(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<HttpResponse, Refusal> {
     let (id, version) = path.into_inner();
     voxels(&parts, &parts.store.segmentation(&id, &version).await?.labels).await
+}
+
+/// Where a segmentation comes from.
+#[utoipa::path(
+    get,
+    path = route::PROVENANCE.path,
+    params(
+        ("id" = CaseId, Path, description = "The case"),
+        ("version" = String, Path, description = "`presegmentation` or `refinement-N`")
+    ),
+    responses((status = 200, description = "What made it, who asked for it, and when", body = Provenance), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn provenance(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<Json<Provenance>, Refusal> {
+    let (id, version) = path.into_inner();
+    Ok(Json(parts.store.provenance(&id, &version).await?))
 }
 
 /// A segmentation as a file with the scan's own geometry.

@@ -1,0 +1,48 @@
+//! Deleted cases, for as long as they can be brought back.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Path};
+use shared::api::{ApiError, BinnedCase, CaseSummary, route};
+use shared::case::CaseId;
+
+use super::{Parts, Refusal};
+use crate::store::Actor;
+
+/// Deleted cases that can be brought back, the latest first.
+#[utoipa::path(
+    get,
+    path = route::BIN.path,
+    responses((status = 200, description = "The cases", body = Vec<BinnedCase>), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BinnedCase>>, Refusal> {
+    Ok(Json(parts.store.bin().await?))
+}
+
+/// Brings a deleted case back.
+#[utoipa::path(
+    post,
+    path = route::RESTORE.path,
+    params(
+        ("id" = CaseId, Path, description = "The case")
+    ),
+    responses((status = 200, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn restore(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseSummary>, Refusal> {
+    let case = parts.store.undelete_case(&Actor::local(), &id).await?;
+    parts.supervisor.wake();
+    Ok(Json(case))
+}
+
+/// Deletes a case for good.
+#[utoipa::path(
+    delete,
+    path = route::PURGE.path,
+    params(
+        ("id" = CaseId, Path, description = "The case")
+    ),
+    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
+)]
+pub(crate) async fn purge(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+    parts.store.purge_case(&Actor::local(), &id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,34 @@
+//! Presegmentation as a kind of work.
+
+use anyhow::Result;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use shared::api::MadeWith;
+
+use super::shelf::{Shelf, made_with};
+use super::workspace::Workspace;
+use super::{Kind, Left, results};
+use crate::inference::Progress;
+use crate::inference::bundle::Stage;
+use crate::store::{Lease, PresegmentTask, PresegmentationFiles, Store};
+use crate::tasks::{self, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, read_slices};
+
+impl Kind for PresegmentTask {
+    fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
+        let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
+        let scans = workspace.blobs(&self.scans)?;
+        tasks::presegment(&bundle, &scans, workspace.out(), &PresegmentOptions::of(&bundle), shelf, progress)?;
+        Ok(made_with(&bundle, &digest, Stage::Presegmentation))
+    }
+
+    fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let _keep = store.keep_blobs().await;
+            let segmentation = results::segmentation(store, left.made_with, left.folder.join(PRESEGMENTATION_FILE)).await?;
+            let uncertainty = store.blobs().put(results::packed_uncertainty(left.folder.join(UNCERTAINTY_FILE)).await?).await?;
+            let slices = read_slices(&left.folder.join(SLICES_FILE))?;
+            Ok(store.finish_presegmentation(lease, &PresegmentationFiles { segmentation, uncertainty, slices }).await?)
+        }
+        .boxed()
+    }
+}

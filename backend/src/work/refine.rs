@@ -1,0 +1,73 @@
+//! Refinement as a kind of work.
+
+use anyhow::Result;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use shared::acquisition::{RankedSlice, Round, Standing};
+use shared::api::MadeWith;
+
+use super::shelf::{Shelf, made_with};
+use super::workspace::Workspace;
+use super::{Kind, Left, results};
+use crate::inference::Progress;
+use crate::inference::bundle::Stage;
+use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
+use crate::tasks::{self, Corrections, RefineFiles, SLICES_FILE, read_slices};
+
+/// The refined segmentation in the output folder.
+const REFINED_FILE: &str = "refined.nii.gz";
+/// Its uncertainty in the output folder.
+const REFINED_UNCERTAINTY_FILE: &str = "refined-uncertainty.nii.gz";
+
+impl Kind for RefineTask {
+    fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
+        let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
+        let out = |name: &str| workspace.out().join(name);
+        let files = RefineFiles {
+            images: &workspace.blobs(&self.scans)?,
+            corrections: Corrections::Slices(&self.corrections),
+            planes_grids: &[],
+            presegmentation: Some(&workspace.blob(&self.presegmentation)?),
+            blend_mm: None,
+            out: &out(REFINED_FILE),
+            uncertainty_out: Some(&out(REFINED_UNCERTAINTY_FILE)),
+            slices_out: Some((&out(SLICES_FILE), &self.before.slices.params)),
+        };
+        tasks::refine(&bundle, &files, shelf, progress)?;
+        Ok(made_with(&bundle, &digest, Stage::Refinement))
+    }
+
+    fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let _keep = store.keep_blobs().await;
+            let segmentation = results::segmentation(store, left.made_with, left.folder.join(REFINED_FILE)).await?;
+            let packed = results::packed_uncertainty(left.folder.join(REFINED_UNCERTAINTY_FILE)).await?;
+            let standing = self.standing(store, &segmentation.blobs, &packed).await?;
+            let uncertainty = store.blobs().put(packed).await?;
+            let next = read_slices(&left.folder.join(SLICES_FILE))?;
+            Ok(store.finish_refinement(lease, &RefinementFiles { segmentation, uncertainty, next, standing }).await?)
+        }
+        .boxed()
+    }
+}
+
+impl RefineTask {
+    /// How the case stands afterwards, and what the round taught.
+    async fn standing(&self, store: &Store, refined: &SegmentationBlobs, uncertainty: &[u8]) -> Result<Standing> {
+        let before = &self.before;
+        let round = Round {
+            settles: before.slices.ranked().filter(|slice| self.settles(slice)).map(|slice| slice.settles).sum(),
+            labels_before: &store.blobs().get(&before.labels).await?,
+            uncertainty_before: &store.blobs().get(&before.uncertainty).await?,
+            labels: &store.blobs().get(&refined.labels).await?,
+            uncertainty,
+        };
+        Ok(before.standing.after(&round))
+    }
+
+    /// Whether an offered slice is corrected now and was not before.
+    fn settles(&self, slice: &RankedSlice) -> bool {
+        let plane = slice.plane();
+        !self.before.planes.contains(&plane) && self.corrections.iter().any(|corrected| corrected.plane == plane)
+    }
+}
