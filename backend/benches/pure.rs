@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use i3deep::inference::plans::{IntensityProperties, Normalization};
+use i3deep::bundle::plans::{IntensityProperties, Normalization};
 use i3deep::inference::sliding_window::{Combine, Window, logits, mirrors};
 use i3deep::inference::{Network, NetworkError};
 use i3deep::pipeline::crop::{bounding_box, nonzero};

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use half::f16;
-use i3deep::inference::bundle::{Bundle, Stage};
-use i3deep::inference::method::{Measure, Method, MethodText, Pass, Samples};
+use i3deep::bundle::method::{Measure, Method, MethodText, Pass, Samples};
+use i3deep::bundle::{Bundle, Stage};
 use i3deep::inference::torch::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::pipeline::acquire::acquire;

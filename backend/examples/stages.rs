@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use half::f16;
-use i3deep::inference::plans::Plan;
+use i3deep::bundle::plans::Plan;
 use i3deep::pipeline::export;
 use i3deep::pipeline::preprocess::preprocess;
 use i3deep::scan_io::read_scan;

@@ -3,6 +3,7 @@
 //! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
 
 pub mod scan_io;
+pub mod bundle;
 pub mod inference;
 pub mod pipeline;
 pub mod evaluate;

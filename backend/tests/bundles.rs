@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use i3deep::inference::bundle::{Bundle, Stage, TORCH_VERSION};
+use i3deep::bundle::{Bundle, Stage, TORCH_VERSION};
 use i3deep::inference::torch::TorchNetwork;
 use i3deep::inference::{DeviceChoice, Network};
 use ndarray::ArrayD;

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use i3deep::bundle::Stage;
 use i3deep::inference::DeviceChoice;
-use i3deep::inference::bundle::Stage;
 use i3deep::pipeline::refine::{RefineInput, refine};
 use i3deep::scan_io::{read_labels, read_scan};
 use i3deep::tasks::{load_stage, open_bundle};

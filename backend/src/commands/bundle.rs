@@ -1,13 +1,12 @@
 //! `i3deep bundle list | inspect | verify`: what is installed, what it can do, whether it is whole.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::inference::bundle::{Bundle, BundleManifest, Stage};
-use crate::inference::method::Samples;
+use crate::bundle::{Bundle, BundleManifest, Stage, folders};
+use crate::bundle::method::Samples;
 use crate::tasks::open_bundle;
 
 /// Arguments of `i3deep bundle`.
@@ -65,18 +64,9 @@ fn verify(folder: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Folders within `models` that hold a `bundle.json`, by name.
-pub(crate) fn bundle_folders(models: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(models).with_context(|| format!("cannot read the folder {}", models.display()))?;
-    let mut folders: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("bundle.json").is_file()).collect();
-    folders.sort();
-    Ok(folders)
-}
-
 fn list(models: &Path, as_json: bool) -> Result<()> {
     let mut rows = Vec::new();
-    for folder in bundle_folders(models)? {
+    for folder in folders(models).with_context(|| format!("cannot read the folder {}", models.display()))? {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         rows.push(match Bundle::read(&folder).and_then(|bundle| bundle.verify().map(|()| bundle)) {
             Ok(bundle) => json!({"name": name, "version": bundle.manifest.version, "task": bundle.manifest.task, "problem": null}),

@@ -15,7 +15,7 @@ use super::outputs::{Files, shown, with_ending, wrong};
 use super::progress::Meter;
 use super::words;
 use crate::inference::DeviceChoice;
-use crate::inference::plans::Plan;
+use crate::bundle::plans::Plan;
 use crate::pipeline::predict::Options;
 use crate::scan_io::whole;
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};

@@ -9,7 +9,7 @@ use super::outputs::Files;
 use super::parse_share;
 use super::progress::Meter;
 use crate::inference::DeviceChoice;
-use crate::inference::method::MethodText;
+use crate::bundle::method::MethodText;
 use crate::tasks::{self, OpenedNetworks, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use tracing_subscriber::EnvFilter;
 
-use crate::http::{Bundles, Client, Parts};
+use crate::bundle::Catalogue;
+use crate::http::{Client, Parts};
 use crate::inference::DeviceChoice;
 use crate::inference::torch::device_name;
 use crate::store::{Opening, Store};
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let client = Client::open(&args.client).with_context(|| {
         format!("there is no client in {}; build it with `trunk build --release`, or say where it is with --client", args.client.display())
     })?;
-    let bundles = Bundles::new(args.models.clone());
+    let bundles = Catalogue::new(args.models.clone());
     let found = bundles.list();
     if found.is_empty() {
         bail!("{} holds no model bundle; say where they are with --models", args.models.display());
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     actix_web::rt::System::new().block_on(serve(args, listener, Arc::new(bundles), Arc::new(client)))
 }
 
-async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Bundles>, client: Arc<Client>) -> Result<()> {
+async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Catalogue>, client: Arc<Client>) -> Result<()> {
     let address = listener.local_addr()?;
     let opening = if args.accept_data_as_it_is { Opening::AsItIs } else { Opening::Checked };
     let store = Store::open(&args.data, opening).await.with_context(|| format!("cannot use the data folder {}", args.data.display()))?;

@@ -16,7 +16,7 @@ use super::expert::{Expert, within};
 use super::overlap::{agreement, dice_where};
 use super::results::{Columns, Key, Results, Row, UNREFINED};
 use super::statistics::mean;
-use crate::inference::method::Method;
+use crate::bundle::method::Method;
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::refine::Refined;
 

@@ -18,10 +18,10 @@ use actix_web::{App, HttpServer};
 use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
+use crate::bundle::Catalogue;
 use crate::store::Store;
 use crate::work::Supervisor;
 
-pub use api::Bundles;
 pub use client::Client;
 use error::Refusal;
 
@@ -42,7 +42,7 @@ pub struct Parts {
     /// Where work is queued.
     pub supervisor: Supervisor,
     /// Bundles on offer.
-    pub bundles: Arc<Bundles>,
+    pub bundles: Arc<Catalogue>,
     /// The files of the browser's side.
     pub client: Arc<Client>,
     /// Largest upload.

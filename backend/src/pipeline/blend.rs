@@ -8,7 +8,7 @@ use shared::geometry::{Geometry, GeometryError, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 
-use crate::inference::plans::Plan;
+use crate::bundle::plans::Plan;
 
 use super::export;
 use super::frame::{Frame, network_axes, zyx_view};

@@ -11,7 +11,7 @@ use shared::geometry::{Geometry, GeometryError};
 use shared::label::Label;
 use shared::volume::Volume;
 
-use crate::inference::plans::{Plan, Resampling};
+use crate::bundle::plans::{Plan, Resampling};
 
 use super::frame::{Frame, network_axes};
 use super::resample::{Taps, nearest_indices, resample, separate_axis, taps};
@@ -386,7 +386,7 @@ mod tests {
     use ndarray::Array4;
 
     use super::*;
-    use crate::inference::plans::Separation;
+    use crate::bundle::plans::Separation;
     use crate::reference;
 
     #[test]

@@ -6,7 +6,7 @@
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use shared::label::Label;
 
-use crate::inference::bundle::{GuidanceEncoding, PresegmentationChannels};
+use crate::bundle::{GuidanceEncoding, PresegmentationChannels};
 
 /// A voxel that the expert said nothing about.
 pub const UNANNOTATED: i16 = -1;

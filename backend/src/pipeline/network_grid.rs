@@ -7,7 +7,7 @@ use shared::volume::Volume;
 use thiserror::Error;
 
 use super::resample::new_shape;
-use crate::inference::plans::{Plan, Resampling};
+use crate::bundle::plans::{Plan, Resampling};
 
 /// Most voxels on a network's grid, as on a scan's: 2 GiB a channel, and 1 GiB a label for what the network says.
 pub const MAX_NETWORK_VOXELS: usize = 1 << 29;

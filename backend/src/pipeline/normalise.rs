@@ -3,7 +3,7 @@
 
 use ndarray::{Array3, ArrayView3, Zip};
 
-use crate::inference::plans::{IntensityProperties, Normalization};
+use crate::bundle::plans::{IntensityProperties, Normalization};
 
 /// Intensities that a scheme does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use shared::geometry::Geometry;
 use shared::intensity::Quantiles;
 use shared::volume::Volume;
 
-use crate::inference::plans::Normalization;
+use crate::bundle::plans::Normalization;
 
 /// Voxels that may lie outside, in percent on each side.
 const TAIL: f32 = 0.01;

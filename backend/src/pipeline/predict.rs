@@ -3,7 +3,7 @@
 use half::f16;
 use ndarray::{Array4, ArrayView4};
 
-use crate::inference::plans::Plan;
+use crate::bundle::plans::Plan;
 use crate::inference::sliding_window::{self, Combine, Window};
 use crate::inference::{Network, NetworkError, Progress};
 

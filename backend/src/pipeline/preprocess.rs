@@ -8,7 +8,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
 
-use crate::inference::plans::{Plan, Resampling};
+use crate::bundle::plans::{Plan, Resampling};
 
 use super::crop;
 use super::frame::{Frame, zyx_view};
@@ -285,7 +285,7 @@ mod tests {
         #[test]
         fn every_scan_has_a_way_there_and_back(dims in proptest::array::uniform3(1_usize..7), spacing in proptest::array::uniform3(0.3_f64..6.0), axes in proptest::sample::select(vec![([0, 1, 2], [0, 1, 2]), ([2, 0, 1], [1, 2, 0]), ([1, 0, 2], [1, 0, 2])]), empty in 0_u8..3, masked: bool) {
             let scan = scan(dims, spacing, |[x, y, z]| if empty == 0 || (empty == 1 && x + y < z) { 0.0 } else { (1 + x * y + z) as f32 });
-            let plan = Plan { transpose_forward: axes.0, transpose_backward: axes.1, normalization: vec![(crate::inference::plans::Normalization::ZScore, masked)], ..Plan::for_tests([1.5, 1.0, 0.7]) };
+            let plan = Plan { transpose_forward: axes.0, transpose_backward: axes.1, normalization: vec![(crate::bundle::plans::Normalization::ZScore, masked)], ..Plan::for_tests([1.5, 1.0, 0.7]) };
             let prepared = match preprocess(std::slice::from_ref(&scan), &plan) {
                 Ok(prepared) => prepared,
                 Err(error) => { proptest::prop_assert!(matches!(error, PreprocessError::NetworkGrid(NetworkGridError::TooSmall(_)))); return Ok(()); }

@@ -6,7 +6,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
 
-use crate::inference::plans::Plan;
+use crate::bundle::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::export;

@@ -5,9 +5,9 @@ use shared::geometry::Plane;
 use shared::label::Label;
 use shared::volume::Volume;
 
-use crate::inference::bundle::GuidanceEncoding;
-use crate::inference::method::Method;
-use crate::inference::plans::Plan;
+use crate::bundle::GuidanceEncoding;
+use crate::bundle::method::Method;
+use crate::bundle::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::blend::{Answer, blend};
@@ -90,7 +90,7 @@ mod tests {
 
     use shared::geometry::{Axis as Anatomical, Geometry};
 
-    use crate::inference::bundle::PresegmentationChannels;
+    use crate::bundle::PresegmentationChannels;
 
     use super::*;
 

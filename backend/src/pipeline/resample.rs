@@ -6,7 +6,7 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 
-use crate::inference::plans::Separation;
+use crate::bundle::plans::Separation;
 
 /// Edge samples that scipy adds before the cubic prefilter.
 const PAD: usize = 12;

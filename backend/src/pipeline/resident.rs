@@ -6,7 +6,7 @@ use shared::geometry::Geometry;
 use shared::label::Label;
 use shared::volume::Volume;
 
-use crate::inference::plans::{Plan, Resampling};
+use crate::bundle::plans::{Plan, Resampling};
 use crate::inference::resident::{Case, Clip, Resident, Resize};
 use crate::inference::{Network, NetworkError, Progress, sliding_window};
 
@@ -122,7 +122,7 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
-    use crate::inference::plans::Separation;
+    use crate::bundle::plans::Separation;
     use crate::inference::torch::resized;
     use crate::pipeline::resample_torch::{Channel, resample_torch};
 

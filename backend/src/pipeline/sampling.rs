@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use super::predict::{Options, window};
 use super::uncertainty::{Accumulator, Scope, UncertaintyError};
-use crate::inference::method::{Measure, Method, Pass, Samples};
-use crate::inference::plans::Plan;
+use crate::bundle::method::{Measure, Method, Pass, Samples};
+use crate::bundle::plans::Plan;
 use crate::inference::sliding_window::{self, Combine};
 use crate::inference::{Network, NetworkError, Progress};
 
@@ -215,7 +215,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::inference::method::MethodText;
+    use crate::bundle::method::MethodText;
 
     /// Answers, times the head, its patch plus its own number, a pattern that does not turn with the patch, and noise that the seed decides while dropout is on; remembers the seeds.
     struct Noisy {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::elementary::{exp, ln};
-use crate::inference::method::Measure;
+use crate::bundle::method::Measure;
 
 /// Whether classes are looked at together, or one by one as "this class or not".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

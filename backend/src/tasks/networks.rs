@@ -5,15 +5,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use crate::inference::bundle::{Bundle, Stage, weights};
-use crate::inference::plans::Plan;
+use crate::bundle::{Bundle, Stage, weights};
+use crate::bundle::plans::Plan;
 use crate::inference::torch::TorchNetwork;
 use crate::inference::{DeviceChoice, Network};
 
 /// A bundle that is whole and unchanged; its digests are compared before a byte of it runs.
 ///
 /// # Errors
-/// [`crate::inference::bundle::BundleError`] with the folder's name.
+/// [`crate::bundle::BundleError`] with the folder's name.
 pub fn open_bundle(folder: &Path) -> Result<Bundle> {
     let bundle = Bundle::read(folder).with_context(|| format!("the bundle {}", folder.display()))?;
     bundle.verify().with_context(|| format!("the bundle {}", folder.display()))?;

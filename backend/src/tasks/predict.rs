@@ -18,8 +18,8 @@ use super::networks::load_networks;
 use super::npz::{self, NpzWriter, Pickle};
 use super::presegment::{read_channels, warnings};
 use super::refine::read_on_grid;
-use crate::inference::bundle::TORCH_VERSION;
-use crate::inference::plans::{Plan, read_json};
+use crate::bundle::TORCH_VERSION;
+use crate::bundle::plans::{Plan, read_json};
 use crate::inference::torch::{TorchNetwork, device_name};
 use crate::inference::{DeviceChoice, NetworkError, Progress};
 use crate::pipeline::export;
@@ -142,7 +142,7 @@ impl Predictor {
     /// The plan of a network folder with the chosen folds and mirrors.
     ///
     /// # Errors
-    /// [`crate::inference::plans::PlansError`], folds that were not exported, another libtorch.
+    /// [`crate::bundle::plans::PlansError`], folds that were not exported, another libtorch.
     pub fn plan(folder: &Path, options: &PredictOptions) -> Result<Plan> {
         let mut plan = Plan::read(folder)?;
         let torch = &plan.manifest.torch_version;

@@ -13,7 +13,7 @@ use super::networks::Networks;
 use super::presegment::read_channels;
 use super::write_slices;
 use crate::inference::Progress;
-use crate::inference::bundle::{Bundle, Stage};
+use crate::bundle::{Bundle, Stage};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};

@@ -10,7 +10,7 @@ use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
 use super::{Kind, Left, results};
 use crate::inference::Progress;
-use crate::inference::bundle::Stage;
+use crate::bundle::Stage;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
 use crate::tasks::{self, Corrections, RefineFiles, SLICES_FILE, read_slices};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use shared::api::MadeWith;
 
-use crate::inference::bundle::{Bundle, Stage};
+use crate::bundle::{Bundle, Stage};
 use crate::inference::{DeviceChoice, Network};
 use crate::store::Digest;
 use crate::tasks::{Networks, load_stage, open_bundle};
@@ -47,7 +47,7 @@ impl Shelf {
     /// A bundle as it lies in its folder now; one that has not changed is neither read nor compared again.
     ///
     /// # Errors
-    /// [`crate::inference::bundle::BundleError`] with the folder's name.
+    /// [`crate::bundle::BundleError`] with the folder's name.
     pub(super) fn bundle(&mut self, folder: &Path) -> Result<(Arc<Bundle>, Digest)> {
         let manifest = folder.join("bundle.json");
         let digest = Digest::of_file(&manifest).with_context(|| format!("the bundle {}", folder.display()))?;

@@ -1,75 +1,9 @@
 //! Bundles on offer.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
-
 use actix_web::web::{self, Data, Json};
 use shared::api::{ApiError, BundleInfo, route};
-use shared::label::LabelSet;
 
 use super::{Parts, Refusal};
-use crate::inference::bundle::Bundle;
-
-/// The folder of bundles. Looked through anew whenever someone asks, so that a bundle copied there is offered without a restart; digests, which take
-/// long, are compared once per version of a `bundle.json` (again and again while they differ: the bundle may be on its way here), and by the worker before
-/// every job.
-#[derive(Debug)]
-pub struct Bundles {
-    folder: PathBuf,
-    verified: Mutex<HashMap<PathBuf, SystemTime>>,
-}
-
-impl Bundles {
-    /// Bundles in a folder.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, verified: Mutex::default() }
-    }
-
-    /// All bundles by name; those that cannot be used say why.
-    pub fn list(&self) -> Vec<BundleInfo> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut folders: Vec<PathBuf> = entries.filter(|path| path.join("bundle.json").is_file()).collect();
-        folders.sort();
-        folders.iter().map(|folder| self.info(folder)).collect()
-    }
-
-    fn info(&self, folder: &Path) -> BundleInfo {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        match Bundle::read(folder) {
-            Ok(bundle) => BundleInfo {
-                name,
-                version: bundle.manifest.version.clone(),
-                task: bundle.manifest.task.clone(),
-                channels: bundle.manifest.channels.clone(),
-                labels: bundle.manifest.labels.clone(),
-                problem: self.damage(&bundle),
-            },
-            Err(error) => BundleInfo {
-                name,
-                version: String::new(),
-                task: String::new(),
-                channels: Vec::new(),
-                labels: LabelSet::default(),
-                problem: Some(error.to_string()),
-            },
-        }
-    }
-
-    fn damage(&self, bundle: &Bundle) -> Option<String> {
-        let changed =
-            std::fs::metadata(bundle.folder.join("bundle.json")).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        if self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&bundle.folder) == Some(&changed) {
-            return None;
-        }
-        let problem = bundle.verify().err().map(|error| error.to_string());
-        if problem.is_none() {
-            self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(bundle.folder.clone(), changed);
-        }
-        problem
-    }
-}
 
 /// The bundles on offer, by name; those that cannot be used say why.
 #[utoipa::path(

@@ -259,6 +259,11 @@ impl Plan {
         self.manifest.mirror_axes.as_ref().map(|axes| axes.iter().map(|axis| axis + first).collect())
     }
 
+    /// How many ways a patch can be mirrored, the unmirrored one included.
+    pub fn mirrors(&self) -> usize {
+        1 << self.manifest.mirror_axes.as_ref().map_or(0, |axes| axes.len().min(3))
+    }
+
     /// Whether the network sees slices rather than volumes.
     pub fn two_dimensional(&self) -> bool {
         self.patch_size.len() == 2

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::plans::Plan;
-use super::sliding_window;
 
 /// What varies from sample to sample; what does not vary stays at the first fold, unflipped, without dropout.
 ///
@@ -40,7 +39,7 @@ const MOST_DROPOUT_PASSES: u32 = 1000;
 pub struct Pass {
     /// Which fold, from 0.
     pub fold: usize,
-    /// Which mirror, in the order of [`sliding_window::mirrors`]; 0 is unflipped.
+    /// Which mirror, in the order of [`crate::inference::sliding_window::mirrors`]; 0 is unflipped.
     pub mirror: usize,
     /// Which pass with dropout, from 0; none without dropout.
     pub dropout: Option<u32>,
@@ -56,7 +55,7 @@ impl Samples {
     /// How many samples a network yields.
     pub fn count(self, plan: &Plan) -> usize {
         let folds = if self.folds { plan.manifest.folds.len() } else { 1 };
-        let mirrors = if self.mirrors { sliding_window::mirrors(plan.mirror_axes().as_deref()).len() } else { 1 };
+        let mirrors = if self.mirrors { plan.mirrors() } else { 1 };
         folds * mirrors * self.dropout.max(1) as usize
     }
 
@@ -257,6 +256,7 @@ pub enum MethodError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::sliding_window;
 
     fn plan(folds: usize, mirror_axes: Option<Vec<usize>>, dropout: bool) -> Plan {
         let mut plan = Plan::for_tests([1.0; 3]);
