@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use i3deep::bundle::{Bundle, Stage, TORCH_VERSION};
-use i3deep::inference::torch::TorchNetwork;
+use i3deep::inference::engine::{Arithmetic, open};
 use i3deep::inference::{DeviceChoice, Network};
 use ndarray::ArrayD;
 use ndarray_npy::read_npy;
@@ -19,15 +19,19 @@ fn models() -> PathBuf {
 
 const BUNDLES: [&str; 2] = ["hippocampus", "phantom"];
 
+fn folds(bundle: &Bundle, stage: Stage) -> Vec<Box<dyn Network>> {
+    let folder = bundle.folder.join(stage.folder());
+    open(&folder, bundle.plan(stage), DeviceChoice::Cpu, Arithmetic::Exact).unwrap().into_folds()
+}
+
 /// Largest difference between a network's logits here and in Python.
-fn golden_difference(bundle: &Bundle, stage: Stage, file: &Path) -> f32 {
+fn golden_difference(bundle: &Bundle, stage: Stage, file: &Path, network: &dyn Network) -> f32 {
     let golden = bundle.folder.join(stage.folder()).join("golden");
     let input: ArrayD<f32> = read_npy(golden.join("input.npy")).unwrap();
     let expected: ArrayD<f32> = read_npy(golden.join(file.file_stem().unwrap()).with_extension("npy")).unwrap();
     let channels = input.shape()[1];
     assert_eq!(channels, bundle.plan(stage).manifest.input_channels);
     let size = [input.shape()[2], input.shape()[3], input.shape()[4]];
-    let network = TorchNetwork::load(file, channels, 3, DeviceChoice::Cpu).unwrap();
     let logits = network.forward(input.as_slice().unwrap(), input.shape()[0], size).unwrap();
     assert_eq!(logits.len(), expected.len());
     logits.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max)
@@ -40,8 +44,8 @@ fn logits_equal_those_of_python() {
         for stage in [Stage::Presegmentation, Stage::Refinement] {
             let weights = bundle.weights(stage);
             assert!(!weights.is_empty());
-            for file in weights {
-                let difference = golden_difference(&bundle, stage, &file);
+            for (file, network) in weights.iter().zip(folds(&bundle, stage)) {
+                let difference = golden_difference(&bundle, stage, file, &network);
                 println!("{name} {} {}: {difference:e}", stage.folder(), file.file_name().unwrap().display());
                 assert!(difference <= 1e-4, "{}: {difference}", file.display());
             }
@@ -138,7 +142,7 @@ fn dropout_is_repeatable_and_leaves_no_trace() {
     let bundle = Bundle::read(&models().join("hippocampus")).unwrap();
     let plan = bundle.plan(Stage::Presegmentation);
     assert!(plan.manifest.dropout);
-    let load = || TorchNetwork::load(&bundle.weights(Stage::Presegmentation)[0], 1, 3, DeviceChoice::Cpu).unwrap();
+    let load = || folds(&bundle, Stage::Presegmentation).swap_remove(0);
     let size = [16, 24, 16];
     let patch: Vec<f32> = (0..size.iter().product::<usize>()).map(|at| (at as f32 * 0.37).sin()).collect();
     let mut network = load();

@@ -85,7 +85,7 @@ fn refined(case: &Case, planes: &[Plane]) -> Volume<Label> {
         encoding: bundle.manifest.guidance,
         blend_mm: bundle.manifest.blend_mm,
     };
-    refine(&mut folds, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(())).unwrap().labels
+    refine(&mut folds, bundle.plan(Stage::Refinement), &input, &mut |_| ControlFlow::Continue(())).unwrap().labels
 }
 
 /// Share of the voxels that are foreground, left out those in the corrected planes.

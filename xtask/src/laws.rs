@@ -53,7 +53,7 @@ fn frontend_and_backend_meet_only_in_shared() {
 
 #[test]
 fn each_outside_thing_has_one_door() {
-    check_only_in("backend/src", "tch::", &["backend/src/inference/torch"]);
+    check_only_in("backend/src", "tch::", &["backend/src/inference/torch", "backend/src/inference/native"]);
     check_only_in("backend/src", "nifti::", &["backend/src/scan_io"]);
     check_only_in("backend/src", "create_case(&", &["backend/src/intake", "backend/src/store"]);
     check_only_in("frontend/src", "gloo_net", &["frontend/src/api.rs"]);

@@ -16,8 +16,10 @@ use super::Bundle;
 /// The system's, if `models` cannot be read.
 pub fn folders(models: &Path) -> std::io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(models)?;
-    let mut folders: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("bundle.json").is_file()).collect();
+    // What is hidden is still being made.
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders: Vec<PathBuf> = folders.filter(|path| !hidden(path) && path.join("bundle.json").is_file()).collect();
     folders.sort();
     Ok(folders)
 }

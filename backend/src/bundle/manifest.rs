@@ -12,7 +12,7 @@ use shared::label::LabelSet;
 use thiserror::Error;
 
 use super::method::{Method, MethodError};
-use super::plans::{Plan, PlansError, read_json};
+use super::plans::{EngineKind, Plan, PlansError, read_json};
 
 /// libtorch that this program runs networks with; `models/` exports with the same.
 pub const TORCH_VERSION: &str = "2.11.0";
@@ -36,7 +36,7 @@ pub enum BundleError {
         bundle: String,
     },
     /// A newer format.
-    #[error("the bundle has format {0}, this program reads format 1; update i3deep")]
+    #[error("the bundle has format {0}, this program reads formats 1 and 2; update i3deep")]
     Format(u32),
     /// The parts contradict each other.
     #[error("the bundle contradicts itself: {0}")]
@@ -82,6 +82,17 @@ impl GuidanceEncoding {
     }
 }
 
+/// What turns corrected slices into a better segmentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Refinement {
+    /// A network of its own, which sees the corrections as channels.
+    #[default]
+    Network,
+    /// The presegmentation network, which learns from the corrections of a case.
+    Adaptation,
+}
+
 /// How a task's slices are chosen unless the user says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AcquisitionDefaults {
@@ -106,6 +117,9 @@ pub struct BundleManifest {
     pub labels: LabelSet,
     /// Channel names in order.
     pub channels: Vec<String>,
+    /// What refines; a bundle of format 1 has a network.
+    #[serde(default)]
+    pub refinement: Refinement,
     /// Guidance of the refinement network.
     pub guidance: GuidanceEncoding,
     /// Within this distance of a corrected plane, in mm, labels pass over to the correction unless the user says otherwise. 0: not at all.
@@ -120,7 +134,8 @@ pub struct BundleManifest {
     pub licence: String,
     /// What they were trained on.
     pub training_data: String,
-    /// libtorch they were exported with.
+    /// libtorch that TorchScript networks were exported with; empty where there are none.
+    #[serde(default)]
     pub torch_version: String,
     /// SHA-256 in hex of every file but `bundle.json`, by path within the bundle.
     pub files: BTreeMap<String, String>,
@@ -135,8 +150,8 @@ pub struct Bundle {
     pub manifest: BundleManifest,
     /// Plan of the presegmentation network.
     pub presegmentation: Plan,
-    /// Plan of the refinement network.
-    pub refinement: Plan,
+    /// Plan of the refinement network; none where refinement is adaptation.
+    pub refinement: Option<Plan>,
 }
 
 /// One of a bundle's two networks.
@@ -169,15 +184,16 @@ impl Bundle {
             return Err(BundleError::Missing(folder.to_owned()));
         }
         let manifest: BundleManifest = read_json(&file)?;
-        if manifest.format != 1 {
+        if !matches!(manifest.format, 1 | 2) {
             return Err(BundleError::Format(manifest.format));
         }
         let presegmentation = read_plan(folder, Stage::Presegmentation)?;
-        let refinement = read_plan(folder, Stage::Refinement)?;
-        for version in [&manifest.torch_version, &presegmentation.manifest.torch_version, &refinement.manifest.torch_version] {
-            if version != TORCH_VERSION {
-                return Err(BundleError::TorchVersion { bundle: version.clone() });
-            }
+        let refinement = match manifest.refinement {
+            Refinement::Network => Some(read_plan(folder, Stage::Refinement)?),
+            Refinement::Adaptation => None,
+        };
+        for plan in [Some(&presegmentation), refinement.as_ref()].into_iter().flatten() {
+            check_torch(&manifest, plan)?;
         }
         let bundle = Self { folder: folder.to_owned(), manifest, presegmentation, refinement };
         bundle.check_consistency().map_err(BundleError::Inconsistent)?;
@@ -206,17 +222,27 @@ impl Bundle {
         self.manifest.uncertainty.or_entropy(&self.presegmentation)
     }
 
-    /// The plan of one of the networks.
+    /// The plan of the network that computes a stage; adaptation refines with the presegmentation's.
     pub fn plan(&self, stage: Stage) -> &Plan {
-        match stage {
-            Stage::Presegmentation => &self.presegmentation,
-            Stage::Refinement => &self.refinement,
+        match (stage, &self.refinement) {
+            (Stage::Refinement, Some(plan)) => plan,
+            _ => &self.presegmentation,
         }
     }
 
-    /// The weight files of one of the networks, by fold.
+    /// The folder of the network that computes a stage.
+    pub fn network_folder(&self, stage: Stage) -> PathBuf {
+        self.folder.join(if self.refinement.is_some() { stage } else { Stage::Presegmentation }.folder())
+    }
+
+    /// The weight files of the network that computes a stage, by fold.
     pub fn weights(&self, stage: Stage) -> Vec<PathBuf> {
-        weights(&self.folder.join(stage.folder()), self.plan(stage))
+        weights(&self.network_folder(stage), self.plan(stage))
+    }
+
+    /// The networks that there are.
+    pub fn stages(&self) -> &'static [Stage] {
+        if self.refinement.is_some() { &[Stage::Presegmentation, Stage::Refinement] } else { &[Stage::Presegmentation] }
     }
 
     fn check_consistency(&self) -> Result<(), String> {
@@ -228,7 +254,7 @@ impl Bundle {
         if !(self.manifest.blend_mm.is_finite() && self.manifest.blend_mm >= 0.0) {
             return Err(format!("its blend_mm, {}, is not a distance", self.manifest.blend_mm));
         }
-        for stage in [Stage::Presegmentation, Stage::Refinement] {
+        for &stage in self.stages() {
             let plan = self.plan(stage);
             let extra = if stage == Stage::Refinement { self.manifest.guidance.channels(labels) } else { 0 };
             let name = stage.folder();
@@ -265,7 +291,18 @@ impl Bundle {
 
 /// The weight files of a network folder, by fold.
 pub fn weights(folder: &Path, plan: &Plan) -> Vec<PathBuf> {
-    plan.manifest.folds.iter().map(|fold| folder.join(format!("fold_{fold}.pt"))).collect()
+    plan.manifest.folds.iter().map(|fold| folder.join(plan.manifest.weight_file(fold))).collect()
+}
+
+/// TorchScript runs with the libtorch that wrote it; weights that are built into a network here need no particular one.
+fn check_torch(manifest: &BundleManifest, plan: &Plan) -> Result<(), BundleError> {
+    if plan.manifest.engine == EngineKind::Native {
+        return Ok(());
+    }
+    match [&manifest.torch_version, &plan.manifest.torch_version].into_iter().find(|version| *version != TORCH_VERSION) {
+        Some(version) => Err(BundleError::TorchVersion { bundle: version.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn read_plan(folder: &Path, stage: Stage) -> Result<Plan, BundleError> {
@@ -276,7 +313,7 @@ fn read_plan(folder: &Path, stage: Stage) -> Result<Plan, BundleError> {
     Ok(Plan::read(&network)?)
 }
 
-fn sha256(file: &Path) -> std::io::Result<String> {
+pub(super) fn sha256(file: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     let mut reader = File::open(file)?;
     let mut buffer = vec![0; 1 << 16];

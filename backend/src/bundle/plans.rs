@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use super::architecture::Architecture;
+use super::checkpoint::CheckpointError;
+use super::trained::{self, TrainedError};
 
 /// Why a network folder cannot be used.
 #[derive(Debug, Error)]
@@ -27,6 +31,30 @@ pub enum PlansError {
         /// What is wrong.
         reason: String,
     },
+    /// A fold that was not exported.
+    #[error("fold {fold} was not exported; the folder {folder} has {there}", folder = .folder.display())]
+    NoSuchFold {
+        /// The fold.
+        fold: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The folds that were.
+        there: String,
+    },
+    /// A checkpoint that was not exported.
+    #[error("the network was exported from {exported}, not from {wanted}; export it again with --checkpoint {wanted}")]
+    OtherCheckpoint {
+        /// The one that was.
+        exported: String,
+        /// The one that is wanted.
+        wanted: String,
+    },
+    /// A folder that is none of nnU-Net's.
+    #[error(transparent)]
+    Trained(#[from] TrainedError),
+    /// Weights.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The plan asks for something that is not built.
     #[error("{what} '{name}' is not supported; supported: {supported}")]
     Unsupported {
@@ -40,11 +68,15 @@ pub enum PlansError {
 }
 
 /// `network.json`: what the export recorded.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct NetworkManifest {
     /// Version of this format.
     pub format: u32,
-    /// libtorch it was exported with.
+    /// What runs it.
+    #[serde(default)]
+    pub engine: EngineKind,
+    /// libtorch it was exported with; empty for [`EngineKind::Native`], which needs no particular one.
+    #[serde(default)]
     pub torch_version: String,
     /// nnU-Net configuration, such as `3d_fullres`.
     pub configuration: String,
@@ -54,7 +86,7 @@ pub struct NetworkManifest {
     /// The checkpoint that was exported.
     #[serde(default = "final_checkpoint")]
     pub checkpoint: String,
-    /// Fold names; fold `K` is `fold_K.pt`.
+    /// Fold names, such as `0` or `all`.
     pub folds: Vec<String>,
     /// Axes (of the network's `[z, y, x]`) that may be mirrored at prediction.
     pub mirror_axes: Option<Vec<usize>>,
@@ -65,8 +97,34 @@ pub struct NetworkManifest {
     /// Whether `train()` switches dropout on.
     #[serde(default)]
     pub dropout: bool,
-    /// How far logits may be from the golden ones.
+    /// How far logits may be from the golden ones, where there are golden ones.
+    #[serde(default)]
     pub golden_tolerance: f32,
+    /// Whether this is nnU-Net's own folder, whose weights lie in `fold_K/` under the checkpoint's name.
+    #[serde(skip)]
+    pub trained: bool,
+}
+
+impl NetworkManifest {
+    /// The file of a fold's weights within the network folder.
+    pub fn weight_file(&self, fold: &str) -> String {
+        match self.engine {
+            EngineKind::TorchScript => format!("fold_{fold}.pt"),
+            EngineKind::Native if self.trained => format!("fold_{fold}/{}", self.checkpoint),
+            EngineKind::Native => format!("fold_{fold}.safetensors"),
+        }
+    }
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// A TorchScript program.
+    #[default]
+    TorchScript,
+    /// nnU-Net's own weights in the U-Net that its plans describe.
+    Native,
 }
 
 fn final_checkpoint() -> String {
@@ -166,6 +224,8 @@ pub struct Plan {
     pub channels: Vec<String>,
     /// File ending of cases, such as `.nii.gz`.
     pub file_ending: String,
+    /// The network, where its engine builds it from the plan.
+    pub architecture: Option<Architecture>,
 }
 
 /// The labels of `dataset.json`.
@@ -193,12 +253,26 @@ impl DatasetLabels {
 }
 
 impl Plan {
-    /// Reads a network folder's `network.json`, `plans.json` and `dataset.json`.
+    /// Reads a network folder's `network.json`, `plans.json` and `dataset.json`, or nnU-Net's own folder with all of its folds.
     ///
     /// # Errors
     /// [`PlansError`]; what is not supported is named before any work is done.
     pub fn read(folder: &Path) -> Result<Self, PlansError> {
-        let manifest: NetworkManifest = read_json(&folder.join("network.json"))?;
+        Self::choose(folder, &Choice::default())
+    }
+
+    /// As [`Plan::read`], with some of the folds and another checkpoint.
+    ///
+    /// # Errors
+    /// [`PlansError`], also for folds and checkpoints that are not there.
+    pub fn choose(folder: &Path, choice: &Choice) -> Result<Self, PlansError> {
+        let exported = folder.join("network.json");
+        let manifest = if exported.is_file() { choice.among(folder, read_json(&exported)?)? } else { trained::manifest(folder, choice)? };
+        Self::complete(folder, manifest)
+    }
+
+    /// A network's plan from its manifest and nnU-Net's two files.
+    fn complete(folder: &Path, manifest: NetworkManifest) -> Result<Self, PlansError> {
         let (plans_file, dataset_file) = (folder.join("plans.json"), folder.join("dataset.json"));
         let plans: Value = read_json(&plans_file)?;
         let dataset: Value = read_json(&dataset_file)?;
@@ -208,6 +282,10 @@ impl Plan {
         check_preprocessor(&configuration)?;
         let field = |name: &str| configuration.get(name).cloned().unwrap_or(Value::Null);
         let labels = labels(&dataset).map_err(|reason| PlansError::Invalid { file: dataset_file.clone(), reason })?;
+        let architecture = match manifest.engine {
+            EngineKind::Native => Some(Architecture::parse(&configuration).map_err(invalid)?),
+            EngineKind::TorchScript => None,
+        };
         let plan = Self {
             patch_size: parse(field("patch_size")).map_err(invalid)?,
             spacing_mm: parse(field("spacing")).map_err(invalid)?,
@@ -222,6 +300,7 @@ impl Plan {
             labels,
             channels: channel_names(&dataset),
             file_ending: file_ending(&dataset)?,
+            architecture,
             manifest,
         };
         plan.check().map_err(invalid)?;
@@ -245,6 +324,13 @@ impl Plan {
             && axes.iter().any(|axis| *axis >= self.patch_size.len())
         {
             return Err(format!("mirror axes {axes:?} are more than the network has"));
+        }
+        if let Some(architecture) = &self.architecture {
+            let divisor = architecture.divisor();
+            let divides = |(size, divisor): (&usize, &usize)| size % divisor == 0;
+            if divisor.len() != self.patch_size.len() || !self.patch_size.iter().zip(&divisor).all(divides) {
+                return Err(format!("patch_size {:?} is no multiple of the network's strides, {divisor:?}", self.patch_size));
+            }
         }
         let heads = self.labels.heads();
         if self.manifest.heads != heads {
@@ -312,7 +398,34 @@ impl Plan {
             labels: DatasetLabels { foreground: vec![("a".into(), vec![1]), ("b".into(), vec![2])], regions_class_order: None },
             channels: vec!["image".into()],
             file_ending: ".nii.gz".into(),
+            architecture: None,
         }
+    }
+}
+
+/// Which of a network's folds and checkpoints are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Folds by name; all that are there, if empty.
+    pub folds: Vec<String>,
+    /// The checkpoint's file name; `checkpoint_final.pth` where nothing is said.
+    pub checkpoint: Option<String>,
+}
+
+impl Choice {
+    /// An exported network with the folds that are wanted.
+    fn among(&self, folder: &Path, mut manifest: NetworkManifest) -> Result<NetworkManifest, PlansError> {
+        if let Some(wanted) = self.checkpoint.as_ref().filter(|wanted| **wanted != manifest.checkpoint) {
+            return Err(PlansError::OtherCheckpoint { exported: manifest.checkpoint, wanted: wanted.clone() });
+        }
+        if let Some(missing) = self.folds.iter().find(|fold| !manifest.folds.contains(fold)) {
+            let (folder, there) = (folder.to_owned(), manifest.folds.join(", "));
+            return Err(PlansError::NoSuchFold { fold: missing.clone(), folder, there });
+        }
+        if !self.folds.is_empty() {
+            manifest.folds = self.folds.clone();
+        }
+        Ok(manifest)
     }
 }
 
@@ -330,7 +443,7 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 }
 
 /// A configuration with what it inherits; the child wins.
-fn resolve(configurations: &Value, name: &str, depth: usize) -> Result<Map<String, Value>, String> {
+pub(super) fn resolve(configurations: &Value, name: &str, depth: usize) -> Result<Map<String, Value>, String> {
     let own = configurations.get(name).and_then(Value::as_object).ok_or_else(|| format!("there is no configuration '{name}'"))?;
     let Some(parent) = own.get("inherits_from").and_then(Value::as_str) else {
         return Ok(own.clone());

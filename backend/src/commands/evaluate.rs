@@ -15,6 +15,8 @@ use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
 use super::parse_distance;
+use crate::bundle::method::{Method, MethodText};
+use crate::bundle::{Bundle, Stage};
 use crate::evaluate::calibration::{Bin, reliability};
 use crate::evaluate::expert::Expert;
 use crate::evaluate::picture::side_by_side;
@@ -22,8 +24,6 @@ use crate::evaluate::report::{Report, html};
 use crate::evaluate::results::{Columns, Results, Row, UNREFINED};
 use crate::evaluate::run::{BINS, Plan, Presegmented, Subject};
 use crate::evaluate::summary::{Setting, SettingSummary, summarise};
-use crate::bundle::{Bundle, Stage};
-use crate::bundle::method::{Method, MethodText};
 use crate::inference::torch::set_threads;
 use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::presegment::presegment;
@@ -309,7 +309,7 @@ impl<'a> Worker<'a> {
                 encoding: bundle.manifest.guidance,
                 blend_mm: args.blend_mm(bundle),
             };
-            Ok(refine(&mut self.refinement, &bundle.refinement, &input, &mut |_| ControlFlow::Continue(()))?)
+            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, &mut |_| ControlFlow::Continue(()))?)
         };
         let folder = case_folder(args, &case.name);
         subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {

@@ -8,6 +8,7 @@ mod predict;
 mod acquire;
 mod evaluate;
 mod bundle;
+mod doctor;
 mod phantom;
 mod serve;
 mod verify;
@@ -41,8 +42,10 @@ enum Command {
     Refine(refine::Args),
     /// Predict a folder of scans with a plain nnU-Net.
     Predict(predict::Args),
-    /// List, inspect and verify model bundles.
+    /// List, inspect, verify, create and install model bundles.
     Bundle(bundle::Args),
+    /// Say what this machine offers, what is wrong with the set-up and what to do.
+    Doctor(doctor::Args),
     /// Choose the slices worth correcting from uncertainty and presegmentation.
     Acquire(acquire::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Refine(args) => refine::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Acquire(args) => acquire::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Phantom(args) => phantom::run(&args),

@@ -14,11 +14,14 @@ use serde_json::json;
 use super::outputs::{Files, shown, with_ending, wrong};
 use super::progress::Meter;
 use super::words;
+use crate::bundle::plans::{Choice, Plan};
+use crate::bundle::results::find;
 use crate::inference::DeviceChoice;
-use crate::bundle::plans::Plan;
+use crate::inference::engine::Arithmetic;
+use crate::inference::torch::computes_bfloat16;
 use crate::pipeline::predict::Options;
 use crate::scan_io::whole;
-use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
+use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
 const RECORDS: [&str; 3] = ["dataset.json", "plans.json", "predict_from_raw_data_args.json"];
@@ -32,10 +35,23 @@ pub(crate) struct Args {
     /// Folder for segmentations: CASE.nii.gz. Created if absent.
     #[arg(short = 'o', value_name = "DIR")]
     output: PathBuf,
-    /// Network folder made by `i3deep-models export`.
-    #[arg(short = 'm', long, value_name = "DIR")]
-    network: PathBuf,
-    /// Folds; default: all that were exported.
+    /// Folder that nnU-Net trained (TRAINER__PLANS__CONFIGURATION, as it lies), or one made by `i3deep-models export`. Several are an ensemble: the mean of
+    /// their probabilities decides.
+    #[arg(short = 'm', long, value_name = "DIR", num_args = 1.., required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"])]
+    network: Vec<PathBuf>,
+    /// In place of -m: dataset in the folder nnUNet_results (an environment variable), by number or name.
+    #[arg(short = 'd', value_name = "DATASET", requires = "configurations")]
+    dataset: Option<String>,
+    /// Configurations, such as 2d or 3d_fullres; several are an ensemble.
+    #[arg(short = 'c', value_name = "CONFIGURATION", num_args = 1.., requires = "dataset")]
+    configurations: Vec<String>,
+    /// Trainer.
+    #[arg(long = "tr", value_name = "TRAINER", default_value = "nnUNetTrainer")]
+    trainer: String,
+    /// Plans.
+    #[arg(short = 'p', value_name = "PLANS", default_value = "nnUNetPlans")]
+    plans: String,
+    /// Folds, such as 0 1 2 or all; default: all numbered ones that are there.
     #[arg(short = 'f', value_name = "FOLD", num_args = 1..)]
     folds: Vec<String>,
     /// Distance of neighbouring patches as a share of the patch, more than 0 and at most 1. Larger is faster and less accurate.
@@ -77,7 +93,7 @@ pub(crate) struct Args {
     /// Show no progress.
     #[arg(long = "disable_progress_bar")]
     disable_progress_bar: bool,
-    /// The checkpoint that must have been exported.
+    /// Checkpoint, such as checkpoint_best.pth; default: checkpoint_final.pth.
     #[arg(long = "chk", value_name = "NAME")]
     checkpoint: Option<String>,
     /// Write CASE.logits.npy, on the network's grid.
@@ -106,7 +122,7 @@ enum Precision {
 
 /// nnU-Net's long options with one dash, as clap reads them: with two.
 pub(crate) fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    const OPTIONS: [&str; 8] = ["step_size", "prev_stage_predictions", "num_parts", "part_id", "device", "chk", "npp", "nps"];
+    const OPTIONS: [&str; 9] = ["step_size", "prev_stage_predictions", "num_parts", "part_id", "device", "chk", "tr", "npp", "nps"];
     let mut all: Vec<OsString> = arguments.into_iter().collect();
     if all.get(1).is_none_or(|command| command != "predict") {
         return all;
@@ -129,37 +145,167 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // Fails only where threads are at work already, which here they are not.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
-    let options = options(args);
-    let plan = Predictor::plan(&args.network, &options)?;
-    check_plan(args, &plan)?;
-    let found = cases(&args.input, &plan.file_ending)?;
-    ensure!(!found.is_empty(), "{} holds no images named CASE_0000{}", shown(&args.input), plan.file_ending);
-    let ending = plan.file_ending.clone();
-    let mine: Vec<Case> =
-        found.into_iter().skip(args.part_id).step_by(args.num_parts).map(|(name, images)| case(args, &name, images, &ending)).collect();
-    check_outputs(args, &mine, &ending)?;
-    write_records(args)?;
-    let of = mine.len();
-    let (todo, mut failures) = sorted_out(args, mine, &plan);
-    let attempt = || -> Result<Vec<CaseFailure>> {
-        if todo.is_empty() {
-            return Ok(Vec::new());
+    let networks = networks(args)?;
+    if let [network] = &networks[..] {
+        let Predicted { failures, of, .. } = Run { args, network, output: &args.output, in_ensemble: false }.predict()?;
+        return said(&failures, of);
+    }
+    // A run that was stopped leaves its probabilities, which are large; the next one into the same folder removes them.
+    let parts = args.output.join(".ensemble");
+    let outcome = predict_ensemble(args, &networks, &parts);
+    match fs::remove_dir_all(&parts) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => eprintln!("warning: {} could not be removed: {error}", shown(&parts)),
+        _ => {}
+    }
+    outcome
+}
+
+/// The folders of the networks, as they were named.
+fn networks(args: &Args) -> Result<Vec<PathBuf>> {
+    let Some(dataset) = &args.dataset else { return Ok(args.network.clone()) };
+    let results = std::env::var_os("nnUNet_results").context(
+        "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's own folder with -m",
+    )?;
+    let find = |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
+    args.configurations.iter().map(find).collect()
+}
+
+/// Every network's probabilities, then the mean of each case's.
+fn predict_ensemble(args: &Args, networks: &[PathBuf], parts: &Path) -> Result<()> {
+    let folders: Vec<PathBuf> = (0..networks.len()).map(|number| parts.join(number.to_string())).collect();
+    let mut first: Option<Predicted> = None;
+    let mut failures: Vec<CaseFailure> = Vec::new();
+    for (network, output) in networks.iter().zip(&folders) {
+        let mut predicted = Run { args, network, output, in_ensemble: true }.predict()?;
+        failures.append(&mut predicted.failures);
+        if let Some(first) = &first {
+            ensure!(first.plan.labels == predicted.plan.labels, "{} predicts other labels than {}", shown(network), shown(&networks[0]));
         }
-        let predictor = Predictor::new(&args.network, plan, options)?;
-        let mut meter: Option<Meter> = None;
-        predictor.cases(&todo, &mut |number, done| {
-            if args.disable_progress_bar {
-                return ControlFlow::Continue(());
-            }
-            if done == 0.0 {
-                eprintln!("case {} of {}: {}", number + 1, todo.len(), todo[number].name);
-                meter = None;
-            }
-            meter.get_or_insert_with(|| Meter::new("predicting")).show(done)
-        })
-    };
-    failures.extend(attempt()?);
+        first.get_or_insert(predicted);
+    }
+    let Some(Predicted { plan, cases, of, .. }) = first else { return Ok(()) };
+    failures.sort_by(|a, b| a.name.cmp(&b.name));
+    failures.dedup_by(|a, b| a.name == b.name);
+    write_records(args, &networks[0], &args.output)?;
+    for case in &cases {
+        if failures.iter().any(|failure| failure.name == case.name) {
+            continue;
+        }
+        let name = case.stem.file_name().unwrap_or_default();
+        let archives: Vec<PathBuf> = folders.iter().map(|folder| folder.join(with_ending(name, ".npz"))).collect();
+        if let Err(error) = ensemble(&archives, &case.images[0], &plan, args.postprocessing.as_deref(), &args.output.join(name)) {
+            failures.push(CaseFailure { name: case.name.clone(), error });
+        }
+    }
     said(&failures, of)
+}
+
+/// One network's predictions of all cases.
+struct Run<'a> {
+    args: &'a Args,
+    network: &'a Path,
+    output: &'a Path,
+    /// Whether they are on their way into an ensemble.
+    in_ensemble: bool,
+}
+
+/// What came of them.
+struct Predicted {
+    plan: Plan,
+    /// Those that there was something to do for.
+    cases: Vec<Case>,
+    failures: Vec<CaseFailure>,
+    /// How many cases there are.
+    of: usize,
+}
+
+impl Run<'_> {
+    fn predict(&self) -> Result<Predicted> {
+        let args = self.args;
+        let options = self.options();
+        let plan = Predictor::plan(self.network, &options)?;
+        check_plan(args, &plan)?;
+        let found = cases(&args.input, &plan.file_ending)?;
+        ensure!(!found.is_empty(), "{} holds no images named CASE_0000{}", shown(&args.input), plan.file_ending);
+        let mine = found.into_iter().skip(args.part_id).step_by(args.num_parts);
+        let mine: Vec<Case> = mine.map(|(name, images)| self.case(&name, images, &plan)).collect();
+        self.check_outputs(&mine, &plan.file_ending)?;
+        fs::create_dir_all(self.output).with_context(|| format!("cannot create the folder {}", shown(self.output)))?;
+        write_records(args, self.network, self.output)?;
+        let of = mine.len();
+        let (cases, mut failures) = sorted_out(args, mine, &plan);
+        if !cases.is_empty() {
+            let predictor = Predictor::new(self.network, plan.clone(), options)?;
+            let mut meter: Option<Meter> = None;
+            failures.extend(predictor.cases(&cases, &mut |number, done| {
+                if args.disable_progress_bar {
+                    return ControlFlow::Continue(());
+                }
+                if done == 0.0 {
+                    eprintln!("case {} of {}: {}", number + 1, cases.len(), cases[number].name);
+                    meter = None;
+                }
+                meter.get_or_insert_with(|| Meter::new("predicting")).show(done)
+            })?);
+        }
+        Ok(Predicted { plan, cases, failures, of })
+    }
+
+    fn case(&self, name: &OsStr, images: Vec<PathBuf>, plan: &Plan) -> Case {
+        let previous = self.args.previous.as_ref().filter(|_| plan.previous_stage.is_some());
+        let previous = previous.map(|folder| folder.join(with_ending(name, &plan.file_ending)));
+        Case { stem: self.output.join(name), name: shown(Path::new(name)), images, previous }
+    }
+
+    fn options(&self) -> PredictOptions {
+        let args = self.args;
+        let (walk, arithmetic) = match args.precision {
+            Precision::Exact => (Options::EXACT, Arithmetic::Exact),
+            Precision::Fast if computes_bfloat16() => (Options::FAST, Arithmetic::Bfloat16),
+            Precision::Fast => (Options::FAST, Arithmetic::Fast),
+        };
+        // Whoever allows one thread does not want two forwards.
+        let at_once = if args.threads == Some(1) { 1 } else { walk.at_once };
+        PredictOptions {
+            choice: Choice { folds: args.folds.clone(), checkpoint: args.checkpoint.clone() },
+            walk: Options { step: args.step_size, at_once, ..walk },
+            arithmetic,
+            mirror: !args.disable_tta,
+            save_probabilities: args.save_probabilities || self.in_ensemble,
+            save_logits: args.save_logits && !self.in_ensemble,
+            postprocessing: args.postprocessing.clone().filter(|_| !self.in_ensemble),
+            device: args.device,
+            accumulate: args.accumulate,
+            verbose: args.verbose,
+        }
+    }
+
+    /// Refuses to write over images, the network, the previous stage, or one result over another.
+    fn check_outputs(&self, cases: &[Case], ending: &str) -> Result<()> {
+        let args = self.args;
+        let mut files = Files::default();
+        files.reads_folder("the network", self.network);
+        if let Some(file) = &args.postprocessing {
+            files.reads("the postprocessing", file);
+        }
+        for case in cases {
+            case.images.iter().for_each(|image| files.reads("the image", image));
+            case.previous.iter().for_each(|previous| files.reads("the previous stage's segmentation", previous));
+        }
+        for name in RECORDS {
+            files.writes("the record", &self.output.join(name));
+        }
+        let mut endings = vec![ending];
+        endings.extend(if args.save_probabilities || self.in_ensemble { &[".npz", ".pkl"][..] } else { &[] });
+        endings.extend(args.save_logits.then_some(".logits.npy"));
+        for case in cases {
+            for ending in &endings {
+                let name = with_ending(case.stem.file_name().unwrap_or_default(), ending);
+                files.writes("the result", &case.stem.with_file_name(name));
+            }
+        }
+        files.check()
+    }
 }
 
 /// Cases to be predicted, and those that cannot be: a case that lacks a channel stops no other.
@@ -182,60 +328,15 @@ fn said(failures: &[CaseFailure], of: usize) -> Result<()> {
     Ok(())
 }
 
-fn case(args: &Args, name: &OsStr, images: Vec<PathBuf>, ending: &str) -> Case {
-    let previous = args.previous.as_ref().map(|folder| folder.join(with_ending(name, ending)));
-    Case { stem: args.output.join(name), name: shown(Path::new(name)), images, previous }
-}
-
-/// Refuses to write over images, the network, the previous stage, or one result over another.
-fn check_outputs(args: &Args, cases: &[Case], ending: &str) -> Result<()> {
-    let mut files = Files::default();
-    files.reads_folder("the network", &args.network);
-    if let Some(file) = &args.postprocessing {
-        files.reads("the postprocessing", file);
-    }
-    for case in cases {
-        case.images.iter().for_each(|image| files.reads("the image", image));
-        case.previous.iter().for_each(|previous| files.reads("the previous stage's segmentation", previous));
-    }
-    for name in RECORDS {
-        files.writes("the record", &args.output.join(name));
-    }
-    let mut endings = vec![ending];
-    endings.extend(if args.save_probabilities { &[".npz", ".pkl"][..] } else { &[] });
-    endings.extend(args.save_logits.then_some(".logits.npy"));
-    for case in cases {
-        for ending in &endings {
-            let name = with_ending(case.stem.file_name().unwrap_or_default(), ending);
-            files.writes("the result", &case.stem.with_file_name(name));
-        }
-    }
-    files.check()
-}
-
-fn options(args: &Args) -> PredictOptions {
-    let walk = match args.precision {
-        Precision::Exact => Options::EXACT,
-        Precision::Fast => Options::FAST,
-    };
-    // Whoever allows one thread does not want two forwards.
-    let at_once = if args.threads == Some(1) { 1 } else { walk.at_once };
-    PredictOptions {
-        folds: args.folds.clone(),
-        walk: Options { step: args.step_size, at_once, ..walk },
-        mirror: !args.disable_tta,
-        save_probabilities: args.save_probabilities,
-        save_logits: args.save_logits,
-        postprocessing: args.postprocessing.clone(),
-        device: args.device,
-        accumulate: args.accumulate,
-        verbose: args.verbose,
-    }
-}
-
 fn check(args: &Args) -> Result<()> {
     if !(args.step_size > 0.0 && args.step_size <= 1.0) {
         return Err(wrong(format!("-step_size {}: more than 0 and at most 1 is needed", args.step_size)));
+    }
+    let several = args.network.len().max(args.configurations.len()) > 1;
+    if several && (args.save_probabilities || args.continue_prediction) {
+        return Err(wrong(
+            "--save_probabilities and --continue_prediction are each network's own; predict with one network after the other".to_owned(),
+        ));
     }
     if args.part_id >= args.num_parts {
         return Err(wrong(format!("-part_id {}: parts are counted from 0 to {}", args.part_id, args.num_parts.saturating_sub(1))));
@@ -246,12 +347,6 @@ fn check(args: &Args) -> Result<()> {
 fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
     if let (Some(stage), None) = (&plan.previous_stage, &args.previous) {
         anyhow::bail!("the network is the second stage of a cascade; give the segmentations of {stage} with -prev_stage_predictions DIR");
-    }
-    if let (Some(wanted), exported) = (&args.checkpoint, &plan.manifest.checkpoint) {
-        ensure!(
-            wanted == exported,
-            "the network was exported from {exported}, not from {wanted}; export it again with --checkpoint {wanted}"
-        );
     }
     Ok(())
 }
@@ -276,15 +371,15 @@ fn is_done(args: &Args, case: &Case, ending: &str) -> bool {
 }
 
 /// What nnU-Net writes beside its results.
-fn write_records(args: &Args) -> Result<()> {
+fn write_records(args: &Args, network: &Path, output: &Path) -> Result<()> {
     let [dataset, plans, arguments] = RECORDS;
     let put = |name: &str, bytes: &[u8]| {
-        let to = args.output.join(name);
+        let to = output.join(name);
         whole(&to, |mut file| file.write_all(bytes)).with_context(|| format!("cannot write {}", shown(&to)))
     };
     for name in [dataset, plans] {
         // Content alone: a network folder that nobody may write into makes no results that nobody may write over.
-        let from = args.network.join(name);
+        let from = network.join(name);
         put(name, &fs::read(&from).with_context(|| format!("cannot read {}", shown(&from)))?)?;
     }
     let record = json!({

@@ -8,8 +8,8 @@ use shared::acquisition::Strategy;
 use super::outputs::Files;
 use super::parse_share;
 use super::progress::Meter;
-use crate::inference::DeviceChoice;
 use crate::bundle::method::MethodText;
+use crate::inference::DeviceChoice;
 use crate::tasks::{self, OpenedNetworks, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
 
 /// Arguments of `i3deep presegment`.

@@ -1,18 +1,17 @@
-//! Networks at work: patches in, logits out, blended over a volume. Knows shapes and files of weights, nothing of scans.
-//!
-//! `torch` is the only folder that names `tch`; everything else sees the traits [`Network`] and [`resident::Resident`].
+//! Engines: patches in, logits out, blended over a volume. What runs a network (libtorch, from a TorchScript program or from nnU-Net's own weights) is
+//! behind [`engine::Engine`]; only the folders `torch` and `native` name `tch`. Reads files of weights, nothing of scans.
 
-pub mod plans;
-pub mod method;
-pub mod bundle;
 pub mod sliding_window;
 pub mod resident;
+pub mod engine;
 #[cfg_attr(not(feature = "torch"), path = "without_torch.rs")]
 pub mod torch;
+#[cfg(feature = "torch")]
+mod native;
 
 use thiserror::Error;
 
-/// A trained network: one batch of patches in, logits out. Threads may share it.
+/// One fold of a trained network: a batch of patches in, logits out. Threads may share it.
 pub trait Network: Send + Sync {
     /// Computes logits.
     ///
@@ -28,6 +27,19 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// [`NetworkError`] when the engine fails.
     fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError>;
+
+    /// The network as tensors, for code of this room that computes with them; None where it has none.
+    fn tensors(&self) -> Option<&dyn torch::TensorNetwork> {
+        None
+    }
+
+    /// A copy that can learn; see [`engine::Engine::trainable`].
+    ///
+    /// # Errors
+    /// As there.
+    fn trainable(&self) -> Result<Box<dyn engine::TrainableNetwork>, NetworkError> {
+        Err(NetworkError::NotTrainable("its engine has no parameters to change".to_owned()))
+    }
 }
 
 impl<N: Network + ?Sized> Network for Box<N> {
@@ -37,6 +49,14 @@ impl<N: Network + ?Sized> Network for Box<N> {
 
     fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
         (**self).set_dropout(seed)
+    }
+
+    fn tensors(&self) -> Option<&dyn torch::TensorNetwork> {
+        (**self).tensors()
+    }
+
+    fn trainable(&self) -> Result<Box<dyn engine::TrainableNetwork>, NetworkError> {
+        (**self).trainable()
     }
 }
 
@@ -102,6 +122,15 @@ pub enum NetworkError {
     /// A program that was built to do everything but run networks.
     #[error("this i3deep was built without libtorch, so it runs no networks; build it with the feature `torch`")]
     WithoutTorch,
+    /// Weights that are not the network's, or no weights.
+    #[error(transparent)]
+    Weights(#[from] crate::bundle::checkpoint::CheckpointError),
+    /// A native network without the plan that it is built from.
+    #[error("the network's plan does not say how it is built; read it again from its folder")]
+    NoArchitecture,
+    /// Weights that cannot be trained further here.
+    #[error("the network cannot learn: {0}")]
+    NotTrainable(String),
     /// A network folder that lists none.
     #[error("the network folder lists no fold; export it again")]
     NoFold,

@@ -2,19 +2,9 @@
 //!
 //! Plain numbers: how to resample is told as one matrix an axis, made by the pipeline from its own resampling, so that there is one truth about it.
 
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array2, ArrayView3};
 
 use super::sliding_window::{Mirror, Window};
-use super::{NetworkError, Progress};
-
-/// Networks that can take a case all the way on their device.
-pub trait Resident {
-    /// The label of every voxel of the crop, on the scan's spacing, along the network's axes.
-    ///
-    /// # Errors
-    /// [`NetworkError`]; [`NetworkError::Engine`] where the device's memory does not suffice even for one patch at a time.
-    fn labels(&self, case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError>;
-}
 
 /// A case, its networks' window, and the way to labels.
 pub struct Case<'a> {

@@ -2,38 +2,19 @@
 
 use std::path::Path;
 
-use ndarray::Array3;
+use super::engine::{Arithmetic, Engine, OpenError};
+use super::{DeviceChoice, NetworkError};
+use crate::bundle::plans::Plan;
 
-use super::resident::{Case, Resident};
-use super::{DeviceChoice, Network, NetworkError, Progress};
+/// Tensors that cannot be had.
+pub trait TensorNetwork {}
 
-/// A network that cannot be had.
-pub enum TorchNetwork {}
-
-impl TorchNetwork {
-    /// Never.
-    ///
-    /// # Errors
-    /// [`NetworkError::WithoutTorch`].
-    pub fn load(_file: &Path, _channels: usize, _spatial_axes: usize, _choice: DeviceChoice) -> Result<Self, NetworkError> {
-        Err(NetworkError::WithoutTorch)
-    }
-}
-
-impl Network for TorchNetwork {
-    fn forward(&self, _batch: &[f32], _n: usize, _size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
-        match *self {}
-    }
-
-    fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
-        match *self {}
-    }
-}
-
-impl Resident for [TorchNetwork] {
-    fn labels(&self, _case: &Case<'_>, _progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
-        Err(NetworkError::WithoutTorch)
-    }
+/// Never.
+///
+/// # Errors
+/// [`NetworkError::WithoutTorch`].
+pub(super) fn open(folder: &Path, _plan: &Plan, _device: DeviceChoice, _arithmetic: Arithmetic) -> Result<Box<dyn Engine>, OpenError> {
+    Err(OpenError { file: folder.to_owned(), source: NetworkError::WithoutTorch })
 }
 
 /// Nothing: there is nobody to compute.
@@ -48,4 +29,27 @@ pub fn keep_memory() {}
 /// [`NetworkError::WithoutTorch`].
 pub fn device_name(_choice: DeviceChoice) -> Result<String, NetworkError> {
     Err(NetworkError::WithoutTorch)
+}
+
+/// What is known of libtorch.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its version.
+    pub version: &'static str,
+    /// Threads that it computes with.
+    pub threads: usize,
+    /// Whether it was built for CUDA.
+    pub cuda: bool,
+    /// CUDA devices that it finds.
+    pub devices: usize,
+}
+
+/// Nothing to report.
+pub fn report() -> Option<Report> {
+    None
+}
+
+/// Nobody computes.
+pub fn computes_bfloat16() -> bool {
+    false
 }

@@ -6,7 +6,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayView3, ArrayView4, Axis, Zip, s};
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayView4, Axis, Zip, s};
 use shared::geometry::{Geometry, GeometryError};
 use shared::label::Label;
 use shared::volume::Volume;
@@ -83,6 +83,24 @@ pub fn labels_and_probabilities<E: From<GeometryError>>(
         take(index, to_scan(values, frame, outside, scan)?.voxels())?;
     }
     Ok(to_scan(labels, frame, 0, scan)?)
+}
+
+/// The label of every voxel from probabilities `[heads, voxels]`, as nnU-Net finds it for an ensemble: the first of the largest, or the last region above
+/// one half.
+pub fn labels_of_probabilities(probabilities: ArrayView2<'_, f32>, plan: &Plan) -> Vec<Label> {
+    let rule = Rule::of(plan);
+    let mut labels = vec![0; probabilities.ncols()];
+    let mut best = vec![f32::NEG_INFINITY; probabilities.ncols()];
+    for (head, values) in probabilities.outer_iter().enumerate() {
+        for ((value, label), best) in values.iter().zip(&mut labels).zip(&mut best) {
+            match &rule {
+                Rule::Largest if *value > *best => (*best, *label) = (*value, head as Label),
+                Rule::Regions(order) if *value > 0.5 => *label = order[head],
+                _ => {}
+            }
+        }
+    }
+    labels
 }
 
 /// Scalar values of every voxel of the scan, linearly resampled; `outside` beyond the crop.

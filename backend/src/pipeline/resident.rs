@@ -7,8 +7,9 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use crate::bundle::plans::{Plan, Resampling};
-use crate::inference::resident::{Case, Clip, Resident, Resize};
-use crate::inference::{Network, NetworkError, Progress, sliding_window};
+use crate::inference::engine::Engine;
+use crate::inference::resident::{Case, Clip, Resize};
+use crate::inference::{NetworkError, Progress, sliding_window};
 
 use super::export::{Rule, to_scan};
 use super::frame::Frame;
@@ -23,7 +24,7 @@ use super::{resample, resample_torch};
 /// # Errors
 /// [`SegmentError`]; a [`crate::inference::NetworkError::Engine`] where the device has too little memory, upon which the way over the host may serve.
 pub fn labels(
-    networks: &(impl Resident + ?Sized),
+    engine: &dyn Engine,
     plan: &Plan,
     scan: &Geometry,
     normalised: &Normalised,
@@ -48,7 +49,7 @@ pub fn labels(
             Rule::Regions(order) => Some(order),
         },
     };
-    Ok(to_scan(networks.labels(&case, progress)?, frame, 0, scan)?)
+    Ok(to_scan(engine.labels(&case, progress)?, frame, 0, scan)?)
 }
 
 /// What a case came to.
@@ -64,23 +65,20 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`SegmentError`].
-pub fn labels_or_logits<N: Network>(
-    networks: &[N],
+pub fn labels_or_logits(
+    engine: &dyn Engine,
     plan: &Plan,
     scan: &Geometry,
     normalised: Normalised,
     options: Options,
     progress: &mut Progress<'_>,
     fell_back: &mut dyn FnMut(&str),
-) -> Result<Outcome, SegmentError>
-where
-    [N]: Resident,
-{
-    match labels(networks, plan, scan, &normalised, options, progress) {
+) -> Result<Outcome, SegmentError> {
+    match labels(engine, plan, scan, &normalised, options, progress) {
         Err(SegmentError::Network(NetworkError::Engine(why))) => {
             fell_back(&why);
             let prepared = normalised.resampled(plan);
-            Ok(Outcome::Logits(mean_logits(networks, plan, prepared.data.view(), options, progress)?, prepared.frame))
+            Ok(Outcome::Logits(mean_logits(engine.folds(), plan, prepared.data.view(), options, progress)?, prepared.frame))
         }
         labels => Ok(Outcome::Labels(labels?)),
     }
@@ -171,11 +169,12 @@ mod fall_back_tests {
     use ndarray::Array3;
 
     use super::*;
+    use crate::inference::Network;
+    use crate::inference::engine::TrainableNetwork;
     use crate::pipeline::preprocess::crop_and_normalise;
 
     /// A device that does not hold a case whole; patch by patch it computes, unless it is broken.
     struct Small {
-        device: fn() -> NetworkError,
         broken: bool,
     }
 
@@ -194,13 +193,36 @@ mod fall_back_tests {
         }
     }
 
-    impl Resident for [Small] {
+    /// An engine whose device has no room for a case.
+    struct Device {
+        answer: fn() -> NetworkError,
+        folds: Vec<Box<dyn Network>>,
+    }
+
+    impl Engine for Device {
+        fn folds(&self) -> &[Box<dyn Network>] {
+            &self.folds
+        }
+
+        fn folds_mut(&mut self) -> &mut [Box<dyn Network>] {
+            &mut self.folds
+        }
+
+        fn into_folds(self: Box<Self>) -> Vec<Box<dyn Network>> {
+            self.folds
+        }
+
         fn labels(&self, _case: &Case<'_>, _progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
-            Err((self[0].device)())
+            Err((self.answer)())
+        }
+
+        fn trainable(&self, fold: usize) -> Result<Box<dyn TrainableNetwork>, NetworkError> {
+            self.folds[fold].trainable()
         }
     }
 
-    fn run(networks: &[Small]) -> (Result<Outcome, SegmentError>, Vec<String>) {
+    fn run(answer: fn() -> NetworkError, broken: bool) -> (Result<Outcome, SegmentError>, Vec<String>) {
+        let engine = Device { answer, folds: vec![Box::new(Small { broken })] };
         let scan = Geometry::new([6, 5, 7], [1.0; 3], [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
         let voxels = (0..210).map(|at| (at * 37 % 101) as f32 + 1.0).collect();
         let channel = Volume::new(scan.clone(), voxels).unwrap();
@@ -208,21 +230,21 @@ mod fall_back_tests {
         let normalised = crop_and_normalise(&[channel], None, &plan).unwrap();
         let mut reasons = Vec::new();
         let go_on = &mut |_| ControlFlow::Continue(());
-        let outcome = labels_or_logits(networks, &plan, &scan, normalised, Options::FAST, go_on, &mut |why| reasons.push(why.to_owned()));
+        let outcome = labels_or_logits(&engine, &plan, &scan, normalised, Options::FAST, go_on, &mut |why| reasons.push(why.to_owned()));
         (outcome, reasons)
     }
 
     #[test]
     fn what_the_device_cannot_hold_is_gathered_on_the_host() {
         let full = || NetworkError::Engine("out of memory".to_owned());
-        let (outcome, reasons) = run(&[Small { device: full, broken: false }]);
+        let (outcome, reasons) = run(full, false);
         let Outcome::Logits(logits, frame) = outcome.unwrap() else { panic!("labels of a device that has none") };
         assert_eq!(reasons, ["out of memory"]);
         assert_eq!(logits.shape(), [3, 7, 5, 6]);
         assert_eq!(frame.network, [7, 5, 6]);
         assert!(logits.index_axis(ndarray::Axis(0), 0).iter().any(|v| v.to_f32() > 0.5), "the volume is there");
 
-        let (outcome, reasons) = run(&[Small { device: full, broken: true }]);
+        let (outcome, reasons) = run(full, true);
         assert_eq!(outcome.unwrap_err().to_string(), NetworkError::Engine("out of memory, patch by patch".to_owned()).to_string());
         assert_eq!(reasons, ["out of memory"], "it was tried");
     }
@@ -233,7 +255,7 @@ mod fall_back_tests {
             ((|| NetworkError::Cancelled) as fn() -> NetworkError, NetworkError::Cancelled),
             (|| NetworkError::NotFinite, NetworkError::NotFinite),
         ] {
-            let (outcome, reasons) = run(&[Small { device, broken: false }]);
+            let (outcome, reasons) = run(device, false);
             assert_eq!(outcome.unwrap_err().to_string(), expected.to_string());
             assert_eq!(reasons, [""; 0]);
         }

@@ -1,5 +1,6 @@
 //! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
 
+mod ensemble;
 mod networks;
 mod npz;
 mod predict;
@@ -7,7 +8,8 @@ mod presegment;
 mod refine;
 mod slices;
 
-pub use networks::{Networks, OpenedNetworks, load_folds, load_stage, open_bundle};
+pub use ensemble::ensemble;
+pub use networks::{Networks, OpenedNetworks, load_stage, open_bundle};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
 pub use presegment::{PresegmentOptions, class_weights, presegment, read_channels, warnings};
 pub use refine::{Corrections, RefineFiles, read_on_grid, refine};

@@ -1,13 +1,11 @@
-//! Loads a bundle's networks.
+//! Opens a bundle's networks.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rayon::prelude::*;
 
-use crate::bundle::{Bundle, Stage, weights};
-use crate::bundle::plans::Plan;
-use crate::inference::torch::TorchNetwork;
+use crate::bundle::{Bundle, Stage};
+use crate::inference::engine::{Arithmetic, open};
 use crate::inference::{DeviceChoice, Network};
 
 /// A bundle that is whole and unchanged; its digests are compared before a byte of it runs.
@@ -55,27 +53,7 @@ impl Networks for OpenedNetworks {
 /// All folds of one of a bundle's networks.
 ///
 /// # Errors
-/// [`crate::inference::NetworkError`] with the file's name.
+/// [`crate::inference::engine::OpenError`].
 pub fn load_stage(bundle: &Bundle, stage: Stage, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
-    load_folds(&bundle.folder.join(stage.folder()), bundle.plan(stage), device)
-}
-
-/// All folds of a network folder.
-///
-/// # Errors
-/// [`crate::inference::NetworkError`] with the file's name.
-pub fn load_folds(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<Box<dyn Network>>> {
-    Ok(load_networks(folder, plan, device)?.into_iter().map(|network| Box::new(network) as Box<dyn Network>).collect())
-}
-
-/// All folds of a network folder, as what they are. Several are read at a time.
-///
-/// # Errors
-/// [`crate::inference::NetworkError`] with the file's name.
-pub(super) fn load_networks(folder: &Path, plan: &Plan, device: DeviceChoice) -> Result<Vec<TorchNetwork>> {
-    let load = |file: std::path::PathBuf| {
-        let network = TorchNetwork::load(&file, plan.manifest.input_channels, plan.patch_size.len(), device);
-        network.with_context(|| format!("the network {}", file.display()))
-    };
-    weights(folder, plan).into_par_iter().map(load).collect()
+    Ok(open(&bundle.network_folder(stage), bundle.plan(stage), device, Arithmetic::Fast)?.into_folds())
 }

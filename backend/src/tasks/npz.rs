@@ -2,11 +2,23 @@
 //! of plain numbers.
 
 use std::fs::File;
-use std::io::{BufWriter, Error, Result, Write};
+use std::io::{BufReader, BufWriter, Error, Result, Write};
 use std::path::{Path, PathBuf};
 
-use zip::ZipWriter;
+use ndarray::Array4;
+use ndarray_npy::ReadNpyExt;
 use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+/// An array of f32 from an archive.
+///
+/// # Errors
+/// The system's, and [`std::io::ErrorKind::Other`] for files that are no such archive.
+pub(super) fn read_npz(path: &Path, name: &str) -> Result<Array4<f32>> {
+    let mut zip = ZipArchive::new(BufReader::new(File::open(path)?)).map_err(Error::other)?;
+    let entry = zip.by_name(&format!("{name}.npy")).map_err(Error::other)?;
+    Array4::read_npy(BufReader::new(entry)).map_err(Error::other)
+}
 
 /// An `.npz` with one array of f32; the file appears whole or not at all.
 pub(super) struct NpzWriter {

@@ -14,13 +14,13 @@ use shared::geometry::Geometry;
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::networks::load_networks;
 use super::npz::{self, NpzWriter, Pickle};
 use super::presegment::{read_channels, warnings};
 use super::refine::read_on_grid;
 use crate::bundle::TORCH_VERSION;
-use crate::bundle::plans::{Plan, read_json};
-use crate::inference::torch::{TorchNetwork, device_name};
+use crate::bundle::plans::{Choice, EngineKind, Plan, read_json};
+use crate::inference::engine::{Arithmetic, Engine, open};
+use crate::inference::torch::device_name;
 use crate::inference::{DeviceChoice, NetworkError, Progress};
 use crate::pipeline::export;
 use crate::pipeline::frame::Frame;
@@ -45,10 +45,12 @@ pub enum Accumulate {
 /// What may be chosen beside the network.
 #[derive(Clone, Debug)]
 pub struct PredictOptions {
-    /// Folds by name; all that were exported, if empty.
-    pub folds: Vec<String>,
+    /// Folds and checkpoint.
+    pub choice: Choice,
     /// How the network walks a volume.
     pub walk: Options,
+    /// How exactly networks compute.
+    pub arithmetic: Arithmetic,
     /// Whether patches are mirrored as far as the network allows.
     pub mirror: bool,
     /// Writes `CASE.npz` and `CASE.pkl`, as nnU-Net does.
@@ -139,23 +141,25 @@ struct Predicted<'a> {
 }
 
 impl Predictor {
-    /// The plan of a network folder with the chosen folds and mirrors.
+    /// The plan of a network folder, exported or nnU-Net's own, with the chosen folds and mirrors.
     ///
     /// # Errors
-    /// [`crate::bundle::plans::PlansError`], folds that were not exported, another libtorch.
+    /// [`crate::bundle::plans::PlansError`]; another libtorch; a network with other input channels than its plan calls for.
     pub fn plan(folder: &Path, options: &PredictOptions) -> Result<Plan> {
-        let mut plan = Plan::read(folder)?;
+        let mut plan = Plan::choose(folder, &options.choice)?;
         let torch = &plan.manifest.torch_version;
-        ensure!(torch == TORCH_VERSION, "the network was exported with torch {torch}, this program runs {TORCH_VERSION}; export it again");
+        ensure!(
+            plan.manifest.engine == EngineKind::Native || torch == TORCH_VERSION,
+            "the network was exported with torch {torch}, this program runs {TORCH_VERSION}; export it again"
+        );
+        let stage = if plan.previous_stage.is_some() { plan.labels.values().len() } else { 0 };
+        let (wanted, got) = (plan.normalization.len() + stage, plan.manifest.input_channels);
+        ensure!(
+            wanted == got,
+            "the network takes {got} channels, its plan calls for {wanted}; weights and plan are not from the same training"
+        );
         if !options.mirror {
             plan.manifest.mirror_axes = None;
-        }
-        if !options.folds.is_empty() {
-            for fold in &options.folds {
-                let exported = plan.manifest.folds.join(", ");
-                ensure!(plan.manifest.folds.contains(fold), "fold {fold} was not exported; the folder {} has {exported}", folder.display());
-            }
-            plan.manifest.folds = options.folds.clone();
         }
         Ok(plan)
     }
@@ -222,12 +226,12 @@ impl Predictor {
         failures: &Mutex<Vec<CaseFailure>>,
         progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
     ) -> Result<()> {
-        let networks = load_networks(&self.folder, &self.plan, self.options.device)?;
+        let engine = open(&self.folder, &self.plan, self.options.device, self.options.arithmetic)?;
         for (number, (case, prepared)) in prepared.iter().enumerate() {
             if progress(number, 0.0) == ControlFlow::Break(()) {
                 return Err(NetworkError::Cancelled.into());
             }
-            match prepared.and_then(|prepared| self.predict(&networks, prepared, &mut |share| progress(number, share))) {
+            match prepared.and_then(|prepared| self.predict(&*engine, prepared, &mut |share| progress(number, share))) {
                 Ok(predicted) => {
                     if done.send(predicted).is_err() {
                         break; // The writer has panicked, and says why.
@@ -273,34 +277,34 @@ impl Predictor {
         Ok(Prepared { case, input, scan, origin, clock })
     }
 
-    fn predict<'a>(&self, networks: &[TorchNetwork], prepared: Prepared<'a>, progress: &mut Progress<'_>) -> Result<Predicted<'a>> {
+    fn predict<'a>(&self, engine: &dyn Engine, prepared: Prepared<'a>, progress: &mut Progress<'_>) -> Result<Predicted<'a>> {
         let Prepared { case, input, scan, origin, mut clock } = prepared;
         clock.resume();
         let output = match input {
-            Input::OnHost(prepared) => self.logits(networks, prepared, progress)?,
-            Input::OnDevice(normalised) => self.resident(networks, &scan, normalised, progress)?,
+            Input::OnHost(prepared) => self.logits(engine, prepared, progress)?,
+            Input::OnDevice(normalised) => self.resident(engine, &scan, normalised, progress)?,
         };
         clock.lap("network_s");
         Ok(Predicted { case, output, scan, origin, clock })
     }
 
-    fn logits(&self, networks: &[TorchNetwork], prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Outcome> {
-        let logits = mean_logits(networks, &self.plan, prepared.data.view(), self.options.walk, progress)?;
+    fn logits(&self, engine: &dyn Engine, prepared: Preprocessed, progress: &mut Progress<'_>) -> Result<Outcome> {
+        let logits = mean_logits(engine.folds(), &self.plan, prepared.data.view(), self.options.walk, progress)?;
         Ok(Outcome::Logits(logits, prepared.frame))
     }
 
     /// Labels from the device; where it cannot, logits gathered on the host, unless that was ruled out.
-    fn resident(&self, networks: &[TorchNetwork], scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Outcome> {
+    fn resident(&self, engine: &dyn Engine, scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Outcome> {
         let (plan, walk) = (&self.plan, self.options.walk);
         if self.options.accumulate != Accumulate::Auto {
-            return Ok(Outcome::Labels(resident::labels(networks, plan, scan, &normalised, walk, progress)?));
+            return Ok(Outcome::Labels(resident::labels(engine, plan, scan, &normalised, walk, progress)?));
         }
         let mut fell_back = false;
         let told = &mut |why: &str| {
             fell_back = true;
             eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
         };
-        let outcome = resident::labels_or_logits(networks, plan, scan, normalised, walk, progress, told);
+        let outcome = resident::labels_or_logits(engine, plan, scan, normalised, walk, progress, told);
         if !fell_back {
             return Ok(outcome?);
         }
@@ -376,13 +380,13 @@ impl Clock {
     }
 }
 
-fn beside(stem: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(stem: &Path, ending: &str) -> PathBuf {
     let mut name = stem.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     stem.with_file_name(name)
 }
 
-fn read_postprocessing(file: &Path) -> Result<Postprocessing> {
+pub(super) fn read_postprocessing(file: &Path) -> Result<Postprocessing> {
     let content: serde_json::Value = read_json(file)?;
     Postprocessing::parse(&content).with_context(|| format!("the postprocessing {}", file.display()))
 }

@@ -9,10 +9,10 @@ use shared::volume::Volume;
 
 use super::networks::Networks;
 use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
-use crate::inference::Progress;
-use crate::bundle::{Bundle, Stage};
 use crate::bundle::method::Method;
 use crate::bundle::plans::Plan;
+use crate::bundle::{Bundle, Stage};
+use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;

@@ -12,8 +12,8 @@ use shared::volume::Volume;
 use super::networks::Networks;
 use super::presegment::read_channels;
 use super::write_slices;
+use crate::bundle::{Bundle, Refinement, Stage};
 use crate::inference::Progress;
-use crate::bundle::{Bundle, Stage};
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, RefineInput};
@@ -55,6 +55,11 @@ pub struct RefineFiles<'a> {
 /// # Errors
 /// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or are stopped.
 pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, networks: &mut dyn Networks, progress: &mut Progress<'_>) -> Result<()> {
+    ensure!(
+        bundle.manifest.refinement == Refinement::Network,
+        "the bundle {} has no refinement network: it refines by adaptation, which this version does not run yet",
+        bundle.manifest.name
+    );
     // Before the networks run: an output that cannot be written would cost the whole computation.
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;

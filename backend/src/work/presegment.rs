@@ -8,8 +8,8 @@ use shared::api::MadeWith;
 use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
 use super::{Kind, Left, results};
-use crate::inference::Progress;
 use crate::bundle::Stage;
+use crate::inference::Progress;
 use crate::store::{Lease, PresegmentTask, PresegmentationFiles, Store};
 use crate::tasks::{self, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, read_slices};
 

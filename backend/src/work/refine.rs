@@ -9,8 +9,8 @@ use shared::api::MadeWith;
 use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
 use super::{Kind, Left, results};
-use crate::inference::Progress;
 use crate::bundle::Stage;
+use crate::inference::Progress;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
 use crate::tasks::{self, Corrections, RefineFiles, SLICES_FILE, read_slices};
 

@@ -21,8 +21,6 @@ use utoipa::OpenApi;
 
 use super::{Parts, Refusal, upload_folder};
 
-pub use bundles::Bundles;
-
 macro_rules! serve {
     ($($route:ident => $noun:ident::$handler:ident,)*) => {
         /// What the server answers, as it stands in its handlers.

@@ -9,21 +9,20 @@ use std::ops::{ControlFlow, Range};
 use ndarray::{Array2, Array3, ArrayView3};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::TorchNetwork;
-use crate::inference::resident::{Case, Clip, Resident, Resize};
+use super::TensorNetwork;
+use crate::inference::resident::{Case, Clip, Resize};
 use crate::inference::sliding_window::{Job, Window, gaussian, padding, tiles};
 use crate::inference::{NetworkError, Progress};
 
 /// Voxels that are decided at a time: 16 MiB of f32.
 const SLAB: usize = 1 << 22;
 
-impl Resident for [TorchNetwork] {
-    fn labels(&self, case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
-        let device = self.first().ok_or(NetworkError::NoFold)?.device;
-        let _no_grad = tch::no_grad_guard();
-        let logits = mean_logits(self, input(case, device)?, case, progress)?;
-        labels(&logits, case)
-    }
+/// See [`crate::inference::engine::Engine::labels`].
+pub(super) fn labels(networks: &[&dyn TensorNetwork], case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
+    let device = networks.first().ok_or(NetworkError::NoFold)?.device();
+    let _no_grad = tch::no_grad_guard();
+    let logits = mean_logits(networks, input(case, device)?, case, progress)?;
+    decided(&logits, case)
 }
 
 fn int(n: usize) -> i64 {
@@ -60,7 +59,12 @@ fn input(case: &Case<'_>, device: Device) -> Result<Tensor, TchError> {
 }
 
 /// Half-precision logits `[heads, z, y, x]`, averaged over mirrors and folds as nnU-Net does it.
-fn mean_logits(networks: &[TorchNetwork], input: Tensor, case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Tensor, NetworkError> {
+fn mean_logits(
+    networks: &[&dyn TensorNetwork],
+    input: Tensor,
+    case: &Case<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Tensor, NetworkError> {
     let size = spatial(&input);
     let (padded, low) = padding(size, case.window.patch);
     let around: Vec<i64> = [2, 1, 0].iter().flat_map(|&axis| [int(low[axis]), int(padded[axis] - size[axis] - low[axis])]).collect();
@@ -74,7 +78,7 @@ fn mean_logits(networks: &[TorchNetwork], input: Tensor, case: &Case<'_>, progre
         let mut done = 0;
         while done < jobs.len() {
             let chunk = &jobs[done..jobs.len().min(done + batch)];
-            let logits = match forward(network, &input, case.window, chunk) {
+            let logits = match forward(*network, &input, case.window, chunk) {
                 // What did not fit is tried again in halves, and the rest of the case with it.
                 Err(NetworkError::Engine(_)) if chunk.len() > 1 => {
                     batch = chunk.len() / 2;
@@ -116,19 +120,19 @@ fn flipped(volumes: Tensor, mirror: &[usize]) -> Result<Tensor, TchError> {
 }
 
 /// Logits `[n, heads, z, y, x]` of mirrored patches, still mirrored. On CUDA in mixed precision, as nnU-Net has it there, with channels last.
-fn forward(network: &TorchNetwork, input: &Tensor, window: &Window, jobs: &[Job<'_>]) -> Result<Tensor, NetworkError> {
+fn forward(network: &dyn TensorNetwork, input: &Tensor, window: &Window, jobs: &[Job<'_>]) -> Result<Tensor, NetworkError> {
     let patches = jobs.iter().map(|job| flipped(cut(input, job.at, window.patch)?, job.mirror)).collect::<Result<Vec<_>, _>>()?;
     let mut batch = Tensor::f_stack(&patches, 0)?;
     drop(patches);
-    let cuda = matches!(network.device, Device::Cuda(_));
+    let cuda = matches!(network.device(), Device::Cuda(_));
     if cuda {
         batch = batch.f_permute([0, 2, 3, 4, 1])?.f_contiguous()?.f_permute([0, 4, 1, 2, 3])?;
     }
-    if network.two_dimensional {
+    if network.two_dimensional() {
         batch = batch.f_squeeze_dim(2)?;
     }
-    let mut logits = tch::autocast(cuda, || network.module.forward_ts(&[batch]))?;
-    if network.two_dimensional {
+    let mut logits = tch::autocast(cuda, || network.logits(&batch))?;
+    if network.two_dimensional() {
         logits = logits.f_unsqueeze(2)?;
     }
     let expected = jobs.len() * window.heads * window.patch.iter().product::<usize>();
@@ -189,7 +193,7 @@ fn finite(logits: Tensor) -> Result<Tensor, NetworkError> {
 }
 
 /// Decides every voxel of the scan's grid and brings the labels to the host.
-fn labels(logits: &Tensor, case: &Case<'_>) -> Result<Array3<u8>, NetworkError> {
+fn decided(logits: &Tensor, case: &Case<'_>) -> Result<Array3<u8>, NetworkError> {
     let matrices = case.to_scan.as_ref().map(|resize| Matrices::new(resize, logits.device())).transpose()?;
     let shape = case.to_scan.as_ref().map_or_else(|| spatial(logits), |resize| resize.shape);
     let labels = Tensor::f_zeros(shape.map(int), (Kind::Uint8, logits.device()))?;
@@ -324,11 +328,13 @@ pub(crate) fn resized(volume: ArrayView3<'_, f32>, resize: &Resize) -> Array3<f3
 mod tests {
     use tch::CModule;
 
+    use super::super::fold::Fold;
+    use super::super::script::Script;
     use super::*;
     use crate::inference::sliding_window::{Mirror, mirrors};
 
     /// Two heads, the patch and its opposite; has memory for `batch` patches at a time, no more and no fewer.
-    fn network(batch: i64) -> TorchNetwork {
+    fn network(batch: i64) -> Fold {
         let shape = [batch, 1, 4, 4, 4];
         let mut forward = |inputs: &[Tensor]| {
             let patch = inputs[0].reshape(shape);
@@ -336,7 +342,7 @@ mod tests {
         };
         let input = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         let module = CModule::create_by_tracing("network", "forward", &[input], &mut forward).unwrap();
-        TorchNetwork { module, device: Device::Cpu, channels: 1, two_dimensional: false, dropout: None }
+        Fold::new(Box::new(Script::of(module)), Device::Cpu, 1, false)
     }
 
     /// What two folds make of a volume in which signs change.
@@ -353,7 +359,7 @@ mod tests {
             half: true,
             regions,
         };
-        [network(memory), network(memory)][..].labels(&case, &mut |_| go_on)
+        labels(&[&network(memory), &network(memory)], &case, &mut |_| go_on)
     }
 
     fn signs(size: [usize; 3]) -> Array3<f32> {
@@ -383,7 +389,6 @@ mod tests {
         let infinite = Array3::from_elem((4, 4, 4), 3e38);
         assert!(matches!(run(&infinite, 1, None, ControlFlow::Continue(())), Err(NetworkError::NotFinite)));
         assert!(matches!(run(&signs([4; 3]), 1, None, ControlFlow::Break(())), Err(NetworkError::Cancelled)));
-        let none: &[TorchNetwork] = &[];
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
         let case = Case {
             channels: Vec::new(),
@@ -395,6 +400,6 @@ mod tests {
             half: true,
             regions: None,
         };
-        assert!(matches!(none.labels(&case, &mut |_| ControlFlow::Continue(())), Err(NetworkError::NoFold)));
+        assert!(matches!(labels(&[], &case, &mut |_| ControlFlow::Continue(())), Err(NetworkError::NoFold)));
     }
 }
