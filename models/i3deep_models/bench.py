@@ -103,13 +103,16 @@ def small(folder: Path, rounds: int) -> list[Runs]:
         export(trained, network)
     theirs = Path(sys.executable).with_name("nnUNetv2_predict_from_modelfolder")
     threads = os.cpu_count() or 1
-    ours = [binary(), "predict", "-i", images, "-m", network, "-device", "cpu", "--threads", threads, "--verbose"]
-    all_runs = [Runs("nnU-Net"), Runs("nnU-Net, one process"), Runs("i3deep, exact"), Runs("i3deep, fast")]
+    ours = [binary(), "predict", "-i", images, "-device", "cpu", "--threads", threads, "--verbose", "-m"]
+    names = ["nnU-Net", "nnU-Net, one process", "native, exact", "native, fast", "TorchScript, exact", "TorchScript, fast"]
+    all_runs = [Runs(name) for name in names]
     commands = [
         [theirs, "-i", images, "-o", folder / "theirs", "-m", trained, "-device", "cpu", "--disable_progress_bar"],
         [sys.executable, "-W", "ignore", "-m", "i3deep_models.bench", "small", trained, images],
-        [*ours, "-o", folder / "exact"],
-        [*ours, "-o", folder / "fast", "--precision", "fast"],
+        [*ours, trained, "-o", folder / "exact"],
+        [*ours, trained, "-o", folder / "fast", "--precision", "fast"],
+        [*ours, network, "-o", folder / "script_exact"],
+        [*ours, network, "-o", folder / "script_fast", "--precision", "fast"],
     ]
     for _ in range(rounds):
         for runs, command in zip(all_runs, commands, strict=True):

@@ -27,6 +27,7 @@ class Row:
     voxels: int = 0
     labels: int = 0
     labels_with_probabilities: int = 0
+    script: int | None = None
     logit: float = 0.0
     probability: float = 0.0
     fast: int | None = None
@@ -35,8 +36,8 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Exact mode gives nnU-Net's labels, with and without probabilities."""
-        return not self.error and self.labels == 0 and self.labels_with_probabilities == 0
+        """Exact mode gives nnU-Net's labels, with and without probabilities, whatever the engine."""
+        return not self.error and self.labels == 0 and self.labels_with_probabilities == 0 and not self.script
 
 
 def binary() -> str:
@@ -70,36 +71,88 @@ def compare_models(chosen: list[Model], fast: bool) -> list[Row]:
 
 
 def compare_model(model: Model, folder: Path, seed: int, fast: bool) -> Row:
-    """One configuration."""
+    """One configuration: nnU-Net's folder as it lies, and exported as TorchScript."""
     from i3deep_models.export import export
 
-    trained, network, images, previous = (folder / name for name in ("trained", "network", "images", "previous"))
+    trained, exported, images, previous = (folder / name for name in ("trained", "exported", "images", "previous"))
     write_model(model, trained, seed)
     write_scans(model, images, previous, seed)
     with quiet():
-        export(trained, network)
+        export(trained, exported)
         predictor = trained_predictor(trained, model)
     stage = ["-prev_stage_predictions", previous] if model.cascade else []
-    return compare(model.name, predictor, network, images, previous if model.cascade else None, [*model.options, *stage], folder, fast)
+    scans = Scans(images, previous if model.cascade else None, exported)
+    return compare(model.name, predictor, trained, scans, [*model.options, *stage], folder, fast)
 
 
-def compare(name: str, predictor, network: Path, images: Path, previous: Path | None, options: list, folder: Path, fast: bool) -> Row:
+def compare_trained(only: list[str], fast: bool) -> list[Row]:
+    """Folders that nnU-Net trains here and now, for a few iterations."""
+    from i3deep_models.parity_trained import CASES, Trainer, trainings
+
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(Path(folder))
+        for number, training in enumerate(trainings()):
+            name = f"trained: {training.name}"
+            needed = any(later.after == training.name and selected(f"trained: {later.name}", only) for later in trainings())
+            if not (selected(name, only) or needed):
+                continue
+            try:
+                with quiet():
+                    trained = trainer.train(training)
+                    predictor = folder_predictor(trained, training.folds, training.checkpoint)
+                images = trainer.workspace.raw / trainer.name(training.dataset) / "imagesTr"
+                chosen = Path(folder) / f"images_{number}"
+                chosen.mkdir()
+                for file in (images / f"case_{case}_0000.nii.gz" for case in range(0, CASES, 3)):
+                    (chosen / file.name).symlink_to(file)
+                first = trainer.workspace.raw / trainer.name(training.dataset) / "labelsTr"
+                options = ["-f", *training.folds, "-chk", training.checkpoint, *(["-prev_stage_predictions", first] if training.after else [])]
+                scans = Scans(chosen, first if training.after else None)
+                row = compare(name, predictor, trained, scans, options, Path(folder) / f"out_{number}", fast)
+            except Exception as error:
+                row = Row(name, error=f"{type(error).__name__}: {error}")
+            rows.append(row)
+            print_row(row)
+    return rows
+
+
+def selected(name: str, only: list[str]) -> bool:
+    """Whether a configuration is asked for."""
+    return not only or any(part in name for part in only)
+
+
+@dataclass(frozen=True)
+class Scans:
+    """What is predicted, the previous stage's segmentations in a cascade, and the network's TorchScript export where that is compared too."""
+
+    images: Path
+    previous: Path | None = None
+    exported: Path | None = None
+
+
+def compare(name: str, predictor, network: Path, scans: Scans, options: list, folder: Path, fast: bool) -> Row:
     """Predicts a folder of scans on both sides; `options` are nnU-Net's own."""
+    images, previous = scans.images, scans.previous
     common = ["-i", images, "-m", network, *options]
-    plain, full, quick, resident = (folder / name for name in ("plain", "full", "quick", "resident"))
+    plain, full, quick, resident, script = (folder / name for name in ("plain", "full", "quick", "resident", "script"))
     run([*common, "-o", plain])
+    if scans.exported:
+        run(["-i", images, "-m", scans.exported, *options, "-o", script])
     run([*common, "-o", full, "--save_probabilities", "--save_logits"])
     if fast:
         run([*common, "-o", quick, "--precision", "fast"])
         # What a CUDA device does, on CPU tensors.
         run([*common, "-o", resident, "--precision", "fast", "--accumulate", "device"])
-    row = Row(name, fast=0 if fast else None, device=0 if fast else None)
+    row = Row(name, script=0 if scans.exported else None, fast=0 if fast else None, device=0 if fast else None)
     for case in cases(images):
         with quiet():
             logits, labels, labels_p, probabilities = reference(predictor, case, previous)
         stem = case[0].name.removesuffix("_0000.nii.gz")
         row.voxels += labels.size
         row.labels += int((read(plain / f"{stem}.nii.gz") != labels).sum())
+        if scans.exported:
+            row.script += int((read(script / f"{stem}.nii.gz") != labels).sum())
         row.labels_with_probabilities += int((read(full / f"{stem}.nii.gz") != labels_p).sum())
         row.logit = max(row.logit, difference(np.load(full / f"{stem}.logits.npy"), logits.astype(np.float32)))
         with np.load(full / f"{stem}.npz") as stored:
@@ -139,6 +192,16 @@ def trained_predictor(trained: Path, model: Model):
     mirroring = model.mirror is not None and "--disable_tta" not in model.options
     predictor = nnUNetPredictor(step, use_mirroring=mirroring, device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(trained), tuple(range(model.folds)))
+    return predictor
+
+
+def folder_predictor(trained: Path, folds: tuple, checkpoint: str):
+    """nnU-Net's predictor of some folds and a checkpoint of a trained-model folder."""
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(trained), folds, checkpoint)
     return predictor
 
 
@@ -207,25 +270,28 @@ class quiet:
 
 def print_head() -> None:
     """The table's head."""
-    print(f"{'configuration':<34}{'voxels':>10}{'labels':>8}{'with p.':>8}{'max |d logit|':>15}{'max |d prob.|':>15}{'fast':>8}{'device':>8}")
+    columns = (("voxels", 10), ("labels", 8), ("with p.", 8), ("script", 8), ("max |d logit|", 15), ("max |d prob.|", 15), ("fast", 8), ("device", 8))
+    print(f"{'configuration':<44}" + "".join(f"{name:>{width}}" for name, width in columns))
 
 
 def print_row(row: Row) -> None:
     """A line of the table, as soon as it is known."""
-    fast, device = ("" if count is None else str(count) for count in (row.fast, row.device))
-    numbers = f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
-    print(f"{row.name:<34}{row.error or numbers}", flush=True)
+    script, fast, device = ("" if count is None else str(count) for count in (row.script, row.fast, row.device))
+    numbers = (
+        f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{script:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
+    )
+    print(f"{row.name:<44}{row.error or numbers}", flush=True)
 
 
 def parity(only: list[str], fast: bool) -> int:
     """All small models, or those whose names hold one of `only`; the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         Workspace(Path(folder)).activate()
-        chosen = [model for model in models() if not only or any(part in model.name for part in only)]
-        print("labels that differ from nnU-Net's in exact mode, without and with --save_probabilities; in fast mode where that is asked for")
+        chosen = [model for model in models() if selected(model.name, only)]
+        print("labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, TorchScript; in fast mode if asked for")
         print_head()
         started = time.monotonic()
-        rows = compare_models(chosen, fast)
+        rows = compare_models(chosen, fast) + compare_trained(only, fast)
         print(f"compared in {time.monotonic() - started:.0f} s, {THREADS} threads")
     return verdict(rows)
 
@@ -243,7 +309,7 @@ def real(network: Path, images: Path, limit: int | None) -> int:
         with quiet():
             predictor = exported_predictor(network)
         print_head()
-        row = compare(f"{len(cases(chosen))} scans", predictor, network, chosen, None, [], Path(folder), fast=True)
+        row = compare(f"{len(cases(chosen))} scans", predictor, network, Scans(chosen), [], Path(folder), fast=True)
         print_row(row)
         per = 1e5 * row.fast / row.voxels
         print(f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; with everything on the device {row.device}")
