@@ -3,7 +3,9 @@
 //!
 //! The same rules as `i3deep_models.guidance`, tested against its fixtures.
 
-use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Zip, s};
 use shared::label::Label;
 
 use crate::bundle::{GuidanceEncoding, PresegmentationChannels};
@@ -26,35 +28,59 @@ fn target_planes(index: usize, source_size: usize, map: &[usize]) -> Vec<usize> 
     hits
 }
 
+/// A corrected plane where it lies on another grid: the labels of one of that grid's planes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sheet {
+    /// Array axis that the plane lies across.
+    pub axis: usize,
+    /// Its index on the other grid.
+    pub at: usize,
+    /// How far the corrected plane's centre is from it, in voxels of the other grid.
+    distance: f64,
+    /// Along the two other axes, in their order.
+    pub labels: Array2<Label>,
+}
+
+/// Sheets of one corrected plane `(array axis, index)` of `labels` on the grid of size `target`.
+pub fn sheets(labels: ArrayView3<'_, Label>, (axis, index): (usize, usize), target: [usize; 3]) -> Vec<Sheet> {
+    let source: [usize; 3] = std::array::from_fn(|axis| labels.shape()[axis]);
+    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], source[axis]));
+    let [u, v] = [[1, 2], [0, 2], [0, 1]][axis];
+    let plane = labels.index_axis(Axis(axis), index);
+    let on_target = Array2::from_shape_fn((target[u], target[v]), |(i, j)| plane[[maps[u][i], maps[v][j]]]);
+    let centre = (index as f64 + 0.5) * target[axis] as f64 / source[axis] as f64;
+    let sheet = |at: usize| Sheet { axis, at, distance: (centre - (at as f64 + 0.5)).abs(), labels: on_target.clone() };
+    target_planes(index, source[axis], &maps[axis]).into_iter().map(sheet).collect()
+}
+
+/// Draws sheets into a box of their grid; [`UNANNOTATED`] elsewhere. Where two claim a voxel the nearer wins, of equally near ones the first.
+pub fn draw<'a>(sheets: impl IntoIterator<Item = &'a Sheet>, within: [Range<usize>; 3]) -> Array3<i16> {
+    let size = within.each_ref().map(ExactSizeIterator::len);
+    let mut result = Array3::from_elem(size, UNANNOTATED);
+    let mut nearest = Array3::from_elem(size, f64::INFINITY);
+    for sheet in sheets.into_iter().filter(|sheet| within[sheet.axis].contains(&sheet.at)) {
+        let [u, v] = [[1, 2], [0, 2], [0, 1]][sheet.axis].map(|axis: usize| within[axis].clone());
+        let at = sheet.at - within[sheet.axis].start;
+        let out = result.index_axis_mut(Axis(sheet.axis), at);
+        let near = nearest.index_axis_mut(Axis(sheet.axis), at);
+        Zip::from(out).and(near).and(sheet.labels.slice(s![u, v])).for_each(|value, near, label| {
+            if sheet.distance < *near {
+                (*near, *value) = (sheet.distance, i16::from(*label));
+            }
+        });
+    }
+    result
+}
+
 /// Carries corrected planes `(array axis, index)` of `labels` to another grid; [`UNANNOTATED`] elsewhere.
 ///
 /// Where two planes claim a voxel the nearer wins (plane centres, in target voxels), then the lower axis, then the lower index.
 pub fn project(labels: ArrayView3<'_, Label>, planes: &[(usize, usize)], target: [usize; 3]) -> Array3<i16> {
-    let source: [usize; 3] = std::array::from_fn(|axis| labels.shape()[axis]);
-    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], source[axis]));
-    let mut result = Array3::from_elem(target, UNANNOTATED);
-    let mut nearest = Array3::from_elem(target, f64::INFINITY);
     let mut planes = planes.to_vec();
     planes.sort_unstable();
     planes.dedup();
-    for (axis, index) in planes {
-        let [u, v] = [[1, 2], [0, 2], [0, 1]][axis];
-        for at in target_planes(index, source[axis], &maps[axis]) {
-            let centre = (index as f64 + 0.5) * target[axis] as f64 / source[axis] as f64;
-            let distance = (centre - (at as f64 + 0.5)).abs();
-            let mut out = result.index_axis_mut(Axis(axis), at);
-            let mut near = nearest.index_axis_mut(Axis(axis), at);
-            Zip::indexed(&mut out).and(&mut near).for_each(|(i, j), value, near| {
-                if distance < *near {
-                    let mut voxel = [0; 3];
-                    (voxel[axis], voxel[u], voxel[v]) = (index, maps[u][i], maps[v][j]);
-                    *near = distance;
-                    *value = i16::from(labels[voxel]);
-                }
-            });
-        }
-    }
-    result
+    let all: Vec<Sheet> = planes.into_iter().flat_map(|plane| sheets(labels, plane, target)).collect();
+    draw(&all, target.map(|n| 0..n))
 }
 
 /// Guidance channels `[guidance, z, y, x]` on the network's grid, in the bundle's order: corrected foreground labels, the annotated mask, the
@@ -139,6 +165,18 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// A box of the drawing is the drawing's box.
+        #[test]
+        fn sheets_are_drawn_alike_in_a_box_and_whole(source in proptest::array::uniform3(1_usize..9), target in proptest::array::uniform3(1_usize..9), low in proptest::array::uniform3(0.0_f64..1.0)) {
+            let labels = Array3::from_shape_fn(source, |(z, y, x)| ((z * 5 + y * 3 + x) % 4) as Label);
+            let planes: Vec<(usize, usize)> = (0..3).map(|axis| (axis, source[axis] / 2)).collect();
+            let whole = project(labels.view(), &planes, target);
+            let within: [Range<usize>; 3] = std::array::from_fn(|axis| ((low[axis] * target[axis] as f64) as usize)..target[axis]);
+            let all: Vec<Sheet> = planes.iter().flat_map(|plane| sheets(labels.view(), *plane, target)).collect();
+            let [z, y, x] = within.clone();
+            proptest::prop_assert_eq!(draw(&all, within), whole.slice(s![z, y, x]).to_owned());
+        }
+
         /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel where that is coarser).
         #[test]
         fn no_plane_vanishes(source in proptest::array::uniform3(1_usize..14), target in proptest::array::uniform3(1_usize..14), axis in 0_usize..3, pick in 0.0_f64..1.0) {
