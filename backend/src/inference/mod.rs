@@ -4,6 +4,7 @@
 pub mod sliding_window;
 pub mod resident;
 pub mod engine;
+pub mod training;
 #[cfg_attr(not(feature = "torch"), path = "without_torch.rs")]
 pub mod torch;
 #[cfg(feature = "torch")]

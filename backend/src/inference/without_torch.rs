@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::engine::{Arithmetic, Engine, OpenError};
-use super::{DeviceChoice, NetworkError};
+use super::engine::{Arithmetic, Engine, OpenError, TrainableNetwork};
+use super::training::{LearningRule, TrainingPatch};
+use super::{DeviceChoice, Network, NetworkError};
 use crate::bundle::plans::Plan;
 
 /// Tensors that cannot be had.
@@ -15,6 +16,53 @@ pub trait TensorNetwork {}
 /// [`NetworkError::WithoutTorch`].
 pub(super) fn open(folder: &Path, _plan: &Plan, _device: DeviceChoice, _arithmetic: Arithmetic) -> Result<Box<dyn Engine>, OpenError> {
     Err(OpenError { file: folder.to_owned(), source: NetworkError::WithoutTorch })
+}
+
+/// A network that cannot learn.
+pub enum Learner {}
+
+impl Learner {
+    /// Never.
+    ///
+    /// # Errors
+    /// [`NetworkError::WithoutTorch`].
+    pub fn new(_student: Box<dyn TrainableNetwork>, _rule: LearningRule) -> Result<Self, NetworkError> {
+        Err(NetworkError::WithoutTorch)
+    }
+
+    /// There is none.
+    pub fn network(&self) -> &dyn Network {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn into_network(self) -> Box<dyn TrainableNetwork> {
+        match self {}
+    }
+
+    /// There are none.
+    ///
+    /// # Errors
+    /// Never: there is no learner.
+    pub fn weights(&self) -> Result<Vec<u8>, NetworkError> {
+        match *self {}
+    }
+
+    /// There are none.
+    ///
+    /// # Errors
+    /// Never: there is no learner.
+    pub fn set_weights(&mut self, _file: &[u8]) -> Result<(), NetworkError> {
+        match *self {}
+    }
+
+    /// There is nobody to learn.
+    ///
+    /// # Errors
+    /// Never: there is no learner.
+    pub fn learn(&mut self, _patch: &TrainingPatch) -> Result<f32, NetworkError> {
+        match *self {}
+    }
 }
 
 /// Nothing: there is nobody to compute.

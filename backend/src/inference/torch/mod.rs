@@ -5,6 +5,7 @@ mod fold;
 mod resident;
 mod runtime;
 mod script;
+mod training;
 mod weights;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use fold::Fold;
 #[cfg(test)]
 pub(crate) use resident::resized;
 use runtime::device;
+pub use training::Learner;
 pub use runtime::{Report, computes_bfloat16, device_name, keep_memory, report, set_threads};
 
 /// A network as its tensors: for code of this room that computes with them.
