@@ -125,6 +125,7 @@ fn make(parts: &Parts, folder: &Path) -> Result<Bundle, CreateError> {
         channels: presegmentation.channels.clone(),
         refinement: if refinement.is_some() { Refinement::Network } else { Refinement::Adaptation },
         guidance,
+        adapt_seconds: None,
         blend_mm: parts.blend_mm,
         acquisition: AcquisitionDefaults { strategy: Strategy::Greedy, budget: BUDGET },
         uncertainty: Method::default(),

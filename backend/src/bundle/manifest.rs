@@ -125,6 +125,10 @@ pub struct BundleManifest {
     /// Within this distance of a corrected plane, in mm, labels pass over to the correction unless the user says otherwise. 0: not at all.
     #[serde(default)]
     pub blend_mm: f64,
+    /// Seconds that the network which refines adapts to a case for, unless the user says otherwise; 0: not at all. Bundles that do not say adapt if they
+    /// have no refinement network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapt_seconds: Option<f64>,
     /// Defaults of acquisition.
     pub acquisition: AcquisitionDefaults,
     /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for entropy.
@@ -230,6 +234,11 @@ impl Bundle {
         }
     }
 
+    /// The guidance that the network which refines gets; none for one that knows none.
+    pub fn encoding(&self) -> Option<GuidanceEncoding> {
+        self.refinement.is_some().then_some(self.manifest.guidance)
+    }
+
     /// The folder of the network that computes a stage.
     pub fn network_folder(&self, stage: Stage) -> PathBuf {
         self.folder.join(if self.refinement.is_some() { stage } else { Stage::Presegmentation }.folder())
@@ -253,6 +262,9 @@ impl Bundle {
         }
         if !(self.manifest.blend_mm.is_finite() && self.manifest.blend_mm >= 0.0) {
             return Err(format!("its blend_mm, {}, is not a distance", self.manifest.blend_mm));
+        }
+        if let Some(seconds) = self.manifest.adapt_seconds.filter(|seconds| !(seconds.is_finite() && *seconds >= 0.0)) {
+            return Err(format!("its adapt_seconds, {seconds}, is not a duration"));
         }
         for &stage in self.stages() {
             let plan = self.plan(stage);

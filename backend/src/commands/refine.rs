@@ -11,7 +11,7 @@ use super::outputs::{Files, shown};
 use super::progress::Meter;
 use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
+use crate::tasks::{self, Adapt, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
 
 /// Arguments of `i3deep refine`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,16 @@ pub(crate) struct Args {
     /// all. Default: the bundle's.
     #[arg(long, value_name = "MM", value_parser = parse_distance)]
     blend_mm: Option<f64>,
+    /// Whether the network that refines first learns from the corrected slices: off, auto (as the bundle says; one without a refinement network does) or
+    /// for how many seconds at most. It goes back to what it was where slices that it did not learn from get no better.
+    #[arg(long, value_name = "SECONDS|off|auto", default_value_t)]
+    adapt: Adapt,
+    /// What the network learned from this case in an earlier round (safetensors), to go on from; never of another case.
+    #[arg(long, value_name = "FILE")]
+    adapted_weights: Option<PathBuf>,
+    /// Where to write what the network has learned from this case.
+    #[arg(long, value_name = "FILE")]
+    adapted_weights_out: Option<PathBuf>,
     /// Where to write how uncertain the refinement is, 0 to 1; 0 in corrected planes.
     #[arg(long, value_name = "FILE.nii.gz")]
     uncertainty_out: Option<PathBuf>,
@@ -73,15 +83,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         planes_grids: &grids,
         presegmentation: presegmentation.as_deref(),
         blend_mm: args.blend_mm,
+        adapt: args.adapt,
+        adapted_weights: args.adapted_weights.as_deref(),
+        adapted_weights_out: args.adapted_weights_out.as_deref(),
         out: &args.out,
         uncertainty_out: args.uncertainty_out.as_deref(),
         slices_out: args.slices_out.as_deref().map(|file| (file, &params)),
     };
-    tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
+    let adaptation = tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
     if args.json {
-        println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes }));
+        println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes, "adaptation": adaptation }));
     } else {
         println!("refined with {} corrected slices: {}", planes.len(), shown(&args.out));
+        if let Some(report) = adaptation {
+            println!("{report}");
+        }
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod elementary;
 pub mod components;
 pub mod acquire;
 pub mod guide;
+pub mod adapt;
 mod blend;
 pub mod refine;
 pub mod export;

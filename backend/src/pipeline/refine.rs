@@ -1,7 +1,9 @@
 //! Image and corrected slices in, a better segmentation everywhere out. The expert's word is final.
 
-use ndarray::{Axis, concatenate};
-use shared::geometry::Plane;
+use std::ops::ControlFlow;
+
+use ndarray::{Array3, Array4, Axis, concatenate, s};
+use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 
@@ -10,8 +12,10 @@ use crate::bundle::method::Method;
 use crate::bundle::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
+use super::adapt::{AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt};
 use super::blend::{Answer, blend};
-use super::frame::{network_axes, zyx_view};
+use super::frame::{Frame, network_axes, zyx_view};
+use super::guide::Sheet;
 use super::preprocess::{Preprocessed, preprocess};
 use super::presegment::{SegmentError, on_scan};
 use super::sampling::{Sampled, Sampling, sample};
@@ -30,23 +34,46 @@ pub struct RefineInput<'a> {
     pub planes: &'a [Plane],
     /// The task's foreground labels, ascending.
     pub foreground: &'a [Label],
-    /// The channels that the network was trained with.
-    pub encoding: GuidanceEncoding,
+    /// The channels that the network was trained with; none for a presegmentation network, which knows no guidance.
+    pub encoding: Option<GuidanceEncoding>,
     /// Within this distance of a corrected plane, along its axis, labels pass over to the correction where the network was wrong in that plane; 0 is not
     /// at all.
     pub blend_mm: f64,
 }
 
-/// Both on the scan's grid.
+/// What the network may learn from the case first.
+#[derive(Clone, Copy)]
+pub struct Adaptation<'a> {
+    /// How.
+    pub params: &'a AdaptationParams,
+    /// What it learned in this case's earlier rounds, from which it goes on.
+    pub weights: Option<&'a [u8]>,
+    /// Seconds since the beginning.
+    pub elapsed_s: &'a Elapsed<'a>,
+}
+
+/// How the network adapted to the case.
+#[derive(Clone, Debug)]
+pub struct AdaptedTo {
+    /// How it went.
+    pub report: AdaptationReport,
+    /// What it has learned from this case so far, for the next round: safetensors; none if it is as it was bundled.
+    pub weights: Option<Vec<u8>>,
+}
+
+/// All on the scan's grid.
 #[derive(Clone, Debug)]
 pub struct Refined {
     /// The labels. Voxels of corrected planes equal the correction, exactly.
     pub labels: Volume<Label>,
     /// Entropy of the mean prediction, 0 (sure) to 1; 0 outside the crop and in corrected planes, which the expert has settled.
     pub uncertainty: Volume<f32>,
+    /// What the network learned first, if it was asked to.
+    pub adapted: Option<AdaptedTo>,
 }
 
-/// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from the mean logits.
+/// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from the mean logits. Asked to adapt, the
+/// first fold learns from the case and then speaks alone, unless it falls back.
 ///
 /// # Errors
 /// [`SegmentError`]; planes outside the scan are a [`shared::geometry::GeometryError`].
@@ -54,26 +81,24 @@ pub fn refine(
     folds: &mut [Box<dyn Network>],
     plan: &Plan,
     input: &RefineInput<'_>,
+    adaptation: Option<Adaptation<'_>>,
     progress: &mut Progress<'_>,
 ) -> Result<Refined, SegmentError> {
-    let Preprocessed { data, frame } = preprocess(input.channels, plan)?;
     let scan = input.channels[0].geometry();
-    for plane in input.planes {
-        scan.check_plane(*plane)?;
-    }
-    let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
-    let corrections = along(input.corrections);
-    let planes: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
-    let projected = guide::project(frame.crop_of(&corrections), &planes, frame.network);
-    let presegmentation = guide::nearest(frame.crop_of(&along(input.presegmentation)), frame.network);
-    let guidance = guide::channels(projected.view(), presegmentation.view(), input.foreground, input.encoding);
-    let data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
-    let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };
-    let Sampled { logits, uncertainty } = sample(folds, plan, data.view(), &sampling, progress)?;
-    let mut labels = export::labels(logits.view(), &frame, plan, scan)?;
-    let mut uncertainty = on_scan(uncertainty.into_iter().next().unwrap_or_default(), &frame, plan, scan)?;
+    let guided = Guided::new(plan, input)?;
+    let (sampled, adapted) = match adaptation {
+        None => (guided.sample(folds, plan, progress)?, None),
+        Some(adaptation) => {
+            let (sampled, adapted) = guided.adapt_and_sample(folds, plan, input, adaptation, progress)?;
+            (sampled, Some(adapted))
+        }
+    };
+    let Sampled { logits, uncertainty } = sampled;
+    let frame = &guided.frame;
+    let mut labels = export::labels(logits.view(), frame, plan, scan)?;
+    let mut uncertainty = on_scan(uncertainty.into_iter().next().unwrap_or_default(), frame, plan, scan)?;
     if input.blend_mm > 0.0 {
-        let answer = Answer { logits: logits.view(), frame: &frame, plan };
+        let answer = Answer { logits: logits.view(), frame, plan };
         blend(&mut labels, answer, input.corrections, input.planes, input.blend_mm)?;
     }
     for plane in input.planes {
@@ -81,13 +106,110 @@ pub fn refine(
         uncertainty.write_plane(*plane, &vec![0.0; corrected.len()])?;
         labels.write_plane(*plane, &corrected)?;
     }
-    Ok(Refined { labels, uncertainty })
+    Ok(Refined { labels, uncertainty, adapted })
+}
+
+/// Scan and corrected planes on the network's grid, as the network sees them.
+struct Guided {
+    frame: Frame,
+    /// Image channels and behind them those of the guidance, `[channels, z, y, x]`.
+    data: Array4<f32>,
+    /// How many of them are the image's.
+    images: usize,
+    /// The corrected planes in ascending order.
+    planes: Vec<Vec<Sheet>>,
+    presegmentation: Array3<Label>,
+}
+
+impl Guided {
+    fn new(plan: &Plan, input: &RefineInput<'_>) -> Result<Self, SegmentError> {
+        let Preprocessed { mut data, frame } = preprocess(input.channels, plan)?;
+        let images = data.shape()[0];
+        let scan: &Geometry = input.channels[0].geometry();
+        for plane in input.planes {
+            scan.check_plane(*plane)?;
+        }
+        let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
+        let corrections = along(input.corrections);
+        let mut cropped: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
+        cropped.sort_unstable();
+        cropped.dedup();
+        let corrections = frame.crop_of(&corrections);
+        let planes: Vec<Vec<Sheet>> = cropped.into_iter().map(|plane| guide::sheets(corrections, plane, frame.network)).collect();
+        let presegmentation = guide::nearest(frame.crop_of(&along(input.presegmentation)), frame.network);
+        if let Some(encoding) = input.encoding {
+            let drawn = guide::draw(planes.iter().flatten(), frame.network.map(|n| 0..n));
+            let guidance = guide::channels(drawn.view(), presegmentation.view(), input.foreground, encoding);
+            data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
+        }
+        Ok(Self { frame, data, images, planes, presegmentation })
+    }
+
+    fn sample(&self, folds: &mut [Box<dyn Network>], plan: &Plan, progress: &mut Progress<'_>) -> Result<Sampled, SegmentError> {
+        let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };
+        Ok(sample(folds, plan, self.data.view(), &sampling, progress)?)
+    }
+
+    fn adapt_and_sample(
+        &self,
+        folds: &mut [Box<dyn Network>],
+        plan: &Plan,
+        input: &RefineInput<'_>,
+        adaptation: Adaptation<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Sampled, AdaptedTo), SegmentError> {
+        let Adaptation { params, weights, elapsed_s } = adaptation;
+        let mut earlier = weights.map(|weights| with_weights(folds, weights)).transpose()?;
+        let before = match &mut earlier {
+            Some(earlier) => self.sample(std::slice::from_mut(earlier), plan, &mut part(progress, BEFORE))?,
+            None => self.sample(folds, plan, &mut part(progress, BEFORE))?,
+        };
+        let network = earlier.as_ref().or(folds.first()).ok_or(NetworkError::NoFold)?;
+        let guidance = input.encoding.map(|encoding| Guidance {
+            encoding,
+            foreground: input.foreground,
+            presegmentation: self.presegmentation.view(),
+        });
+        let learned_from = AdaptInput {
+            image: self.data.slice(s![..self.images, .., .., ..]),
+            planes: &self.planes,
+            before: before.logits.view(),
+            guidance,
+        };
+        let mut network = network.trainable()?;
+        if let Some(weights) = weights {
+            network.set_weights(weights)?;
+        }
+        let Adapted { network, report } = adapt(network, plan, learned_from, params, elapsed_s, &mut part(progress, LEARNING))?;
+        let Some(network) = network else {
+            return Ok((before, AdaptedTo { report, weights: weights.map(<[u8]>::to_vec) }));
+        };
+        drop(before);
+        let learned = network.weights()?;
+        let sampled = self.sample(&mut [network as Box<dyn Network>], plan, &mut part(progress, AFTER))?;
+        Ok((sampled, AdaptedTo { report, weights: Some(learned) }))
+    }
+}
+
+/// Shares of an adapted refinement's time: the network as it is, learning, the adapted network.
+const BEFORE: [f32; 2] = [0.0, 0.15];
+const LEARNING: [f32; 2] = [0.15, 0.9];
+const AFTER: [f32; 2] = [0.9, 1.0];
+
+/// Progress of a part of the work.
+fn part<'a>(progress: &'a mut Progress<'_>, [from, to]: [f32; 2]) -> impl FnMut(f32) -> ControlFlow<()> + 'a {
+    move |share| progress(from + share * (to - from))
+}
+
+/// The first fold with what it learned from the case before.
+fn with_weights(folds: &[Box<dyn Network>], weights: &[u8]) -> Result<Box<dyn Network>, NetworkError> {
+    let mut network = folds.first().ok_or(NetworkError::NoFold)?.trainable()?;
+    network.set_weights(weights)?;
+    Ok(network)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use shared::geometry::{Axis as Anatomical, Geometry};
 
     use crate::bundle::PresegmentationChannels;
@@ -145,10 +267,10 @@ mod tests {
             corrections,
             planes,
             foreground: &[1, 2],
-            encoding: GuidanceEncoding { annotated: true, presegmentation: PresegmentationChannels::Labels },
+            encoding: Some(GuidanceEncoding { annotated: true, presegmentation: PresegmentationChannels::Labels }),
             blend_mm,
         };
-        refine(&mut folds, &Plan::for_tests([1.0; 3]), &input, &mut |_| ControlFlow::Continue(())).unwrap()
+        refine(&mut folds, &Plan::for_tests([1.0; 3]), &input, None, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
 
+mod adapt;
 mod ensemble;
 mod networks;
 mod npz;
@@ -8,6 +9,7 @@ mod presegment;
 mod refine;
 mod slices;
 
+pub use adapt::{Adapt, AdaptSetting};
 pub use ensemble::ensemble;
 pub use networks::{Networks, OpenedNetworks, load_stage, open_bundle};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};

@@ -1,6 +1,7 @@
 //! A scan and corrected slices in, a better segmentation out.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use shared::acquisition::AcquisitionParams;
@@ -9,14 +10,16 @@ use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 
+use super::adapt::Adapt;
 use super::networks::Networks;
 use super::presegment::read_channels;
 use super::write_slices;
-use crate::bundle::{Bundle, Refinement, Stage};
+use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::presegment::presegment;
-use crate::pipeline::refine::{self as stages, RefineInput};
+use crate::pipeline::adapt::AdaptationReport;
+use crate::pipeline::refine::{self as stages, Adaptation, RefineInput};
 use crate::pipeline::sampling::Sampling;
 use crate::scan_io::{LabelFile, Origin, write_f32, write_labels};
 
@@ -46,20 +49,26 @@ pub struct RefineFiles<'a> {
     pub out: &'a Path,
     /// Where the refinement is uncertain, if asked for.
     pub uncertainty_out: Option<&'a Path>,
+    /// Whether and how long the network adapts to the case.
+    pub adapt: Adapt,
+    /// What the network learned from this case in earlier rounds, to go on from.
+    pub adapted_weights: Option<&'a Path>,
+    /// Where what it has learned by now is written, if it has learned anything.
+    pub adapted_weights_out: Option<&'a Path>,
     /// The slices of the next round and how to choose them, if asked for; all planes corrected so far count as settled.
     pub slices_out: Option<(&'a Path, &'a AcquisitionParams)>,
 }
 
-/// Refines a scan on disk.
+/// Refines a scan on disk; answers how the network adapted, if it was to.
 ///
 /// # Errors
 /// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or are stopped.
-pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, networks: &mut dyn Networks, progress: &mut Progress<'_>) -> Result<()> {
-    ensure!(
-        bundle.manifest.refinement == Refinement::Network,
-        "the bundle {} has no refinement network: it refines by adaptation, which this version does not run yet",
-        bundle.manifest.name
-    );
+pub fn refine(
+    bundle: &Bundle,
+    files: &RefineFiles<'_>,
+    networks: &mut dyn Networks,
+    progress: &mut Progress<'_>,
+) -> Result<Option<AdaptationReport>> {
     // Before the networks run: an output that cannot be written would cost the whole computation.
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
@@ -92,11 +101,16 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, networks: &mut dyn Netwo
         corrections: &corrections,
         planes: &planes,
         foreground: &foreground,
-        encoding: bundle.manifest.guidance,
+        encoding: bundle.encoding(),
         blend_mm: files.blend_mm.unwrap_or(bundle.manifest.blend_mm),
     };
+    let params = files.adapt.params(bundle);
+    let begun = Instant::now();
+    let elapsed_s = || begun.elapsed().as_secs_f64();
+    let earlier = files.adapted_weights.map(read_weights).transpose()?;
+    let adaptation = params.as_ref().map(|params| Adaptation { params, weights: earlier.as_deref(), elapsed_s: &elapsed_s });
     let folds = networks.of(bundle, Stage::Refinement)?;
-    let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, progress)?;
+    let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, adaptation, progress)?;
     let cannot = |file: &Path| format!("cannot write {}", file.display());
     write_labels(files.out, &refined.labels, &origin).with_context(|| cannot(files.out))?;
     if let Some(file) = files.uncertainty_out {
@@ -105,7 +119,11 @@ pub fn refine(bundle: &Bundle, files: &RefineFiles<'_>, networks: &mut dyn Netwo
     if let Some((file, params)) = files.slices_out {
         write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, &planes)?)?;
     }
-    Ok(())
+    let Some(adapted) = refined.adapted else { return Ok(None) };
+    if let (Some(file), Some(weights)) = (files.adapted_weights_out, adapted.weights) {
+        std::fs::write(file, weights).with_context(|| cannot(file))?;
+    }
+    Ok(Some(adapted.report))
 }
 
 /// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.
@@ -154,4 +172,9 @@ pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile>
     labels.on(scan).map_err(|difference| {
         anyhow!("{what} {} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header", path.display())
     })
+}
+
+/// What a network learned from the case before.
+fn read_weights(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read the adapted weights {}", file.display()))
 }

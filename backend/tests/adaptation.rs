@@ -1,0 +1,198 @@
+//! What a network learns from a case's corrected slices, and that nothing of it stays behind: the phantom bundle's own networks on generated scans.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use i3deep::bundle::{Bundle, Stage};
+use i3deep::inference::engine::Engine;
+use i3deep::inference::{DeviceChoice, NetworkError};
+use i3deep::phantom::{PhantomParams, generate};
+use i3deep::pipeline::adapt::{AdaptationParams, FallBack};
+use i3deep::pipeline::presegment::SegmentError;
+use i3deep::pipeline::refine::{Adaptation, RefineInput, Refined, refine};
+use i3deep::tasks::{load_stage, open_bundle};
+use shared::geometry::{Axis, Plane};
+use shared::label::{BACKGROUND, Label};
+use shared::volume::Volume;
+
+/// A generated scan that the bundle's networks find hard: bright is dark.
+struct Hard {
+    image: Volume<f32>,
+    truth: Volume<Label>,
+}
+
+fn hard(case: u64) -> Hard {
+    let made = generate(&PhantomParams { seed: 77, ..PhantomParams::default() }, case).unwrap();
+    let mut image = made.image;
+    let largest = image.voxels().iter().copied().fold(0.0, f32::max);
+    for value in image.voxels_mut() {
+        // The body alone: what is 0 around it stays.
+        *value = if *value > 0.0 { 1.1 * largest - *value } else { 0.0 };
+    }
+    Hard { image, truth: made.labels }
+}
+
+fn planes(indices: &[(Axis, usize)]) -> Vec<Plane> {
+    indices.iter().map(|(axis, index)| Plane { axis: *axis, index: *index }).collect()
+}
+
+/// Planes through the middle of what is there.
+fn through(truth: &Volume<Label>) -> Vec<Plane> {
+    let geometry = truth.geometry();
+    let shown = |plane: &Plane| truth.read_plane(*plane).unwrap().iter().filter(|label| **label != BACKGROUND).count();
+    [Axis::Sagittal, Axis::Coronal, Axis::Axial]
+        .into_iter()
+        .flat_map(|axis| {
+            let mut all: Vec<Plane> = (0..geometry.plane_count(axis)).map(|index| Plane { axis, index }).collect();
+            all.retain(|plane| shown(plane) > 0);
+            [all[all.len() / 3], all[2 * all.len() / 3]]
+        })
+        .collect()
+}
+
+struct Networks {
+    bundle: Bundle,
+    engine: Box<dyn Engine>,
+}
+
+fn presegmentation() -> Networks {
+    let bundle = open_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/phantom")).unwrap();
+    let engine = load_stage(&bundle, Stage::Presegmentation, DeviceChoice::Cpu).unwrap();
+    Networks { bundle, engine }
+}
+
+/// Refines with the presegmentation network alone, as a bundle without a refinement network does.
+fn run(
+    networks: &mut Networks,
+    case: &Hard,
+    (corrections, planes): (&Volume<Label>, &[Plane]),
+    params: Option<&AdaptationParams>,
+    weights: Option<&[u8]>,
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<Refined, SegmentError> {
+    let input = RefineInput {
+        channels: std::slice::from_ref(&case.image),
+        presegmentation: &Volume::filled(case.truth.geometry().clone(), BACKGROUND),
+        corrections,
+        planes,
+        foreground: &[1, 2],
+        encoding: None,
+        blend_mm: 0.0,
+    };
+    let plan = networks.bundle.plan(Stage::Presegmentation).clone();
+    let adaptation = params.map(|params| Adaptation { params, weights, elapsed_s: &|| 0.0 });
+    refine(networks.engine.folds_mut(), &plan, &input, adaptation, progress)
+}
+
+fn go_on(_: f32) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Dice of all foreground outside of the planes.
+fn dice_outside(labels: &Volume<Label>, truth: &Volume<Label>, planes: &[Plane]) -> f64 {
+    let mut inside = Volume::filled(truth.geometry().clone(), false);
+    for plane in planes {
+        let size = truth.read_plane(*plane).unwrap().len();
+        inside.write_plane(*plane, &vec![true; size]).unwrap();
+    }
+    let (mut both, mut sum) = (0, 0);
+    for ((ours, theirs), inside) in labels.voxels().iter().zip(truth.voxels()).zip(inside.voxels()) {
+        if !inside {
+            both += usize::from(*ours != BACKGROUND && *theirs != BACKGROUND);
+            sum += usize::from(*ours != BACKGROUND) + usize::from(*theirs != BACKGROUND);
+        }
+    }
+    2.0 * both as f64 / sum as f64
+}
+
+const FEW_STEPS: AdaptationParams =
+    AdaptationParams { seconds: None, steps: 20, seed: 3, rate: 2e-3, anchor_weight: 0.3, decoder_only: false };
+
+#[test]
+fn what_is_learned_from_a_few_slices_helps_beyond_them_and_stays_with_the_case() {
+    let mut networks = presegmentation();
+    let (case, other) = (hard(0), hard(1));
+    let planes = through(&case.truth);
+    let none = Volume::filled(other.truth.geometry().clone(), BACKGROUND);
+    let other_before = run(&mut networks, &other, (&none, &[]), None, None, &mut go_on).unwrap();
+    let before = run(&mut networks, &case, (&case.truth, &planes), None, None, &mut go_on).unwrap();
+    let once = run(&mut networks, &case, (&case.truth, &planes), Some(&FEW_STEPS), None, &mut go_on).unwrap();
+    let again = run(&mut networks, &case, (&case.truth, &planes), Some(&FEW_STEPS), None, &mut go_on).unwrap();
+
+    let [was, is] = [&before, &once].map(|refined| dice_outside(&refined.labels, &case.truth, &planes));
+    println!("Dice outside of {} planes: {was:.3} → {is:.3}", planes.len());
+    assert!(is > was + 0.1, "Dice outside of the planes {was:.3} → {is:.3}");
+    let adapted = once.adapted.unwrap();
+    assert_eq!(adapted.report.fell_back, None, "{}", adapted.report);
+    let [error_was, error_is] = adapted.report.error.unwrap();
+    assert!(error_is < error_was);
+
+    // The same seed, the same bits.
+    let repeated = again.adapted.unwrap();
+    assert_eq!((&adapted.report, &adapted.weights), (&repeated.report, &repeated.weights));
+    assert_eq!((&once.labels, &once.uncertainty), (&again.labels, &again.uncertainty));
+
+    // Nothing is left behind in the networks.
+    let other_after = run(&mut networks, &other, (&none, &[]), None, None, &mut go_on).unwrap();
+    assert_eq!((other_before.labels, other_before.uncertainty), (other_after.labels, other_after.uncertainty));
+
+    // The next round goes on from there, also without learning anything more.
+    let no_time = AdaptationParams { seconds: Some(0.0), ..FEW_STEPS };
+    let next = run(&mut networks, &case, (&case.truth, &planes), Some(&no_time), adapted.weights.as_deref(), &mut go_on).unwrap();
+    assert_eq!(next.labels, once.labels);
+    let next = next.adapted.unwrap();
+    assert_eq!((next.report.fell_back, next.weights), (Some(FallBack::NoTime), adapted.weights));
+}
+
+#[test]
+fn slices_that_contradict_the_others_do_not_spoil_the_result() {
+    let mut networks = presegmentation();
+    let made = generate(&PhantomParams { seed: 77, ..PhantomParams::default() }, 0).unwrap();
+    let case = Hard { image: made.image, truth: made.labels };
+    // The expert wipes the organ out of its largest planes; one plane, with the middle error, is right.
+    let [wiped, right, empty] = [(Axis::Axial, 24), (Axis::Coronal, 32), (Axis::Sagittal, 1)].map(|plane| planes(&[plane])[0]);
+    let mut corrections = case.truth.clone();
+    let size = case.truth.read_plane(wiped).unwrap().len();
+    corrections.write_plane(wiped, &vec![BACKGROUND; size]).unwrap();
+    let all = [wiped, right, empty];
+    let plain = run(&mut networks, &case, (&corrections, &all), None, None, &mut go_on).unwrap();
+    let guarded = run(&mut networks, &case, (&corrections, &all), Some(&FEW_STEPS), None, &mut go_on).unwrap();
+    let adapted = guarded.adapted.unwrap();
+    assert_eq!(adapted.report.fell_back, Some(FallBack::NoBetter), "{}", adapted.report);
+    assert_eq!((adapted.weights, guarded.labels), (None, plain.labels));
+}
+
+#[test]
+fn one_slice_is_too_few_to_check_it_by() {
+    let mut networks = presegmentation();
+    let case = hard(0);
+    let plane = &through(&case.truth)[..1];
+    let refined = run(&mut networks, &case, (&case.truth, plane), Some(&FEW_STEPS), None, &mut go_on).unwrap();
+    assert_eq!(refined.adapted.unwrap().report.fell_back, Some(FallBack::TooFewPlanes));
+}
+
+#[test]
+fn learning_stops_when_it_is_called_off() {
+    let mut networks = presegmentation();
+    let case = hard(0);
+    let planes = through(&case.truth);
+    let mut heard = Vec::new();
+    let mut call_off = |done: f32| {
+        heard.push(done);
+        if done > 0.2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let stopped = run(&mut networks, &case, (&case.truth, &planes), Some(&FEW_STEPS), None, &mut call_off);
+    assert!(matches!(stopped, Err(SegmentError::Network(NetworkError::Cancelled))));
+    assert!(heard.is_sorted() && heard.last().is_some_and(|done| *done < 0.3), "{heard:?}");
+}
+
+#[test]
+fn weights_of_another_network_are_refused() {
+    let mut networks = presegmentation();
+    let case = hard(0);
+    let planes = through(&case.truth);
+    let refused = run(&mut networks, &case, (&case.truth, &planes), Some(&FEW_STEPS), Some(b"nothing"), &mut go_on);
+    assert!(matches!(refused, Err(SegmentError::Network(NetworkError::NotTrainable(_)))));
+}
