@@ -4,6 +4,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 
 use i3deep::bundle::{Bundle, Stage};
 use i3deep::inference::engine::Engine;
@@ -12,7 +13,9 @@ use i3deep::phantom::{PhantomParams, generate};
 use i3deep::pipeline::adapt::{AdaptationParams, FallBack};
 use i3deep::pipeline::presegment::SegmentError;
 use i3deep::pipeline::refine::{Adaptation, RefineInput, Refined, refine};
+use i3deep::scan_io::read_labels;
 use i3deep::tasks::{load_stage, open_bundle};
+use serde_json::Value;
 use shared::geometry::{Axis, Plane};
 use shared::label::{BACKGROUND, Label};
 use shared::volume::Volume;
@@ -108,7 +111,7 @@ fn dice_outside(labels: &Volume<Label>, truth: &Volume<Label>, planes: &[Plane])
 }
 
 const FEW_STEPS: AdaptationParams =
-    AdaptationParams { seconds: None, steps: 20, seed: 3, rate: 2e-3, anchor_weight: 0.3, decoder_only: false };
+    AdaptationParams { seconds: None, steps: 10, seed: 3, rate: 2e-3, anchor_weight: 0.3, decoder_only: false };
 
 #[test]
 fn what_is_learned_from_a_few_slices_helps_beyond_them_and_stays_with_the_case() {
@@ -195,4 +198,42 @@ fn weights_of_another_network_are_refused() {
     let planes = through(&case.truth);
     let refused = run(&mut networks, &case, (&case.truth, &planes), Some(&FEW_STEPS), Some(b"nothing"), &mut go_on);
     assert!(matches!(refused, Err(SegmentError::Network(NetworkError::NotTrainable(_)))));
+}
+
+/// Runs the program in a folder; its exit status and what it printed.
+fn i3deep(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_i3deep")).args(arguments).current_dir(folder).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_command_line_says_whether_and_how_long_to_adapt() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/phantom");
+    let bundle = bundle.to_str().unwrap();
+    let run = |arguments: &[&str]| i3deep(folder.path(), arguments);
+    assert_eq!(run(&["phantom", "--out", ".", "--cases", "1", "--seed", "5", "--size", "32,32,24"]).0, 0);
+    let (image, labels) = ("imagesTr/phantom_001_0000.nii.gz", "labelsTr/phantom_001.nii.gz");
+    assert_eq!(run(&["presegment", "--bundle", bundle, "--image", image, "--out", "case"]).0, 0);
+    let refine = |adapt: &str, out: &str| {
+        let files = ["--image", image, "--corrections", labels, "--slices", "case/slices.json", "--out", out];
+        let learned = ["--adapt", adapt, "--adapted-weights-out", "learned.safetensors", "--json"];
+        run(&[&["refine", "--bundle", bundle], &files[..], &learned[..]].concat())
+    };
+    let voxels = |out: &str| read_labels(&folder.path().join(out)).unwrap().into_voxels();
+
+    let (code, printed, _) = refine("off", "off.nii.gz");
+    let said: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((code, &said["adaptation"]), (0, &Value::Null));
+
+    let (code, printed, _) = refine("0.001", "short.nii.gz");
+    let said: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((code, said["adaptation"]["fell_back"].as_str()), (0, Some("no_time")), "{printed}");
+    assert_eq!(voxels("short.nii.gz"), voxels("off.nii.gz"));
+    assert!(!folder.path().join("learned.safetensors").exists(), "nothing was learned");
+
+    let (code, _, complaint) = refine("soon", "never.nii.gz");
+    assert_eq!(code, 2);
+    assert!(complaint.contains("'soon' is neither off, auto nor a number of seconds above 0"), "{complaint}");
 }

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use shared::acquisition::Strategy;
-use shared::geometry::Plane;
 use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
@@ -22,15 +22,16 @@ use crate::evaluate::expert::Expert;
 use crate::evaluate::picture::side_by_side;
 use crate::evaluate::report::{Report, html};
 use crate::evaluate::results::{Columns, Results, Row, UNREFINED};
-use crate::evaluate::run::{BINS, Plan, Presegmented, Subject};
+use crate::evaluate::run::{BINS, Corrections, Plan, Presegmented, Subject};
 use crate::evaluate::summary::{Setting, SettingSummary, summarise};
 use crate::inference::torch::set_threads;
 use crate::inference::{DeviceChoice, Network};
+use crate::pipeline::adapt::AdaptationParams;
 use crate::pipeline::presegment::presegment;
-use crate::pipeline::refine::{RefineInput, refine};
+use crate::pipeline::refine::{Adaptation, RefineInput, refine};
 use crate::pipeline::sampling::Sampling;
 use crate::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
-use crate::tasks::{class_weights, load_stage, read_channels};
+use crate::tasks::{Adapt, AdaptSetting, class_weights, load_stage, read_channels};
 
 /// Arguments of `i3deep evaluate`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +70,13 @@ pub(crate) struct Args {
     /// Within this distance of a corrected plane, in mm, the labels pass over to the correction, as in `i3deep refine`. Default: the bundle's.
     #[arg(long, value_name = "MM", value_parser = parse_distance)]
     blend_mm: Option<f64>,
+    /// Whether the network that refines adapts to each case, as in `i3deep refine`; here auto sets no limit of time, so that the numbers do not depend on
+    /// the machine.
+    #[arg(long, value_name = "SECONDS|off|auto", default_value_t)]
+    adapt: Adapt,
+    /// Settings of adaptation to try in the place of the product's: steps, rate, anchor or decoder, as NAME=VALUE.
+    #[arg(long, value_name = "NAME=VALUE,…", value_delimiter = ',', hide = true)]
+    adapt_with: Vec<AdaptSetting>,
     /// Correct and refine nothing: only judge how well each uncertainty finds the presegmentation's errors.
     #[arg(long, conflicts_with_all = ["strategies", "budgets", "rounds"])]
     no_refine: bool,
@@ -94,6 +102,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Adaptation as settings.json names it; nothing where there is none.
+    fn adapted(&self, bundle: &Bundle) -> Vec<String> {
+        let adapts = self.adapt.params(bundle).is_some();
+        let named = std::iter::once(self.adapt.to_string()).chain(self.adapt_with.iter().map(ToString::to_string));
+        if adapts { named.collect() } else { Vec::new() }
+    }
+
     fn blend_mm(&self, bundle: &Bundle) -> f64 {
         self.blend_mm.unwrap_or(bundle.manifest.blend_mm)
     }
@@ -110,6 +125,9 @@ struct Settings {
     /// 0 in files from before there was a choice.
     #[serde(default)]
     blend_mm: f64,
+    /// Off in files from before there was a choice.
+    #[serde(default)]
+    adapt: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class_dice: Option<Vec<f32>>,
 }
@@ -207,6 +225,7 @@ fn check_settings(args: &Args, bundle: &Bundle) -> Result<()> {
         expert: args.expert.to_string(),
         seed: args.seed,
         blend_mm: args.blend_mm(bundle),
+        adapt: args.adapted(bundle),
         class_dice: args.class_dice.clone(),
     };
     match fs::read_to_string(&path) {
@@ -299,17 +318,26 @@ impl<'a> Worker<'a> {
         let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
         let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
-        let refine = |corrections: &Volume<Label>, planes: &[Plane]| {
+        let adapt = args.adapt.params(bundle).map(|params| match args.adapt {
+            Adapt::Seconds(_) => AdaptationParams { seed: args.seed, ..params },
+            // Without a limit of time the numbers do not depend on the machine.
+            Adapt::Off | Adapt::Auto => AdaptationParams { seconds: None, seed: args.seed, ..params },
+        });
+        let adapt = adapt.map(|params| args.adapt_with.iter().fold(params, |params, setting| setting.applied(params)));
+        let refine = |&Corrections { volume: corrections, planes, weights }: &Corrections<'_>| {
             let input = RefineInput {
                 channels: &channels,
                 presegmentation: &presegmented.labels,
                 corrections,
                 planes,
                 foreground: &foreground,
-                encoding: bundle.manifest.guidance,
+                encoding: bundle.encoding(),
                 blend_mm: args.blend_mm(bundle),
             };
-            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, &mut |_| ControlFlow::Continue(()))?)
+            let begun = Instant::now();
+            let elapsed_s = || begun.elapsed().as_secs_f64();
+            let adaptation = adapt.as_ref().map(|params| Adaptation { params, weights, elapsed_s: &elapsed_s });
+            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| ControlFlow::Continue(()))?)
         };
         let folder = case_folder(args, &case.name);
         subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {

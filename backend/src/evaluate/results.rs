@@ -42,7 +42,7 @@ pub struct Columns(Vec<String>);
 
 const KEYS: [&str; 5] = ["case", "strategy", "uncertainty", "budget", "round"];
 
-const MEASURES: [&str; 21] = [
+const MEASURES: [&str; 24] = [
     "planes",
     "effort",
     "voxels_changed",
@@ -64,6 +64,9 @@ const MEASURES: [&str; 21] = [
     "dice_filtered",
     "dice_relaxed",
     "uncertainty_mean",
+    "adapted_steps",
+    "adapted_error_before",
+    "adapted_error_after",
 ];
 
 impl Columns {

@@ -18,7 +18,7 @@ use super::results::{Columns, Key, Results, Row, UNREFINED};
 use super::statistics::mean;
 use crate::bundle::method::Method;
 use crate::pipeline::acquire::acquire;
-use crate::pipeline::refine::Refined;
+use crate::pipeline::refine::{AdaptedTo, Refined};
 
 /// What is tried on every case.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +109,7 @@ impl Subject<'_> {
         plan: &Plan,
         results: &Results,
         columns: &Columns,
-        mut refine: impl FnMut(&Volume<Label>, &[Plane]) -> anyhow::Result<Refined>,
+        mut refine: impl FnMut(&Corrections<'_>) -> anyhow::Result<Refined>,
         mut finished: impl FnMut(&Key, &Volume<Label>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let presegmentation = &self.presegmented.labels;
@@ -118,12 +118,14 @@ impl Subject<'_> {
         if !plan.refine {
             return self.judge(plan, results, columns, (&before, &qualities));
         }
-        let mut known: HashMap<Vec<Plane>, Rc<Round>> = HashMap::new();
+        // What a network learned in earlier rounds goes on into the next, so that how a set of planes came together matters.
+        let mut known: HashMap<Vec<Vec<Plane>>, Rc<Round>> = HashMap::new();
         for course in plan.courses(self.name) {
             let Some(last) = course.keys.iter().rposition(|key| !results.contains(key)) else { continue };
             let params =
                 AcquisitionParams { strategy: course.strategy, budget: course.budget, seed: plan.seed, ..AcquisitionParams::default() };
             let mut planes: Vec<Plane> = Vec::new();
+            let mut rounds: Vec<Vec<Plane>> = Vec::new();
             let mut earlier: Option<Rc<Round>> = None;
             for key in &course.keys[..=last] {
                 let seen = earlier.as_deref().and_then(|round| Some((round.uncertainty.as_ref()?, &round.labels)));
@@ -132,13 +134,16 @@ impl Subject<'_> {
                 let corrections = plan.expert.corrections(self.truth, &planes, plan.seed)?;
                 let mut sorted = planes.clone();
                 sorted.sort_unstable();
-                let round = match known.entry(sorted) {
+                rounds.push(sorted);
+                let round = match known.entry(rounds.clone()) {
                     Entry::Occupied(known) => known.get().clone(),
                     Entry::Vacant(new) => {
-                        let Refined { labels, uncertainty } = refine(&corrections, &planes)?;
+                        let weights = earlier.as_deref().and_then(|round| round.adapted.as_ref()?.weights.as_deref());
+                        let Refined { labels, uncertainty, adapted } =
+                            refine(&Corrections { volume: &corrections, planes: &planes, weights })?;
                         // A volume for every setting is kept only where a later round looks at it.
                         let uncertainty = (plan.rounds > 1).then_some(uncertainty);
-                        new.insert(Rc::new(Round { labels, uncertainty })).clone()
+                        new.insert(Rc::new(Round { labels, uncertainty, adapted })).clone()
                     }
                 };
                 if !results.contains(key) {
@@ -147,6 +152,7 @@ impl Subject<'_> {
                     values.extend(self.overall(&round.labels, "refined"));
                     values.extend(self.corrected(&round.labels, &corrections, &planes)?);
                     values.extend(quality.values);
+                    values.extend(round.learned());
                     let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
                     finished(key, &round.labels)?;
                     results.push(Row { key: key.clone(), values: columns.values(&values), planes: names.join(" ") })?;
@@ -225,6 +231,28 @@ impl Subject<'_> {
 struct Round {
     labels: Volume<Label>,
     uncertainty: Option<Volume<f32>>,
+    adapted: Option<AdaptedTo>,
+}
+
+impl Round {
+    /// What adaptation came to: no steps where the network fell back, nothing where it was not asked.
+    fn learned(&self) -> Vec<(String, f64)> {
+        let Some(AdaptedTo { report, .. }) = &self.adapted else { return Vec::new() };
+        let [before, after] = report.error.unwrap_or([f64::NAN; 2]);
+        let named = [("adapted_steps", f64::from(report.steps)), ("adapted_error_before", before), ("adapted_error_after", after)];
+        named.map(|(name, value)| (name.to_owned(), value)).to_vec()
+    }
+}
+
+/// What a segmentation is refined with.
+#[derive(Clone, Copy, Debug)]
+pub struct Corrections<'a> {
+    /// Labels that are right in the planes.
+    pub volume: &'a Volume<Label>,
+    /// The planes that the expert has corrected so far.
+    pub planes: &'a [Plane],
+    /// What the network learned from this case in the rounds before.
+    pub weights: Option<&'a [u8]>,
 }
 
 /// A setting's rounds on one case.
@@ -334,7 +362,7 @@ mod tests {
         let name = format!("phantom_{case}");
         let subject = Subject { name: &name, presegmented: &presegmented, truth: &truth, labels: &labels };
         let mut asked = 0;
-        let paste = |corrections: &Volume<Label>, planes: &[Plane]| {
+        let paste = |&Corrections { volume: corrections, planes, .. }: &Corrections<'_>| {
             asked += 1;
             let mut pasted = presegmented.labels.clone();
             for plane in planes {
@@ -343,7 +371,7 @@ mod tests {
             // Unsure where it is still wrong, as the presegmentation was.
             let unsure = pasted.voxels().iter().zip(truth.voxels()).map(|(a, b)| if a == b { 0.05 } else { 0.9 }).collect();
             let uncertainty = Volume::new(pasted.geometry().clone(), unsure)?;
-            Ok(Refined { labels: pasted, uncertainty })
+            Ok(Refined { labels: pasted, uncertainty, adapted: None })
         };
         subject.evaluate(plan, results, columns, paste, |_, _| Ok(())).unwrap();
         asked

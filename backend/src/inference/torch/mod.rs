@@ -23,8 +23,8 @@ use fold::Fold;
 #[cfg(test)]
 pub(crate) use resident::resized;
 use runtime::device;
-pub use training::Learner;
 pub use runtime::{Report, computes_bfloat16, device_name, keep_memory, report, set_threads};
+pub use training::Learner;
 
 /// A network as its tensors: for code of this room that computes with them.
 pub trait TensorNetwork: Send + Sync {

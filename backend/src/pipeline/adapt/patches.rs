@@ -99,18 +99,20 @@ impl<'a> Patches<'a> {
         patch
     }
 
-    /// Patches that see a plane, a few where it is larger than one; `shown` are guidance in them, and only `plane` is right.
-    pub(super) fn of_plane(&self, plane: usize, shown: &[usize]) -> Vec<TrainingPatch> {
+    /// Patches that see these planes, a few of each where they are larger than a patch; `shown` are guidance in them, and only these planes are right.
+    pub(super) fn of_planes(&self, planes: &[usize], shown: &[usize]) -> Vec<TrainingPatch> {
         const MOST: usize = 2;
-        let centres = &self.centres[plane];
-        let step = centres.len().div_ceil(MOST).max(1);
-        let mut starts: Vec<[isize; 3]> = centres.iter().skip(step / 2).step_by(step).map(|centre| self.start(*centre)).collect();
+        let mut starts: Vec<[isize; 3]> = Vec::new();
+        for centres in planes.iter().map(|plane| &self.centres[*plane]) {
+            let step = centres.len().div_ceil(MOST).max(1);
+            starts.extend(centres.iter().skip(step / 2).step_by(step).map(|centre| self.start(*centre)));
+        }
         if starts.is_empty() {
             starts.push(self.start([0; 3]));
         }
         starts.sort_unstable();
         starts.dedup();
-        starts.into_iter().map(|start| self.at(start, &[plane], shown)).collect()
+        starts.into_iter().map(|start| self.at(start, planes, shown)).collect()
     }
 
     fn centre(&self, known: &[usize], rng: &mut impl Rng) -> [usize; 3] {

@@ -46,10 +46,8 @@ struct Sums {
 /// together, for a plane may show a label in a few voxels only.
 pub(super) fn error(network: &dyn Network, patches: &Patches<'_>, planes: &[usize], shown: &[usize]) -> Result<f64, NetworkError> {
     let mut sums = Sums::default();
-    for plane in planes {
-        for patch in patches.of_plane(*plane, shown) {
-            sums.add(mirrored(network, patches, &patch)?.view(), patch.target.view());
-        }
+    for patch in patches.of_planes(planes, shown) {
+        sums.add(mirrored(network, patches, &patch)?.view(), patch.target.view());
     }
     if sums.error().is_finite() { Ok(sums.error()) } else { Err(NetworkError::NotFinite) }
 }
