@@ -82,6 +82,8 @@ impl Store {
              UNION SELECT voxels FROM images JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
              UNION SELECT s.labels FROM segmentations s JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
              UNION SELECT nifti FROM segmentations JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
+             UNION SELECT adapted_weights FROM segmentations JOIN cases c ON c.number = case_number
+                 WHERE c.id = ?1 AND deleted_s IS NOT NULL AND adapted_weights IS NOT NULL
              UNION SELECT uncertainty FROM cases WHERE id = ?1 AND deleted_s IS NOT NULL AND uncertainty IS NOT NULL",
         )
         .bind(id.as_str())

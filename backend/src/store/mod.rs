@@ -50,7 +50,7 @@ pub use error::{StoreError, is_full};
 pub use open::Opening;
 pub use queue::Lease;
 pub use segmentations::{NewSegmentation, PresegmentationFiles, RefinementFiles, SegmentationBlobs};
-pub use task::{Before, PresegmentTask, RefineTask, Task};
+pub use task::{AdaptedWeights, Before, PresegmentTask, RefineTask, Task};
 pub use verify::{Verification, verify};
 
 /// How long a writer waits for another.
@@ -150,7 +150,8 @@ impl Store {
 async fn named_blobs(connection: &mut SqliteConnection) -> Result<BTreeSet<Digest>, StoreError> {
     let named: Vec<Digest> = sqlx::query_scalar(
         "SELECT scan FROM images UNION SELECT voxels FROM images UNION SELECT labels FROM segmentations
-         UNION SELECT nifti FROM segmentations UNION SELECT uncertainty FROM cases WHERE uncertainty IS NOT NULL",
+         UNION SELECT nifti FROM segmentations UNION SELECT uncertainty FROM cases WHERE uncertainty IS NOT NULL
+         UNION SELECT adapted_weights FROM segmentations WHERE adapted_weights IS NOT NULL",
     )
     .fetch_all(connection)
     .await?;

@@ -6,7 +6,7 @@ use shared::case::CaseId;
 use shared::correction::CorrectedSlice;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Before, Digest, Lease, Store, StoreError, now_s};
+use super::{AdaptedWeights, Before, Digest, Lease, Store, StoreError, now_s};
 
 /// A segmentation's two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct NewSegmentation {
     pub blobs: SegmentationBlobs,
     /// What it was made with.
     pub made_with: MadeWith,
+    /// What the network that made it has learned from the case, for the next round; none if it is as it was bundled.
+    pub adapted_weights: Option<Digest>,
 }
 
 /// What a presegmentation leaves.
@@ -105,7 +107,8 @@ pub(super) async fn presegmentation(connection: &mut SqliteConnection, number: i
 /// How a case stands before a refinement.
 pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Result<Before, StoreError> {
     let row = sqlx::query(
-        "SELECT uncertainty, slices, standing, s.labels,
+        "SELECT uncertainty, slices, standing, s.labels, s.adapted_weights,
+                s.provenance ->> '$.made_with.bundle_digest' AS adapted_bundle,
                 (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done' ORDER BY id DESC LIMIT 1) AS earlier
          FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s ON s.case_number = number
          WHERE number = ?1 AND uncertainty IS NOT NULL AND slices IS NOT NULL",
@@ -115,10 +118,13 @@ pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Re
     .await?
     .ok_or(StoreError::NotFound("presegmentation of this case yet"))?;
     let (earlier, standing): (Option<String>, Option<String>) = (row.try_get("earlier")?, row.try_get("standing")?);
+    let (adapted_weights, adapted_bundle): (Option<Digest>, Option<String>) =
+        (row.try_get("adapted_weights")?, row.try_get("adapted_bundle")?);
     let earlier: Vec<CorrectedSlice> = earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
     Ok(Before {
         labels: row.try_get("labels")?,
         uncertainty: row.try_get("uncertainty")?,
+        adapted_weights: adapted_weights.zip(adapted_bundle).map(|(blob, bundle_digest)| AdaptedWeights { blob, bundle_digest }),
         slices: serde_json::from_str(row.try_get("slices")?)?,
         planes: earlier.into_iter().map(|slice| slice.plane).collect(),
         standing: standing.map(|standing| serde_json::from_str(&standing)).transpose()?.unwrap_or_default(),
@@ -140,13 +146,14 @@ pub(super) async fn insert(
         made_s: now_s(),
     };
     sqlx::query(
-        "INSERT INTO segmentations (case_number, round, labels, nifti, provenance)
-         VALUES (?1, (SELECT coalesce(max(round) + 1, 0) FROM segmentations WHERE case_number = ?1), ?2, ?3, ?4)",
+        "INSERT INTO segmentations (case_number, round, labels, nifti, provenance, adapted_weights)
+         VALUES (?1, (SELECT coalesce(max(round) + 1, 0) FROM segmentations WHERE case_number = ?1), ?2, ?3, ?4, ?5)",
     )
     .bind(number)
     .bind(&segmentation.blobs.labels)
     .bind(&segmentation.blobs.nifti)
     .bind(serde_json::to_string(&provenance)?)
+    .bind(&segmentation.adapted_weights)
     .execute(connection)
     .await?;
     Ok(())

@@ -61,6 +61,15 @@ pub struct RefineTask {
     pub before: Before,
 }
 
+/// What a network has learned from a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdaptedWeights {
+    /// Its weights, safetensors.
+    pub blob: Digest,
+    /// The bundle that the network is of: weights are of use to no other.
+    pub bundle_digest: String,
+}
+
 /// How a case stands before a refinement: what the refinement is measured against, and how its slices were chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Before {
@@ -68,6 +77,9 @@ pub struct Before {
     pub labels: Digest,
     /// Its uncertainty, u8 per voxel.
     pub uncertainty: Digest,
+    /// What the network has learned from the case in earlier rounds.
+    #[serde(default)]
+    pub adapted_weights: Option<AdaptedWeights>,
     /// The slices offered.
     pub slices: SliceList,
     /// What earlier refinements worked with.

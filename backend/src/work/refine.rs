@@ -12,35 +12,46 @@ use super::{Kind, Left, results};
 use crate::bundle::Stage;
 use crate::inference::Progress;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
-use crate::tasks::{self, Corrections, RefineFiles, SLICES_FILE, read_slices};
+use crate::tasks::{self, Adapt, Corrections, RefineFiles, SLICES_FILE, read_slices};
 
 /// The refined segmentation in the output folder.
 const REFINED_FILE: &str = "refined.nii.gz";
 /// Its uncertainty in the output folder.
 const REFINED_UNCERTAINTY_FILE: &str = "refined-uncertainty.nii.gz";
+/// What the network has learned from the case, in the output folder.
+const ADAPTED_WEIGHTS_FILE: &str = "adapted-weights.safetensors";
 
 impl Kind for RefineTask {
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
         let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
         let out = |name: &str| workspace.out().join(name);
+        let earlier = self.before.adapted_weights.as_ref().filter(|weights| weights.bundle_digest == digest.to_string());
+        let earlier = earlier.map(|weights| workspace.blob(&weights.blob)).transpose()?;
         let files = RefineFiles {
             images: &workspace.blobs(&self.scans)?,
             corrections: Corrections::Slices(&self.corrections),
             planes_grids: &[],
             presegmentation: Some(&workspace.blob(&self.presegmentation)?),
             blend_mm: None,
+            adapt: Adapt::Auto,
+            adapted_weights: earlier.as_deref(),
+            adapted_weights_out: Some(&out(ADAPTED_WEIGHTS_FILE)),
             out: &out(REFINED_FILE),
             uncertainty_out: Some(&out(REFINED_UNCERTAINTY_FILE)),
             slices_out: Some((&out(SLICES_FILE), &self.before.slices.params)),
         };
-        tasks::refine(&bundle, &files, shelf, progress)?;
-        Ok(made_with(&bundle, &digest, Stage::Refinement))
+        let adaptation = tasks::refine(&bundle, &files, shelf, progress)?;
+        Ok(MadeWith { adaptation: adaptation.map(|report| report.to_string()), ..made_with(&bundle, &digest, Stage::Refinement) })
     }
 
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
         async move {
             let _keep = store.keep_blobs().await;
-            let segmentation = results::segmentation(store, left.made_with, left.folder.join(REFINED_FILE)).await?;
+            let mut segmentation = results::segmentation(store, left.made_with, left.folder.join(REFINED_FILE)).await?;
+            let learned = left.folder.join(ADAPTED_WEIGHTS_FILE);
+            if learned.is_file() {
+                segmentation.adapted_weights = Some(store.blobs().put(tokio::fs::read(learned).await?).await?);
+            }
             let packed = results::packed_uncertainty(left.folder.join(REFINED_UNCERTAINTY_FILE)).await?;
             let standing = self.standing(store, &segmentation.blobs, &packed).await?;
             let uncertainty = store.blobs().put(packed).await?;
