@@ -82,10 +82,10 @@ fn refined(case: &Case, planes: &[Plane]) -> Volume<Label> {
         corrections: &case.truth,
         planes,
         foreground: &foreground,
-        encoding: bundle.manifest.guidance,
+        encoding: bundle.encoding(),
         blend_mm: bundle.manifest.blend_mm,
     };
-    refine(&mut folds, bundle.plan(Stage::Refinement), &input, &mut |_| ControlFlow::Continue(())).unwrap().labels
+    refine(&mut folds, bundle.plan(Stage::Refinement), &input, None, &mut |_| ControlFlow::Continue(())).unwrap().labels
 }
 
 /// Share of the voxels that are foreground, left out those in the corrected planes.

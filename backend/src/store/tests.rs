@@ -117,7 +117,11 @@ impl Scene {
 
     async fn segmentation(&self, content: &'static str) -> NewSegmentation {
         let blob = self.store.blobs().put(content).await.unwrap();
-        NewSegmentation { blobs: SegmentationBlobs { labels: blob.clone(), nifti: blob }, made_with: MadeWith::default(), adapted_weights: None }
+        NewSegmentation {
+            blobs: SegmentationBlobs { labels: blob.clone(), nifti: blob },
+            made_with: MadeWith::default(),
+            adapted_weights: None,
+        }
     }
 
     async fn summary(&self) -> shared::api::CaseSummary {
