@@ -5,6 +5,7 @@
 mod scans;
 mod server;
 
+mod adaptation;
 mod api;
 mod bounds;
 mod cases;
