@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use i3deep::bundle::{Bundle, Stage};
-use i3deep::inference::engine::Engine;
-use i3deep::inference::{DeviceChoice, NetworkError};
+use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::phantom::{PhantomParams, generate};
 use i3deep::pipeline::adapt::{AdaptationParams, FallBack};
 use i3deep::pipeline::presegment::SegmentError;
@@ -57,13 +56,13 @@ fn through(truth: &Volume<Label>) -> Vec<Plane> {
 
 struct Networks {
     bundle: Bundle,
-    engine: Box<dyn Engine>,
+    folds: Vec<Box<dyn Network>>,
 }
 
 fn presegmentation() -> Networks {
     let bundle = open_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/phantom")).unwrap();
-    let engine = load_stage(&bundle, Stage::Presegmentation, DeviceChoice::Cpu).unwrap();
-    Networks { bundle, engine }
+    let folds = load_stage(&bundle, Stage::Presegmentation, DeviceChoice::Cpu).unwrap();
+    Networks { bundle, folds }
 }
 
 /// Refines with the presegmentation network alone, as a bundle without a refinement network does.
@@ -86,7 +85,7 @@ fn run(
     };
     let plan = networks.bundle.plan(Stage::Presegmentation).clone();
     let adaptation = params.map(|params| Adaptation { params, weights, elapsed_s: &|| 0.0 });
-    refine(networks.engine.folds_mut(), &plan, &input, adaptation, progress)
+    refine(&mut networks.folds, &plan, &input, adaptation, progress)
 }
 
 fn go_on(_: f32) -> ControlFlow<()> {
