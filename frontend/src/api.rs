@@ -6,7 +6,7 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event};
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -127,8 +127,9 @@ pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<Correcte
 }
 
 /// Queues the refinement.
-pub(crate) async fn refine(id: &CaseId) -> Answer<Job> {
-    read(send(request(route::REFINE, [id])).await?).await
+pub(crate) async fn refine(id: &CaseId, RefineOptions { adapt_seconds }: RefineOptions) -> Answer<Job> {
+    let seconds = adapt_seconds.map(|seconds| ("adapt_seconds", seconds.to_string()));
+    read(send(request(route::REFINE, [id]).query(seconds)).await?).await
 }
 
 /// Asks for the next slices to correct.

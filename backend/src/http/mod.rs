@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
+use actix_web::web::{self, Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, HttpServer};
 use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
@@ -84,7 +84,8 @@ pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
 fn routes(config: &mut ServiceConfig) {
     let json = JsonConfig::default().limit(JSON_LIMIT_BYTES).error_handler(|error, _| Refusal::of_json(&error).into());
     let path = PathConfig::default().error_handler(|_, _| Refusal::no_such_route().into());
-    config.app_data(json).app_data(path).configure(api::routes);
+    let query = QueryConfig::default().error_handler(|error, _| Refusal::unreadable(&error.to_string()).into());
+    config.app_data(json).app_data(path).app_data(query).configure(api::routes);
     config.service(web::scope(PREFIX).default_service(web::to(error::no_such_route)));
     config.default_service(web::to(client::file));
 }

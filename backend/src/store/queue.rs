@@ -43,11 +43,12 @@ enum Next {
 }
 
 impl Store {
-    /// Queues a refinement with the slices that are done.
+    /// Queues a refinement with the slices that are done; `adapt_seconds` says how long the network may first learn from the case, 0 not at all, none as the
+    /// bundle says.
     ///
     /// # Errors
     /// [`StoreError::NotNow`] if no slice is done or a job is under way.
-    pub async fn request_refinement(&self, actor: &Actor, id: &CaseId) -> Result<Job, StoreError> {
+    pub async fn request_refinement(&self, actor: &Actor, id: &CaseId, adapt_seconds: Option<f64>) -> Result<Job, StoreError> {
         let mut change = self.change().await?;
         let number = number(&mut change, id).await?;
         check_idle(&mut change, number).await?;
@@ -56,6 +57,8 @@ impl Store {
             return Err(StoreError::NotNow("no slice is marked as done; mark those that are right, then refine"));
         }
         let job = insert(&mut change, actor, number, JobKind::Refine, Some(&slices)).await?;
+        let adapts = sqlx::query("UPDATE jobs SET adapt_seconds = ? WHERE id = ?").bind(adapt_seconds).bind(job.id.0);
+        adapts.execute(&mut *change).await?;
         change.commit().await?;
         self.announce(id);
         Ok(job)
@@ -108,7 +111,7 @@ impl Store {
         let row = sqlx::query(
             "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, message = ''
              WHERE id = (SELECT id FROM jobs WHERE state = 'queued' ORDER BY kind = 'refine' DESC, id LIMIT 1)
-             RETURNING id, case_number, attempt, kind, corrections, asked_by",
+             RETURNING id, case_number, attempt, kind, corrections, asked_by, adapt_seconds",
         )
         .fetch_optional(&mut *change)
         .await?;
@@ -287,6 +290,7 @@ async fn task(connection: &mut SqliteConnection, number: i64, row: &SqliteRow) -
                 presegmentation: segmentations::presegmentation(&mut *connection, number).await?,
                 corrections: corrections.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default(),
                 before: segmentations::before(&mut *connection, number).await?,
+                adapt_seconds: row.try_get("adapt_seconds")?,
             }))
         }
     })

@@ -59,6 +59,9 @@ pub struct RefineTask {
     pub corrections: Vec<CorrectedSlice>,
     /// How the case stands now.
     pub before: Before,
+    /// How long the network may first learn from the case, 0 not at all; none as the bundle says.
+    #[serde(default)]
+    pub adapt_seconds: Option<f64>,
 }
 
 /// What a network has learned from a case.

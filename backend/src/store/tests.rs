@@ -106,7 +106,7 @@ impl Scene {
     /// Marks a plane as done and refines.
     async fn refined(&self, plane: usize, revision: u64) {
         self.store.save_correction(&Actor::local(), &self.case, &axial(plane, &[0, 1, 1, 0], revision)).await.unwrap();
-        self.store.request_refinement(&Actor::local(), &self.case).await.unwrap();
+        self.store.request_refinement(&Actor::local(), &self.case, None).await.unwrap();
         let lease = self.store.lease().await.unwrap().unwrap();
         assert!(self.store.finish_refinement(&lease, &self.refinement("refined").await).await.unwrap());
     }
@@ -176,7 +176,7 @@ async fn stages_follow_from_what_there_is() {
     scene.store.finish_presegmentation(&lease, &scene.files("pre").await).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Correcting);
     scene.store.save_correction(&Actor::local(), &scene.case, &axial(0, &[0, 1, 1, 0], 0)).await.unwrap();
-    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     assert_eq!(scene.summary().await.stage, Stage::Refining);
     let lease = scene.store.lease().await.unwrap().unwrap();
     assert_eq!(refine_task(&lease).corrections, [axial(0, &[0, 1, 1, 0], 1)]);
@@ -214,8 +214,9 @@ async fn corrections_that_do_not_fit_are_refused() {
 #[tokio::test]
 async fn refinement_needs_a_slice_that_is_done_and_no_other_job() {
     let scene = Scene::presegmented().await;
-    let ask =
-        async || scene.store.request_refinement(&Actor::local(), &scene.case).await.map(|job| job.state).map_err(|error| error.to_string());
+    let ask = async || {
+        scene.store.request_refinement(&Actor::local(), &scene.case, None).await.map(|job| job.state).map_err(|error| error.to_string())
+    };
     assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
     let painted = CorrectedSlice { state: SliceState::Todo, ..axial(0, &[1; 4], 0) };
     scene.store.save_correction(&Actor::local(), &scene.case, &painted).await.unwrap();
@@ -246,7 +247,7 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
     assert_eq!((scene.summary().await.round, offered(&scene.detail().await.slices.unwrap())), (2, vec![0, 2]));
 
     scene.store.save_correction(&Actor::local(), &scene.case, &axial(0, &[1; 4], 0)).await.unwrap();
-    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     let lease = scene.store.lease().await.unwrap().unwrap();
     let task = refine_task(&lease);
     assert_eq!(task.corrections, [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)], "refinement uses the corrections of all rounds");
@@ -262,7 +263,7 @@ async fn another_round_has_its_time() {
     };
     assert!(ask().await.unwrap_err().starts_with("the next slices are chosen by a refinement"));
     scene.refined(1, 0).await;
-    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     assert!(ask().await.unwrap_err().starts_with("this case is being worked on already"));
     let lease = scene.store.lease().await.unwrap().unwrap();
     scene.store.finish_refinement(&lease, &scene.refinement("again").await).await.unwrap();
@@ -321,7 +322,7 @@ async fn a_job_that_kills_its_worker_twice_has_failed() {
 async fn a_restart_keeps_everything_and_queues_what_ran() {
     let scene = Scene::presegmented().await;
     scene.store.save_correction(&Actor::local(), &scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
-    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     scene.store.lease().await.unwrap().unwrap();
     let scene = scene.restarted().await;
     assert_eq!(scene.job_state().await, JobState::Queued);

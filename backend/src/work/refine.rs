@@ -33,7 +33,7 @@ impl Kind for RefineTask {
             planes_grids: &[],
             presegmentation: Some(&workspace.blob(&self.presegmentation)?),
             blend_mm: None,
-            adapt: Adapt::Auto,
+            adapt: self.adapt_seconds.map_or(Adapt::Auto, |seconds| if seconds > 0.0 { Adapt::Seconds(seconds) } else { Adapt::Off }),
             adapted_weights: earlier.as_deref(),
             adapted_weights_out: Some(&out(ADAPTED_WEIGHTS_FILE)),
             out: &out(REFINED_FILE),

@@ -46,3 +46,16 @@ fn a_bundle_without_a_refinement_network_refines_by_adaptation_and_says_so() {
     let presegmentation: Provenance = server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
     assert_eq!(presegmentation.made_with.adaptation, None);
 }
+
+#[test]
+fn whoever_asks_for_a_refinement_may_say_how_long_the_network_learns() {
+    let server = Server::start();
+    let case = server.presegmented();
+    for (query, why) in [("adapt_seconds=-1", "adapt_seconds lies between 0 and 86400"), ("adapt_seconds=soon", "adapt_seconds")] {
+        let (code, message) = server.request("POST", &format!("/api/cases/{case}/refine?{query}"), &[]).refusal(400);
+        assert_eq!(code, "unreadable_request");
+        assert!(message.contains(why), "{message}");
+    }
+    // Nothing is done yet: understood, and refused for that reason.
+    assert_eq!(server.request("POST", &format!("/api/cases/{case}/refine?adapt_seconds=30"), &[]).refusal(409).0, "not_now");
+}

@@ -271,6 +271,13 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                 }}
             </button>
             <p class="hint">{explain}</p>
+            <label class="switch" title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing changes.">
+                <input
+                    type="checkbox" role="switch" data-testid="adapt" prop:checked=move || session.rounds.adapts.get() disabled=busy
+                    on:change=move |_| session.dispatch(Command::ToggleAdaptation)
+                />
+                <span>"Let the network learn from this case first"</span>
+            </label>
         </section>
     }
 }

@@ -168,6 +168,8 @@ pub(crate) enum Command {
     SetEffort(usize),
     /// Refine with the slices that are done.
     Refine,
+    /// Whether the network first learns from this case: by the bundle's choice, or because the expert asks for it.
+    ToggleAdaptation,
     /// Show the slices that the refinement chose.
     BeginRound,
     /// Before or after.

@@ -180,6 +180,7 @@ impl Session {
 
             C::SetEffort(slices) => self.set_effort(slices),
             C::Refine => self.refine(),
+            C::ToggleAdaptation => self.rounds.adapts.update(|adapts| *adapts = !*adapts),
             C::BeginRound => self.begin_round(),
             C::ToggleCompare => self.toggle_compare(),
             C::ShowVersion(version) => self.show_version(version),

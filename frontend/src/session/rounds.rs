@@ -2,7 +2,7 @@
 
 use leptos::task::spawn_local;
 use shared::acquisition::{RankedSlice, SliceList};
-use shared::api::CaseSummary;
+use shared::api::{CaseSummary, RefineOptions};
 use shared::case::{CaseId, Job};
 use shared::correction::SliceState;
 use shared::geometry::Plane;
@@ -11,6 +11,9 @@ use super::Session;
 use super::bench::Bench;
 use super::fact::Fact;
 use crate::api;
+
+/// How long the network may learn from a case when the expert asks for it.
+const ADAPT_SECONDS: f64 = 120.0;
 
 /// What is offered to the expert.
 #[derive(Clone, Copy)]
@@ -21,12 +24,14 @@ pub(crate) struct Rounds {
     pub(crate) effort: Fact<Effort>,
     /// The slice being corrected.
     pub(crate) target: Fact<Option<Plane>>,
+    /// Whether the expert asks the network to learn from the case before it refines.
+    pub(crate) adapts: Fact<bool>,
 }
 
 impl Rounds {
     /// Nothing is offered yet.
     pub(super) fn new() -> Self {
-        Self { slices: Fact::new(Vec::new()), effort: Fact::new(Effort::default()), target: Fact::new(None) }
+        Self { slices: Fact::new(Vec::new()), effort: Fact::new(Effort::default()), target: Fact::new(None), adapts: Fact::new(false) }
     }
 }
 
@@ -91,7 +96,8 @@ impl Session {
                     .set(Some("Refinement waits: not all corrections have reached the server. Try again when they are saved.".into()));
                 return;
             }
-            match api::refine(&visit.case).await {
+            let options = RefineOptions { adapt_seconds: self.rounds.adapts.now().then_some(ADAPT_SECONDS) };
+            match api::refine(&visit.case, options).await {
                 Ok(job) => self.learn_job(&visit.case, job),
                 Err(trouble) => self.complain(&trouble),
             }

@@ -25,6 +25,17 @@ pub fn refinement_version(round: u32) -> String {
     format!("refinement-{round}")
 }
 
+/// Query of [`route::REFINE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RefineOptions {
+    /// Seconds that the network which refines may first learn from the case; 0 is not at all, none is as the bundle says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapt_seconds: Option<f64>,
+}
+
+/// Longest time that an adaptation may be asked for: a day.
+pub const MAX_ADAPT_SECONDS: f64 = 86_400.0;
+
 /// A model bundle the server offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

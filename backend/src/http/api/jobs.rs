@@ -1,8 +1,8 @@
 //! Work that is asked for or called off.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path};
-use shared::api::{ApiError, route};
+use actix_web::web::{Data, Json, Path, Query};
+use shared::api::{ApiError, MAX_ADAPT_SECONDS, RefineOptions, route};
 use shared::case::{CaseId, Job, JobId};
 
 use super::{Parts, Refusal};
@@ -12,11 +12,18 @@ use crate::store::Actor;
 #[utoipa::path(
     post,
     path = route::REFINE.path,
-    params(("id" = CaseId, Path, description = "The case")),
+    params(
+        ("id" = CaseId, Path, description = "The case"),
+        ("adapt_seconds" = Option<f64>, Query, description = "How long the network may first learn from the case; 0: not at all; absent: as the bundle says")
+    ),
     responses((status = 202, description = "It is queued", body = Job), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
-    let job = parts.store.request_refinement(&Actor::local(), &id).await?;
+pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>, options: Query<RefineOptions>) -> Result<HttpResponse, Refusal> {
+    let RefineOptions { adapt_seconds } = *options;
+    if adapt_seconds.is_some_and(|seconds| !(0.0..=MAX_ADAPT_SECONDS).contains(&seconds)) {
+        return Err(Refusal::unreadable(&format!("adapt_seconds lies between 0 and {MAX_ADAPT_SECONDS}")));
+    }
+    let job = parts.store.request_refinement(&Actor::local(), &id, adapt_seconds).await?;
     parts.supervisor.wake();
     Ok(HttpResponse::Accepted().json(job))
 }

@@ -233,7 +233,7 @@ async fn verify_names_what_is_wrong() {
 async fn a_job_that_cannot_be_begun_stands_in_nobodys_way() {
     let scene = Scene::presegmented().await;
     scene.store.save_correction(&Actor::local(), &scene.case, &axial(1, &[1; 4], 0)).await.unwrap();
-    scene.store.request_refinement(&Actor::local(), &scene.case).await.unwrap();
+    scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     let mut change = scene.store.change().await.unwrap();
     sqlx::query("UPDATE jobs SET corrections = '[{' WHERE kind = 'refine'").execute(&mut *change).await.unwrap();
     change.commit().await.unwrap();
