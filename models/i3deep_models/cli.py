@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from i3deep_models.guidance import Encoding
-from i3deep_models.variants import RECIPES, Recipe
+from i3deep_models.training.variants import RECIPES, Recipe
 from i3deep_models.workspace import STAGES, Workspace, read_json
 
 
@@ -145,7 +145,7 @@ def _chosen(options: argparse.Namespace) -> Encoding:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from i3deep_models.plan import PlanOptions, plan
+    from i3deep_models.training.plan import PlanOptions, plan
 
     split = read_json(options.split) if options.split else None
     chosen = PlanOptions(options.base_features, options.batch_size, options.dropout, options.held_out, options.seed)
@@ -153,7 +153,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from i3deep_models.train import TrainOptions, train
+    from i3deep_models.training.train import TrainOptions, train
 
     chosen = TrainOptions(options.iterations, options.learning_rate, options.fold, options.seed, options.threads)
     if options.stage == "presegmentation":
@@ -166,7 +166,7 @@ def _train(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     workspace = Workspace(options.workspace.resolve())
     workspace.activate()
-    from i3deep_models.predict import evaluate
+    from i3deep_models.training.predict import evaluate
 
     print(json.dumps(evaluate(workspace, _chosen(options), options.budget)))
 
@@ -186,7 +186,7 @@ def _names(text: str) -> list[str]:
 
 
 def _corrupt(options: argparse.Namespace) -> None:
-    from i3deep_models.corruptions import CORRUPTIONS, corrupt_folder
+    from i3deep_models.report.corruptions import CORRUPTIONS, corrupt_folder
 
     kinds = list(CORRUPTIONS) if options.kind == "all" else [options.kind]
     written = corrupt_folder(options.images, options.out, kinds, options.seed, options.cases)
@@ -194,8 +194,8 @@ def _corrupt(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from i3deep_models.render import render
-    from i3deep_models.report import PARTS, ReportOptions, report
+    from i3deep_models.report.render import render
+    from i3deep_models.report.run import PARTS, ReportOptions, report
 
     if options.render_only:
         render(options.out)
@@ -224,7 +224,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _parity(options: argparse.Namespace) -> int:
-    from i3deep_models.parity import parity, real
+    from i3deep_models.parity.compare import parity, real
 
     if not options.real:
         return parity(options.only, options.fast)
@@ -234,7 +234,7 @@ def _parity(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from i3deep_models.bench import bench
+    from i3deep_models.parity.bench import bench
 
     return bench(options.rounds, list(options.cases))
 
@@ -244,7 +244,7 @@ def _bundle(options: argparse.Namespace) -> None:
     workspace.activate()
     from i3deep_models.bundle import write_bundle
     from i3deep_models.export import export
-    from i3deep_models.predict import trained_folder
+    from i3deep_models.training.predict import trained_folder
 
     for stage in [options.only] if options.only else STAGES:
         shutil.rmtree(options.output / stage, ignore_errors=True)

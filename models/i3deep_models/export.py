@@ -146,7 +146,7 @@ def export(
 
     `demand_dropout` refuses networks whose dropout cannot be switched on again.
     """
-    from i3deep_models.predict import load_network
+    from i3deep_models.training.predict import load_network
 
     if not (trained / "plans.json").exists():
         raise ExportError(f"{trained} is no trained-model folder: it has no plans.json")

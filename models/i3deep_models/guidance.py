@@ -1,6 +1,6 @@
 """From corrected planes to network input.
 
-The same rules as `pipeline::guide` in the backend; `tests/test_guidance.py` writes and checks the fixtures that both sides are tested against.
+The same rules as `pipeline::guide` in the backend; `tests/test_guidance_fixtures.py` checks the fixtures that both sides are tested against.
 Arrays are C-ordered `[z, y, x]`, after nnU-Net's transpose and crop. A correction volume holds [`UNANNOTATED`] where the expert said nothing.
 """
 

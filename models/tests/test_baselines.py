@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from i3deep_models import scans
-from i3deep_models.baselines import BASELINES, Corrected, GraphCut, RandomWalker, interpolation, watershed
+from i3deep_models.report.baselines import BASELINES, Corrected, GraphCut, RandomWalker, interpolation, watershed
 from i3deep_models.guidance import UNANNOTATED
-from i3deep_models.metrics import dice
+from i3deep_models.report.metrics import dice
 
 CLASSICAL = ("interpolation", "watershed", "random walker", "graph cut")
 SHAPE = (17, 19, 21)

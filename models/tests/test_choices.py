@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from i3deep_models.choices import strategies, uncertainties
+from i3deep_models.report.choices import strategies, uncertainties
 
 NUMBERS = {"planes": 4, "effort": 0.17, "auroc": 0.9, "auprc": 0.4, "ece": 0.01, "dice_presegmentation": 0.8, "dice_presegmentation_outside": 0.8}
 

@@ -5,7 +5,7 @@ import pytest
 
 from i3deep_models import scans
 from i3deep_models.cli import main
-from i3deep_models.corruptions import CORRUPTIONS, corrupt, thick_slices
+from i3deep_models.report.corruptions import CORRUPTIONS, corrupt, thick_slices
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from i3deep_models import scans
 from i3deep_models.guidance import UNANNOTATED
-from i3deep_models.metrics import dice, distance_mm, mean, surface, surface_dice, wilcoxon
+from i3deep_models.report.metrics import dice, distance_mm, mean, surface, surface_dice, wilcoxon
 
 
 def row(labels: str) -> np.ndarray:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i3deep_models import measure, scans
+from i3deep_models import scans
+from i3deep_models.report import measure
 from i3deep_models.cli import main
-from i3deep_models.measure import SCORES, Networks, by_distance, compare, listen, read_results, withstand
-from i3deep_models.render import Tables, comparison_aims, corruption_aim, render
-from i3deep_models.table import Table
+from i3deep_models.report.measure import SCORES, Networks, by_distance, compare, listen, read_results, withstand
+from i3deep_models.report.render import Tables, comparison_aims, corruption_aim, render
+from i3deep_models.report.table import Table
 from i3deep_models.workspace import write_json
 
 LABELS = (1, 2)

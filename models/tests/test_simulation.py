@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from i3deep_models.guidance import UNANNOTATED
-from i3deep_models.simulation import Sample, Simulation, draw_planes, greedy_planes, simulate, unsteady, with_doubtful_component
+from i3deep_models.training.simulation import Sample, Simulation, draw_planes, greedy_planes, simulate, unsteady, with_doubtful_component
 
 
 def sample(seed: int = 5) -> Sample:

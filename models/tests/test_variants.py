@@ -3,8 +3,8 @@
 import torch
 
 from i3deep_models.guidance import Encoding
-from i3deep_models.pnet import PNet
-from i3deep_models.variants import RECIPES, Recipe
+from i3deep_models.training.pnet import PNet
+from i3deep_models.training.variants import RECIPES, Recipe
 
 
 def test_pnet_keeps_the_size_and_its_blocks_in_register():

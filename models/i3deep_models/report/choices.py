@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from i3deep_models.metrics import wilcoxon
-from i3deep_models.words import markdown, number, spread
+from i3deep_models.report.metrics import wilcoxon
+from i3deep_models.report.words import markdown, number, spread
 
 GREEDY = "greedy"
 

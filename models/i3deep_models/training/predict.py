@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from i3deep_models import guidance
-from i3deep_models.pnet import PNet
-from i3deep_models.simulation import greedy_planes
+from i3deep_models.training.pnet import PNet
+from i3deep_models.training.simulation import greedy_planes
 from i3deep_models.workspace import Workspace, read_json
 
 CONFIGURATION = "3d_fullres"

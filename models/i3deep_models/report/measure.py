@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from i3deep_models import metrics, scans
-from i3deep_models.baselines import BASELINES, Corrected
+from i3deep_models import scans
+from i3deep_models.report import metrics
+from i3deep_models.report.baselines import BASELINES, Corrected
 from i3deep_models.guidance import UNANNOTATED, paste, source_index
 from i3deep_models.scans import Plane
-from i3deep_models.variants import Guided, Projection
+from i3deep_models.training.variants import Guided, Projection
 
 OURS = "ours"
 # Our Dice and that of `i3deep evaluate` are the same sums of voxels.
@@ -149,7 +150,7 @@ def network(folder: Path):
     """A trained refinement, loaded once a process."""
     import torch
 
-    from i3deep_models.variants import load
+    from i3deep_models.training.variants import load
 
     torch.set_num_threads(1)
     return load(folder)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from i3deep_models import choices, plots
-from i3deep_models.measure import OURS, SCORES
-from i3deep_models.metrics import wilcoxon
-from i3deep_models.words import markdown, number, percent, spread
+from i3deep_models.report import choices, plots
+from i3deep_models.report.measure import OURS, SCORES
+from i3deep_models.report.metrics import wilcoxon
+from i3deep_models.report.words import markdown, number, percent, spread
 from i3deep_models.workspace import read_json
 
 BEFORE = "presegmentation"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from i3deep_models import measure
-from i3deep_models.baselines import BASELINES
-from i3deep_models.corruptions import CORRUPTIONS, corrupt_folder
-from i3deep_models.measure import OURS, SCORES, Evaluated, Networks, read_results, side_by_side
-from i3deep_models.table import Table
+from i3deep_models.report import measure
+from i3deep_models.report.baselines import BASELINES
+from i3deep_models.report.corruptions import CORRUPTIONS, corrupt_folder
+from i3deep_models.report.measure import OURS, SCORES, Evaluated, Networks, read_results, side_by_side
+from i3deep_models.report.table import Table
 from i3deep_models.workspace import Workspace, read_json, write_json
 
 PARTS = ("methods", "corruption", "ablation", "listening", "choice")
@@ -65,7 +65,7 @@ class ReportOptions:
 
 def report(options: ReportOptions) -> None:
     """Measures what is missing in the tables, then renders."""
-    from i3deep_models.render import render
+    from i3deep_models.report.render import render
 
     if options.effort_budget not in options.budgets:
         raise ValueError(f"the effort budget {options.effort_budget} is not among the budgets {','.join(options.budgets)}")
@@ -153,7 +153,7 @@ def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], 
 
 def run_evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], settings: list[str]) -> None:
     """Runs `i3deep evaluate` on cases with further arguments; raises ValueError with its words."""
-    from i3deep_models.parity import binary
+    from i3deep_models.parity.compare import binary
 
     command: list[object] = [binary(), "evaluate", "--bundle", options.bundle, "--images", images, "--labels", options.labels, "--out", out]
     command += ["--only", ",".join(cases), "--jobs", options.jobs, *settings]

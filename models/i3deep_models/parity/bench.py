@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from i3deep_models.parity import binary, quiet
-from i3deep_models.parity_models import Model, Scan, plans_json, write_model, write_scans
+from i3deep_models.parity.compare import binary, quiet
+from i3deep_models.parity.models import Model, Scan, plans_json, write_model, write_scans
 from i3deep_models.workspace import Workspace, write_json
 
 # nnU-Net's plan for the hippocampus with half of its features; five folds, eight mirrors.

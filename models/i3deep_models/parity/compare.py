@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i3deep_models.parity_models import Model, models, write_model, write_scans
+from i3deep_models.parity.models import Model, models, write_model, write_scans
 from i3deep_models.workspace import Workspace, read_json
 
 # Both sides compute with as many: torch takes other kernels for one thread than for two. Set to 1 where the processors are busy: threads that wait

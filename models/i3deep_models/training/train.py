@@ -5,7 +5,7 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from i3deep_models.variants import Recipe
+from i3deep_models.training.variants import Recipe
 from i3deep_models.workspace import Workspace, read_json, write_json
 
 
@@ -30,7 +30,7 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recip
     import numpy as np
     import torch
 
-    from i3deep_models import predict
+    from i3deep_models.training import predict
 
     torch.set_num_threads(options.threads)
     random.seed(options.seed)
@@ -41,7 +41,7 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recip
             raise ValueError("the refinement stage needs a recipe")
         predict.presegment(workspace)
         os.environ["I3DEEP_REFINEMENT"] = str(write_settings(workspace, recipe, options.seed))
-    from i3deep_models import trainers
+    from i3deep_models.training import trainers
 
     base = workspace.preprocessed / workspace.dataset_name(stage)
     plans, dataset = read_json(base / "nnUNetPlans.json"), read_json(base / "dataset.json")
@@ -63,7 +63,7 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recip
 
 def write_settings(workspace: Workspace, recipe: Recipe, seed: int) -> Path:
     """What the refinement's trainer needs to know beside the plan, as a file beside its results."""
-    from i3deep_models import predict
+    from i3deep_models.training import predict
 
     start = sorted(predict.trained_folder(Workspace(workspace.folder), "presegmentation").glob("fold_*/checkpoint_final.pth"))[0]
     settings = workspace.results / "refinement.json"

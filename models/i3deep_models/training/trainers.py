@@ -12,8 +12,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from i3deep_models import guidance
-from i3deep_models.pnet import PNet
-from i3deep_models.simulation import Sample, Simulation, simulate
+from i3deep_models.training.pnet import PNet
+from i3deep_models.training.simulation import Sample, Simulation, simulate
 
 ITERATIONS_PER_EPOCH = 100
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
-from i3deep_models.simulation import Simulation
+from i3deep_models.training.simulation import Simulation
 from i3deep_models.workspace import read_json
 
 Projection = Literal["planes", "labels"]
@@ -58,7 +58,7 @@ class Variant:
         """Reads `<workspace>/variants/<name>` or `<workspace>/results`."""
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-        from i3deep_models import predict
+        from i3deep_models.training import predict
 
         settings = read_json(folder / "refinement.json")
         trained = sorted(folder.glob("Dataset002_*/*/fold_*/checkpoint_final.pth"))
@@ -80,7 +80,7 @@ class Variant:
         """
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as export
 
-        from i3deep_models import predict
+        from i3deep_models.training import predict
 
         preprocessor = self.configuration.preprocessor_class(verbose=False)
         files = [str(file) for file in guided.images]

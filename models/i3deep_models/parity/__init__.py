@@ -1,0 +1,1 @@
+"""Predictions and times against nnU-Net."""

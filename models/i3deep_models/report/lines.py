@@ -1,0 +1,124 @@
+"""What the expert's planes are worth, and which strategy's are worth most at equal cost, from `lines.csv`: rows of `i3deep evaluate`.
+
+Four lines stand beside each other: presegmentation; the same with the corrected planes pasted in; the network with no plane; the network with the
+planes. What the planes did lies between the last two.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from i3deep_models.report.metrics import wilcoxon
+from i3deep_models.report.words import average, fill, percent, spread
+
+LINES = ("presegmentation", "corrections_pasted", "no_plane", "refined")
+MEASURES = ("dice", "dice_outside", "nsd", "hd95_mm", "missed", "invented", "accepted")
+COSTS = ("planes", "effort", "contour_mm", "contour_share", "drawn_share", "voxels_changed", "seconds")
+DONE = ("gain_per_plane", "harmed_far", "mended_far", "components")
+GREEDY = "greedy"
+# Costs at which strategies are compared, as shares of a complete manual segmentation.
+AT = (0.1, 0.2)
+
+
+def column(measure: str, line: str) -> str:
+    """A measure's column in `results.csv`: `dice_outside` of `refined` is `dice_refined_outside`."""
+    return f"{measure.removesuffix('_outside')}_{line}_outside" if measure.endswith("_outside") else f"{measure}_{line}"
+
+
+COLUMNS = (
+    *("case", "strategy", "uncertainty", "budget", "round", *COSTS, *DONE),
+    *(column(measure, line) for measure, line in itertools.product(MEASURES, LINES)),
+)
+
+
+def lines(folder: Path) -> str:
+    """The section, or nothing where nothing was measured."""
+    file = folder / "lines.csv"
+    if not file.is_file():
+        return ""
+    frame = pd.read_csv(file)
+    own = frame[frame["strategy"] == GREEDY]
+    budgets = [(budget, rows) for budget, rows in own.groupby("budget")]
+    return fill(
+        "lines",
+        cases=own["case"].nunique(),
+        worth=[[f"{budget:.0%}", *_worth(rows)] for budget, rows in budgets],
+        costs=[[f"{budget:.0%}", *_costs(rows)] for budget, rows in budgets],
+        slices=[[f"{budget:.0%}", *(percent(rows[column("accepted", line)].mean()) for line in LINES)] for budget, rows in budgets],
+        strategies=_strategies(frame) if frame["strategy"].nunique() > 1 else [],
+        areas=_areas(frame),
+    )
+
+
+def _worth(rows: pd.DataFrame) -> list[str]:
+    cells = [spread(rows[column("dice", line)]) for line in LINES]
+    cells += [average(rows[column("dice_outside", line)]) for line in LINES if line != "corrections_pasted"]
+    return [*cells, percent(removed(rows, "dice")), percent(removed(rows, "dice_outside")), f"{rows['gain_per_plane'].mean():.4f}"]
+
+
+def _costs(rows: pd.DataFrame) -> list[str]:
+    shares = [percent(rows[cost].mean()) for cost in ("effort", "contour_share", "drawn_share")]
+    counts = [f"{rows[name].mean():.0f}" for name in ("voxels_changed", "seconds", "harmed_far", "mended_far")]
+    return [f"{rows['planes'].mean():.1f}", shares[0], f"{rows['contour_mm'].mean():.0f}", *shares[1:], *counts]
+
+
+def removed(rows: pd.DataFrame, measure: str) -> float:
+    """Share of the mean error that is gone, of the better of presegmentation and network with no plane; NaN without cases."""
+    means = rows[[column(measure, line) for line in ("presegmentation", "no_plane", "refined")]].dropna().mean()
+    before, after = means.iloc[:2].max(), means.iloc[2]
+    return float(1 - (1 - after) / (1 - before)) if before < 1 else float("nan")
+
+
+def at_cost(rows: pd.DataFrame, score: str, cost: str, share: float) -> pd.Series:
+    """A score by case at a cost, in a straight line between budgets and from the network with no plane on; none where a case's budgets end before."""
+    return _by_case(rows, score, cost, lambda costs, scores: np.interp(share, costs, scores, right=np.nan))
+
+
+def area(rows: pd.DataFrame, score: str, cost: str, until: float = AT[-1]) -> pd.Series:
+    """Mean score by case from no cost to `until`: the area below the curve by its width."""
+
+    def of(costs: np.ndarray, scores: np.ndarray) -> float:
+        if costs[-1] < until:
+            return float("nan")
+        inside = costs < until
+        x = np.append(costs[inside], until)
+        return float(np.trapezoid(np.append(scores[inside], np.interp(until, costs, scores)), x) / until)
+
+    return _by_case(rows, score, cost, of)
+
+
+def _by_case(rows: pd.DataFrame, score: str, cost: str, value) -> pd.Series:
+    start = "nsd_no_plane" if score.startswith("nsd") else "dice_no_plane"
+    values = {}
+    for case, own in rows.groupby("case"):
+        # Of budgets that cost the same the largest counts.
+        points = own.sort_values("budget").drop_duplicates(cost, keep="last").sort_values(cost)
+        costs = np.concatenate([[0.0], points[cost].to_numpy()])
+        values[case] = value(costs, np.concatenate([[own[start].iloc[0]], points[score].to_numpy()]))
+    return pd.Series(values, dtype=float)
+
+
+def _strategies(frame: pd.DataFrame) -> list[list[str]]:
+    table = []
+    for share in AT:
+        by_strategy = {name: at_cost(rows, "dice_refined", "contour_share", share) for name, rows in frame.groupby("strategy")}
+        for name, scores in sorted(by_strategy.items(), key=lambda item: -item[1].mean()):
+            pairs = pd.concat([scores, by_strategy[GREEDY]], axis=1).dropna()
+            difference = pairs[0] - pairs[1]
+            p = "" if name == GREEDY or pairs.empty else _p(wilcoxon(pairs[0], pairs[1]))
+            table.append([f"{share:.0%}", name, spread(scores), "" if name == GREEDY else f"{difference.mean():+.4f}", str(len(pairs)), p])
+    return table
+
+
+def _areas(frame: pd.DataFrame) -> list[list[str]]:
+    scores = ("dice_refined", "dice_refined_outside", "nsd_refined")
+    return [
+        [name, *(spread(area(rows, score, cost)) for cost in ("effort", "contour_share") for score in scores)]
+        for name, rows in frame.groupby("strategy")
+    ]
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
