@@ -109,8 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--cases", type=_names, default=["held-out"], help="names by commas; held-out (default), validation")
     report.add_argument("--ablation-cases", type=_names, default=["validation"], help="the same, for the ablation (validation)")
     report.add_argument("--budgets", type=_names, default=["0.05", "0.1", "0.15", "0.2", "0.3", "0.4"])
+    report.add_argument("--strategies", type=_names, help="those that `lines` compares at equal contour length, by commas")
     report.add_argument("--effort-budget", default="0.2", help="the budget that tables are about (0.2)")
-    report.add_argument("--parts", type=_names, default=["methods", "corruption", "ablation", "listening", "choice"], help="by commas; default: all")
+    report.add_argument("--parts", type=_names, default=None, help="by commas; default: all")
     report.add_argument("--jobs", type=int, default=2, help="cases at once, one core each")
     report.add_argument("--seed", type=int, default=2022, help="of the corruptions")
     report.add_argument("--render-only", action="store_true", help="write text and plots again from the tables")
@@ -195,7 +196,7 @@ def _corrupt(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from i3deep_models.report.render import render
-    from i3deep_models.report.run import PARTS, ReportOptions, report
+    from i3deep_models.report.run import COSTED, PARTS, ReportOptions, report
 
     if options.render_only:
         render(options.out)
@@ -203,7 +204,8 @@ def _report(options: argparse.Namespace) -> None:
     for name in ("workspace", "bundle", "images", "labels"):
         if getattr(options, name) is None:
             raise ValueError(f"report needs --{name}, or --render-only to write the text again")
-    for part in options.parts:
+    parts = options.parts or list(PARTS)
+    for part in parts:
         if part not in PARTS:
             raise ValueError(f"there is no part '{part}'; the parts are {', '.join(PARTS)}")
     chosen = ReportOptions(
@@ -216,7 +218,8 @@ def _report(options: argparse.Namespace) -> None:
         ablation_cases=options.ablation_cases,
         budgets=tuple(options.budgets),
         effort_budget=options.effort_budget,
-        parts=tuple(options.parts),
+        strategies=tuple(options.strategies) if options.strategies else COSTED,
+        parts=tuple(parts),
         jobs=options.jobs,
         seed=options.seed,
     )

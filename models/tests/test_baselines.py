@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from i3deep_models import scans
-from i3deep_models.report.baselines import BASELINES, Corrected, GraphCut, RandomWalker, interpolation, watershed
 from i3deep_models.guidance import UNANNOTATED
+from i3deep_models.report.baselines import BASELINES, Corrected, GraphCut, RandomWalker, interpolation, watershed
 from i3deep_models.report.metrics import dice
 
 CLASSICAL = ("interpolation", "watershed", "random walker", "graph cut")

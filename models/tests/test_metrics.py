@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from i3deep_models import scans
 from i3deep_models.guidance import UNANNOTATED
-from i3deep_models.report.metrics import dice, distance_mm, mean, surface, surface_dice, wilcoxon
+from i3deep_models.report.metrics import dice, distance_mm, hausdorff95_mm, mean, surface, surface_dice, wilcoxon
+from i3deep_models.report.words import spread
 
 
 def row(labels: str) -> np.ndarray:
@@ -43,6 +45,30 @@ def test_surface_dice_of_rows_of_voxels_2_mm_apart(ours, truth, expected):
     assert surface_dice(row(ours), row(truth), 1, (1.0, 1.0, 2.0)) == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("ours", "truth", "expected"),
+    [("0110", "0110", 0.0), ("0100", "0010", 2.0), ("1100000", "1000001", 9.5), ("1010101", "1000100", 4.0), ("0000", "0000", math.nan)],
+)
+def test_surface_distances_of_rows_of_voxels_2_mm_apart(ours, truth, expected):
+    assert hausdorff95_mm(row(ours), row(truth), 1, (1.0, 1.0, 2.0)) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(("ours", "truth", "spacing_mm"), [(1, 0, (1.0, 1.0, 1.0)), (0, 1, (1.0, 1.0, 1.0)), (1, 2, (3.0, 2.0, 0.5))])
+def test_a_label_in_one_volume_only_gets_the_worst_value(ours, truth, spacing_mm):
+    volumes = np.zeros((2, 2, 3, 4), int)
+    volumes[0, 0, 0, 0], volumes[1, 1, 2, 3] = ours, truth
+    assert dice(*volumes, 1) == 0.0
+    assert surface_dice(*volumes, 1, spacing_mm) == 0.0
+    assert hausdorff95_mm(*volumes, 1, spacing_mm) == pytest.approx(math.dist((0, 0, 0), np.multiply((2, 3, 4), spacing_mm)))
+
+
+def test_a_mean_over_fewer_cases_says_so():
+    assert spread(pd.Series([0.5, 0.7])) == "0.600 ± 0.141"
+    assert spread(pd.Series([0.5, 0.7, math.nan])) == "0.600 ± 0.141 (2 of 3)"
+    assert spread(pd.Series([0.5, math.nan])) == "0.500 (1 of 2)"
+    assert spread(pd.Series([math.nan])) == ""
+
+
 def test_one_millimetre_is_near_enough():
     assert surface_dice(row("0100"), row("0010"), 1, (1.0, 1.0, 1.0)) == 1.0
     assert surface_dice(row("0100"), row("0010"), 1, (1.0, 1.0, 1.01)) == 0.0
@@ -67,10 +93,16 @@ def test_distances_are_to_the_nearest_plane():
 
 @pytest.mark.parametrize(
     ("differences", "expected"),
-    [([0.1, 0.2, -0.05, 0.3, 0.4, 0.15, 0.25, -0.02], 0.04231527), ([1, 1, 1, -1, 2, 0, 2, 3], 0.05783128), ([0, 0], 1.0), ([], 1.0)],
+    [
+        ([0.1, 0.2, -0.05, 0.3, 0.4, 0.15, 0.25, -0.02], 0.042315274905714),
+        ([1, 1, 1, -1, 2, 0, 2, 3], 0.05783127734199192),
+        ([at / 100 for at in range(1, 31)], 1.825371456361214e-06),
+        ([0, 0], 1.0),
+        ([], 1.0),
+    ],
 )
 def test_p_values_are_those_of_the_backend(differences, expected):
-    assert wilcoxon(differences, np.zeros(len(differences))) == pytest.approx(expected, abs=1e-5)
+    assert wilcoxon(differences, np.zeros(len(differences))) == pytest.approx(expected, abs=1e-14)
 
 
 @pytest.mark.parametrize(

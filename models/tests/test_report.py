@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from i3deep_models import scans
-from i3deep_models.report import measure
 from i3deep_models.cli import main
+from i3deep_models.report import measure
 from i3deep_models.report.measure import SCORES, Networks, by_distance, compare, listen, read_results, withstand
 from i3deep_models.report.render import Tables, comparison_aims, corruption_aim, render
 from i3deep_models.report.table import Table
@@ -33,7 +33,8 @@ def evaluated(tmp_path):
     volume(out / "cases/a/presegmentation.nii.gz", wrong.astype(np.uint8))
     volume(out / "cases/a/refined_greedy_tta_entropy_0.2_r1.nii.gz", truth.astype(np.uint8))
     # Of 16 voxels an axial plane 12 are right; one plane of four is corrected.
-    values = {"dice_refined": 1, "dice_refined_outside": 1, "nsd_refined": 1, "dice_presegmentation": 0.75, "dice_presegmentation_outside": 0.75}
+    values = {"dice_refined": 1, "dice_refined_outside": 1, "nsd_refined": 1, "hd95_mm_refined": 0}
+    values |= {"dice_presegmentation": 0.75, "dice_presegmentation_outside": 0.75}
     row = {"case": "a", "strategy": "greedy", "uncertainty": "tta/entropy", "budget": "0.2", "round": 1, "effort": 0.25, **values}
     row |= {"dice_corrections_pasted": 0.8125, "slices": "axial:2"}
     with (out / "results.csv").open("w", newline="") as lines:
@@ -137,7 +138,10 @@ def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: floa
                 scores = {"label": 1, "dice": dice - less, "dice_outside": dice - 0.05 - less, "nsd": 0.9, "seconds": 0.1}
                 methods.add([{"case": case, "budget": budget, "method": method} | scores])
         for method, wrong in (("presegmentation", 40), ("ours", 10)):
-            distance.add([{"case": case, "budget": "0.2", "method": method, "up_to_mm": mm, "voxels": 90, "wrong": wrong} for mm in (0.0, np.inf)])
+            # The other budget's rows count for nothing.
+            for budget, counted in (("0.1", 7), ("0.2", wrong)):
+                shells = [{"up_to_mm": mm, "voxels": 90, "wrong": counted} for mm in (0.0, np.inf)]
+                distance.add([{"case": case, "budget": budget, "method": method} | shell for shell in shells])
         clean = [("clean", "presegmentation", 0.8), ("clean", "ours", ours)]
         for kind, method, dice in (*clean, ("gamma", "presegmentation", 0.6), ("gamma", "pasted", 0.65), ("gamma", "ours", after)):
             scores = {"label": 1, "dice": dice, "dice_outside": dice, "nsd": 1, "planes": 3, "effort": 0.2}

@@ -1,11 +1,12 @@
 """Predictions of `i3deep predict` against nnU-Net's own predictor, voxel by voxel: labels, logits, probabilities."""
 
+import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,23 +250,12 @@ def reference(predictor, images: list[Path], previous: Path | None) -> tuple[np.
     return logits.numpy(), labels, labels_p, probabilities
 
 
-class quiet:
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """Silences nnU-Net's prints and warnings."""
-
-    def __enter__(self) -> None:
-        """Redirects."""
-        import warnings
-
-        self.caught = warnings.catch_warnings()
-        self.caught.__enter__()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        self.stdout, sys.stdout = sys.stdout, open(os.devnull, "w")
-
-    def __exit__(self, *rest: object) -> None:
-        """Restores."""
-        sys.stdout.close()
-        sys.stdout = self.stdout
-        self.caught.__exit__(*rest)
+        yield
 
 
 def print_head() -> None:

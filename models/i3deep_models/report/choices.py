@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from i3deep_models.report.metrics import wilcoxon
-from i3deep_models.report.words import markdown, number, spread
+from i3deep_models.report.words import fill, number, spread
 
 GREEDY = "greedy"
 
@@ -26,14 +26,7 @@ def strategies(folder: Path) -> str:
                 line += [spread(own[column]), against(rows, "strategy", strategy, GREEDY, column)]
             lines.append(line)
     head = ["budget", "strategy", "planes", "effort", "Dice refined", "p", "outside", "p"]
-    text = [
-        "## Which planes: strategies",
-        f"{frame['case'].nunique()} cases, refined by the product itself (`i3deep evaluate`), a perfect expert; p against greedy at "
-        "the same budget. Every strategy leaves out other planes, so *outside* is not about the same voxels. `published` rounds down on "
-        "each axis and buys fewer planes.",
-        markdown(head, lines),
-    ]
-    return "\n\n".join(text)
+    return fill("strategies", cases=frame["case"].nunique(), head=head, rows=lines)
 
 
 def uncertainties(folder: Path) -> str:
@@ -52,11 +45,8 @@ def uncertainties(folder: Path) -> str:
         line += [spread(after["dice_refined"]), against(refined, "uncertainty", name, default, "dice_refined")] if len(after) else ["", ""]
         lines.append(line)
     head = ["samples/measure", "AUROC of error", "AUPRC", "ECE", "p of AUROC", "Dice refined", "p"]
-    words = f"{found['case'].nunique()} cases, all voxels of the scans. AUROC and AUPRC are of uncertainty for wrong voxels of the presegmentation"
-    words += f"; p against `{default}`, the bundle's own."
-    if len(refined):
-        words += f" Where a refined Dice stands, greedy chose the planes by that uncertainty, at a budget of {refined['budget'].iloc[0]:.0%}."
-    return "\n\n".join(["## How sure: uncertainties", words, markdown(head, lines)])
+    budget = refined["budget"].iloc[0] if len(refined) else None
+    return fill("uncertainties", cases=found["case"].nunique(), default=default, budget=budget, head=head, rows=lines)
 
 
 def against(frame: pd.DataFrame, column: str, one: str, other: str, score: str) -> str:

@@ -18,9 +18,9 @@ import numpy as np
 from scipy import ndimage
 
 from i3deep_models import scans
+from i3deep_models.guidance import UNANNOTATED, paste, source_index
 from i3deep_models.report import metrics
 from i3deep_models.report.baselines import BASELINES, Corrected
-from i3deep_models.guidance import UNANNOTATED, paste, source_index
 from i3deep_models.scans import Plane
 from i3deep_models.training.variants import Guided, Projection
 
@@ -137,6 +137,10 @@ class Case:
         """Mean of a score over labels."""
         return metrics.mean(row[score] for row in self.scores(segmentation))
 
+    def hausdorff95_mm(self, segmentation: np.ndarray) -> float:
+        """Mean over labels of the 95th percentile of surface distances."""
+        return metrics.mean(metrics.hausdorff95_mm(segmentation, self.truth, label, self.scan.spacing_mm) for label in self.scan.labels)
+
     def refine(self, folder: Path, planes: list[Plane] | None = None, projection: str = "planes") -> np.ndarray:
         """What a network in Python makes of the corrections in all or some of the planes; nothing is pasted in."""
         chosen = self.planes if planes is None else planes
@@ -163,13 +167,14 @@ def check(case: Case, row: Evaluated, ours: np.ndarray) -> None:
         "dice_refined": (ours, "dice"),
         "dice_refined_outside": (ours, "dice_outside"),
         "nsd_refined": (ours, "nsd"),
+        "hd95_mm_refined": (ours, "hd95_mm"),
         "dice_presegmentation": (case.scan.presegmentation, "dice"),
         "dice_presegmentation_outside": (case.scan.presegmentation, "dice_outside"),
         "dice_corrections_pasted": (pasted, "dice"),
     }
     for column, (segmentation, score) in pairs.items():
         theirs = float(row[column] or "nan")
-        here = case.mean(segmentation, score)
+        here = case.mean(segmentation, score) if score in SCORES else case.hausdorff95_mm(segmentation)
         if not (abs(here - theirs) <= TOLERANCE or (np.isnan(here) and np.isnan(theirs))):
             raise ValueError(f"{column} of {row.case} at {row['budget']} is {theirs} in results.csv and {here} here")
 

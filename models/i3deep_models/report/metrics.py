@@ -1,6 +1,7 @@
 """How well a segmentation agrees with the truth, by the definitions of `backend/src/evaluate/overlap.rs` and `distance.rs`, and paired tests.
 
-Arrays are `[z, y, x]`. What cannot be said is NaN, and left out of means.
+Arrays are `[z, y, x]`. A label that is in one of the two volumes only gets the worst value there is, so that no mean gets better by leaving it out.
+What is in neither is NaN; a mean over what is left says over how many cases (`words.spread`).
 """
 
 from collections.abc import Iterable
@@ -49,6 +50,20 @@ def surface_dice(segmentation: np.ndarray, truth: np.ndarray, label: int, spacin
     back = distance_transform_edt(~ours, sampling=spacing_mm)[theirs]
     near = [(distances <= TOLERANCE_MM + 1e-9).sum() for distances in (there, back)]
     return float(sum(near) / (len(there) + len(back)))
+
+
+def hausdorff95_mm(segmentation: np.ndarray, truth: np.ndarray, label: int, spacing_mm: tuple[float, float, float]) -> float:
+    """95th percentile of the distances between the surfaces; NaN where the label is in neither, the volume's diagonal where it is in one only."""
+    from scipy.ndimage import distance_transform_edt
+
+    ours, theirs = segmentation == label, truth == label
+    if not ours.any() or not theirs.any():
+        diagonal_mm = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))
+        return diagonal_mm if ours.any() or theirs.any() else float("nan")
+    ours, theirs = surface(ours), surface(theirs)
+    there = distance_transform_edt(~theirs, sampling=spacing_mm)[ours]
+    back = distance_transform_edt(~ours, sampling=spacing_mm)[theirs]
+    return float(max(np.percentile(there, 95), np.percentile(back, 95)))
 
 
 def mean(values: Iterable[float]) -> float:

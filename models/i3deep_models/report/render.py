@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from i3deep_models.report import choices, plots
+from i3deep_models.report.lines import lines
 from i3deep_models.report.measure import OURS, SCORES
 from i3deep_models.report.metrics import wilcoxon
-from i3deep_models.report.words import markdown, number, percent, spread
+from i3deep_models.report.words import fill, number, percent, spread
 from i3deep_models.workspace import read_json
 
 BEFORE = "presegmentation"
@@ -104,10 +105,11 @@ def render(out: Path) -> None:
     """Writes OUT/REPORT.md and OUT/report/*.svg."""
     tables = Tables.read(out / "report")
     aims = [*comparison_aims(tables), corruption_aim(tables)]
+    planes = lines(tables.folder)
     measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
     written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
     chosen = [choices.strategies(tables.folder), choices.uncertainties(tables.folder)]
-    sections = [introduction(tables), verdicts(aims), *measured, *chosen, *written]
+    sections = [introduction(tables), verdicts(aims), planes, *measured, *chosen, *written]
     (out / "REPORT.md").write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
     print(f"{out / 'REPORT.md'} is written", flush=True)
 
@@ -144,29 +146,15 @@ def effort(frame: pd.DataFrame) -> pd.Series:
 
 def introduction(tables: Tables) -> str:
     """What this is about."""
-    settings = tables.settings
-    text = [
-        f"# What the refinement of `{settings['bundle']}` {settings['version']} is worth",
-        "Made by `i3deep-models report` from the tables in `report/`; `--render-only` makes this page from them again. A perfect "
-        "simulated expert corrects the planes that the acquisition chooses (greedy, entropy). Every method gets the same planes of "
-        "the same scans, and one set of functions judges all of them; where a number of `i3deep evaluate` says the same thing, the "
-        "two agreed to 1e-9.",
-        "Dice, and the normalised surface Dice at 1 mm (NSD), are means over labels per case; a label that is in neither "
-        "segmentation nor truth is left out. *Outside* leaves out every voxel of the corrected planes, so that pasting earns "
-        "nothing there. *Error removed* is the share of the presegmentation's mean error (1 less Dice) that is gone. *Effort* is the "
-        "number of planes by the number of axial planes that show foreground. p is of Wilcoxon's paired test against ours, "
-        "two-sided, not corrected for the number of tests.",
-    ]
-    return "\n\n".join(text)
+    return fill("introduction", bundle=tables.settings["bundle"], version=tables.settings["version"])
 
 
 def verdicts(aims: list[Aim]) -> str:
     """Aims met and missed."""
     words = {True: "**met**", False: "**missed**", None: "not measured"}
     rows = [[aim.wanted, aim.measured, words[aim.met]] for aim in aims]
-    counted = [sum(aim.met is value for aim in aims) for value in (True, False, None)]
-    summary = f"{counted[0]} of {len(aims)} aims are met, {counted[1]} missed, {counted[2]} not measured."
-    return "## Aims\n\n" + summary + "\n\n" + markdown(["aim", "measured", ""], rows)
+    met, missed, unmeasured = (sum(aim.met is value for aim in aims) for value in (True, False, None))
+    return fill("aims", rows=rows, met=met, missed=missed, unmeasured=unmeasured)
 
 
 def comparison_aims(tables: Tables) -> list[Aim]:
@@ -243,26 +231,24 @@ def comparison(tables: Tables) -> str:
     if tables.methods.empty:
         return missing("Every method on the same planes", "methods")
     rows = at_effort(tables)
-    spent = effort(rows)
-    text = [
-        "## Every method on the same planes",
-        f"{spent.size} cases, budget {tables.budget:.0%}: {rows.groupby('case')['planes'].first().mean():.1f} planes, an effort of "
-        f"{spent.mean():.1%} on average, {spent.min():.1%} to {spent.max():.1%}; above {EFFORT:.0%} in {int((spent > EFFORT).sum())} "
-        "cases. The budget is a share of the planes that the presegmentation shows, the effort of those that really show something.",
-        "All methods leave the expert's planes as they are, but for the published i3Deep, which pastes nothing. Ours also blends "
-        f"{tables.settings['blend_mm']:g} mm beside them, as the bundle says. The classical "
-        "methods (interpolation, watershed, random walker, graph cut) do not know the presegmentation.",
-        comparison_table(rows, with_errors=True),
-    ]
-    for label, of_label in rows.groupby("label"):
-        text += [f"### {tables.label_name(int(label))}", comparison_table(of_label, with_errors=False)]
     plots.boxes(tables.folder / "cases.svg", case_means(rows, "method"), [m for m in METHODS if m in set(rows["method"])], title)
-    text.append("![Dice of every case, by method](report/cases.svg)")
-    return "\n\n".join(text)
+    spent = effort(rows)
+    return fill(
+        "comparison",
+        cases=spent.size,
+        budget=tables.budget,
+        planes=rows.groupby("case")["planes"].first().mean(),
+        effort=spent,
+        most=EFFORT,
+        above=int((spent > EFFORT).sum()),
+        blend_mm=tables.settings["blend_mm"],
+        together=comparison_table(rows, with_errors=True),
+        by_label=[(tables.label_name(int(label)), comparison_table(own, with_errors=False)) for label, own in rows.groupby("label")],
+    )
 
 
-def comparison_table(rows: pd.DataFrame, with_errors: bool) -> str:
-    """One line a method."""
+def comparison_table(rows: pd.DataFrame, with_errors: bool) -> tuple[list[str], list[list[str]]]:
+    """Head and rows, one a method."""
     frame = case_means(rows, "method")
     head = ["method", "cases", "Dice", "median", "p", "NSD", "median", "p", "outside"]
     head += ["error removed", "removed outside", "cases below presegmentation"] if with_errors else []
@@ -278,29 +264,24 @@ def comparison_table(rows: pd.DataFrame, with_errors: bool) -> str:
             shares = [removed(frame, method, score) for score in ("dice", "dice_outside")]
             line += [percent(share) for share in shares] + [str(int((after < before).sum())) if before.size else ""]
         lines.append([f"**{cell}**" if method == OURS and cell else cell for cell in line])
-    return markdown(head, lines)
+    return head, lines
 
 
 def curves(tables: Tables) -> str:
     """Every method over budgets."""
     if tables.methods.empty:
         return ""
-    text = ["## Over budgets"]
     frame = pd.concat([without_planes(tables), case_means(tables.methods, "budget", "method")])
     spent = tables.methods.groupby(["budget", "case"])["effort"].first().groupby("budget").mean()
     spent.loc[0.0] = 0.0
     present = [m for m in METHODS if m in set(frame["method"])]
+    over_budgets = []
     for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside the planes"), ("nsd", "NSD")):
         wide = frame.pivot_table(index="method", columns="budget", values=score)
         lines = [[title(m), *(number(wide.loc[m, budget]) for budget in wide.columns)] for m in present]
-        text.append(markdown([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
+        over_budgets.append(([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
     plots.curves(tables.folder / "budgets.svg", frame, spent, present, title)
-    text.append("![Dice, Dice outside the planes and NSD by effort](report/budgets.svg)")
-    text.append(
-        "At no effort there is the presegmentation, and what a network that knows no plane makes of the scan; other methods have nothing "
-        "to start from."
-    )
-    return "\n\n".join(text)
+    return fill("curves", tables=over_budgets)
 
 
 def without_planes(tables: Tables) -> pd.DataFrame:
@@ -345,17 +326,7 @@ def corruptions(tables: Tables) -> str:
     spent = tables.corruption.groupby(["kind", "case"])["effort"].first().groupby("kind").mean()
     efforts = ", ".join(f"{KINDS[kind]} {spent[kind]:.1%}" for kind in KINDS if kind in spent.index)
     plots.corruptions(tables.folder / "corruptions.svg", lost, KINDS)
-    text = [
-        "## Scans unlike those in training",
-        f"The same cases, each corrupted in six ways (`i3deep-models corrupt`, seed {tables.settings['seed']}), at the same budget. "
-        "Planes are chosen on the corrupted scan; the expert still knows what is right. A corruption that fools the "
-        f"presegmentation into seeing less also buys fewer planes; the mean effort is: {efforts}.",
-        "*Lost* is what the corruption cost the presegmentation; *came back* is what ours gained over the corrupted "
-        "presegmentation. More than all can come back, because ours also mends what was wrong without corruption.",
-        markdown(head, lines),
-        "![Mean Dice by corruption](report/corruptions.svg)",
-    ]
-    return "\n\n".join(text)
+    return fill("corruptions", seed=tables.settings["seed"], efforts=efforts, head=head, rows=lines)
 
 
 def ablations(tables: Tables) -> str:
@@ -376,19 +347,10 @@ def ablations(tables: Tables) -> str:
             difference = f"{changed.mean() - base.mean():+.4f}" if base.size else ""
             line += [spread(own[score]), difference, probability(frame, "variant", variant, against, score) if compared else ""]
         lines.append([*line, spread(own["nsd"])])
-    text = [
-        "## One change at a time",
-        f"{frame['case'].nunique()} cases (unless others were chosen, the refinement's validation cases, which are not among the held-out "
-        f"ones), budget {tables.budget:.0%}. All variants were trained with the seeds and the schedule of *ours, short schedule*, which "
-        "*change* and p refer to. Resampling planes like labels loses none where scan and network share a grid, so it is compared on "
-        "scans that were made finer.",
-        markdown(head, lines),
-        *_ablation_words(frame),
-    ]
-    if "short" in present:
+    if plotted := "short" in present:
         plots.ablations(tables.folder / "ablation.svg", frame, [v for v in present if v not in UNCOMPARED and v not in BASES], VARIANTS)
-        text.append("![Change of Dice in every case, by variant](report/ablation.svg)")
-    return "\n\n".join(text)
+    cases = frame["case"].nunique()
+    return fill("ablations", cases=cases, budget=tables.budget, head=head, rows=lines, verdicts=_ablation_words(frame), plotted=plotted)
 
 
 def _ablation_words(frame: pd.DataFrame) -> list[str]:
@@ -412,14 +374,16 @@ def _ablation_words(frame: pd.DataFrame) -> list[str]:
         verbs = verbs or ("changes nothing", "makes no clear difference", "helps", "harms")
         verdict = verbs[0] if (full == without).all() else verbs[1] if p >= 0.05 else verbs[2] if gain > 0 else verbs[3]
         words.append(f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases).")
-    return ["\n".join(words)] if words else []
+    return words
 
 
 def distances(tables: Tables) -> str:
     """What is gained how far from a plane."""
     if tables.distance.empty:
         return missing("How far a plane reaches", "methods")
-    shells = tables.distance.groupby(["method", "up_to_mm"], as_index=False)[["voxels", "wrong"]].sum()
+    # Budgets that bought the same planes have rows of their own: a case counts once, with those of the effort budget.
+    chosen = tables.distance[np.isclose(tables.distance["budget"], tables.budget)]
+    shells = chosen.groupby(["method", "up_to_mm"], as_index=False)[["voxels", "wrong"]].sum()
     wrong = shells.pivot(index="up_to_mm", columns="method", values="wrong")
     voxels = shells.pivot(index="up_to_mm", columns="method", values="voxels")
     present = [m for m in METHODS if m in wrong.columns and m != BEFORE]
@@ -432,16 +396,8 @@ def distances(tables: Tables) -> str:
         for name, at in zip(names, bounds, strict=True)
     ]
     plots.distances(tables.folder / "distance.svg", gains, names, title)
-    return "\n\n".join(
-        [
-            "## How far a plane reaches",
-            "The share of the presegmentation's wrong voxels that are right afterwards, less those that are newly wrong, by the "
-            f"distance of a voxel from the nearest corrected plane; all cases together, budget {tables.budget:.0%}. *Foreground* "
-            "counts voxels with a label in truth or presegmentation.",
-            markdown(["distance", "foreground", "wrong before", *map(title, present)], lines),
-            "![Errors removed by distance](report/distance.svg)",
-        ]
-    )
+    head = ["distance", "foreground", "wrong before", *map(title, present)]
+    return fill("distances", budget=tables.budget, head=head, rows=lines)
 
 
 def listening(tables: Tables) -> str:
@@ -454,44 +410,34 @@ def listening(tables: Tables) -> str:
     steps = int(last.quantile(0.2, interpolation="lower"))
     kept = frame[frame["case"].isin(last[last >= steps].index) & (frame["planes"] <= steps)]
     networks = [n for n in ("pasted", "published", OURS) if n in set(kept["network"])]
-    text = [
-        "## As planes are added one by one",
-        f"The planes of the largest budget, in the order of acquisition, on the {kept['case'].nunique()} cases that have {steps} or "
-        "more; the output of each network, with the planes so far pasted in. *Outside* is always outside all of a case's planes, "
-        "so every column is about the same voxels. With no plane a network shows what it makes of the scan alone.",
-    ]
+    one_by_one = []
     for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside all planes")):
         wide = kept.pivot_table(index="network", columns="planes", values=score)
-        text.append(markdown([name, *map(str, wide.columns)], [[title(n), *(number(v) for v in wide.loc[n])] for n in networks]))
+        one_by_one.append(([name, *map(str, wide.columns)], [[title(n), *(number(v) for v in wide.loc[n])] for n in networks]))
     plots.listening(tables.folder / "listening.svg", kept, networks, title)
-    text.append("![Dice as planes are added](report/listening.svg)")
-    return "\n\n".join([*text, *_same_network(tables, frame, last)])
+    return fill("listening", cases=kept["case"].nunique(), steps=steps, tables=one_by_one, apart=_apart(tables, frame, last))
 
 
-def _same_network(tables: Tables, frame: pd.DataFrame, last: pd.Series) -> list[str]:
-    """How much the bundle's refinement differs from the workspace's, where both had all planes."""
+def _apart(tables: Tables, frame: pd.DataFrame, last: pd.Series) -> float | None:
+    """How much Dice the bundle's refinement differs from the workspace's at most, where both had all planes."""
     if tables.methods.empty:
-        return []
+        return None
     here = frame[(frame["network"] == OURS) & (frame["planes"] == frame["case"].map(last))].set_index("case")["dice"]
     largest = tables.methods[tables.methods["budget"] == tables.methods["budget"].max()]
     there = case_means(largest[largest["method"] == OURS], "method").set_index("case")["dice"]
     both = pd.concat([here, there], axis=1, keys=["here", "there"]).dropna()
-    if both.empty:
-        return []
-    apart = float((both["here"] - both["there"]).abs().max())
-    words = "These networks ran in Python, which does not blend. With all planes, ours differs from the product's result by"
-    return [f"{words} {apart:.4f} Dice at most."]
+    return None if both.empty else float((both["here"] - both["there"]).abs().max())
 
 
 def fragment(tables: Tables, name: str, heading: str) -> str:
     """A text that was written by hand, as it is."""
     file = tables.folder / name
-    return f"## {heading}\n\n{file.read_text().strip()}" if file.is_file() else ""
+    return fill("fragment", heading=heading, text=file.read_text().strip()) if file.is_file() else ""
 
 
 def missing(heading: str, part: str) -> str:
     """A section without data."""
-    return f"## {heading}\n\nNot measured yet: `i3deep-models report --parts {part}`."
+    return fill("missing", heading=heading, part=part)
 
 
 def title(name: str) -> str:

@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from i3deep_models.report import measure
+from i3deep_models.report import lines, measure
 from i3deep_models.report.baselines import BASELINES
 from i3deep_models.report.corruptions import CORRUPTIONS, corrupt_folder
 from i3deep_models.report.measure import OURS, SCORES, Evaluated, Networks, read_results, side_by_side
 from i3deep_models.report.table import Table
 from i3deep_models.workspace import Workspace, read_json, write_json
 
-PARTS = ("methods", "corruption", "ablation", "listening", "choice")
+PARTS = ("methods", "lines", "corruption", "ablation", "listening", "choice")
 # Refinements beside the bundle's: those to compare with, and those with one thing changed.
 COMPARED = ("pnet", "published")
 ABLATED = ("short", "no-annotated", "with-presegmentation", "random-planes")
 LISTENING = ("published",)
 STRATEGIES = ("greedy", "published", "component-centre", "equidistant-foreground", "equidistant", "random")
+COSTED = ("greedy", "greedy-per-second", "published", "equidistant-foreground", "random-foreground", "class-stratified")
 SMALL_BUDGETS = ("0.1", "0.15", "0.2")
 SAMPLES = ("folds+mirrors", "folds", "mirrors", "dropout:8", "folds+dropout:8")
 MEASURES = ("entropy", "variance", "mutual-information", "bhattacharyya", "confidence")
@@ -48,6 +49,7 @@ class ReportOptions:
     ablation_cases: list[str] = field(default_factory=lambda: ["validation"])
     budgets: tuple[str, ...] = ("0.05", "0.1", "0.15", "0.2", "0.3", "0.4")
     effort_budget: str = "0.2"
+    strategies: tuple[str, ...] = COSTED
     parts: tuple[str, ...] = PARTS
     jobs: int = 2
     seed: int = 2022
@@ -75,6 +77,7 @@ def report(options: ReportOptions) -> None:
     check_settings(options, manifest)
     parts = {
         "methods": measure_methods,
+        "lines": measure_lines,
         "corruption": measure_corruption,
         "ablation": measure_ablation,
         "listening": measure_listening,
@@ -246,6 +249,15 @@ def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
         if float(row["budget"]) == float(largest) and missing:
             tasks.append((measure.listen, (row, missing, labels, found)))
     collect(options, {"listening": table}, tasks, "listening")
+
+
+def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """The four lines at every budget, with what they cost, for strategies that are compared at equal contour length; rows of `i3deep evaluate`."""
+    cases = case_names(options, options.cases)
+    out = options.between / "lines"
+    run_evaluate(options, options.images, out, cases, ["--strategies", ",".join(options.strategies), "--budgets", ",".join(options.budgets)])
+    rows = pd.read_csv(out / "results.csv")
+    rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(options.tables / "lines.csv", index=False, float_format="%.6g")
 
 
 def measure_choice(options: ReportOptions, labels: tuple[int, ...]) -> None:
