@@ -1,8 +1,32 @@
-//! Links libtorch's CUDA half where the installed libtorch has one, and records where libtorch lies, so that nobody needs `LD_LIBRARY_PATH`.
+//! Links libtorch's CUDA half where the installed libtorch has one, and records where libtorch lies, so that nobody needs `LD_LIBRARY_PATH`. Finds out
+//! which tests have what they need here, so that the others are ignored and counted so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 fn main() {
+    tell_tests();
+    link_libtorch();
+}
+
+/// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of its own.
+fn tell_tests() {
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount)");
+    // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
+    let material = Path::new("../../shared/vectors/i3deep_reference.json");
+    if material.is_file() {
+        println!("cargo:rerun-if-changed={}", material.display());
+        println!("cargo:rustc-cfg=material");
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+    let mut mounting = Command::new("unshare");
+    mounting.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if mounting.status().is_ok_and(|status| status.success()) {
+        println!("cargo:rustc-cfg=may_mount");
+    }
+}
+
+fn link_libtorch() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if std::env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;

@@ -1,19 +1,19 @@
-//! The authors' numbers (`vectors/i3deep_reference.json` beside the project), for tests. Their quirks are imitated in tests alone.
+//! The authors' numbers (`../shared/vectors/i3deep_reference.json`) and nnU-Net's, for tests. The authors' quirks are imitated in tests alone.
+//!
+//! Tests that ask for them carry `#[cfg_attr(not(material), ignore = …)]`: they are ignored, and counted so, where `build.rs` did not find the folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The vectors, or nothing, with a message, where the folder is absent.
-pub(crate) fn vectors() -> Option<Value> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/i3deep_reference.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("skipped: ../shared/vectors/i3deep_reference.json is not there");
-            None
-        }
-    }
+/// The authors' vectors.
+pub(crate) fn vectors() -> Value {
+    read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/i3deep_reference.json"))
+}
+
+fn read(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
 }
 
 /// All numbers of nested lists, in order.
@@ -39,15 +39,9 @@ pub(crate) fn check_near(name: &str, got: &[f32], expected: &[f64], tolerance: f
     }
 }
 
-/// The index of nnU-Net's vectors (`vectors/nnunet/index.json` beside the project), or nothing, with a message, where the folder is absent.
-pub(crate) fn nnunet_index() -> Option<Value> {
-    match std::fs::read_to_string(nnunet_folder().join("index.json")) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("skipped: ../shared/vectors/nnunet/index.json is not there");
-            None
-        }
-    }
+/// The index of nnU-Net's vectors (`../shared/vectors/nnunet/index.json`).
+pub(crate) fn nnunet_index() -> Value {
+    read(&nnunet_folder().join("index.json"))
 }
 
 fn nnunet_folder() -> PathBuf {

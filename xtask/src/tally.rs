@@ -1,5 +1,6 @@
-//! Reads from what cargo, pytest and Playwright print how many tests passed, failed and were skipped.
+//! Reads from what cargo, pytest and Playwright print how many tests passed, failed and were skipped, and why these were.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// Counts of tests, or of checks that are one test each.
@@ -52,6 +53,44 @@ impl AddAssign for Tally {
     }
 }
 
+/// Why tests were skipped, with how many for each reason that was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reasons(BTreeMap<String, u32>);
+
+impl Reasons {
+    /// Notes the reason in a line of cargo (`test NAME ... ignored, REASON`) or pytest (`SKIPPED [2] FILE:LINE: REASON`), if it has one.
+    pub(crate) fn read(&mut self, line: &str) {
+        if let Some((tests, reason)) = of_cargo(line).or_else(|| of_pytest(line)) {
+            *self.0.entry(reason.to_owned()).or_default() += tests;
+        }
+    }
+
+    /// Adds those of other checks.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (reason, tests) in &other.0 {
+            *self.0.entry(reason.clone()).or_default() += tests;
+        }
+    }
+
+    /// A line for each reason; `skipped` tests in all, some of which may have none.
+    pub(crate) fn lines(&self, skipped: u32) -> Vec<String> {
+        let unsaid = skipped.saturating_sub(self.0.values().sum());
+        let given = self.0.iter().map(|(reason, tests)| format!("{tests} skipped: {reason}"));
+        given.chain((unsaid > 0).then(|| format!("{unsaid} skipped: no reason was printed"))).collect()
+    }
+}
+
+fn of_cargo(line: &str) -> Option<(u32, &str)> {
+    let (_, reason) = line.strip_prefix("test ")?.split_once(" ... ignored, ")?;
+    Some((1, reason.trim()))
+}
+
+fn of_pytest(line: &str) -> Option<(u32, &str)> {
+    let (tests, rest) = line.strip_prefix("SKIPPED [")?.split_once("] ")?;
+    let (_, reason) = rest.split_once(": ")?;
+    Some((tests.parse().ok()?, reason.trim()))
+}
+
 enum Verdict {
     Passed,
     Failed,
@@ -73,6 +112,28 @@ fn count(number: &str, word: &str) -> Option<(u32, Verdict)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_added_up_and_a_missing_one_is_said() {
+        fn check(lines: &[&str], skipped: u32, expected: &[&str]) {
+            let mut reasons = Reasons::default();
+            lines.iter().for_each(|line| reasons.read(line));
+            let mut joined = Reasons::default();
+            joined.join(&reasons);
+            assert_eq!(joined.lines(skipped), expected);
+        }
+        check(&[], 0, &[]);
+        check(&["test a::b ... ok", "test result: ok. 1 passed; 2 ignored"], 2, &["2 skipped: no reason was printed"]);
+        check(
+            &[
+                "test a ... ignored, ../shared is not there",
+                "SKIPPED [2] tests/a.py:9: ../shared is not there",
+                "test b ... ignored, no GPU",
+            ],
+            4,
+            &["3 skipped: ../shared is not there", "1 skipped: no GPU"],
+        );
+    }
 
     #[test]
     fn summaries_are_counted_and_other_lines_are_not() {

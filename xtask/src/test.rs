@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::process;
 use crate::project::Project;
 use crate::setup::{self, Need, find_chromium};
-use crate::tally::Tally;
+use crate::tally::{Reasons, Tally};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -71,6 +71,7 @@ struct Outcome {
     part: Part,
     name: &'static str,
     tally: Tally,
+    skipped_for: Reasons,
     elapsed: Duration,
     note: &'static str,
 }
@@ -163,27 +164,30 @@ fn perform(steps: Vec<Step>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for Step { part, name, mut command, stops } in steps {
         if stopped == Some(part) {
-            outcomes.push(Outcome { part, name, tally: Tally::of_check(false), elapsed: Duration::ZERO, note: "not run" });
+            let tally = Tally::of_check(false);
+            outcomes.push(Outcome { part, name, tally, skipped_for: Reasons::default(), elapsed: Duration::ZERO, note: "not run" });
             continue;
         }
         println!("\n== {}: {name} ({})", part.name(), process::line(&command));
         let started = Instant::now();
-        let tally = count(&mut command);
+        let (tally, skipped_for) = count(&mut command);
         if stops && tally.failed > 0 {
             stopped = Some(part);
         }
-        outcomes.push(Outcome { part, name, tally, elapsed: started.elapsed(), note: "" });
+        outcomes.push(Outcome { part, name, tally, skipped_for, elapsed: started.elapsed(), note: "" });
     }
     outcomes
 }
 
-/// Runs a command and counts its tests; one that counts none is a single check.
-fn count(command: &mut Command) -> Tally {
+/// Runs a command and counts its tests; one that counts none is a single check. Notes why tests were skipped.
+fn count(command: &mut Command) -> (Tally, Reasons) {
     let mut tally = Tally::default();
+    let mut reasons = Reasons::default();
     let success = process::run_watching(command, |line| {
         if let Some(more) = Tally::of_line(line) {
             tally += more;
         }
+        reasons.read(line);
     });
     let success = success.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -192,19 +196,22 @@ fn count(command: &mut Command) -> Tally {
     if tally.is_empty() || (!success && tally.failed == 0) {
         tally += Tally::of_check(success);
     }
-    tally
+    (tally, reasons)
 }
 
 fn summarise(outcomes: &[Outcome], setup: Duration, total: Duration) -> ExitCode {
     println!("\n{:<8} {:<22} {:>7} {:>7} {:>8} {:>9}", "part", "check", "passed", "failed", "skipped", "seconds");
     println!("{:<8} {:<22} {:>7} {:>7} {:>8} {:>9.1}", "set-up", "", "", "", "", setup.as_secs_f64());
     let mut sum = Tally::default();
-    for Outcome { part, name, tally, elapsed, note } in outcomes {
+    let mut reasons = Reasons::default();
+    for Outcome { part, name, tally, skipped_for, elapsed, note } in outcomes {
         sum += *tally;
+        reasons.join(skipped_for);
         let Tally { passed, failed, skipped } = tally;
         println!("{:<8} {name:<22} {passed:>7} {failed:>7} {skipped:>8} {:>9.1} {note}", part.name(), elapsed.as_secs_f64());
     }
     println!("{:<8} {:<22} {:>7} {:>7} {:>8} {:>9.1}\n", "total", "", "", "", "", total.as_secs_f64());
+    reasons.lines(sum.skipped).iter().for_each(|line| println!("{line}"));
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -160,8 +160,9 @@ mod tests {
     use crate::reference;
 
     #[test]
+    #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn nnunets_normalisations_are_reproduced() {
-        let Some(index) = reference::nnunet_index() else { return };
+        let index = reference::nnunet_index();
         let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "norm").unwrap().clone();
         let array = |name: &str| reference::nnunet_array3(vector[name].as_str().unwrap());
         let properties: IntensityProperties = serde_json::from_value(vector["ip"].clone()).unwrap();

@@ -72,15 +72,19 @@ mod tests {
     use crate::reference;
 
     #[test]
+    #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn nnunets_results_are_reproduced() {
-        let Some(index) = reference::nnunet_index() else { return };
+        let index = reference::nnunet_index();
+        let mut checked = 0;
         for vector in index["vectors"].as_array().unwrap().iter().filter(|v| v["seg_out"].is_string()) {
             let labels = reference::nnunet_array3(vector["seg"].as_str().unwrap()).mapv(|v| v as i16);
             let expected = reference::nnunet_array3(vector["seg_out"].as_str().unwrap()).mapv(|v| v as i16);
             let shape = std::array::from_fn(|axis| expected.shape()[axis]);
             let axis = vector["axis"].as_u64().map(|a| a as usize);
             assert_eq!(resample_labels(labels.view(), shape, 1, axis), expected, "{}", vector["name"]);
+            checked += 1;
         }
+        assert_eq!(checked, 7);
     }
 
     proptest::proptest! {

@@ -78,8 +78,8 @@ impl Server {
         Self::launch(program(), models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
     }
 
-    /// With a disk of its own that holds this many bytes; none where this user may not mount one.
-    pub(crate) fn start_on_a_small_disk(bytes: usize) -> Option<Self> {
+    /// With a disk of its own that holds this many bytes; only for tests that are ignored where this user may not mount one.
+    pub(crate) fn start_on_a_small_disk(bytes: usize) -> Self {
         const MOUNTED: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
         let data = Arc::new(tempfile::tempdir().unwrap());
         let within = |rest: &[&OsStr]| {
@@ -87,13 +87,10 @@ impl Server {
             command.args(["--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", &bytes.to_string()]).arg(data.path()).args(rest);
             command
         };
-        if !within(&["true".as_ref()]).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            return None;
-        }
         let client = tempfile::tempdir().unwrap();
         std::fs::write(client.path().join("index.html"), "").unwrap();
         let program = within(&[env!("CARGO_BIN_EXE_i3deep").as_ref()]);
-        Some(Self::launch(program, &models(), &[], Arc::clone(&data), Arc::new(client)))
+        Self::launch(program, &models(), &[], Arc::clone(&data), Arc::new(client))
     }
 
     fn launch(mut program: Command, models: &Path, arguments: &[&str], data: Arc<TempDir>, client: Arc<TempDir>) -> Self {
