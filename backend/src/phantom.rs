@@ -4,6 +4,8 @@
 //! texture, the field is uneven, contrast and noise change from case to case: a network that was trained briefly makes the mistakes that slices correct.
 //! Pure, and the same for the same seed.
 
+mod lesions;
+
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use shared::geometry::{Dims, Geometry, GeometryError};
@@ -29,11 +31,13 @@ pub struct PhantomParams {
     pub spacing_mm: [f64; 3],
     /// Same seed, same scans.
     pub seed: u64,
+    /// Many small lesions with faint borders, vessels and look-alikes, instead of an organ with a few.
+    pub lesions: bool,
 }
 
 impl Default for PhantomParams {
     fn default() -> Self {
-        Self { dims: [56, 64, 48], spacing_mm: [1.0, 1.0, 1.5], seed: 0 }
+        Self { dims: [56, 64, 48], spacing_mm: [1.0, 1.0, 1.5], seed: 0, lesions: false }
     }
 }
 
@@ -51,6 +55,9 @@ pub struct Phantom {
 /// # Errors
 /// [`GeometryError`] if size or spacing are no grid.
 pub fn generate(params: &PhantomParams, case: u64) -> Result<Phantom, GeometryError> {
+    if params.lesions {
+        return lesions::generate(params, case);
+    }
     let geometry = Geometry::axis_aligned(params.dims, params.spacing_mm)?;
     let mut rng = Pcg64::new(u128::from(params.seed) << 64 | 0x9e37_79b9, u128::from(case));
     let scene = Scene::draw(&geometry, &mut rng);
@@ -149,9 +156,13 @@ impl Scene {
         let texture: f64 = self.texture.iter().map(|noise| noise.at(point_mm)).sum::<f64>() * self.texture_amplitude;
         let bias = 1.0 + 0.25 * self.bias.at(point_mm);
         let value = (intensity + texture) * bias + self.noise * normal(rng);
-        // Whole numbers, as scanners store them.
-        (value.max(0.001) * 1000.0).round() as f32
+        measured_value(value)
     }
+}
+
+/// Whole numbers, as scanners store them; tissue is never 0.
+fn measured_value(value: f64) -> f32 {
+    (value.max(0.001) * 1000.0).round() as f32
 }
 
 /// An ellipsoid, turned, with a wavy surface.

@@ -22,25 +22,30 @@ pub(crate) struct Args {
     /// Same seed, same scans.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Voxels along x, y and z.
-    #[arg(long, value_name = "X,Y,Z", default_value = "56,64,48", value_parser = parse_triple::<usize>)]
-    size: [usize; 3],
-    /// Voxel spacing along x, y and z in millimetres.
-    #[arg(long, value_name = "X,Y,Z", default_value = "1,1,1.5", value_parser = parse_triple::<f64>)]
-    spacing: [f64; 3],
+    /// Voxels along x, y and z; 56,64,48 unless given, with --lesions 192,192,192.
+    #[arg(long, value_name = "X,Y,Z", value_parser = parse_triple::<usize>)]
+    size: Option<[usize; 3]>,
+    /// Voxel spacing along x, y and z in millimetres; 1,1,1.5 unless given, with --lesions 1,1,1.
+    #[arg(long, value_name = "X,Y,Z", value_parser = parse_triple::<f64>)]
+    spacing: Option<[f64; 3]>,
+    /// Many small lesions with faint borders, vessels, and look-alikes that only an expert can tell, instead of an organ with a few.
+    #[arg(long)]
+    lesions: bool,
 }
 
 /// Generates and writes all cases; `dataset.json` comes last, so that a folder that has one is complete.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(args.size.iter().all(|n| (MIN_SIZE..=1024).contains(n)), "--size {:?}: each axis needs {MIN_SIZE} to 1024 voxels", args.size);
-    let params = PhantomParams { dims: args.size, spacing_mm: args.spacing, seed: args.seed };
+    let (size, spacing) = if args.lesions { ([192; 3], [1.0; 3]) } else { ([56, 64, 48], [1.0, 1.0, 1.5]) };
+    let (size, spacing) = (args.size.unwrap_or(size), args.spacing.unwrap_or(spacing));
+    ensure!(size.iter().all(|n| (MIN_SIZE..=1024).contains(n)), "--size {size:?}: each axis needs {MIN_SIZE} to 1024 voxels");
+    let params = PhantomParams { dims: size, spacing_mm: spacing, seed: args.seed, lesions: args.lesions };
     for folder in ["imagesTr", "labelsTr"] {
         let folder = args.out.join(folder);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
     (0..args.cases).into_par_iter().try_for_each(|case| write_case(&args.out, &params, case))?;
     let path = args.out.join("dataset.json");
-    let text = serde_json::to_string_pretty(&dataset_json(args.cases, args.seed))?;
+    let text = serde_json::to_string_pretty(&dataset_json(args))?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     println!("{} generated scans in {}", args.cases, args.out.display());
     Ok(())
@@ -55,11 +60,13 @@ fn write_case(out: &Path, params: &PhantomParams, case: u64) -> Result<()> {
     write_labels(&truth, &labels, &origin).with_context(|| format!("cannot write {}", truth.display()))
 }
 
-fn dataset_json(cases: u64, seed: u64) -> Value {
+fn dataset_json(args: &Args) -> Value {
+    let Args { cases, seed, .. } = args;
+    let lesions = if args.lesions { " --lesions" } else { "" };
     let labels: Map<String, Value> = LABELS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     json!({
         "name": "Phantom",
-        "description": format!("Generated scans (i3deep phantom --cases {cases} --seed {seed}); no patient data"),
+        "description": format!("Generated scans (i3deep phantom --cases {cases} --seed {seed}{lesions}); no patient data"),
         "channel_names": { "0": "MRI" },
         "labels": labels,
         "numTraining": cases,
