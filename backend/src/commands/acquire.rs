@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// Where to write the choice.
     #[arg(long, value_name = "FILE", default_value = "slices.json")]
     out: PathBuf,
-    /// How to choose: greedy, published, random, equidistant, equidistant-foreground or component-centre.
+    /// How to choose: greedy, greedy-per-second, published, random, random-foreground, class-stratified, equidistant, equidistant-foreground or
+    /// component-centre.
     #[arg(long, default_value_t)]
     strategy: Strategy,
     /// Share of the axial planes with presegmented foreground that may be spent, over all axes together.

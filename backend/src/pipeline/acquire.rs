@@ -2,22 +2,24 @@
 //!
 //! Looks upstream only: what the expert said reaches it as the names of planes already corrected, never as labels.
 
+mod by_label;
 mod cells;
 mod profiles;
 mod rank;
 mod settle;
 mod sums;
 
-use shared::acquisition::{AcquisitionParams, SliceList};
+use shared::acquisition::{AcquisitionParams, SliceList, Strategy};
 use shared::geometry::{GridDifference, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 use thiserror::Error;
 
+use by_label::by_label;
 use cells::{CellComponents, CellGrid};
 use sums::Voxels;
 
-pub use profiles::{AxisProfile, Component, MAX_BLOCKS, Profiles};
+pub use profiles::{AxisProfile, Component, LabelProfile, MAX_BLOCKS, Profiles};
 pub use rank::{published_planes, rank, suppress};
 
 /// Why slices cannot be chosen.
@@ -38,7 +40,11 @@ pub fn acquire(
     params: &AcquisitionParams,
     settled: &[Plane],
 ) -> Result<SliceList, AcquireError> {
-    Ok(rank(&profiles(uncertainty, presegmentation)?, params, settled))
+    let mut profiles = profiles(uncertainty, presegmentation)?;
+    if params.strategy == Strategy::ClassStratified {
+        profiles.by_label = by_label(uncertainty, presegmentation);
+    }
+    Ok(rank(&profiles, params, settled))
 }
 
 /// Sums the volumes up. The result does not depend on the number of threads. Uncertainty that is negative or not finite counts as none.
@@ -62,7 +68,7 @@ pub fn profiles(uncertainty: &Volume<f32>, presegmentation: &Volume<Label>) -> R
     });
     let mut components: Vec<Component> = found.components.into_iter().map(|component| component.described(&grid)).collect();
     components.sort_by_key(|c| std::cmp::Reverse(c.voxels));
-    Ok(Profiles { geometry, axes, components })
+    Ok(Profiles { geometry, axes, components, by_label: Vec::new() })
 }
 
 #[cfg(test)]

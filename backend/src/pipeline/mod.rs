@@ -17,6 +17,7 @@ pub mod uncertainty;
 mod elementary;
 pub mod components;
 pub mod acquire;
+pub mod consistency;
 pub mod guide;
 pub mod adapt;
 mod blend;

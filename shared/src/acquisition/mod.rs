@@ -19,10 +19,17 @@ pub enum Strategy {
     /// Ours: one budget over all axes; a plane's gain is the uncertainty it would settle that chosen planes have not settled.
     #[default]
     Greedy,
+    /// The same, but a plane's gain is by the seconds that it is expected to cost: see [`SECONDS_PER_PLANE`] and [`SECONDS_PER_MM`].
+    GreedyPerSecond,
     /// The published method (V7) as intended.
     Published,
     /// Uniformly random planes.
     Random,
+    /// Uniformly random planes among those with presegmented foreground: the yardstick that is hard to beat (nnActive, arXiv 2511.19183).
+    RandomForeground,
+    /// The labels in turn: the plane with the most uncertainty in what is segmented as the label, with power noise that decays from turn to turn (after
+    /// ClaSP PE, arXiv 2601.13677, with planes of one case for patches of many).
+    ClassStratified,
     /// Evenly spaced planes through the volume.
     Equidistant,
     /// Evenly spaced planes through the presegmented foreground.
@@ -48,15 +55,23 @@ pub struct AcquisitionParams {
     pub reach_mm: Option<f64>,
 }
 
+/// Seconds to look at a plane and to judge it: assumed.
+pub const SECONDS_PER_PLANE: f64 = 5.0;
+/// Seconds to draw a millimetre of contour with care: assumed, 5 mm a second.
+pub const SECONDS_PER_MM: f64 = 0.2;
+
 /// Slices offered even where the budget would allow fewer.
 pub const MIN_PLANES: usize = 3;
 
 impl Strategy {
     /// All strategies.
-    pub const ALL: [Strategy; 6] = [
+    pub const ALL: [Strategy; 9] = [
         Strategy::Greedy,
+        Strategy::GreedyPerSecond,
         Strategy::Published,
         Strategy::Random,
+        Strategy::RandomForeground,
+        Strategy::ClassStratified,
         Strategy::Equidistant,
         Strategy::EquidistantForeground,
         Strategy::ComponentCentre,
@@ -66,8 +81,11 @@ impl Strategy {
     pub fn name(self) -> &'static str {
         match self {
             Strategy::Greedy => "greedy",
+            Strategy::GreedyPerSecond => "greedy-per-second",
             Strategy::Published => "published",
             Strategy::Random => "random",
+            Strategy::RandomForeground => "random-foreground",
+            Strategy::ClassStratified => "class-stratified",
             Strategy::Equidistant => "equidistant",
             Strategy::EquidistantForeground => "equidistant-foreground",
             Strategy::ComponentCentre => "component-centre",
@@ -76,7 +94,8 @@ impl Strategy {
 
     /// Whether the ranking for a smaller budget is the beginning of that for a larger one.
     pub fn ranks_alike_for_all_budgets(self) -> bool {
-        matches!(self, Strategy::Greedy | Strategy::Random)
+        use Strategy::{ClassStratified, Greedy, GreedyPerSecond, Random, RandomForeground};
+        matches!(self, Greedy | GreedyPerSecond | Random | RandomForeground | ClassStratified)
     }
 }
 
@@ -96,7 +115,7 @@ impl std::str::FromStr for Strategy {
 
 /// Not the name of a strategy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a strategy; use greedy, published, random, equidistant, equidistant-foreground or component-centre")]
+#[error("'{0}' is not a strategy; use one of: {known}", known = Strategy::ALL.map(Strategy::name).join(", "))]
 pub struct UnknownStrategy(String);
 
 impl Default for AcquisitionParams {
@@ -147,7 +166,7 @@ pub struct SliceList {
     pub foreground_axial_planes: usize,
     /// By rank.
     pub slices: Vec<RankedSlice>,
-    /// What a larger budget would add, by rank; only where the strategy ranks the same whatever the budget (greedy, random).
+    /// What a larger budget would add, by rank; only where the strategy ranks the same whatever the budget (see [`Strategy::ranks_alike_for_all_budgets`]).
     #[serde(default)]
     pub beyond: Vec<RankedSlice>,
 }

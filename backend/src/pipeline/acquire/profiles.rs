@@ -1,6 +1,7 @@
 //! What acquisition looks at: sums of a case's uncertainty. Small beside the volumes, yet enough to know what crossing planes have settled.
 
 use shared::geometry::{Axis, Geometry};
+use shared::label::Label;
 
 /// Blocks an axis is divided into at most; an axis of no more planes is kept plane by plane.
 pub const MAX_BLOCKS: usize = 64;
@@ -14,6 +15,17 @@ pub struct Profiles {
     pub axes: [AxisProfile; 3],
     /// Connected parts of foreground and strong uncertainty, largest first.
     pub components: Vec<Component>,
+    /// Uncertainty by presegmented label; empty unless the strategy looks at it.
+    pub by_label: Vec<LabelProfile>,
+}
+
+/// Uncertainty of what is presegmented as one label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelProfile {
+    /// The label, not background.
+    pub label: Label,
+    /// Summed over each plane, per stored axis x, y, z.
+    pub uncertainty: [Vec<f64>; 3],
 }
 
 /// The planes along one stored axis.

@@ -1,6 +1,6 @@
 //! The strategies: from profiles to ranked planes.
 
-use shared::acquisition::{AcquisitionParams, FORMAT, RankedSlice, SliceList, Strategy, plane_budget};
+use shared::acquisition::{AcquisitionParams, FORMAT, RankedSlice, SECONDS_PER_MM, SECONDS_PER_PLANE, SliceList, Strategy, plane_budget};
 use shared::geometry::Plane;
 
 use super::profiles::Profiles;
@@ -40,6 +40,8 @@ type Choice = (usize, usize);
 
 struct Chooser<'a> {
     profiles: &'a Profiles,
+    /// Whether a plane costs seconds, or a little more than another if its contours are longer.
+    by_seconds: bool,
     settled: Vec<Choice>,
     /// Stored axes that planes may be chosen on, finest in-plane resolution first.
     axes: Vec<usize>,
@@ -63,16 +65,22 @@ impl<'a> Chooser<'a> {
         let axis_factors = [0, 1, 2].map(|stored| weights[stored] * (finest_mm2 / in_plane_mm2[stored]).sqrt());
         let given = params.reach_mm.filter(|mm| mm.is_finite() && *mm > 0.0);
         let reach_mm = given.unwrap_or_else(|| REACH_SHARE * profiles.typical_radius_mm());
-        Self { profiles, settled, axes, axis_factors, reach_mm }
+        Self { profiles, by_seconds: params.strategy == Strategy::GreedyPerSecond, settled, axes, axis_factors, reach_mm }
     }
 
     fn planes(&self, params: &AcquisitionParams, budget: usize) -> Vec<Choice> {
         let undecided = self.profiles.total() <= 0.0;
         match params.strategy {
-            Strategy::Greedy | Strategy::Published if undecided => self.evenly(budget, true),
-            Strategy::Greedy => self.greedy(budget),
+            Strategy::Greedy | Strategy::GreedyPerSecond | Strategy::Published | Strategy::ClassStratified if undecided => {
+                self.evenly(budget, true)
+            }
+            Strategy::Greedy | Strategy::GreedyPerSecond => self.greedy(budget),
             Strategy::Published => self.published(budget),
-            Strategy::Random => self.random(budget, params.seed),
+            Strategy::Random => self.random(budget, params.seed, |_, _| true),
+            Strategy::RandomForeground => {
+                self.random(budget, params.seed, |stored, plane| self.profiles.axes[stored].foreground[plane] > 0)
+            }
+            Strategy::ClassStratified => self.class_stratified(budget, params.seed),
             Strategy::Equidistant => self.evenly(budget, false),
             Strategy::EquidistantForeground => self.evenly(budget, true),
             Strategy::ComponentCentre => self.component_centres(budget),
@@ -132,17 +140,53 @@ impl<'a> Chooser<'a> {
         interleave(lists.collect())
     }
 
-    /// Uniformly random planes, the axes in turn.
-    fn random(&self, budget: usize, seed: u64) -> Vec<Choice> {
+    /// Uniformly random planes, the axes in turn; those that are `wanted` before the others.
+    fn random(&self, budget: usize, seed: u64, wanted: impl Fn(usize, usize) -> bool) -> Vec<Choice> {
         let mut draw = SplitMix(seed);
-        let lists = self.axes.iter().map(|&stored| {
-            let mut planes: Vec<Choice> = (0..self.profiles.geometry.dims[stored]).map(|plane| (stored, plane)).collect();
-            for at in (1..planes.len()).rev() {
-                planes.swap(at, (draw.next() % (at as u64 + 1)) as usize);
+        let mut lists = |is_wanted: bool| {
+            let of_axis = |&stored: &usize| {
+                let all = (0..self.profiles.geometry.dims[stored]).map(|plane| (stored, plane));
+                let mut planes: Vec<Choice> = all.filter(|(stored, plane)| wanted(*stored, *plane) == is_wanted).collect();
+                for at in (1..planes.len()).rev() {
+                    planes.swap(at, (draw.next() % (at as u64 + 1)) as usize);
+                }
+                planes
+            };
+            interleave(self.axes.iter().map(of_axis).collect())
+        };
+        let planes = [lists(true), lists(false)].concat();
+        self.unsettled(planes, budget)
+    }
+
+    /// The labels in turn: a plane by the power of its uncertainty in what is segmented as the label. The exponent doubles from turn to turn, so that the
+    /// first choices are a draw and later ones nearly the maximum (Gumbel's trick draws in proportion to the power).
+    fn class_stratified(&self, budget: usize, seed: u64) -> Vec<Choice> {
+        const LARGEST_EXPONENT: f64 = 64.0;
+        let mut draw = SplitMix(seed);
+        let mut chosen: Vec<Choice> = Vec::new();
+        let strata = &self.profiles.by_label;
+        let mut in_vain = 0;
+        for turn in 0.. {
+            if chosen.len() >= budget || in_vain >= strata.len() {
+                break;
             }
-            planes
-        });
-        self.unsettled(interleave(lists.collect()), budget)
+            let exponent = 2.0_f64.powi((turn / strata.len()) as i32).min(LARGEST_EXPONENT);
+            let mut best: Option<(f64, Choice)> = None;
+            for &stored in &self.axes {
+                for (plane, uncertainty) in strata[turn % strata.len()].uncertainty[stored].iter().enumerate() {
+                    let value = exponent * (uncertainty * self.axis_factors[stored]).ln() + draw.gumbel();
+                    let choice = (stored, plane);
+                    let free = !chosen.contains(&choice) && !self.settled.contains(&choice);
+                    if free && value.is_finite() && best.is_none_or(|(most, _)| value > most) {
+                        best = Some((value, choice));
+                    }
+                }
+            }
+            in_vain = if best.is_some() { 0 } else { in_vain + 1 };
+            chosen.extend(best.map(|(_, choice)| choice));
+        }
+        let rest = self.evenly(budget, true);
+        self.unsettled(chosen.into_iter().chain(rest).collect(), budget)
     }
 
     /// Evenly spaced among the planes that are not settled, the axes in turn; between the first and last plane with foreground if asked for.
@@ -188,13 +232,19 @@ impl<'a> Chooser<'a> {
         open
     }
 
-    /// Cost of correcting each plane of an axis; 1 for an empty one. The contour's length goes with the root of the area it encloses.
+    /// Cost of correcting each plane of an axis: seconds, or 1 for an empty one. The contour's length goes with the root of the area it encloses.
     fn costs(&self, stored: usize) -> Vec<f64> {
+        /// Contour of a disc of area 1, and how much longer that of an organ's cross-section is.
+        const CONTOUR_OF_AREA: f64 = 3.545 * 1.3;
         let contour_mm = |stored: usize, plane: usize| {
             let voxel_mm2: f64 = others(stored).iter().map(|axis| self.profiles.geometry.spacing_mm[*axis]).product();
             (f64::from(self.profiles.axes[stored].foreground[plane]) * voxel_mm2).sqrt()
         };
         let dims = self.profiles.geometry.dims;
+        if self.by_seconds {
+            let seconds = |plane| SECONDS_PER_PLANE + SECONDS_PER_MM * CONTOUR_OF_AREA * contour_mm(stored, plane);
+            return (0..dims[stored]).map(seconds).collect();
+        }
         let longest_mm =
             (0..3).flat_map(|axis| (0..dims[axis]).map(move |plane| (axis, plane))).map(|(a, p)| contour_mm(a, p)).fold(0.0, f64::max);
         let share = |plane| if longest_mm > 0.0 { contour_mm(stored, plane) / longest_mm } else { 0.0 };
@@ -291,5 +341,11 @@ impl SplitMix {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A draw from the standard Gumbel distribution.
+    fn gumbel(&mut self) -> f64 {
+        let uniform = ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        -(-uniform.ln()).ln()
     }
 }

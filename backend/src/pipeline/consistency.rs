@@ -1,0 +1,73 @@
+//! Whether an expert's planes agree where they cross.
+
+use std::collections::HashMap;
+
+use shared::geometry::{Geometry, GeometryError, Plane};
+use shared::label::Label;
+use shared::volume::PlaneLayout;
+
+/// What several planes say about the voxels that they share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consistency {
+    /// Voxels that lie in more than one plane.
+    pub crossings: usize,
+    /// Those of which two planes say different things.
+    pub contradictions: usize,
+}
+
+impl Consistency {
+    /// Share of the crossings that are contradictions; 0 where no planes cross.
+    pub fn contradicted_share(&self) -> f64 {
+        if self.crossings == 0 { 0.0 } else { self.contradictions as f64 / self.crossings as f64 }
+    }
+}
+
+/// Compares planes of labels (u fastest, see [`PlaneLayout`]) where they cross.
+///
+/// # Errors
+/// [`GeometryError::NoSuchPlane`].
+pub fn consistency(geometry: &Geometry, planes: &[(Plane, Vec<Label>)]) -> Result<Consistency, GeometryError> {
+    // By offset: what was said first, and whether it has been contradicted.
+    let mut said: HashMap<usize, (Label, u32, bool)> = HashMap::new();
+    for (plane, labels) in planes {
+        for (offset, label) in PlaneLayout::new(geometry, *plane)?.offsets().zip(labels) {
+            let (first, times, contradicted) = said.entry(offset).or_insert((*label, 0, false));
+            *times += 1;
+            *contradicted |= first != label;
+        }
+    }
+    let crossings = said.values().filter(|(_, times, _)| *times > 1);
+    Ok(crossings.fold(Consistency::default(), |sum, (_, _, contradicted)| Consistency {
+        crossings: sum.crossings + 1,
+        contradictions: sum.contradictions + usize::from(*contradicted),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::geometry::Axis;
+
+    use super::*;
+
+    #[test]
+    fn planes_are_compared_where_they_cross() {
+        let geometry = Geometry::axis_aligned([3, 4, 2], [1.0; 3]).unwrap();
+        let check = |planes: &[(Axis, usize, Label)], crossings: usize, contradictions: usize| {
+            let planes: Vec<(Plane, Vec<Label>)> = planes
+                .iter()
+                .map(|(axis, index, label)| {
+                    let plane = Plane { axis: *axis, index: *index };
+                    (plane, vec![*label; PlaneLayout::new(&geometry, plane).unwrap().offsets().count()])
+                })
+                .collect();
+            let got = consistency(&geometry, &planes).unwrap();
+            assert_eq!((got.crossings, got.contradictions), (crossings, contradictions), "{planes:?}");
+        };
+        check(&[], 0, 0);
+        check(&[(Axis::Axial, 0, 1), (Axis::Axial, 1, 2)], 0, 0);
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1)], 4, 0);
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 0)], 4, 4);
+        // Three planes meet in one voxel, which counts once: 4 + 3 + 2 less the two times it is counted too often.
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1), (Axis::Coronal, 3, 0)], 7, 4);
+    }
+}
