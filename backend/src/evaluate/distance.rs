@@ -1,6 +1,6 @@
 //! Exact Euclidean distances on anisotropic grids (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012).
 
-use shared::geometry::{Dims, Geometry};
+use shared::geometry::{Dims, Geometry, Plane};
 
 /// Voxels of the mask that touch (by a face) something outside it, or the volume's border.
 pub(super) fn surface(mask: &[bool], dims: Dims) -> Vec<bool> {
@@ -37,6 +37,23 @@ pub(super) fn distances_mm(target: &[bool], dims: Dims, spacing_mm: [f64; 3]) ->
     squares.into_iter().map(f64::sqrt).collect()
 }
 
+/// Distance (mm) of every voxel to the nearest of some planes, along the axis that the plane stands on; infinite without planes.
+pub(super) fn distances_to_planes_mm(geometry: &Geometry, planes: &[Plane]) -> Vec<f64> {
+    let along = [0, 1, 2].map(|stored| {
+        let own: Vec<usize> = planes.iter().filter(|plane| geometry.stored_axis(plane.axis) == stored).map(|plane| plane.index).collect();
+        let nearest =
+            |at: usize| own.iter().map(|plane| plane.abs_diff(at) as f64 * geometry.spacing_mm[stored]).fold(f64::INFINITY, f64::min);
+        (0..geometry.dims[stored]).map(nearest).collect::<Vec<f64>>()
+    });
+    let mut nearest = Vec::with_capacity(geometry.voxel_count());
+    for z in &along[2] {
+        for y in &along[1] {
+            nearest.extend(along[0].iter().map(|x| x.min(*y).min(*z)));
+        }
+    }
+    nearest
+}
+
 /// min over q of (p − q)² s² + f(q), for every p of a line.
 fn lower_envelope(f: &[f64], spacing_mm: f64) -> Vec<f64> {
     let x = |at: usize| at as f64 * spacing_mm;
@@ -71,6 +88,7 @@ fn lower_envelope(f: &[f64], spacing_mm: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use shared::geometry::Axis;
 
     use super::*;
 
@@ -86,6 +104,15 @@ mod tests {
                 prop_assert!((mm - expected).abs() < 1e-9 || *mm == expected, "{} {}", mm, expected);
             }
         }
+    }
+
+    #[test]
+    fn distances_are_to_the_nearest_plane() {
+        let geometry = Geometry::axis_aligned([4, 1, 3], [1.5, 1.0, 2.0]).unwrap();
+        let planes = [Plane { axis: Axis::Sagittal, index: 0 }, Plane { axis: Axis::Axial, index: 2 }];
+        let got = distances_to_planes_mm(&geometry, &planes);
+        assert_eq!(got, [0.0, 1.5, 3.0, 4.0, 0.0, 1.5, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+        assert!(distances_to_planes_mm(&geometry, &[]).iter().all(|mm| *mm == f64::INFINITY));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn side_by_side(image: &Volume<f32>, truth: &Volume<Label>, segmentations: &
     let rows = grey.len() / width;
     let across: Vec<Pixel> =
         (0..rows).flat_map(|v| panels.iter().flat_map(move |panel| panel[v * width..(v + 1) * width].iter().copied())).collect();
-    Some(format!("data:image/bmp;base64,{}", STANDARD.encode(bmp(&across, width * panels.len()))))
+    Some(format!("data:image/png;base64,{}", STANDARD.encode(png(&across, width * panels.len()).ok()?)))
 }
 
 fn fullest_axial_plane(truth: &Volume<Label>) -> Option<Plane> {
@@ -48,23 +48,14 @@ fn shaded(grey: u8, label: Label, on_contour: bool, labels: &LabelSet) -> Pixel 
     }
 }
 
-/// An uncompressed 24-bit bitmap; the first row given is at the bottom, which puts the head and the front up for RAS scans.
-fn bmp(pixels: &[Pixel], width: usize) -> Vec<u8> {
-    const HEADER: usize = 54;
-    let padding = (4 - width * 3 % 4) % 4;
-    let height = pixels.len() / width.max(1);
-    let size = HEADER + (width * 3 + padding) * height;
-    let mut bytes = b"BM".to_vec();
-    for number in [size as u32, 0, HEADER as u32, 40, width as u32, height as u32] {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes.extend([1, 0, 24, 0]);
-    bytes.resize(HEADER, 0);
-    for row in pixels.chunks(width.max(1)) {
-        bytes.extend(row.iter().flat_map(|[r, g, b]| [*b, *g, *r]));
-        bytes.resize(bytes.len() + padding, 0);
-    }
-    bytes
+/// A PNG of pixels that are given from the bottom row up, which puts the head and the front up for RAS scans.
+fn png(pixels: &[Pixel], width: usize) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, (pixels.len() / width.max(1)) as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    let rows: Vec<u8> = pixels.chunks(width.max(1)).rev().flatten().flatten().copied().collect();
+    encoder.write_header()?.write_image_data(&rows)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -74,12 +65,18 @@ mod tests {
 
     use super::*;
 
+    /// Width, height and bytes of an image, top row first.
+    fn decoded(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        (info.width, info.height, pixels)
+    }
+
     #[test]
-    fn a_bitmap_is_padded_to_four_bytes_a_row() {
-        let bytes = bmp(&[[1, 2, 3], [4, 5, 6]], 1);
-        assert_eq!(bytes.len(), 54 + 2 * 4);
-        assert_eq!(&bytes[54..], [3, 2, 1, 0, 6, 5, 4, 0]);
-        assert_eq!(bytes[18..26], [1, 0, 0, 0, 2, 0, 0, 0]);
+    fn the_first_row_given_is_at_the_bottom() {
+        let bytes = png(&[[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]], 2).unwrap();
+        assert_eq!(decoded(&bytes), (2, 2, vec![7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6]));
     }
 
     #[test]
@@ -94,7 +91,9 @@ mod tests {
         let truth = Volume::filled(geometry, 1);
         let labels = LabelSet(vec![LabelInfo { value: 1, name: "a".into(), colour: "#ff0000".into() }]);
         let url = side_by_side(&image, &truth, &[&truth, &truth], &labels).unwrap();
-        let bytes = STANDARD.decode(url.strip_prefix("data:image/bmp;base64,").unwrap()).unwrap();
-        assert_eq!(bytes.len(), 54 + 4 * (5 * 2 * 3 + 2));
+        let bytes = STANDARD.decode(url.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
+        let (width, height, pixels) = decoded(&bytes);
+        assert_eq!((width, height), (2 * 5, 4));
+        assert!(pixels.chunks(3).all(|pixel| pixel[0] > pixel[1]), "the label's red lies over the grey of every voxel");
     }
 }

@@ -1,10 +1,14 @@
-//! `report.html`: the results as plots, in one file that needs nothing else.
+//! `report.html`: the results as tables and plots, in one file that needs nothing else. What it looks like is in `templates/report.html`.
 
-use std::fmt::Write;
+mod plot;
 
+use askama::Template;
+
+use self::plot::{HEIGHT, MARGIN, Plot, WIDTH, colour};
 use super::calibration::Bin;
-use super::results::{Columns, Row, UNREFINED};
-use super::statistics::mean;
+use super::equal_cost::{AtEqualCost, Course};
+use super::results::{Columns, LINES, Row, UNREFINED, column};
+use super::statistics::{Spread, mean};
 use super::summary::{Comparison, Setting, SettingSummary, Summary};
 
 /// What a report is made from.
@@ -26,45 +30,58 @@ pub struct Report<'a> {
     pub labels: &'a [(u8, String)],
 }
 
-/// Colours that people with colour-blindness can tell apart (Okabe and Ito, 2008).
-const COLOURS: [&str; 8] = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8A8A00"];
+/// The page.
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    title: &'a str,
+    sections: Vec<Section>,
+    pictures: &'a [(String, String)],
+}
+
+/// A heading with what stands below it.
+struct Section {
+    title: &'static str,
+    table: Option<Table>,
+    plots: Vec<Plot>,
+}
+
+/// A table whose first column is words and whose others are numbers.
+struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
 
 /// The page.
-pub fn html(report: &Report) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>i3Deep evaluation</title><style>body{font:15px/1.5 system-ui,sans-serif;\
-         max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.2rem \
-         .7rem;border-bottom:1px solid #ddd;text-align:right}td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}svg \
-         text{font:12px system-ui,sans-serif;fill:#333}figure{display:inline-block;margin:.5rem 1rem .5rem 0;vertical-align:top}img{image-rendering:\
-         pixelated;min-height:240px}</style>",
-    );
-    let _ = write!(page, "<h1>{}</h1>", escape(report.title));
-    section(&mut page, "Settings", &settings_table(report));
-    section(&mut page, "Paired comparisons", &comparisons_table(&report.summary.comparisons));
-    section(&mut page, "Uncertainty", &uncertainty_table(report));
-    section(&mut page, "Uncertainties compared with the default", &comparisons_table(&report.summary.uncertainty_comparisons));
-    section(&mut page, "Dice against budget", &budget_plots(report));
-    section(&mut page, "Dice by class", &class_boxes(report));
-    section(&mut page, "Effort", &effort_plot(report));
-    section(&mut page, "Where the chosen planes fall", &plane_histograms(report));
-    section(&mut page, "Reliability", &reliability_plot(report));
-    let figures: String = report
-        .pictures
-        .iter()
-        .map(|(caption, url)| format!("<figure><img src=\"{url}\" alt=\"\"><figcaption>{}</figcaption></figure>", escape(caption)))
-        .collect();
-    section(&mut page, "Best, median and worst cases", &figures);
-    page + "</html>\n"
-}
-
-fn section(page: &mut String, title: &str, body: &str) {
-    if !body.is_empty() {
-        let _ = write!(page, "<h2>{title}</h2>{body}");
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+///
+/// # Errors
+/// If the template cannot be filled in.
+pub fn html(report: &Report) -> Result<String, askama::Error> {
+    let table = |title, table: Option<Table>| Section { title, table, plots: Vec::new() };
+    let plots = |title, plots| Section { title, table: None, plots };
+    let mut sections = vec![
+        table("Dice", lines_table(report, "dice")),
+        table("Dice outside the corrected planes", lines_table(report, "dice_outside")),
+        table("Error removed, from the better of presegmentation and network with no plane", removed_table(report)),
+        table("Surface Dice at 1 mm", lines_table(report, "nsd")),
+        table("HD95 (mm); a label in one volume only counts as the volume's diagonal", lines_table(report, "hd95_mm")),
+        table("Components missed", lines_table(report, "missed")),
+        table("Components invented", lines_table(report, "invented")),
+        table("Share of axial slices that an expert would leave untouched", lines_table(report, "accepted")),
+        table("Effort: 5 s a plane and 0.2 s a millimetre of contour, as if drawn anew", effort_table(report)),
+        table("Over effort and over contour length, from the network with no plane on", courses_table(report)),
+        table("Strategies at equal cost", equal_cost_table(report)),
+        table("Paired comparisons", comparisons_table(&report.summary.comparisons)),
+        table("Uncertainty", Some(uncertainty_table(report))),
+        table("Uncertainties compared with the default", comparisons_table(&report.summary.uncertainty_comparisons)),
+        plots("Dice against budget", budget_plots(report)),
+        plots("Dice by class", class_boxes(report)),
+        plots("Effort", effort_plot(report).into_iter().collect()),
+        plots("Where the chosen planes fall", plane_histograms(report)),
+        plots("Reliability", reliability_plot(report).into_iter().collect()),
+    ];
+    sections.retain(|section| section.table.is_some() || !section.plots.is_empty());
+    Page { title: report.title, sections, pictures: report.pictures }.render()
 }
 
 fn name(setting: &Setting) -> String {
@@ -84,59 +101,93 @@ fn refined<'a>(report: &'a Report) -> impl Iterator<Item = &'a SettingSummary> {
     report.summary.settings.iter().filter(|s| s.setting.strategy != UNREFINED)
 }
 
-fn settings_table(report: &Report) -> String {
-    if refined(report).next().is_none() {
-        return String::new();
-    }
-    const SHOWN: [(&str, &str); 9] = [
-        ("planes", "planes"),
-        ("effort", "effort"),
-        ("dice_presegmentation", "Dice before"),
-        ("dice_refined", "Dice refined"),
-        ("dice_presegmentation_outside", "before, outside planes"),
-        ("dice_refined_outside", "refined, outside planes"),
-        ("nsd_refined", "NSD refined"),
-        ("hd95_mm_refined", "HD95 refined (mm)"),
-        ("missed_refined", "missed components"),
-    ];
-    let mut table = String::from("<table><tr><th>setting (means over cases)</th><th>cases</th>");
-    for (_, title) in SHOWN {
-        let _ = write!(table, "<th>{title}</th>");
-    }
-    for summary in refined(report) {
-        let cases = summary.columns.get("dice_refined").map_or(0, |spread| spread.cases);
-        let _ = write!(table, "<tr><td>{}</td><td>{cases}</td>", escape(&name(&summary.setting)));
-        for (column, _) in SHOWN {
-            let _ = write!(table, "<td>{}</td>", number(summary.columns.get(column).map_or(f64::NAN, |spread| spread.mean)));
-        }
-    }
-    table + "</table>"
+/// Means of some columns, a row a setting. A mean over fewer cases than the setting has says over how many.
+fn settings_table(report: &Report, shown: &[(String, &'static str)]) -> Option<Table> {
+    let row = |summary: &SettingSummary| {
+        let all = summary.columns.values().map(|spread| spread.cases).max().unwrap_or(0);
+        let mean = |(column, _): &(String, &str)| match summary.columns.get(column) {
+            Some(spread) if spread.cases == all => number(spread.mean),
+            Some(spread) if spread.cases > 0 => format!("{} ({})", number(spread.mean), spread.cases),
+            _ => "–".to_owned(),
+        };
+        [name(&summary.setting), all.to_string()].into_iter().chain(shown.iter().map(mean)).collect()
+    };
+    let head = ["setting (means over cases)", "cases"].into_iter().chain(shown.iter().map(|(_, title)| *title)).collect();
+    let rows: Vec<Vec<String>> = refined(report).map(row).collect();
+    (!rows.is_empty()).then_some(Table { head, rows })
 }
 
-fn comparisons_table(comparisons: &[Comparison]) -> String {
-    if comparisons.is_empty() {
-        return String::new();
-    }
-    let mut table = String::from(
-        "<table><tr><th>setting</th><th>against</th><th>measure</th><th>mean difference</th><th>cases</th><th>p (Wilcoxon)</th>",
-    );
-    for c in comparisons {
-        let setting = escape(&name(&c.setting));
+/// A measure of the four lines: before, pasted, with no plane, refined.
+fn lines_table(report: &Report, measure: &str) -> Option<Table> {
+    const TITLES: [&str; 4] = ["presegmentation", "planes pasted", "network, no plane", "refined"];
+    let shown: Vec<(String, &str)> = LINES.iter().zip(TITLES).map(|(line, title)| (column(measure, line), title)).collect();
+    settings_table(report, &shown)
+}
+
+fn effort_table(report: &Report) -> Option<Table> {
+    const SHOWN: [(&str, &str); 11] = [
+        ("planes", "planes"),
+        ("effort", "planes, share"),
+        ("contour_mm", "contour (mm)"),
+        ("contour_share", "contour, share"),
+        ("drawn_mm2", "area (mm²)"),
+        ("drawn_share", "area, share"),
+        ("voxels_changed", "voxels changed"),
+        ("seconds", "seconds (estimate)"),
+        ("gain_per_plane", "Dice gained a plane"),
+        ("harmed_far", "wrong now, beyond 3 mm"),
+        ("contradicted", "crossings contradicted"),
+    ];
+    settings_table(report, &SHOWN.map(|(column, title)| (column.to_owned(), title)))
+}
+
+fn removed_table(report: &Report) -> Option<Table> {
+    let percent = |share: f64| if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "–".to_owned() };
+    let row = |summary: &SettingSummary| {
+        let removed = summary.removed?;
+        let [from, from_outside] = [removed.from, removed.from_outside].map(str::to_owned);
+        let cells = [percent(removed.everywhere), from, percent(removed.outside), from_outside, removed.below_pasted.to_string()];
+        Some([name(&summary.setting), removed.cases.to_string()].into_iter().chain(cells).collect())
+    };
+    let rows: Vec<Vec<String>> = refined(report).filter_map(row).collect();
+    let head =
+        vec!["setting", "cases", "error removed", "counted from", "outside the planes", "counted from", "cases > 0.01 below pasting"];
+    (!rows.is_empty()).then_some(Table { head, rows })
+}
+
+fn courses_table(report: &Report) -> Option<Table> {
+    let said = |spread: &Spread| if spread.cases > 0 { format!("{} ({})", number(spread.mean), spread.cases) } else { "–".to_owned() };
+    let row = |course: &Course| {
+        let words = [format!("{} on {}", course.strategy, course.uncertainty), course.score.to_owned(), course.cost.to_owned()];
+        words.into_iter().chain(course.at.iter().map(said)).chain([said(&course.area)]).collect()
+    };
+    let head = vec!["strategy", "score", "over", "at 10 % (cases)", "at 20 % (cases)", "mean up to 20 % (cases)"];
+    let courses = &report.summary.courses;
+    (!courses.is_empty()).then(|| Table { head, rows: courses.iter().map(row).collect() })
+}
+
+fn equal_cost_table(report: &Report) -> Option<Table> {
+    let row = |c: &AtEqualCost| {
         let difference = if c.cases > 0 { format!("{:+.4}", c.mean_difference) } else { "–".to_owned() };
-        let _ = write!(
-            table,
-            "<tr><td>{setting}</td><td>{}</td><td>{}</td><td>{difference}</td><td>{}</td><td>{:.2e}</td>",
-            escape(&c.against),
-            c.column,
-            c.cases,
-            c.p
-        );
-    }
-    table + "</table>"
+        let at = format!("{:.0} % {}", 100.0 * c.at, c.cost);
+        vec![c.strategy.clone(), c.against.clone(), c.score.to_owned(), at, difference, c.cases.to_string(), format!("{:.2e}", c.p)]
+    };
+    let head = vec!["strategy", "against", "score", "at", "mean difference", "cases", "p (Wilcoxon)"];
+    let compared = &report.summary.at_equal_cost;
+    (!compared.is_empty()).then(|| Table { head, rows: compared.iter().map(row).collect() })
+}
+
+fn comparisons_table(comparisons: &[Comparison]) -> Option<Table> {
+    let row = |c: &Comparison| {
+        let difference = if c.cases > 0 { format!("{:+.4}", c.mean_difference) } else { "–".to_owned() };
+        vec![name(&c.setting), c.against.clone(), c.column.clone(), difference, c.cases.to_string(), format!("{:.2e}", c.p)]
+    };
+    let head = vec!["setting", "against", "measure", "mean difference", "cases", "p (Wilcoxon)"];
+    (!comparisons.is_empty()).then(|| Table { head, rows: comparisons.iter().map(row).collect() })
 }
 
 /// How well each uncertainty finds the presegmentation's errors, which no strategy or budget changes: one row a case counts.
-fn uncertainty_table(report: &Report) -> String {
+fn uncertainty_table(report: &Report) -> Table {
     const SHOWN: [(&str, &str); 6] = [
         ("auroc", "AUROC of errors"),
         ("auprc", "AUPRC"),
@@ -145,98 +196,19 @@ fn uncertainty_table(report: &Report) -> String {
         ("dice_relaxed", "Dice, uncertain as right"),
         ("uncertainty_mean", "mean"),
     ];
-    let mut table = String::from("<table><tr><th>uncertainty (means over cases)</th><th>cases</th>");
-    for (_, title) in SHOWN {
-        let _ = write!(table, "<th>{title}</th>");
-    }
-    for uncertainty in distinct(report.rows.iter().map(|row| row.key.uncertainty.clone())) {
+    let row = |uncertainty: String| {
         let mut rows: Vec<&Row> = report.rows.iter().filter(|row| row.key.uncertainty == uncertainty && row.key.round <= 1).collect();
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows.dedup_by(|a, b| a.key.case == b.key.case);
-        let _ = write!(table, "<tr><td>{}</td><td>{}</td>", escape(&uncertainty), rows.len());
-        for (column, _) in SHOWN {
-            let _ = write!(table, "<td>{}</td>", number(mean(rows.iter().map(|row| report.columns.get(row, column)))));
-        }
-    }
-    table + "</table>"
-}
-
-/// A plot area with linear axes.
-struct Plot {
-    svg: String,
-    x: [f64; 2],
-    y: [f64; 2],
-}
-
-const WIDTH: f64 = 460.0;
-const HEIGHT: f64 = 300.0;
-const MARGIN: f64 = 46.0;
-
-impl Plot {
-    fn new(title: &str, x: [f64; 2], y: [f64; 2]) -> Self {
-        let pad = |[low, high]: [f64; 2]| {
-            let room = if high > low { (high - low) * 0.06 } else { 0.05 };
-            [low - room, high + room]
-        };
-        let mut plot = Self { svg: String::new(), x: pad(x), y: pad(y) };
-        let (right, bottom) = (WIDTH - 10.0, HEIGHT - MARGIN);
-        let _ = write!(
-            plot.svg,
-            "<figure><svg width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\"><text x=\"{MARGIN}\" y=\"14\">{}</text><path \
-             d=\"M{MARGIN} 22V{bottom}H{right}\" fill=\"none\" stroke=\"#333\"/>",
-            escape(title)
-        );
-        for tick in 0..5 {
-            let value = plot.y[0] + (plot.y[1] - plot.y[0]) * f64::from(tick) / 4.0;
-            let at = plot.py(value);
-            let _ = write!(plot.svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{value:.3}</text>", MARGIN - 5.0, at + 4.0);
-            let _ = write!(plot.svg, "<path d=\"M{MARGIN} {at}H{right}\" stroke=\"#eee\"/>");
-        }
-        plot
-    }
-
-    fn px(&self, x: f64) -> f64 {
-        MARGIN + (x - self.x[0]) / (self.x[1] - self.x[0]) * (WIDTH - 10.0 - MARGIN)
-    }
-
-    fn py(&self, y: f64) -> f64 {
-        HEIGHT - MARGIN - (y - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - MARGIN - 22.0)
-    }
-
-    fn x_label(&mut self, x: f64, text: &str) {
-        let (px, py) = (self.px(x), HEIGHT - MARGIN + 16.0);
-        let _ = write!(self.svg, "<text x=\"{px}\" y=\"{py}\" text-anchor=\"middle\">{}</text>", escape(text));
-    }
-
-    fn line(&mut self, points: &[(f64, f64)], colour: &str) {
-        let known = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
-        let path: Vec<String> = known.map(|(x, y)| format!("{:.1},{:.1}", self.px(*x), self.py(*y))).collect();
-        let _ = write!(self.svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join(" "));
-        for point in path {
-            let (x, y) = point.split_once(',').unwrap_or_default();
-            let _ = write!(self.svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>");
-        }
-    }
-
-    fn bar(&mut self, x: [f64; 2], y: [f64; 2], colour: &str) {
-        if x.iter().chain(&y).any(|v| !v.is_finite()) {
-            return;
-        }
-        let (left, top) = (self.px(x[0]), self.py(y[1]));
-        let (width, height) = (self.px(x[1]) - left, self.py(y[0]) - top);
-        let _ = write!(
-            self.svg,
-            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\" fill-opacity=\".6\" stroke=\"{colour}\"/>"
-        );
-    }
-
-    fn legend(mut self, names: &[String]) -> String {
-        self.svg += "</svg><figcaption>";
-        for (at, name) in names.iter().enumerate() {
-            let _ = write!(self.svg, "<span style=\"color:{}\">■</span> {} ", COLOURS[at % COLOURS.len()], escape(name));
-        }
-        self.svg + "</figcaption></figure>"
-    }
+        let means = SHOWN.map(|(column, _)| {
+            let values: Vec<f64> = rows.iter().map(|row| report.columns.get(row, column)).filter(|value| value.is_finite()).collect();
+            let of = if values.len() < rows.len() { format!(" ({})", values.len()) } else { String::new() };
+            number(mean(values)) + &of
+        });
+        [uncertainty, rows.len().to_string()].into_iter().chain(means).collect()
+    };
+    let head = ["uncertainty (means over cases)", "cases"].into_iter().chain(SHOWN.map(|(_, title)| title)).collect();
+    Table { head, rows: distinct(report.rows.iter().map(|row| row.key.uncertainty.clone())).into_iter().map(row).collect() }
 }
 
 /// Distinct values, in the order in which they come.
@@ -268,30 +240,36 @@ fn against_budget(report: &Report, uncertainty: &str, strategy: &str, column: &s
     points
 }
 
-fn budget_plots(report: &Report) -> String {
+fn budget_plots(report: &Report) -> Vec<Plot> {
     let measures = distinct(refined(report).map(|s| s.setting.uncertainty.clone()));
-    let titles = [("dice_refined", "Refined Dice, whole scan"), ("dice_refined_outside", "Refined Dice, outside the corrected planes")];
-    let plot = |measure: &String| {
-        titles.map(|(column, title)| lines_against_budget(report, measure, column, &format!("{title} ({measure})"))).concat()
+    let titles = [("dice", "Refined Dice, whole scan"), ("dice_outside", "Refined Dice, outside the corrected planes")];
+    let plots = |uncertainty: &String| {
+        titles.map(|(measure, title)| lines_against_budget(report, uncertainty, measure, &format!("{title} ({uncertainty})")))
     };
-    measures.iter().map(plot).collect()
+    measures.iter().flat_map(plots).collect()
 }
 
-fn lines_against_budget(report: &Report, measure: &str, column: &str, title: &str) -> String {
+/// Refined, a line a strategy; and what stands without the network's listening, of the first strategy: the other three of the four lines.
+fn lines_against_budget(report: &Report, uncertainty: &str, measure: &str, title: &str) -> Plot {
     let strategies = distinct(refined(report).map(|s| s.setting.strategy.clone()));
-    let lines: Vec<Vec<(f64, f64)>> = strategies.iter().map(|strategy| against_budget(report, measure, strategy, column)).collect();
+    let refined = strategies.iter().map(|strategy| (strategy.clone(), strategy, column(measure, "refined")));
+    let others = [("presegmentation", "presegmentation"), ("planes pasted", "corrections_pasted"), ("network, no plane", "no_plane")];
+    let others =
+        strategies.first().into_iter().flat_map(|first| others.map(|(name, line)| (name.to_owned(), first, column(measure, line))));
+    let (names, lines): (Vec<String>, Vec<Vec<(f64, f64)>>) =
+        refined.chain(others).map(|(name, strategy, column)| (name, against_budget(report, uncertainty, strategy, &column))).unzip();
     let points = || lines.iter().flatten();
     let mut plot = Plot::new(title, span(points().map(|p| p.0)), span(points().map(|p| p.1)));
     for budget in distinct(points().map(|p| p.0.to_string())) {
-        plot.x_label(budget.parse().unwrap_or(0.0), &budget);
+        plot.x_label(budget.parse().unwrap_or(0.0), budget.as_str());
     }
     for (at, line) in lines.iter().enumerate() {
-        plot.line(line, COLOURS[at % COLOURS.len()]);
+        plot.line(line, colour(at));
     }
-    plot.legend(&strategies)
+    plot.with_legend(&names)
 }
 
-fn class_boxes(report: &Report) -> String {
+fn class_boxes(report: &Report) -> Vec<Plot> {
     let boxes = |(value, label): &(u8, String)| {
         let column = format!("dice_refined_{value}");
         let spreads: Vec<(String, _)> = report
@@ -304,38 +282,38 @@ fn class_boxes(report: &Report) -> String {
         let before = report.summary.settings.first().and_then(|s| s.columns.get(&format!("dice_presegmentation_{value}")).copied());
         let all: Vec<_> = before.map(|s| ("presegmentation".to_owned(), s)).into_iter().chain(spreads).collect();
         let mut plot =
-            Plot::new(&format!("{label}: before and after"), [0.0, all.len() as f64], span(all.iter().flat_map(|(_, s)| s.range)));
+            Plot::new(format!("{label}: before and after"), [0.0, all.len() as f64], span(all.iter().flat_map(|(_, s)| s.range)));
         for (at, (_, spread)) in all.iter().enumerate() {
-            let (x, colour) = (at as f64 + 0.5, COLOURS[at % COLOURS.len()]);
+            let (x, colour) = (at as f64 + 0.5, colour(at));
             plot.bar([x - 0.3, x + 0.3], [spread.quartiles[0], spread.quartiles[2]], colour);
             plot.line(&[(x, spread.range[0]), (x, spread.quartiles[1]), (x, spread.range[1])], colour);
         }
-        plot.legend(&all.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        plot.with_legend(&all.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
     };
     report.labels.iter().map(boxes).collect()
 }
 
-fn effort_plot(report: &Report) -> String {
+fn effort_plot(report: &Report) -> Option<Plot> {
     let strategies = distinct(refined(report).map(|s| s.setting.strategy.clone()));
     if strategies.is_empty() {
-        return String::new();
+        return None;
     }
     let value = |s: &SettingSummary, column: &str| s.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
     let of = |column: &str| span(report.summary.settings.iter().map(|s| value(s, column)));
     let mut plot = Plot::new("Refined Dice against effort (planes ÷ axial planes with foreground)", of("effort"), of("dice_refined"));
     let [low, high] = of("effort");
     for x in [low, high] {
-        plot.x_label(x, &format!("{x:.2}"));
+        plot.x_label(x, format!("{x:.2}"));
     }
     for (at, strategy) in strategies.iter().enumerate() {
         for s in report.summary.settings.iter().filter(|s| s.setting.strategy == *strategy) {
-            plot.line(&[(value(s, "effort"), value(s, "dice_refined"))], COLOURS[at % COLOURS.len()]);
+            plot.line(&[(value(s, "effort"), value(s, "dice_refined"))], colour(at));
         }
     }
-    plot.legend(&strategies)
+    Some(plot.with_legend(&strategies))
 }
 
-fn plane_histograms(report: &Report) -> String {
+fn plane_histograms(report: &Report) -> Vec<Plot> {
     let strategies = distinct(report.rows.iter().map(|row| row.key.strategy.clone()).filter(|strategy| strategy != UNREFINED));
     let histogram = |strategy: &String| {
         let axes = ["sagittal", "coronal", "axial"];
@@ -344,30 +322,30 @@ fn plane_histograms(report: &Report) -> String {
             rows.flat_map(|row| row.planes.split(' ')).filter(|plane| plane.starts_with(axis)).count() as f64
         });
         let total = counts.iter().sum::<f64>().max(1.0);
-        let mut plot = Plot::new(&format!("{strategy}: share of planes by axis"), [0.0, 3.0], [0.0, 1.0]);
+        let mut plot = Plot::new(format!("{strategy}: share of planes by axis"), [0.0, 3.0], [0.0, 1.0]);
         for (at, count) in counts.into_iter().enumerate() {
-            plot.bar([at as f64 + 0.1, at as f64 + 0.9], [0.0, count / total], COLOURS[0]);
+            plot.bar([at as f64 + 0.1, at as f64 + 0.9], [0.0, count / total], colour(0));
             plot.x_label(at as f64 + 0.5, axes[at]);
         }
-        plot.legend(&[])
+        plot
     };
     strategies.iter().map(histogram).collect()
 }
 
-fn reliability_plot(report: &Report) -> String {
+fn reliability_plot(report: &Report) -> Option<Plot> {
     if report.reliability.is_empty() {
-        return String::new();
+        return None;
     }
     let mut plot = Plot::new("Accuracy against confidence", [0.0, 1.0], [0.0, 1.0]);
     plot.line(&[(0.0, 0.0), (1.0, 1.0)], "#bbb");
     for (at, (_, curve)) in report.reliability.iter().enumerate() {
         let points: Vec<(f64, f64)> = curve.iter().map(|bin| (bin.confidence, bin.accuracy)).collect();
-        plot.line(&points, COLOURS[at % COLOURS.len()]);
+        plot.line(&points, colour(at));
     }
     for x in [0.0, 0.5, 1.0] {
-        plot.x_label(x, &x.to_string());
+        plot.x_label(x, x.to_string());
     }
-    plot.legend(&report.reliability.iter().map(|(measure, _)| measure.clone()).collect::<Vec<_>>())
+    Some(plot.with_legend(&report.reliability.iter().map(|(measure, _)| measure.clone()).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]
@@ -396,14 +374,15 @@ mod tests {
             reliability: &[],
             pictures: &[],
             labels: &[(1, "organ".into())],
-        });
+        })
+        .unwrap();
         for expected in [
-            "bundle &lt;x&gt;",
+            "bundle &#60;x&#62;",
             "0.875",
             "greedy on entropy at 0.1",
             "+0.0625",
             "<polyline",
-            "<td>entropy</td><td>1</td><td>0.963</td><td>–</td>",
+            "<td>entropy</td><td>1</td><td>0.963</td><td>– (0)</td>",
         ] {
             assert!(page.contains(expected), "{expected}");
         }

@@ -42,22 +42,35 @@ pub struct Columns(Vec<String>);
 
 const KEYS: [&str; 5] = ["case", "strategy", "uncertainty", "budget", "round"];
 
-const MEASURES: [&str; 24] = [
+/// The four segmentations that are judged: before anyone corrects; the same with the corrected planes pasted in, which needs no network; what the refinement
+/// network makes of the scan when it is shown no plane; and what it makes of it with the planes. What the planes taught it lies between the last two.
+pub const LINES: [&str; 4] = ["presegmentation", "corrections_pasted", "no_plane", "refined"];
+
+/// What is measured of each of [`LINES`]: means over the labels that are in it or in the truth (`labels` says how many these are), and sums.
+///
+/// `outside` leaves the corrected planes out. `missed` components of the truth are not touched, `invented` ones touch nothing true. `accepted` is the share of
+/// the axial slices that an expert would leave untouched ([`super::overlap::accepted_slices`]).
+const OF_EACH_LINE: [&str; 8] = ["dice", "dice_outside", "nsd", "hd95_mm", "missed", "invented", "accepted", "labels"];
+
+/// What corrections cost (see [`super::effort::Drawing`]; shares are of a complete manual segmentation), what they bring, and how good the uncertainty is.
+///
+/// `gain_per_plane` is Dice beyond that of the network with no plane, by plane. `harmed_far` counts voxels that the presegmentation had right and the
+/// refinement has wrong, more than 3 mm from every plane; `mended_far` the other way round. `contradicted` is the share of the voxels in two of the expert's
+/// planes of which these say different things.
+const OTHERS: [&str; 22] = [
     "planes",
     "effort",
+    "contour_mm",
+    "contour_share",
+    "drawn_mm2",
+    "drawn_share",
     "voxels_changed",
-    "dice_presegmentation",
-    "dice_refined",
-    "dice_presegmentation_outside",
-    "dice_refined_outside",
-    "nsd_presegmentation",
-    "nsd_refined",
-    "hd95_mm_presegmentation",
-    "hd95_mm_refined",
+    "seconds",
+    "gain_per_plane",
+    "harmed_far",
+    "mended_far",
+    "contradicted",
     "components",
-    "missed_presegmentation",
-    "missed_refined",
-    "dice_corrections_pasted",
     "auroc",
     "auprc",
     "ece",
@@ -69,13 +82,24 @@ const MEASURES: [&str; 24] = [
     "adapted_error_after",
 ];
 
+/// The column of a measure of one of [`LINES`]: `dice_outside` of `refined` is `dice_refined_outside`.
+pub fn column(measure: &str, line: &str) -> String {
+    match measure.strip_suffix("_outside") {
+        Some(measure) => format!("{measure}_{line}_outside"),
+        None => format!("{measure}_{line}"),
+    }
+}
+
 impl Columns {
     /// The columns for a task: measures of all labels together, then Dice per label.
     pub fn new(labels: &LabelSet) -> Self {
+        let of_lines = OF_EACH_LINE.iter().flat_map(|measure| LINES.map(|line| column(measure, line)));
         let per_label = labels.0.iter().flat_map(|label| {
-            ["dice_presegmentation", "dice_refined", "dice_refined_outside"].map(|measure| format!("{measure}_{}", label.value))
+            let measures = LINES.iter().flat_map(|line| ["dice", "dice_outside"].map(|measure| column(measure, line)));
+            measures.map(|measure| format!("{measure}_{}", label.value)).collect::<Vec<_>>()
         });
-        Self(MEASURES.iter().map(|name| (*name).to_owned()).chain(per_label).collect())
+        let others = OTHERS.iter().map(|name| (*name).to_owned());
+        Self(others.chain(of_lines).chain(per_label).collect())
     }
 
     /// Names, in order.

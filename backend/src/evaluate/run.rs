@@ -8,16 +8,19 @@ use std::rc::Rc;
 
 use shared::acquisition::{AcquisitionParams, Strategy};
 use shared::geometry::Plane;
-use shared::label::{Label, LabelSet};
+use shared::label::{BACKGROUND, Label, LabelSet};
 use shared::volume::Volume;
 
 use super::calibration::{Bin, certain_dice, expected_calibration_error, reliability, separation};
-use super::expert::{Expert, within};
-use super::overlap::{agreement, dice_where};
-use super::results::{Columns, Key, Results, Row, UNREFINED};
+use super::distance::distances_to_planes_mm;
+use super::effort::Drawing;
+use super::expert::{Expert, corrections, within};
+use super::overlap::{Agreement, accepted_slices, agreement, dice_where};
+use super::results::{Columns, Key, LINES, Results, Row, UNREFINED, column};
 use super::statistics::mean;
 use crate::bundle::method::Method;
 use crate::pipeline::acquire::acquire;
+use crate::pipeline::consistency::consistency;
 use crate::pipeline::refine::{AdaptedTo, Refined};
 
 /// What is tried on every case.
@@ -96,8 +99,8 @@ impl Subject<'_> {
         plan.keys(name).iter().any(|key| !results.contains(key))
     }
 
-    /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes; planes that several settings share
-    /// are refined once. `finished` sees every new row's key and segmentation.
+    /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes, or in none; planes that several settings
+    /// share are refined once. `finished` sees every new row's key and segmentation.
     ///
     /// After a round, the refined segmentation and its uncertainty are what the next round's planes are chosen by; all planes of earlier rounds stay
     /// corrected. A round whose row is there is gone through again only where a later one is missing.
@@ -114,12 +117,14 @@ impl Subject<'_> {
     ) -> anyhow::Result<()> {
         let presegmentation = &self.presegmented.labels;
         let qualities: Vec<Quality> = self.presegmented.uncertainty.iter().map(|u| quality(u, presegmentation, self.truth)).collect();
-        let before = self.overall(presegmentation, "presegmentation");
+        let nowhere = vec![false; presegmentation.voxels().len()];
+        let before = self.line("presegmentation", presegmentation, &nowhere);
         if !plan.refine {
             return self.judge(plan, results, columns, (&before, &qualities));
         }
         // What a network learned in earlier rounds goes on into the next, so that how a set of planes came together matters.
         let mut known: HashMap<Vec<Vec<Plane>>, Rc<Round>> = HashMap::new();
+        let mut alone: Option<Volume<Label>> = None;
         for course in plan.courses(self.name) {
             let Some(last) = course.keys.iter().rposition(|key| !results.contains(key)) else { continue };
             let params =
@@ -131,7 +136,8 @@ impl Subject<'_> {
                 let seen = earlier.as_deref().and_then(|round| Some((round.uncertainty.as_ref()?, &round.labels)));
                 let (uncertainty, labels) = seen.unwrap_or((&self.presegmented.uncertainty[course.method], presegmentation));
                 planes.extend(acquire(uncertainty, labels, &params, &planes)?.slices.iter().map(|slice| slice.plane()));
-                let corrections = plan.expert.corrections(self.truth, &planes, plan.seed)?;
+                let drawn = plan.expert.drawn(self.truth, &planes, plan.seed)?;
+                let corrections = corrections(self.truth.geometry(), &drawn)?;
                 let mut sorted = planes.clone();
                 sorted.sort_unstable();
                 rounds.push(sorted);
@@ -148,9 +154,16 @@ impl Subject<'_> {
                 };
                 if !results.contains(key) {
                     let quality = seen.map_or_else(|| qualities[course.method].clone(), |(u, labels)| quality(u, labels, self.truth));
-                    let mut values = before.clone();
-                    values.extend(self.overall(&round.labels, "refined"));
-                    values.extend(self.corrected(&round.labels, &corrections, &planes)?);
+                    let alone = match &mut alone {
+                        Some(alone) => alone,
+                        none => {
+                            let nothing = Volume::filled(self.truth.geometry().clone(), BACKGROUND);
+                            none.insert(refine(&Corrections { volume: &nothing, planes: &[], weights: None })?.labels)
+                        }
+                    };
+                    let mut values =
+                        self.lines(&Corrected { corrections: &corrections, planes: &planes, alone, refined: &round.labels })?;
+                    values.push(("contradicted".to_owned(), consistency(self.truth.geometry(), &drawn)?.contradicted_share()));
                     values.extend(quality.values);
                     values.extend(round.learned());
                     let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
@@ -180,51 +193,91 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// How a segmentation agrees with the truth everywhere.
-    fn overall(&self, segmentation: &Volume<Label>, which: &str) -> Vec<(String, f64)> {
-        let agreements: Vec<_> =
-            self.labels.0.iter().map(|label| (label.value, agreement(segmentation, self.truth, label.value))).collect();
-        let each = |f: &dyn Fn(&super::overlap::Agreement) -> f64| mean(agreements.iter().map(|(_, a)| f(a)));
-        let sum = |f: &dyn Fn(&super::overlap::Agreement) -> usize| agreements.iter().map(|(_, a)| f(a)).sum::<usize>() as f64;
-        let mut values = vec![
-            (format!("dice_{which}"), each(&|a| a.dice)),
-            (format!("nsd_{which}"), each(&|a| a.nsd)),
-            (format!("hd95_mm_{which}"), each(&|a| a.hd95_mm)),
-            (format!("missed_{which}"), sum(&|a| a.missed)),
-            ("components".to_owned(), sum(&|a| a.components)),
+    /// How a segmentation agrees with the truth, everywhere and where `inside` is false: the columns of one of the table's lines.
+    fn line(&self, which: &str, segmentation: &Volume<Label>, inside: &[bool]) -> Vec<(String, f64)> {
+        let labels: Vec<Label> = self.labels.0.iter().map(|label| label.value).collect();
+        let agreements: Vec<Agreement> = labels.iter().map(|label| agreement(segmentation, self.truth, *label)).collect();
+        let outside: Vec<f64> = labels.iter().map(|label| dice_where(segmentation, self.truth, *label, |at| !inside[at])).collect();
+        let each = |f: fn(&Agreement) -> f64| mean(agreements.iter().map(f));
+        let sum = |f: fn(&Agreement) -> usize| agreements.iter().map(f).sum::<usize>() as f64;
+        let (shown, accepted) = accepted_slices(segmentation, self.truth);
+        let measures = [
+            ("dice", each(|a| a.dice)),
+            ("dice_outside", mean(outside.iter().copied())),
+            ("nsd", each(|a| a.nsd)),
+            ("hd95_mm", each(|a| a.hd95_mm)),
+            ("missed", sum(|a| a.missed)),
+            ("invented", sum(|a| a.invented)),
+            ("accepted", accepted as f64 / shown as f64),
+            ("labels", agreements.iter().filter(|a| a.dice.is_finite()).count() as f64),
         ];
-        values.extend(agreements.iter().map(|(label, a)| (format!("dice_{which}_{label}"), a.dice)));
+        let mut values: Vec<(String, f64)> = measures.map(|(measure, value)| (column(measure, which), value)).to_vec();
+        values.push(("components".to_owned(), sum(|a| a.components)));
+        for ((label, agreement), outside) in labels.iter().zip(&agreements).zip(outside) {
+            values.push((format!("{}_{label}", column("dice", which)), agreement.dice));
+            values.push((format!("{}_{label}", column("dice_outside", which)), outside));
+        }
         values
     }
 
-    /// What the corrections cost and what they did beyond their own planes.
-    fn corrected(&self, segmentation: &Volume<Label>, corrections: &Volume<Label>, planes: &[Plane]) -> anyhow::Result<Vec<(String, f64)>> {
-        let inside = within(self.truth.geometry(), planes)?;
+    /// All lines of the table beside each other, with what the corrections cost and what they did far from their planes.
+    fn lines(&self, case: &Corrected<'_>) -> anyhow::Result<Vec<(String, f64)>> {
+        let geometry = self.truth.geometry();
+        let inside = within(geometry, case.planes)?;
         let presegmentation = &self.presegmented.labels;
-        let outside = |volume: &Volume<Label>, label| dice_where(volume, self.truth, label, |at| !inside[at]);
-        let of_labels = |volume: &Volume<Label>| mean(self.labels.0.iter().map(|label| outside(volume, label.value)));
         let mut pasted = presegmentation.clone();
         for (at, voxel) in pasted.voxels_mut().iter_mut().enumerate().filter(|(at, _)| inside[*at]) {
-            *voxel = corrections.voxels()[at];
+            *voxel = case.corrections.voxels()[at];
         }
         let changed = pasted.voxels().iter().zip(presegmentation.voxels()).filter(|(a, b)| a != b).count();
-        let with_foreground = crate::evaluate::foreground_axial_planes(self.truth);
-        let mut values = vec![
-            ("planes".to_owned(), planes.len() as f64),
-            ("effort".to_owned(), planes.len() as f64 / with_foreground as f64),
-            ("voxels_changed".to_owned(), changed as f64),
-            ("dice_presegmentation_outside".to_owned(), of_labels(presegmentation)),
-            ("dice_refined_outside".to_owned(), of_labels(segmentation)),
-            (
-                "dice_corrections_pasted".to_owned(),
-                mean(self.labels.0.iter().map(|label| dice_where(&pasted, self.truth, label.value, |_| true))),
-            ),
+        let mut values = Vec::new();
+        let segmentations = [presegmentation, &pasted, case.alone, case.refined];
+        for (which, segmentation) in LINES.into_iter().zip(segmentations) {
+            values.extend(self.line(which, segmentation, &inside));
+        }
+        let by_hand = Drawing::by_hand(self.truth)?;
+        let drawing = Drawing::of(case.corrections, case.planes.iter().copied())?;
+        let dice = |which: &str| values.iter().find(|(name, _)| *name == column("dice", which)).map_or(f64::NAN, |(_, value)| *value);
+        let gain = dice("refined") - dice("no_plane");
+        let [harmed, mended] = self.far(case.refined, case.planes);
+        let costs = [
+            ("planes", drawing.planes as f64),
+            ("effort", drawing.planes_share(&by_hand)),
+            ("contour_mm", drawing.contour_mm),
+            ("contour_share", drawing.contour_share(&by_hand)),
+            ("drawn_mm2", drawing.area_mm2),
+            ("drawn_share", drawing.area_share(&by_hand)),
+            ("voxels_changed", changed as f64),
+            ("seconds", drawing.seconds()),
+            ("gain_per_plane", gain / drawing.planes as f64),
+            ("harmed_far", harmed as f64),
+            ("mended_far", mended as f64),
         ];
-        let by_label =
-            self.labels.0.iter().map(|label| (format!("dice_refined_outside_{}", label.value), outside(segmentation, label.value)));
-        values.extend(by_label);
+        values.extend(costs.map(|(name, value)| (name.to_owned(), value)));
         Ok(values)
     }
+
+    /// Voxels more than [`FAR_MM`] from every plane that were right before and are wrong after, and the other way round.
+    fn far(&self, refined: &Volume<Label>, planes: &[Plane]) -> [usize; 2] {
+        let mm = distances_to_planes_mm(self.truth.geometry(), planes);
+        let (before, after, truth) = (self.presegmented.labels.voxels(), refined.voxels(), self.truth.voxels());
+        let count = |test: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|at| mm[*at] > FAR_MM && test(*at)).count();
+        let [was_right, is_right] = [before, after].map(|labels| move |at: usize| labels[at] == truth[at]);
+        [count(&|at| was_right(at) && !is_right(at)), count(&|at| !was_right(at) && is_right(at))]
+    }
+}
+
+/// A voxel this far from every corrected plane is far away: nobody looked at it, or at anything beside it.
+const FAR_MM: f64 = 3.0;
+
+/// A case after corrections.
+struct Corrected<'a> {
+    /// What the expert drew; background outside the planes.
+    corrections: &'a Volume<Label>,
+    planes: &'a [Plane],
+    /// What the network makes of the scan with no plane.
+    alone: &'a Volume<Label>,
+    refined: &'a Volume<Label>,
 }
 
 /// What a round of corrections came to.
@@ -333,7 +386,7 @@ mod tests {
             strategies: Strategy::ALL.to_vec(),
             methods: vec![Method::default()],
             budgets: vec![("0.2".into(), 0.2), ("0.4".into(), 0.4)],
-            expert: Expert::Perfect,
+            expert: Expert::default(),
             rounds: 2,
             seed: 1,
             refine: true,

@@ -1,40 +1,13 @@
-//! `summary.json`: each setting's means over the cases, and paired tests between strategies.
+//! `summary.json` and `summary.csv`: each setting's means over the cases, each with its number of cases, and paired tests between strategies.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use shared::acquisition::Strategy;
 
-use super::results::{Columns, Row};
-use super::statistics::{mean, percentile_of, sorted, standard_deviation, wilcoxon};
-
-/// Mean, median and spread of one column.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation over cases.
-    pub sd: f64,
-    /// Quartiles: 25 %, median, 75 %.
-    pub quartiles: [f64; 3],
-    /// Smallest and largest.
-    pub range: [f64; 2],
-    /// Cases that have a value.
-    pub cases: usize,
-}
-
-impl Spread {
-    /// Of the finite ones among `values`.
-    pub fn of(values: &[f64]) -> Self {
-        let ascending = sorted(values.iter().copied());
-        Self {
-            mean: mean(ascending.iter().copied()),
-            sd: standard_deviation(&ascending),
-            quartiles: [0.25, 0.5, 0.75].map(|share| percentile_of(&ascending, share)),
-            range: [0.0, 1.0].map(|share| percentile_of(&ascending, share)),
-            cases: ascending.len(),
-        }
-    }
-}
+use super::equal_cost::{AtEqualCost, Course, at_equal_cost};
+use super::results::{Columns, Row, UNREFINED};
+use super::statistics::{Spread, mean, wilcoxon};
 
 /// One combination of strategy, uncertainty, budget and round.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -65,6 +38,46 @@ pub struct SettingSummary {
     pub setting: Setting,
     /// By column of `results.csv`.
     pub columns: BTreeMap<String, Spread>,
+    /// What refinement removes; nothing where nothing was refined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+}
+
+/// Share of the error (1 − mean Dice) that is gone after refinement, of the better of presegmentation and network with no plane: what the planes did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Removed {
+    /// Over whole scans.
+    pub everywhere: f64,
+    /// Which of the two was better over whole scans.
+    pub from: &'static str,
+    /// Outside the corrected planes.
+    pub outside: f64,
+    /// Which of the two was better there.
+    pub from_outside: &'static str,
+    /// Cases.
+    pub cases: usize,
+    /// Those among all that have both whose refined Dice is more than [`TELLING_DICE`] below that of the presegmentation with the planes pasted in.
+    pub below_pasted: usize,
+}
+
+/// Dice that a case may lose before it counts as worse.
+const TELLING_DICE: f64 = 0.01;
+
+impl Removed {
+    fn of(columns: &Columns, rows: &[&Row]) -> Option<Self> {
+        let share = |suffix: &str| {
+            let names = ["presegmentation", "no_plane", "refined"].map(|line| format!("dice_{line}{suffix}"));
+            let triples = rows.iter().map(|row| names.each_ref().map(|name| columns.get(row, name)));
+            let whole: Vec<[f64; 3]> = triples.filter(|triple| triple.iter().all(|dice| dice.is_finite())).collect();
+            let [before, alone, after] = [0, 1, 2].map(|line| mean(whole.iter().map(|triple| triple[line])));
+            let (best, from) = if alone > before { (alone, "no_plane") } else { (before, "presegmentation") };
+            (1.0 - (1.0 - after) / (1.0 - best), from, whole.len())
+        };
+        let ((everywhere, from, cases), (outside, from_outside, _)) = (share(""), share("_outside"));
+        let lost = |row: &&&Row| columns.get(row, "dice_corrections_pasted") - columns.get(row, "dice_refined") > TELLING_DICE;
+        let below_pasted = rows.iter().filter(lost).count();
+        (cases > 0).then_some(Self { everywhere, from, outside, from_outside, cases, below_pasted })
+    }
 }
 
 /// Two strategies on the same cases with the same uncertainty, budget and round; or two uncertainties with the same strategy, budget and round.
@@ -93,6 +106,10 @@ pub struct Summary {
     pub comparisons: Vec<Comparison>,
     /// Every way to find uncertainty against the default one; `against` names that.
     pub uncertainty_comparisons: Vec<Comparison>,
+    /// Scores over effort and over contour length.
+    pub courses: Vec<Course>,
+    /// Strategies at equal effort and at equal contour length.
+    pub at_equal_cost: Vec<AtEqualCost>,
 }
 
 /// Columns that strategies are compared by.
@@ -106,7 +123,8 @@ pub fn summarise(columns: &Columns, rows: &[Row], default: &str) -> Summary {
     }
     let settings = by_setting.iter().map(|(setting, rows)| {
         let spread = |name: &String| (name.clone(), Spread::of(&rows.iter().map(|row| columns.get(row, name)).collect::<Vec<_>>()));
-        SettingSummary { setting: setting.clone(), columns: columns.names().iter().map(spread).collect() }
+        let removed = if setting.strategy == UNREFINED { None } else { Removed::of(columns, rows) };
+        SettingSummary { setting: setting.clone(), columns: columns.names().iter().map(spread).collect(), removed }
     });
     let mut comparisons = Vec::new();
     for (first, rows) in by_setting.iter().filter(|(setting, _)| ["greedy", "published"].contains(&setting.strategy.as_str())) {
@@ -119,7 +137,28 @@ pub fn summarise(columns: &Columns, rows: &[Row], default: &str) -> Summary {
         }
     }
     let uncertainty_comparisons = between_uncertainties(columns, &by_setting, default);
-    Summary { settings: settings.collect(), comparisons, uncertainty_comparisons }
+    let (courses, at_equal_cost) = at_equal_cost(columns, rows, Strategy::default().name());
+    Summary { settings: settings.collect(), comparisons, uncertainty_comparisons, courses, at_equal_cost }
+}
+
+impl Summary {
+    /// `summary.csv`: a row for each setting and column, with mean, standard deviation and number of cases.
+    ///
+    /// # Errors
+    /// If the rows cannot be written as CSV.
+    pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["strategy", "uncertainty", "budget", "round", "column", "mean", "sd", "cases"])?;
+        for SettingSummary { setting, columns, .. } in &self.settings {
+            let Setting { strategy, uncertainty, budget, round } = setting;
+            for (column, spread) in columns {
+                let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
+                let (mean, sd) = (number(spread.mean), number(spread.sd));
+                writer.write_record([strategy, uncertainty, budget, &round.to_string(), column, &mean, &sd, &spread.cases.to_string()])?;
+            }
+        }
+        writer.into_inner().map_err(|error| error.into_error().into())
+    }
 }
 
 /// AUROC once an uncertainty, as it does not depend on the strategy; refined Dice for every setting.
@@ -180,6 +219,38 @@ mod tests {
         let comparison = &summary.comparisons[0];
         assert_eq!((comparison.against.as_str(), comparison.cases), ("random", 2));
         assert!((comparison.mean_difference - 0.125).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_planes_remove_is_counted_from_the_better_start() {
+        let columns = Columns::new(&LabelSet::default());
+        let check = |cases: &[[f64; 3]], everywhere: f64, from: &str, counted: usize| {
+            let rows: Vec<Row> = cases
+                .iter()
+                .enumerate()
+                .map(|(at, [before, alone, after])| {
+                    let values = [("dice_presegmentation", *before), ("dice_no_plane", *alone), ("dice_refined", *after)];
+                    let values = values.map(|(name, value)| (name.to_owned(), value));
+                    Row { values: columns.values(&values), ..row(&columns, &at.to_string(), "greedy", 0.0) }
+                })
+                .collect();
+            let removed = Removed::of(&columns, &rows.iter().collect::<Vec<_>>()).unwrap();
+            assert!((removed.everywhere - everywhere).abs() < 1e-12, "{removed:?}");
+            assert_eq!((removed.from, removed.cases), (from, counted));
+        };
+        check(&[[0.8, 0.85, 0.925]], 0.5, "no_plane", 1);
+        check(&[[0.9, 0.8, 0.95], [0.7, 0.7, 0.75], [0.5, 0.5, f64::NAN]], 0.25, "presegmentation", 2);
+    }
+
+    #[test]
+    fn every_mean_says_over_how_many_cases() {
+        let columns = Columns::new(&LabelSet::default());
+        let rows = [("a", 0.9), ("b", f64::NAN), ("c", 0.7)].map(|(case, dice)| row(&columns, case, "greedy", dice));
+        let text = String::from_utf8(summarise(&columns, &rows, "entropy").csv().unwrap()).unwrap();
+        assert!(text.contains("\ngreedy,entropy,0.2,1,dice_refined,0.8,"), "{text}");
+        assert!(text.lines().all(|line| line.split(',').count() == 8));
+        assert!(text.lines().find(|line| line.contains(",dice_refined,")).unwrap().ends_with(",2"));
+        assert!(text.lines().find(|line| line.contains(",nsd_refined,")).unwrap().ends_with(",,,0"));
     }
 
     #[test]

@@ -1,0 +1,182 @@
+//! Deals cases to threads, each with networks of its own, and keeps what they find in the folder of the evaluation.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use shared::label::Label;
+use shared::volume::Volume;
+
+use super::cases::CaseFiles;
+use super::results::{Columns, Results};
+use super::run::{Corrections, Plan, Presegmented, Subject};
+use crate::bundle::method::Method;
+use crate::bundle::{Bundle, Stage};
+use crate::inference::torch::set_threads;
+use crate::inference::{DeviceChoice, Network};
+use crate::pipeline::adapt::AdaptationParams;
+use crate::pipeline::presegment::presegment;
+use crate::pipeline::refine::{Adaptation, RefineInput, refine};
+use crate::pipeline::sampling::Sampling;
+use crate::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
+use crate::tasks::{class_weights, load_stage, read_channels};
+
+/// An evaluation: what all threads share.
+#[derive(Debug)]
+pub struct Setup {
+    /// The model bundle.
+    pub bundle: Bundle,
+    /// What is tried.
+    pub plan: Plan,
+    /// Dice that each label usually gets, if uncertainty is to be found label by label.
+    pub class_dice: Option<Vec<f32>>,
+    /// Within this distance of a corrected plane labels pass over to the correction, mm.
+    pub blend_mm: f64,
+    /// How the network that refines adapts to each case, if it does.
+    pub adaptation: Option<AdaptationParams>,
+    /// The same as `settings.json` names it; nothing where it does not.
+    pub adapt: Vec<String>,
+    /// Where the networks run.
+    pub device: DeviceChoice,
+    /// Whether every refined segmentation is kept.
+    pub keep: bool,
+    /// Where results go.
+    pub out: PathBuf,
+}
+
+impl Setup {
+    /// Where a case's volumes lie.
+    pub fn case_folder(&self, name: &str) -> PathBuf {
+        self.out.join("cases").join(name)
+    }
+
+    /// An uncertainty of a case.
+    pub fn uncertainty_file(&self, name: &str, method: Method) -> PathBuf {
+        self.case_folder(name).join(format!("uncertainty_{}.nii.gz", method.to_string().replace('/', "_")))
+    }
+
+    /// The presegmentation of a case.
+    pub fn presegmentation_file(&self, name: &str) -> PathBuf {
+        self.case_folder(name).join("presegmentation.nii.gz")
+    }
+
+    /// The refined segmentation of the pictured setting.
+    pub fn refined_file(&self, name: &str) -> PathBuf {
+        self.case_folder(name).join("refined.nii.gz")
+    }
+}
+
+/// Evaluates all cases, `jobs` at a time; `finished` hears the name of each. Every network computes on one thread, so that no number depends on how
+/// many cases run at once.
+///
+/// # Errors
+/// The first failure of any case, with its name; the others are stopped.
+pub fn evaluate_all(setup: &Setup, cases: &[CaseFiles], jobs: u64, results: &Results, finished: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    set_threads(1);
+    let weights = setup.class_dice.as_deref().map(|dice| class_weights(&setup.bundle, dice)).transpose()?;
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || -> Result<()> {
+        let mut worker = Worker::new(setup, weights.as_deref())?;
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            worker.evaluate(case, results).with_context(|| case.name.clone())?;
+            finished(&case.name);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(cases.len() as u64) {
+            scope.spawn(|| {
+                if let Err(error) = work() {
+                    next.store(cases.len(), Ordering::Relaxed);
+                    *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                }
+            });
+        }
+    });
+    failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// One thread's networks.
+struct Worker<'a> {
+    setup: &'a Setup,
+    class_weights: Option<&'a [f32]>,
+    presegmentation: Vec<Box<dyn Network>>,
+    refinement: Vec<Box<dyn Network>>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(setup: &'a Setup, class_weights: Option<&'a [f32]>) -> Result<Self> {
+        let load = |stage: Stage| load_stage(&setup.bundle, stage, setup.device);
+        let refinement = if setup.plan.refine { load(Stage::Refinement)? } else { Vec::new() };
+        Ok(Self { setup, class_weights, presegmentation: load(Stage::Presegmentation)?, refinement })
+    }
+
+    fn evaluate(&mut self, case: &CaseFiles, results: &Results) -> Result<()> {
+        let Setup { bundle, plan, .. } = self.setup;
+        if !Subject::is_unfinished(&case.name, plan, results) {
+            return Ok(());
+        }
+        let (channels, origin) = read_channels(&case.channels)?;
+        let truth = read_labels(&case.label).with_context(|| case.label.display().to_string())?;
+        if let Err(difference) = truth.geometry().check_same_grid(channels[0].geometry()) {
+            bail!("{} {difference}. Labels must lie on the scan's own grid", case.label.display());
+        }
+        let presegmented = self.presegmented(case, &channels, &origin)?;
+        let labels = &bundle.manifest.labels;
+        let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
+        let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
+        let refine = |&Corrections { volume: corrections, planes, weights }: &Corrections<'_>| {
+            let input = RefineInput {
+                channels: &channels,
+                presegmentation: &presegmented.labels,
+                corrections,
+                planes,
+                foreground: &foreground,
+                encoding: bundle.encoding(),
+                blend_mm: self.setup.blend_mm,
+            };
+            let begun = Instant::now();
+            let elapsed_s = || begun.elapsed().as_secs_f64();
+            let adaptation = self.setup.adaptation.as_ref().map(|params| Adaptation { params, weights, elapsed_s: &elapsed_s });
+            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| ControlFlow::Continue(()))?)
+        };
+        subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {
+            if plan.is_pictured(key) {
+                write_labels(&self.setup.refined_file(&case.name), segmentation, &origin)?;
+            }
+            if self.setup.keep {
+                let setting = format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
+                let file = self.setup.case_folder(&case.name).join(format!("refined_{setting}.nii.gz"));
+                write_labels(&file, segmentation, &origin)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is missing is computed at once.
+    fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], origin: &Origin) -> Result<Presegmented> {
+        let Setup { bundle, plan, .. } = self.setup;
+        let folder = self.setup.case_folder(&case.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let labels_file = self.setup.presegmentation_file(&case.name);
+        let file = |method: &Method| self.setup.uncertainty_file(&case.name, *method);
+        let is_there = |method: &Method| labels_file.is_file() && file(method).is_file();
+        let missing: Vec<Method> = plan.methods.iter().copied().filter(|method| !is_there(method)).collect();
+        if !missing.is_empty() {
+            let sampling = Sampling { methods: &missing, class_weights: self.class_weights, seed: plan.seed };
+            let go_on = &mut |_| ControlFlow::Continue(());
+            let made = presegment(&mut self.presegmentation, &bundle.presegmentation, channels, &sampling, go_on)?;
+            write_labels(&labels_file, &made.labels, origin)?;
+            for (method, uncertainty) in missing.iter().zip(&made.uncertainty) {
+                write_f32(&file(method), uncertainty, origin)?;
+            }
+        }
+        let uncertainty = plan.methods.iter().map(|method| Ok(read_scan(&file(method))?.volume));
+        Ok(Presegmented { uncertainty: uncertainty.collect::<Result<_>>()?, labels: read_labels(&labels_file)? })
+    }
+}
