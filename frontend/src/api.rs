@@ -6,7 +6,7 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions};
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions, SIGN_OF_LIFE};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -14,7 +14,7 @@ use shared::label::Label;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, EventSource, File, FormData, MessageEvent, ProgressEvent, XmlHttpRequest};
+use web_sys::{AbortSignal, EventSource, File, FormData, MessageEvent, ProgressEvent, RequestInit, XmlHttpRequest};
 
 /// A save is a few kilobytes; a network that takes longer than this has lost it.
 const SAVE_LIMIT_MS: u32 = 10_000;
@@ -37,7 +37,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Unreachable => {
-                f.write_str("The server cannot be reached. Your corrections are kept on this computer; check that i3Deep is running.")
+                f.write_str("The server cannot be reached; check that i3Deep is running. The status says what is kept on this computer.")
             }
             Trouble::Refused { message, .. } => f.write_str(message),
         }
@@ -126,6 +126,24 @@ pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<Correcte
     read(answer(request.send().await).await?).await
 }
 
+/// Sends a slice in a request that outlives the page, which is about to go: its answer comes to nobody. A browser sends 64 KB in this way
+/// (<https://fetch.spec.whatwg.org/#http-network-or-cache-fetch>); what is larger stays written down here.
+pub(crate) fn save_parting(id: &CaseId, slice: &CorrectedSlice) {
+    let Plane { axis, index } = slice.plane;
+    let init = RequestInit::new();
+    init.set_method(route::SAVE_CORRECTION.method.name());
+    init.set_body(&JsValue::from_str(&serde_json::to_string(slice).unwrap_or_default()));
+    let headers = js_sys::Object::new();
+    let ready = js_sys::Reflect::set(&headers, &"content-type".into(), &"application/json".into())
+        .and_then(|_| js_sys::Reflect::set(&init, &"keepalive".into(), &JsValue::TRUE));
+    init.set_headers(&headers);
+    if let (Ok(_), Some(window)) = (ready, web_sys::window()) {
+        let asked = window.fetch_with_str_and_init(&route::SAVE_CORRECTION.at([id, &axis, &index]), &init);
+        // Whether it arrived is found out by the page that takes the slice over.
+        leptos::task::spawn_local(async move { drop(JsFuture::from(asked).await) });
+    }
+}
+
 /// Queues the refinement.
 pub(crate) async fn refine(id: &CaseId, RefineOptions { adapt_seconds }: RefineOptions) -> Answer<Job> {
     let seconds = adapt_seconds.map(|seconds| ("adapt_seconds", seconds.to_string()));
@@ -188,20 +206,22 @@ pub(crate) struct Events {
     _state: Vec<Closure<dyn Fn()>>,
 }
 
-/// Listens to the server. `on_link` hears whether the stream is up; whoever sees it come up again has missed events.
-pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_link: impl Fn(bool) + Clone + 'static) -> Option<Events> {
+/// Listens to the server. `on_sign` hears true with every sign of life that the stream brings, and false when it breaks; whoever sees it come up again
+/// has missed events.
+pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_sign: impl Fn(bool) + Clone + 'static) -> Option<Events> {
     let source = EventSource::new(route::EVENTS.path).ok()?;
     let heard = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
         let event = message.data().as_string().and_then(|text| serde_json::from_str(&text).ok());
         event.into_iter().for_each(&on_event);
     });
     source.set_onmessage(Some(heard.as_ref().unchecked_ref()));
-    let (up, down) = (on_link.clone(), on_link);
-    let opened = Closure::<dyn Fn()>::new(move || up(true));
-    let failed = Closure::<dyn Fn()>::new(move || down(false));
-    source.set_onopen(Some(opened.as_ref().unchecked_ref()));
-    source.set_onerror(Some(failed.as_ref().unchecked_ref()));
-    Some(Events { source, _heard: vec![heard], _state: vec![opened, failed] })
+    let (alive, broken) = (on_sign.clone(), on_sign);
+    // An open connection says nothing: a proxy may hold back what comes through it.
+    let alive = Closure::<dyn Fn()>::new(move || alive(true));
+    let broken = Closure::<dyn Fn()>::new(move || broken(false));
+    source.add_event_listener_with_callback(SIGN_OF_LIFE, alive.as_ref().unchecked_ref()).ok()?;
+    source.set_onerror(Some(broken.as_ref().unchecked_ref()));
+    Some(Events { source, _heard: vec![heard], _state: vec![alive, broken] })
 }
 
 /// Whether events arrive.

@@ -3,6 +3,7 @@
 #[expect(unreachable_pub, reason = "Leptos declares the properties of every component public")]
 mod app;
 mod api;
+mod browser;
 mod session;
 mod annotate;
 mod viewer;

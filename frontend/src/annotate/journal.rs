@@ -1,11 +1,19 @@
-//! Corrections that the server has not confirmed yet, kept in this browser. Local storage, because its writes are finished when the call returns: a
-//! tab that closes in the middle of a stroke loses that stroke and nothing else. Holds case, plane, labels and revision; nothing about the patient.
+//! Corrections that the server has not confirmed yet, as a browser keeps them: what is written down, under which key, and which of several copies
+//! counts. Pure; the session does the writing. Every page load writes under a name of its own, so that what one tab confirms is never another tab's;
+//! what a page has left behind that is no more, another one takes over. Holds case, plane, labels and revision; nothing about the patient.
 
-use gloo::storage::{LocalStorage, Storage};
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use shared::case::CaseId;
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
+
+/// Where all keys begin.
+pub(crate) const PREFIX: &str = "i3deep/unsent/";
+
+/// The page that entries were written under before pages had names; it is no more.
+const NAMELESS: &str = "";
 
 /// A correction that is not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +22,31 @@ pub(crate) struct Entry {
     pub(crate) slice: CorrectedSlice,
     /// What was sent of it and not answered yet: should the server turn out to hold just that, nobody else has been at the slice.
     pub(crate) sent: Option<CorrectedSlice>,
+}
+
+/// What a page has last written about a slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Counts up with every record that the page writes: of two copies, the higher one holds.
+    pub(crate) written: u64,
+    /// What is not confirmed; nothing once all is.
+    pub(crate) entry: Option<Entry>,
+}
+
+/// Whose record, about what.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// The page that wrote it.
+    pub(crate) page: String,
+    /// The case.
+    pub(crate) case: CaseId,
+    /// The slice.
+    pub(crate) plane: Plane,
+}
+
+/// Whether two slices say the same, whatever they are based on.
+pub(crate) fn same_statement(a: &CorrectedSlice, b: &CorrectedSlice) -> bool {
+    a.runs == b.runs && a.state == b.state
 }
 
 impl Entry {
@@ -28,54 +61,86 @@ impl Entry {
     }
 }
 
-/// Whether two slices say the same, whatever they are based on.
-pub(crate) fn same_statement(a: &CorrectedSlice, b: &CorrectedSlice) -> bool {
-    a.runs == b.runs && a.state == b.state
-}
-
-/// Keeps a correction until it is confirmed; returns whether the browser had room for it.
-pub(crate) fn keep(case: &CaseId, entry: &Entry) -> bool {
-    LocalStorage::set(key(case, entry.slice.plane), entry).is_ok()
-}
-
-/// The server has saved `sent` as `revision` while the case was not open.
-pub(crate) fn answered(case: &CaseId, sent: &CorrectedSlice, revision: u64) {
-    let Ok(entry) = LocalStorage::get::<Entry>(key(case, sent.plane)) else { return };
-    match entry.answered(sent, revision) {
-        // Without room for the new base the old one stays, and the expert is asked which version is right.
-        Some(rest) => drop(keep(case, &rest)),
-        None => confirm(case, sent.plane),
+impl Record {
+    /// The record that was kept as `text`.
+    fn parse(text: &str) -> Option<Self> {
+        // Entries were kept bare before records counted.
+        serde_json::from_str(text).ok().or_else(|| serde_json::from_str(text).ok().map(|entry| Self { written: 0, entry: Some(entry) }))
     }
 }
 
-/// The server has it.
-pub(crate) fn confirm(case: &CaseId, plane: Plane) {
-    LocalStorage::delete(key(case, plane));
+impl Key {
+    /// The key as storage knows it.
+    pub(crate) fn text(&self) -> String {
+        let Self { page, case, plane } = self;
+        let page = if page == NAMELESS { String::new() } else { format!("{page}/") };
+        format!("{PREFIX}{page}{case}/{}/{}", plane.axis, plane.index)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.strip_prefix(PREFIX)?.split('/').collect();
+        let (page, case, axis, index) = match parts[..] {
+            [page, case, axis, index] => (page, case, axis, index),
+            [case, axis, index] => (NAMELESS, case, axis, index),
+            _ => return None,
+        };
+        Some(Self { page: page.into(), case: case.into(), plane: Plane { axis: axis.parse().ok()?, index: index.parse().ok()? } })
+    }
 }
 
-/// What the server has not confirmed, in no particular order.
-pub(crate) fn unconfirmed(case: &CaseId) -> Vec<Entry> {
-    keys(case).iter().filter_map(|key| LocalStorage::get(key).ok()).collect()
-}
+/// What is written down, from copies in any number of places: of one key's, the one written last holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journal(BTreeMap<Key, Record>);
 
-/// Forgets a case.
-pub(crate) fn forget(case: &CaseId) {
-    keys(case).iter().for_each(LocalStorage::delete);
-}
+impl Journal {
+    /// Reads copies, as pairs of key and value.
+    pub(crate) fn read(copies: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut records: BTreeMap<Key, Record> = BTreeMap::new();
+        let copies = copies.into_iter().filter_map(|(key, value)| Some((Key::parse(&key)?, Record::parse(&value)?)));
+        for (key, record) in copies {
+            match records.get(&key) {
+                Some(known) if known.written >= record.written => {}
+                _ => drop(records.insert(key, record)),
+            }
+        }
+        Self(records)
+    }
 
-fn keys(case: &CaseId) -> Vec<String> {
-    let storage = LocalStorage::raw();
-    let count = storage.length().unwrap_or(0);
-    let prefix = prefix(case);
-    (0..count).filter_map(|at| storage.key(at).ok().flatten()).filter(|key| key.starts_with(&prefix)).collect()
-}
+    /// Slices of each case with something unconfirmed.
+    pub(crate) fn unsent(&self) -> BTreeMap<CaseId, usize> {
+        let mut planes: BTreeMap<&CaseId, BTreeSet<Plane>> = BTreeMap::new();
+        for (key, _) in self.open() {
+            planes.entry(&key.case).or_default().insert(key.plane);
+        }
+        planes.into_iter().map(|(case, planes)| (case.clone(), planes.len())).collect()
+    }
 
-fn key(case: &CaseId, plane: Plane) -> String {
-    format!("{}{}/{}", prefix(case), plane.axis, plane.index)
-}
+    /// What pages that are no more have left behind of a case: one entry for each slice, and whether more of them wait. Two pages may have left
+    /// something about one slice; the second is looked at when the first is dealt with, as if it came from another computer.
+    pub(crate) fn left_behind(&self, case: &CaseId, living: &[String]) -> (Vec<(Key, Entry)>, bool) {
+        let mut taken: BTreeMap<Plane, (Key, Entry)> = BTreeMap::new();
+        let mut more = false;
+        for (key, entry) in self.open().filter(|(key, _)| key.case == *case && !living.contains(&key.page)) {
+            more |= taken.contains_key(&key.plane);
+            taken.entry(key.plane).or_insert_with(|| (key.clone(), entry.clone()));
+        }
+        (taken.into_values().collect(), more)
+    }
 
-fn prefix(case: &CaseId) -> String {
-    format!("i3deep/unsent/{case}/")
+    /// Records that say nothing any more, of pages that are no more.
+    pub(crate) fn spent(&self, living: &[String]) -> Vec<Key> {
+        let spent = self.0.iter().filter(|(key, record)| record.entry.is_none() && !living.contains(&key.page));
+        spent.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// All records of a case.
+    pub(crate) fn of_case(&self, case: &CaseId) -> Vec<Key> {
+        self.0.keys().filter(|key| key.case == *case).cloned().collect()
+    }
+
+    fn open(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.0.iter().filter_map(|(key, record)| Some((key, record.entry.as_ref()?)))
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +149,19 @@ mod tests {
     use shared::correction::{Runs, SliceState};
     use shared::geometry::Axis;
 
+    const PLANE: Plane = Plane { axis: Axis::Axial, index: 1 };
+
     fn slice(label: u8, revision: u64) -> CorrectedSlice {
-        let plane = Plane { axis: Axis::Axial, index: 1 };
-        CorrectedSlice { plane, state: SliceState::Todo, runs: Runs(vec![(label, 4)]), revision }
+        CorrectedSlice { plane: PLANE, state: SliceState::Todo, runs: Runs(vec![(label, 4)]), revision }
+    }
+
+    fn key(page: &str) -> Key {
+        Key { page: page.into(), case: "c".into(), plane: PLANE }
+    }
+
+    fn copy(page: &str, written: u64, label: Option<u8>) -> (String, String) {
+        let entry = label.map(|label| Entry { slice: slice(label, 0), sent: None });
+        (key(page).text(), serde_json::to_string(&Record { written, entry }).unwrap())
     }
 
     #[test]
@@ -105,5 +180,40 @@ mod tests {
     fn the_base_is_no_part_of_what_is_said_but_the_state_is() {
         assert!(same_statement(&slice(1, 0), &slice(1, 9)));
         assert!(!same_statement(&slice(1, 0), &CorrectedSlice { state: SliceState::Done, ..slice(1, 0) }));
+    }
+
+    #[test]
+    fn of_two_copies_the_later_one_holds() {
+        fn check(copies: Vec<(String, String)>, unsent: usize) {
+            assert_eq!(Journal::read(copies.clone()).unsent().values().sum::<usize>(), unsent);
+            assert_eq!(Journal::read(copies.into_iter().rev()).unsent().values().sum::<usize>(), unsent, "in either order");
+        }
+        // Confirmed on the disk, while the quick copy came back from before a crash.
+        check(vec![copy("a", 1, Some(1)), copy("a", 2, None)], 0);
+        // Painted again before the tab was killed, and the disk knows the confirmation only.
+        check(vec![copy("a", 3, Some(1)), copy("a", 2, None)], 1);
+        check(vec![copy("a", 1, Some(1)), copy("b", 2, None)], 1);
+        check(vec![("i3deep/unsent/c/axial/nonsense".into(), "{}".into()), ("other".into(), String::new())], 0);
+    }
+
+    #[test]
+    fn only_what_the_dead_left_is_taken_over_one_at_a_time() {
+        let journal =
+            Journal::read([copy("dead", 1, Some(1)), copy("dead too", 1, Some(2)), copy("alive", 1, Some(3)), copy("gone", 2, None)]);
+        let living = ["alive".to_owned()];
+        let (taken, more) = journal.left_behind(&"c".into(), &living);
+        assert_eq!(taken, [(key("dead"), Entry { slice: slice(1, 0), sent: None })]);
+        assert!(more);
+        assert_eq!(journal.spent(&living), [key("gone")]);
+        assert_eq!(journal.left_behind(&"another case".into(), &living), (vec![], false));
+    }
+
+    #[test]
+    fn what_an_earlier_client_kept_is_understood() {
+        let bare = serde_json::to_string(&Entry { slice: slice(1, 4), sent: None }).unwrap();
+        let journal = Journal::read([("i3deep/unsent/c/axial/1".to_owned(), bare)]);
+        let (taken, _) = journal.left_behind(&"c".into(), &["alive".to_owned()]);
+        assert_eq!(taken, [(key(NAMELESS), Entry { slice: slice(1, 4), sent: None })]);
+        assert_eq!(key(NAMELESS).text(), "i3deep/unsent/c/axial/1", "or it could not be removed");
     }
 }

@@ -8,6 +8,7 @@ use super::banner::TroubleBanner;
 use super::icon::{Icon, Shape};
 use super::job::{JobProgress, state_word};
 use super::upload::UploadForm;
+use super::worklist::{Wish, WorklistBar, chosen};
 use crate::session::Session;
 use crate::session::command::Command;
 
@@ -15,8 +16,14 @@ use crate::session::command::Command;
 #[component]
 pub(crate) fn CaseList() -> impl IntoView {
     let session = expect_context::<Session>();
-    let ids =
-        Memo::new(move |_| session.list.cases.with(|cases| cases.as_ref().map(|cases| cases.iter().map(|case| case.id.clone()).collect())));
+    let wish = RwSignal::new(Wish::default());
+    let are_known = Memo::new(move |_| session.list.cases.with(|cases| cases.as_ref().map(Vec::is_empty)));
+    let ids = Memo::new(move |_| {
+        session
+            .list
+            .cases
+            .with(|cases| session.list.unsent.with(|unsent| wish.with(|wish| chosen(cases.as_deref().unwrap_or_default(), unsent, wish))))
+    });
     view! {
         <div class="list-page">
             <header class="brand-bar">
@@ -29,12 +36,19 @@ pub(crate) fn CaseList() -> impl IntoView {
                 <UploadForm />
                 <section class="cases" aria-label="Cases">
                     <h2>"Cases"</h2>
-                    {move || match ids.get() {
+                    {move || match are_known.get() {
+                        None if !session.link.online.get() => view! { <p class="muted waiting" role="alert">"The server does not answer; the list appears when it does."</p> }.into_any(),
                         None => view! { <p class="muted waiting">"Asking the server for its cases…"</p> }.into_any(),
-                        Some(ids) if Vec::<CaseId>::is_empty(&ids) => view! { <Empty /> }.into_any(),
-                        Some(ids) => view! {
+                        Some(true) => view! { <Empty /> }.into_any(),
+                        Some(false) => view! {
+                            <WorklistBar wish=wish />
+                            <Show when=move || ids.with(Vec::is_empty)>
+                                <p class="muted waiting" data-testid="no-match">"No case fits. "
+                                    <button class="small" on:click=move |_| wish.set(Wish::default())>"Show all"</button>
+                                </p>
+                            </Show>
                             <ul class="case-rows">
-                                <For each=move || ids.clone() key=|id| id.clone() let:id>
+                                <For each=move || ids.get() key=|id| id.clone() let:id>
                                     <CaseRow id=id />
                                 </For>
                             </ul>
@@ -85,6 +99,8 @@ fn CaseRow(id: CaseId) -> impl IntoView {
         let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.to_string(), id.clone());
         let stage = move || case.with(|case| case.as_ref().map(|case| case.stage));
         let job_state = move || case.with(|case| case.as_ref().and_then(|case| case.job.as_ref()).map(|job| state_word(job.state)));
+        let unsent_id = id.clone();
+        let unsent = move || session.list.unsent.with(|unsent| unsent.get(&unsent_id).copied());
         let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));
         let actions = move || {
             let (href, id) = (href.clone(), confirmed_id.clone());
@@ -115,6 +131,7 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
+                    {move || unsent().map(|count| view! { <span class="unsent" data-testid="unsent">{unsent_text(count)}</span> })}
                     <JobProgress job=job />
                 </div>
                 <div class="case-actions">{actions}</div>
@@ -141,6 +158,11 @@ fn stage_text(case: &CaseSummary) -> String {
         Stage::Refined if case.rounds == 1 => format!("Refined · {slices}"),
         Stage::Refined => format!("Refined {} times · {slices}", case.rounds),
     }
+}
+
+fn unsent_text(count: usize) -> String {
+    let slices = if count == 1 { "1 slice".to_owned() } else { format!("{count} slices") };
+    format!("{slices} not sent yet")
 }
 
 /// Day and time where the reader is.

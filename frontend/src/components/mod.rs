@@ -3,6 +3,7 @@
 pub(crate) mod case_list;
 pub(crate) mod workbench;
 mod upload;
+mod worklist;
 mod slice_view;
 mod tools;
 mod rail;

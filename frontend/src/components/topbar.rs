@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::icon::{Icon, Shape};
 use crate::session::command::Command;
-use crate::session::{SaveState, Session, Shown, version_text};
+use crate::session::{Lease, SaveState, Session, Shown, version_text};
 
 /// The top bar.
 #[component]
@@ -26,28 +26,66 @@ pub(crate) fn TopBar() -> impl IntoView {
             </button>
         </header>
         <Conflict />
+        <Elsewhere />
         <Refusal />
+        <StorageTrouble />
     }
 }
 
 #[component]
 fn SaveStatus() -> impl IntoView {
     let session = expect_context::<Session>();
-    let key = move || match session.saving.state.get() {
+    let key = move || session.saving.state.with(state_key);
+    let text = move || session.saving.state.with(state_text);
+    let more = move || session.saving.state.with(state_explained);
+    view! { <span class="save-status" role="status" data-testid="save-status" data-state=key title=more><i></i>{text}</span> }
+}
+
+/// The state as tests and styles know it.
+fn state_key(state: &SaveState) -> &'static str {
+    match state {
         SaveState::Saved => "saved",
-        SaveState::Saving => "saving",
-        SaveState::Offline => "offline",
-        SaveState::Refused(_) => "refused",
-        SaveState::Conflict => "conflict",
-    };
-    let text = move || match session.saving.state.get() {
-        SaveState::Saved => "Saved",
-        SaveState::Saving => "Saving…",
-        SaveState::Offline => "Offline – kept on this computer",
-        SaveState::Refused(_) => "Not saved – kept on this computer",
-        SaveState::Conflict => "Conflict",
-    };
-    view! { <span class="save-status" role="status" data-testid="save-status" data-state=key><i></i>{text}</span> }
+        SaveState::Saving(_) => "saving",
+        SaveState::Offline(_) => "offline",
+        SaveState::NotKept(..) => "not-kept",
+        SaveState::Refused { .. } => "refused",
+        SaveState::Conflict(_) => "conflict",
+    }
+}
+
+fn state_text(state: &SaveState) -> String {
+    match state {
+        SaveState::Saved => "Saved".into(),
+        SaveState::Saving(count) => format!("Saving {count}…"),
+        SaveState::Offline(0) => "Offline, nothing unsent".into(),
+        SaveState::Offline(count) => format!("Offline, {count} kept here"),
+        SaveState::NotKept(count, _) => format!("Offline, {count} not kept"),
+        SaveState::Refused { kept: true, .. } => "Not saved, kept here".into(),
+        SaveState::Refused { kept: false, .. } => "Not saved, not kept".into(),
+        SaveState::Conflict(_) => "Conflict".into(),
+    }
+}
+
+/// What the state promises, at length.
+fn state_explained(state: &SaveState) -> String {
+    match state {
+        SaveState::Saved => "The server has all corrections on its disk.".into(),
+        SaveState::Saving(count) => format!("{} on the way to the server.", slices(*count)),
+        SaveState::Offline(0) => "The server does not answer. It has all corrections.".into(),
+        SaveState::Offline(count) => format!(
+            "The server does not answer. {} on this computer's disk until it does; a private window forgets them when it is closed.",
+            slices(*count)
+        ),
+        SaveState::NotKept(count, why) => {
+            format!("The server does not answer, and {why}: {} in this tab only. Leave it open.", slices(*count))
+        }
+        SaveState::Refused { why, .. } => why.clone(),
+        SaveState::Conflict(count) => format!("{} saved in another window too. Choose above which version is right.", slices(*count)),
+    }
+}
+
+fn slices(count: usize) -> String {
+    if count == 1 { "1 slice is".into() } else { format!("{count} slices are") }
 }
 
 /// Two windows have saved the same slice: the expert decides.
@@ -55,9 +93,9 @@ fn SaveStatus() -> impl IntoView {
 fn Conflict() -> impl IntoView {
     let session = expect_context::<Session>();
     view! {
-        <Show when=move || session.saving.state.get() == SaveState::Conflict>
+        <Show when=move || session.saving.state.with(|state| matches!(state, SaveState::Conflict(_)))>
             <div class="banner trouble" role="alert" data-testid="conflict">
-                <span>"Another window has saved a slice that you changed here. Which version is right?"</span>
+                <span>"Another window has saved a slice that you changed here. Which version is right? Undo brings the other one back."</span>
                 <button data-testid="keep-mine" on:click=move |_| session.dispatch(Command::KeepMine)>"Mine, from here"</button>
                 <button data-testid="take-theirs" on:click=move |_| session.dispatch(Command::TakeTheirs)>"The saved one"</button>
             </div>
@@ -65,19 +103,49 @@ fn Conflict() -> impl IntoView {
     }
 }
 
+/// Another tab works on this case: this one reads along until it takes over.
+#[component]
+fn Elsewhere() -> impl IntoView {
+    let session = expect_context::<Session>();
+    view! {
+        <Show when=move || session.case.lease.get() == Lease::Elsewhere>
+            <div class="banner notice flat" role="status" data-testid="elsewhere">
+                <span>"Another tab works on this case. You read along and see what it saves."</span>
+                <button data-testid="work-here" on:click=move |_| session.dispatch(Command::WorkHere)>"Work here"</button>
+            </div>
+        </Show>
+    }
+}
+
+/// This computer keeps nothing of what the server does not have.
+#[component]
+fn StorageTrouble() -> impl IntoView {
+    let session = expect_context::<Session>();
+    move || {
+        session.saving.storage_trouble.get().map(|why| {
+            view! {
+                <div class="banner caution" role="status" data-testid="storage-trouble">
+                    <span>{format!("Nothing is kept on this computer: {why}. A correction is safe once the status says Saved.")}</span>
+                </div>
+            }
+        })
+    }
+}
+
 /// The server does not take a correction: why, and a way to try again once that is mended.
 #[component]
 fn Refusal() -> impl IntoView {
     let session = expect_context::<Session>();
-    let reason = Memo::new(move |_| match session.saving.state.get() {
-        SaveState::Refused(reason) => Some(reason),
+    let refusal = Memo::new(move |_| match session.saving.state.get() {
+        SaveState::Refused { why, kept } => Some((why, kept)),
         _ => None,
     });
     move || {
-        reason.get().map(|reason| {
+        refusal.get().map(|(why, kept)| {
+            let place = if kept { "kept on this computer" } else { "in this tab only; leave it open" };
             view! {
                 <div class="banner trouble" role="alert" data-testid="save-refused">
-                    <span>{format!("Your corrections are kept on this computer, but the server does not save them: {reason}")}</span>
+                    <span>{format!("The server does not save your corrections: {why} They are {place}.")}</span>
                     <button data-testid="retry-save" on:click=move |_| session.dispatch(Command::RetrySaving)>"Try again"</button>
                 </div>
             }

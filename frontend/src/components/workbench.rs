@@ -40,6 +40,17 @@ pub(crate) fn Workbench() -> impl IntoView {
         listeners.into_iter().chain([left]).for_each(|listener| listener.remove());
         session.dispatch(Command::CloseCase);
     });
+    // What cannot be shown has no tools either. A case that was deleted while it was open keeps them no longer.
+    let is_missing = Memo::new(move |_| session.case.missing.with(Option::is_some));
+    view! {
+        <Show when=move || !is_missing.get() fallback=|| view! { <Missing /> }><Desk /></Show>
+    }
+}
+
+/// Tools, views and slices of the open case.
+#[component]
+fn Desk() -> impl IntoView {
+    let session = expect_context::<Session>();
     view! {
         // A click on a control must not take the keys away from the views; Tab still reaches every control.
         <div class="workbench" on:mousedown=keep_focus on:change=give_back_focus>
@@ -88,18 +99,8 @@ fn Veil() -> impl IntoView {
     });
     let put_away = RwSignal::new(false);
     let stopped = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)));
-    move || match (session.case.missing.get(), waiting.get()) {
-        (Some(why), _) => Some(
-            view! {
-                <div class="veil" role="alert">
-                    <h2>"This case cannot be shown"</h2>
-                    <p>{why}</p>
-                    <a class="button primary" href="/">"To the case list"</a>
-                </div>
-            }
-            .into_any(),
-        ),
-        (None, true) => Some(
+    move || {
+        waiting.get().then(|| {
             view! {
                 <div class="veil low" role="status" class:put-away=move || put_away.get()>
                     <button
@@ -115,9 +116,20 @@ fn Veil() -> impl IntoView {
                     <JobProgress job=job />
                 </div>
             }
-            .into_any(),
-        ),
-        (None, false) => None,
+        })
+    }
+}
+
+/// In place of the workbench, where there is no case to work on.
+#[component]
+fn Missing() -> impl IntoView {
+    let session = expect_context::<Session>();
+    view! {
+        <main class="page-message" role="alert" data-testid="no-case">
+            <h1>"This case cannot be shown"</h1>
+            <p>{move || session.case.missing.get()}</p>
+            <a class="button primary" href="/">"To the case list"</a>
+        </main>
     }
 }
 

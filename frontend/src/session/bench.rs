@@ -13,10 +13,10 @@ use shared::volume::PlaneLayout;
 
 use super::Effort;
 use super::edits::Offer;
+use super::saving::sync::Sync;
 use super::visit::Visit;
 use crate::annotate::history::{Gesture, History, Step, difference};
 use crate::annotate::tools::{Hand, Position, Tool};
-use crate::api::Trouble;
 use crate::viewer::presets::Seen;
 
 /// A plane as the expert has it.
@@ -38,35 +38,6 @@ impl Correction {
     /// Whether its labels are shown and saved as the expert's: those of a skipped plane are not.
     pub(crate) fn counts(&self) -> bool {
         self.state != SliceState::Skipped
-    }
-}
-
-/// Where a correction stands with the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sync {
-    /// The server's revision that this is based on.
-    pub(crate) revision: u64,
-    /// Has changes that were not sent.
-    pub(crate) unsent: bool,
-    /// What was sent and not answered. It is sent again word for word until it is: at most one statement's fate is unknown.
-    pub(crate) sent: Option<CorrectedSlice>,
-    /// A request is under way.
-    pub(crate) in_flight: bool,
-    /// What another window has saved meanwhile.
-    pub(crate) theirs: Option<CorrectedSlice>,
-    /// Why the server does not take it.
-    pub(crate) refused: Option<Trouble>,
-}
-
-impl Sync {
-    /// Whether the server has yet to confirm something.
-    pub(crate) fn is_open(&self) -> bool {
-        self.unsent || self.sent.is_some()
-    }
-
-    /// Whether there is something to send, and nothing that stands in its way.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.is_open() && !self.in_flight && self.theirs.is_none() && self.refused.as_ref().is_none_or(Trouble::may_pass)
     }
 }
 
@@ -446,46 +417,49 @@ fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Optio
     layout.offsets().map(|offset| voxels.get(offset).copied()).collect()
 }
 
+/// A case of 3 × 3 × 3 voxels with two labels that nobody has corrected.
+#[cfg(test)]
+pub(super) fn detail_for_test() -> CaseDetail {
+    use shared::label::{LabelInfo, LabelSet};
+
+    let summary = shared::api::CaseSummary {
+        id: "c".into(),
+        name: "case".into(),
+        bundle: "b".into(),
+        created_s: 0,
+        stage: shared::case::Stage::Correcting,
+        job: None,
+        slices: 0,
+        slices_done: 0,
+        rounds: 0,
+        round: 1,
+    };
+    let label = |value| LabelInfo { value, name: String::new(), colour: String::new() };
+    CaseDetail {
+        summary,
+        geometry: Geometry::axis_aligned([3, 3, 3], [1.0; 3]).unwrap(),
+        images: vec![],
+        labels: LabelSet(vec![label(1), label(2)]),
+        versions: vec![shared::api::PRESEGMENTATION.into()],
+        slices: None,
+        next: None,
+        corrections: vec![],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::annotate::tools;
     use crate::session::visit::Door;
     use shared::acquisition::AcquisitionParams;
-    use shared::api::{CaseSummary, PRESEGMENTATION};
-    use shared::case::Stage;
+    use shared::api::PRESEGMENTATION;
     use shared::crossing::offset_in_plane;
     use shared::geometry::Axis;
-    use shared::label::{LabelInfo, LabelSet};
 
     /// 3 × 3 × 3 voxels; the segmentation holds label 1 in the axial plane 1 and background elsewhere.
     fn bench() -> Bench {
-        let summary = CaseSummary {
-            id: "c".into(),
-            name: "case".into(),
-            bundle: "b".into(),
-            created_s: 0,
-            stage: Stage::Correcting,
-            job: None,
-            slices: 0,
-            slices_done: 0,
-            rounds: 0,
-            round: 1,
-        };
-        let colour = |value| LabelInfo { value, name: String::new(), colour: String::new() };
-        let mut bench = Bench::new(
-            Door::default().open("c".into()),
-            CaseDetail {
-                summary,
-                geometry: Geometry::axis_aligned([3, 3, 3], [1.0; 3]).unwrap(),
-                images: vec![],
-                labels: LabelSet(vec![colour(1), colour(2)]),
-                versions: vec![PRESEGMENTATION.into()],
-                slices: None,
-                next: None,
-                corrections: vec![],
-            },
-        );
+        let mut bench = Bench::new(Door::default().open("c".into()), detail_for_test());
         let voxels = [[0; 9], [1; 9], [0; 9]].concat();
         bench.segmentations.insert(PRESEGMENTATION.into(), voxels);
         bench

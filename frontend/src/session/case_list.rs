@@ -1,5 +1,7 @@
 //! The case list: sending scans, deleting cases, stopping jobs.
 
+use std::collections::BTreeMap;
+
 use gloo::timers::future::TimeoutFuture;
 use leptos::task::spawn_local;
 use shared::api::{BundleInfo, CaseSummary, Event};
@@ -21,12 +23,20 @@ pub(crate) struct CaseList {
     pub(crate) upload: Fact<Option<f64>>,
     /// Uploads that succeeded, so that the form knows when to empty itself.
     pub(crate) uploaded: Fact<u32>,
+    /// Slices of each case that this computer has and the server has not.
+    pub(crate) unsent: Fact<BTreeMap<CaseId, usize>>,
 }
 
 impl CaseList {
     /// Nothing is known yet.
     pub(super) fn new() -> Self {
-        Self { cases: Fact::new(None), bundles: Fact::new(None), upload: Fact::new(None), uploaded: Fact::new(0) }
+        Self {
+            cases: Fact::new(None),
+            bundles: Fact::new(None),
+            upload: Fact::new(None),
+            uploaded: Fact::new(0),
+            unsent: Fact::new(BTreeMap::new()),
+        }
     }
 }
 
@@ -38,11 +48,11 @@ impl Session {
                 (Ok(cases), Ok(bundles)) => {
                     self.list.cases.set(Some(cases));
                     self.list.bundles.learn(Some(bundles));
-                    self.link.online.learn(true);
+                    self.learn_online(true);
                 }
                 (Err(trouble), _) | (_, Err(trouble)) => {
                     match trouble {
-                        Trouble::Unreachable => self.link.online.learn(false),
+                        Trouble::Unreachable => self.learn_online(false),
                         Trouble::Refused { .. } => self.complain(&trouble),
                     }
                     if trouble.may_pass() {
@@ -75,7 +85,10 @@ impl Session {
     pub(super) fn delete_case(self, id: CaseId) {
         spawn_local(async move {
             match api::delete_case(&id).await {
-                Ok(()) => self.hear(Event::Deleted { id }),
+                Ok(()) => {
+                    self.forget_unsent(id.clone());
+                    self.hear(Event::Deleted { id });
+                }
                 Err(trouble) => self.complain(&trouble),
             }
         });

@@ -163,6 +163,8 @@ pub(crate) enum Command {
     KeepMine,
     /// Take the server's version of the slices in conflict.
     TakeTheirs,
+    /// Work on this case in this tab, which another tab holds.
+    WorkHere,
 
     /// Show this many of the slices that have been ranked.
     SetEffort(usize),

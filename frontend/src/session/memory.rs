@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use gloo::storage::{SessionStorage, Storage};
 use serde::{Deserialize, Serialize};
 use shared::case::CaseId;
 use shared::geometry::Plane;
@@ -12,6 +11,7 @@ use shared::label::Label;
 use super::Session;
 use super::bench::Bench;
 use crate::annotate::history::History;
+use crate::browser::storage::Area;
 
 /// Steps kept: a browser gives a tab a few megabytes.
 const KEPT: usize = 100;
@@ -50,14 +50,14 @@ impl Session {
     pub(super) fn remember_steps(self) {
         let memory = self.read(|bench| (key(&bench.visit.case), Memory::of(bench)));
         if let Some((key, memory)) = memory {
-            let _ = SessionStorage::set(key, memory);
+            let _ = Area::of_tab().set(&key, &serde_json::to_string(&memory).unwrap_or_default());
         }
     }
 
     /// Takes up the steps of before a reload.
     pub(super) fn recall_steps(self) {
         let Some(key) = self.read(|bench| key(&bench.visit.case)) else { return };
-        let Ok(memory) = SessionStorage::get::<Memory>(key) else { return };
+        let Some(memory) = Area::of_tab().get(&key).and_then(|kept| serde_json::from_str::<Memory>(&kept).ok()) else { return };
         self.change(|bench| bench.history = memory.recalled(bench));
         self.painting.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
     }

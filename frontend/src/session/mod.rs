@@ -10,14 +10,18 @@ mod case_list;
 mod crossings;
 mod download;
 mod edits;
+mod journal;
+mod leaving;
+mod lease;
 mod link;
 mod memory;
 mod opening;
 mod painting;
 mod rounds;
-mod saving;
+pub(crate) mod saving;
 mod strokes;
 mod thumbnails;
+mod unsent;
 mod viewing;
 
 use leptos::prelude::*;
@@ -29,6 +33,8 @@ use case_list::CaseList;
 use command::Command;
 use crossings::Crossings;
 use fact::Fact;
+use journal::Keeper;
+use lease::Leases;
 use link::{Link, Stream};
 use opening::OpenCase;
 use painting::Painting;
@@ -40,8 +46,9 @@ use visit::{Door, Visit};
 
 pub(crate) use crossings::{Pair, Verdict};
 pub(crate) use download::version_text;
+pub(crate) use lease::Lease;
 pub(crate) use rounds::{Effort, SliceRow};
-pub(crate) use saving::SaveState;
+pub(crate) use saving::status::SaveState;
 pub(crate) use viewing::{Overlay, Probe, Shown};
 
 /// Handle to everything the browser knows; free to copy.
@@ -69,6 +76,10 @@ pub(crate) struct Session {
     bench: StoredValue<Option<Bench>, LocalStorage>,
     stage: StoredValue<Stage, LocalStorage>,
     stream: StoredValue<Stream, LocalStorage>,
+    journal: StoredValue<Keeper, LocalStorage>,
+    leases: StoredValue<Leases, LocalStorage>,
+    /// Unsent corrections of other cases are being sent.
+    sends_unsent: StoredValue<bool, LocalStorage>,
     door: StoredValue<Door, LocalStorage>,
 }
 
@@ -97,9 +108,14 @@ impl Session {
             bench: StoredValue::new_local(None),
             stage: StoredValue::new_local(Stage::default()),
             stream: StoredValue::new_local(Stream::default()),
+            journal: StoredValue::new_local(Keeper::default()),
+            leases: StoredValue::new_local(Leases::default()),
+            sends_unsent: StoredValue::new_local(false),
             door: StoredValue::new_local(Door::default()),
         };
+        session.open_journal();
         session.listen();
+        session.watch_leaving();
         session.load_list();
         session
     }
@@ -107,6 +123,9 @@ impl Session {
     /// Does what is asked. The only way in.
     pub(crate) fn dispatch(&self, command: Command) {
         use Command as C;
+        if self.is_reading_along(&command) {
+            return;
+        }
         match command {
             C::Upload(upload) => self.send_scan(upload),
             C::DeleteCase(id) => self.delete_case(id),
@@ -177,6 +196,7 @@ impl Session {
             C::RetrySaving => self.retry_saving(),
             C::KeepMine => self.keep_mine(),
             C::TakeTheirs => self.take_theirs(),
+            C::WorkHere => self.take_lease(),
 
             C::SetEffort(slices) => self.set_effort(slices),
             C::Refine => self.refine(),

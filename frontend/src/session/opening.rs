@@ -10,10 +10,12 @@ use shared::case::CaseId;
 
 use super::bench::Bench;
 use super::fact::Fact;
+use super::lease::Lease;
 use super::link::RETRY_MS;
 use super::stage::Stage;
 use super::visit::{Door, Visit};
-use super::{Effort, SaveState, Session, Shown};
+use super::{Effort, Session, Shown};
+use crate::annotate::journal::Entry;
 use crate::api::{self, Trouble};
 
 /// The open case.
@@ -25,12 +27,14 @@ pub(crate) struct OpenCase {
     pub(crate) missing: Fact<Option<String>>,
     /// What is still on its way from the server, in words; nothing when all is there.
     pub(crate) loading: Fact<Option<&'static str>>,
+    /// Which tab works on it.
+    pub(crate) lease: Fact<Lease>,
 }
 
 impl OpenCase {
     /// No case is open.
     pub(super) fn new() -> Self {
-        Self { detail: Fact::new(None), missing: Fact::new(None), loading: Fact::new(None) }
+        Self { detail: Fact::new(None), missing: Fact::new(None), loading: Fact::new(None), lease: Fact::new(Lease::Open) }
     }
 }
 
@@ -40,15 +44,23 @@ impl Session {
         self.case.loading.set(Some("Opening the case…"));
         let Some(visit) = self.door.try_update_value(|door| door.open(id)) else { return };
         spawn_local(async move {
-            let answer = api::case(&visit.case).await;
-            if self.wanted().as_ref() != Some(&visit) {
-                return;
-            }
-            match answer {
-                Ok(detail) => self.show_case(visit, detail),
-                Err(trouble) => {
-                    self.case.loading.set(None);
-                    self.case.missing.set(Some(trouble.to_string()));
+            // What an earlier page has left belongs to the first picture.
+            let left = self.take_over(&visit.case).await;
+            while self.wanted().as_ref() == Some(&visit) {
+                match api::case(&visit.case).await {
+                    // Asked for a visit that is over: what was taken over waits in the journal.
+                    _ if self.wanted().as_ref() != Some(&visit) => return,
+                    Ok(detail) => return self.show_case(visit, detail, left),
+                    Err(trouble) if trouble.may_pass() => {
+                        self.learn_online(trouble != Trouble::Unreachable);
+                        self.case.loading.set(Some("The server does not answer; trying again…"));
+                        TimeoutFuture::new(RETRY_MS).await;
+                    }
+                    Err(trouble) => {
+                        self.case.loading.set(None);
+                        self.case.missing.set(Some(trouble.to_string()));
+                        return;
+                    }
                 }
             }
         });
@@ -57,6 +69,7 @@ impl Session {
     pub(super) fn close_case(self) {
         self.end_stroke();
         self.flush();
+        self.drop_lease();
         self.door.update_value(Door::close);
         self.bench.set_value(None);
         self.stage.update_value(Stage::forget_case);
@@ -68,14 +81,15 @@ impl Session {
         self.rounds.target.set(None);
         self.viewing.shown.set(Shown::default());
         self.viewing.channel.set(0);
-        self.saving.state.set(SaveState::Saved);
         self.painting.depth.set([0, 0]);
         self.viewing.probe.set(None);
         self.messages.notice.set(None);
+        self.refresh_save_state();
+        self.look_after_unsent();
     }
 
-    fn show_case(self, visit: Visit, detail: CaseDetail) {
-        let bench = Bench::new(visit, detail.clone());
+    fn show_case(self, visit: Visit, detail: CaseDetail, left: Vec<Entry>) {
+        let bench = Bench::new(visit.clone(), detail.clone());
         self.viewing.crosshair.set(bench.centre());
         if let Some(window) = detail.images.first().map(|image| image.window) {
             self.viewing.window.set(window);
@@ -86,8 +100,9 @@ impl Session {
         let finest = spacing.into_iter().fold(f64::INFINITY, f64::min);
         self.painting.brush_mm.set((finest * 5.0 * 2.0).round() / 2.0);
         self.bench.set_value(Some(bench));
-        self.replay_journal(&detail);
+        self.resume(left, &detail);
         self.recall_steps();
+        self.ask_for_lease(visit);
         self.stage.update_value(|stage| stage.show_case(&detail.geometry, self.viewing.convention.now()));
         self.case.detail.set(Some(detail));
         self.refresh_slices();

@@ -4,7 +4,8 @@ use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 
 use super::Session;
-use super::bench::{Stroke, Sync};
+use super::bench::Stroke;
+use super::saving::sync::Sync;
 use crate::annotate::history::{Gesture, Step};
 use crate::annotate::stencil::Span;
 use crate::annotate::tools::{Hand, Position, Way, Work};

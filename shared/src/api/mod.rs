@@ -17,6 +17,10 @@ use crate::label::LabelSet;
 
 pub use error::{ApiError, ErrorCode};
 
+/// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that arrives from one that a proxy holds
+/// back; it carries nothing.
+pub const SIGN_OF_LIFE: &str = "here";
+
 /// The version name of the presegmentation.
 pub const PRESEGMENTATION: &str = "presegmentation";
 

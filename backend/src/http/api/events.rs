@@ -7,7 +7,7 @@ use actix_web::http::header::ContentEncoding;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
-use shared::api::{Event, route};
+use shared::api::{Event, SIGN_OF_LIFE, route};
 use shared::case::CaseId;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Parts;
 
-/// Silence after which a comment is sent, so that proxies keep the stream and a dead one is noticed.
+/// Silence after which a sign of life is sent, so that proxies keep the stream and a dead one is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long an event waits for those that follow it, so that a busy server tells each page a few times a second and no more.
 const GATHER: Duration = Duration::from_millis(100);
@@ -53,10 +53,10 @@ impl State {
         if !self.begun {
             self.begun = true;
             // Something at once, or browsers do not call the stream open; and how soon to come back when it breaks.
-            return Some((Bytes::from_static(b"retry: 1000\n\n"), self));
+            return Some((format!("retry: 1000\n\n{}", sign_of_life()).into(), self));
         }
         let bytes = match timeout(HEARTBEAT, self.receiver.recv()).await {
-            Err(_) => Bytes::from_static(b": still here\n\n"),
+            Err(_) => sign_of_life().into(),
             Ok(Ok(event)) => lines(&self.with_followers(event).await?),
             // Whoever has missed events connects again and looks at everything anew.
             Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return None,
@@ -80,6 +80,11 @@ impl State {
             }
         }
     }
+}
+
+/// An event without data would not be dispatched.
+fn sign_of_life() -> String {
+    format!("event: {SIGN_OF_LIFE}\ndata: 1\n\n")
 }
 
 fn case(event: &Event) -> &CaseId {

@@ -1,0 +1,416 @@
+//! The saving protocol played through at random: several pages of one browser paint the same slices; requests and answers are lost, delayed, doubled and
+//! overtaken; pages are killed at any time. The parts that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network and
+//! the server's table are played here. In the end everything that any hand has painted is on the server, but for what the expert has given up by choosing
+//! between two versions; and every page shows what the server has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use shared::api::{CaseDetail, PRESEGMENTATION};
+use shared::correction::{CorrectedSlice, SliceState};
+use shared::geometry::{Axis, Geometry, Plane};
+use shared::label::{LabelInfo, LabelSet};
+
+use super::sync::{Contest, Sync, resumed};
+use super::{take_over_version, unconfirmed};
+use crate::annotate::journal::{Entry, Journal, Key, Record, same_statement};
+use crate::session::bench::Bench;
+use crate::session::visit::Door;
+
+/// Voxels of a plane; each stroke paints one of its own.
+const VOXELS: usize = 64;
+const PLANES: [Plane; 2] = [Plane { axis: Axis::Axial, index: 0 }, Plane { axis: Axis::Axial, index: 1 }];
+/// Sequences played; `I3DEEP_SEQUENCES` asks for another number.
+const SEQUENCES: u32 = 10_000;
+
+/// A stroke, by the voxel that it paints.
+type Stroke = usize;
+
+/// What can happen; numbers choose a page, a plane, or something that is under way, modulo how many there are.
+#[derive(Clone, Debug)]
+enum Happening {
+    Paint {
+        page: usize,
+        plane: usize,
+    },
+    Flush {
+        page: usize,
+    },
+    /// A request reaches the server; perhaps it does so again later.
+    Arrive {
+        request: usize,
+        again: bool,
+    },
+    LoseRequest {
+        request: usize,
+    },
+    Answer {
+        answer: usize,
+        again: bool,
+    },
+    LoseAnswer {
+        answer: usize,
+    },
+    /// A page is gone from one moment to the next, with or without another one in its place.
+    Kill {
+        page: usize,
+        reload: bool,
+    },
+    Open,
+    CatchUp {
+        page: usize,
+    },
+    /// Looks for what dead pages have left.
+    Inherit {
+        page: usize,
+    },
+    Choose {
+        page: usize,
+        mine: bool,
+    },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening as H;
+    let which = 0..8_usize;
+    prop_oneof![
+        6 => (which.clone(), which.clone()).prop_map(|(page, plane)| H::Paint { page, plane }),
+        6 => which.clone().prop_map(|page| H::Flush { page }),
+        6 => (which.clone(), prop::bool::weighted(0.2)).prop_map(|(request, again)| H::Arrive { request, again }),
+        1 => which.clone().prop_map(|request| H::LoseRequest { request }),
+        6 => (which.clone(), prop::bool::weighted(0.1)).prop_map(|(answer, again)| H::Answer { answer, again }),
+        1 => which.clone().prop_map(|answer| H::LoseAnswer { answer }),
+        1 => (which.clone(), any::<bool>()).prop_map(|(page, reload)| H::Kill { page, reload }),
+        1 => Just(H::Open),
+        2 => which.clone().prop_map(|page| H::CatchUp { page }),
+        1 => which.clone().prop_map(|page| H::Inherit { page }),
+        1 => (which, any::<bool>()).prop_map(|(page, mine)| H::Choose { page, mine }),
+    ]
+}
+
+/// The server's table: all versions of a slice, the latest last.
+#[derive(Default)]
+struct Server {
+    versions: BTreeMap<Plane, Vec<CorrectedSlice>>,
+    /// Which page a revision came from.
+    authors: BTreeMap<(Plane, u64), String>,
+}
+
+impl Server {
+    fn latest(&self, plane: Plane) -> Option<&CorrectedSlice> {
+        self.versions.get(&plane).and_then(|versions| versions.last())
+    }
+
+    /// As `store::save_correction`: the same statement on the same base is answered as before, a stale base is refused.
+    fn save(&mut self, slice: &CorrectedSlice, page: &str) -> Option<u64> {
+        let latest = self.latest(slice.plane);
+        let revision = latest.map_or(0, |latest| latest.revision);
+        if latest.is_some_and(|latest| latest.revision == slice.revision + 1 && same_statement(latest, slice)) {
+            return Some(revision);
+        }
+        if revision != slice.revision {
+            return None;
+        }
+        let saved = CorrectedSlice { revision: revision + 1, ..slice.clone() };
+        self.authors.insert((slice.plane, saved.revision), page.to_owned());
+        self.versions.entry(slice.plane).or_default().push(saved);
+        Some(revision + 1)
+    }
+
+    fn all(&self) -> Vec<CorrectedSlice> {
+        PLANES.iter().filter_map(|plane| self.latest(*plane).cloned()).collect()
+    }
+}
+
+struct Page {
+    name: String,
+    bench: Bench,
+}
+
+/// A request or its answer (the revision, or nothing if the base was stale).
+#[derive(Clone)]
+struct Letter {
+    page: String,
+    statement: CorrectedSlice,
+    saved_as: Option<u64>,
+}
+
+#[derive(Default)]
+struct World {
+    server: Server,
+    storage: BTreeMap<String, String>,
+    written: u64,
+    pages: Vec<Page>,
+    opened: usize,
+    requests: Vec<Letter>,
+    answers: Vec<Letter>,
+    painted: usize,
+    /// Strokes that the expert has given up by a choice.
+    given_up: BTreeSet<(Plane, Stroke)>,
+}
+
+fn strokes(slice: &CorrectedSlice) -> BTreeSet<Stroke> {
+    let labels = slice.runs.decode(VOXELS).unwrap();
+    labels.iter().enumerate().filter(|(_, label)| **label == 1).map(|(voxel, _)| voxel).collect()
+}
+
+fn detail(server: &Server) -> CaseDetail {
+    CaseDetail {
+        geometry: Geometry::axis_aligned([8, 8, 2], [1.0; 3]).unwrap(),
+        labels: LabelSet(vec![LabelInfo { value: 1, name: String::new(), colour: String::new() }]),
+        versions: vec![PRESEGMENTATION.into()],
+        corrections: server.all(),
+        ..crate::session::bench::detail_for_test()
+    }
+}
+
+impl World {
+    fn happen(&mut self, happening: &Happening) {
+        use Happening as H;
+        match *happening {
+            H::Paint { page, plane } => self.on_page(page, |world, page| world.paint(page, PLANES[plane % PLANES.len()])),
+            H::Flush { page } => self.on_page(page, Self::flush),
+            H::Arrive { request, again } if !self.requests.is_empty() => {
+                let at = request % self.requests.len();
+                let letter = if again { self.requests[at].clone() } else { self.requests.remove(at) };
+                let saved_as = self.server.save(&letter.statement, &letter.page);
+                self.answers.push(Letter { saved_as, ..letter });
+            }
+            H::LoseRequest { request } if !self.requests.is_empty() => {
+                let lost = self.requests.remove(request % self.requests.len());
+                self.give_up_waiting(&lost);
+            }
+            H::Answer { answer, again } if !self.answers.is_empty() => {
+                let at = answer % self.answers.len();
+                let letter = if again { self.answers[at].clone() } else { self.answers.remove(at) };
+                self.answer(&letter);
+            }
+            H::LoseAnswer { answer } if !self.answers.is_empty() => {
+                let lost = self.answers.remove(answer % self.answers.len());
+                self.give_up_waiting(&lost);
+            }
+            H::Kill { page, reload } => self.on_page(page, |world, page| {
+                world.pages.remove(page);
+                if reload {
+                    world.open();
+                }
+            }),
+            H::Open if self.pages.len() < 4 => self.open(),
+            H::CatchUp { page } => self.on_page(page, Self::catch_up),
+            H::Inherit { page } => self.on_page(page, Self::inherit),
+            H::Choose { page, mine } => self.on_page(page, |world, page| world.choose(page, mine)),
+            _ => {}
+        }
+    }
+
+    fn on_page(&mut self, page: usize, act: impl FnOnce(&mut Self, usize)) {
+        if !self.pages.is_empty() {
+            let page = page % self.pages.len();
+            act(self, page);
+        }
+    }
+
+    fn open(&mut self) {
+        self.opened += 1;
+        let mut bench = Bench::new(Door::default().open("c".into()), detail(&self.server));
+        bench.segmentations.insert(PRESEGMENTATION.into(), vec![0; 2 * VOXELS]);
+        self.pages.push(Page { name: format!("page{}", self.opened), bench });
+        self.inherit(self.pages.len() - 1);
+    }
+
+    fn paint(&mut self, page: usize, plane: Plane) {
+        if self.painted == VOXELS {
+            return;
+        }
+        let correction = self.pages[page].bench.correction_mut(plane).unwrap();
+        correction.labels[self.painted] = 1;
+        correction.sync.touch();
+        self.painted += 1;
+        self.write_down(page, plane);
+    }
+
+    fn write_down(&mut self, page: usize, plane: Plane) {
+        let Page { name, bench } = &self.pages[page];
+        let entry = unconfirmed(bench, plane).unwrap();
+        let key = Key { page: name.clone(), case: "c".into(), plane };
+        self.written += 1;
+        self.storage.insert(key.text(), serde_json::to_string(&Record { written: self.written, entry }).unwrap());
+    }
+
+    fn sync(&mut self, page: usize, plane: Plane) -> &mut Sync {
+        &mut self.pages[page].bench.corrections.get_mut(&plane).unwrap().sync
+    }
+
+    fn flush(&mut self, page: usize) {
+        let waiting = self.pages[page].bench.corrections.iter().filter(|(_, known)| known.sync.is_waiting());
+        for plane in waiting.map(|(plane, _)| *plane).collect::<Vec<_>>() {
+            let now = self.pages[page].bench.saved_form(plane).unwrap();
+            let statement = self.sync(page, plane).statement_to_send(now);
+            self.write_down(page, plane);
+            self.requests.push(Letter { page: self.pages[page].name.clone(), statement, saved_as: None });
+        }
+    }
+
+    fn page_of(&self, letter: &Letter) -> Option<usize> {
+        self.pages.iter().position(|page| page.name == letter.page && page.bench.corrections.contains_key(&letter.statement.plane))
+    }
+
+    fn give_up_waiting(&mut self, lost: &Letter) {
+        if let Some(page) = self.page_of(lost) {
+            self.sync(page, lost.statement.plane).in_flight = false;
+        }
+    }
+
+    fn answer(&mut self, letter: &Letter) {
+        let Some(page) = self.page_of(letter) else { return };
+        let plane = letter.statement.plane;
+        let theirs = self.server.latest(plane).cloned();
+        let sync = self.sync(page, plane);
+        sync.in_flight = false;
+        let contest = match letter.saved_as {
+            Some(revision) => {
+                sync.confirm(&letter.statement, revision);
+                None
+            }
+            None => Some(sync.contest(&letter.statement, theirs)),
+        };
+        let theirs = sync.theirs.as_ref().map(|theirs| theirs.revision);
+        if contest == Some(Contest::Conflict) {
+            self.check_no_conflict_with(&letter.page, plane, theirs);
+        }
+        assert_ne!(contest, Some(Contest::Unclear));
+        self.write_down(page, plane);
+    }
+
+    fn check_no_conflict_with(&self, page: &str, plane: Plane, theirs: Option<u64>) {
+        let author = theirs.and_then(|revision| self.server.authors.get(&(plane, revision)));
+        assert_ne!(author.map(String::as_str), Some(page), "nobody is in conflict with themselves");
+    }
+
+    fn catch_up(&mut self, page: usize) {
+        self.pages[page].bench.detail.corrections = self.server.all();
+        self.pages[page].bench.catch_up();
+    }
+
+    /// Takes over what dead pages have left; as [`crate::session::Session::take_over`] and `resume`.
+    fn inherit(&mut self, page: usize) {
+        let living: Vec<String> = self.pages.iter().map(|page| page.name.clone()).collect();
+        let journal = Journal::read(self.storage.clone());
+        let (left, _) = journal.left_behind(&"c".into(), &living);
+        for (key, entry) in left {
+            let is_mine = self.pages[page].bench.corrections.get(&key.plane).is_some_and(|known| known.sync.is_open());
+            if !is_mine {
+                self.storage.remove(&key.text());
+                self.resume(page, entry);
+            }
+        }
+        for key in journal.spent(&living) {
+            self.storage.remove(&key.text());
+        }
+    }
+
+    fn resume(&mut self, page: usize, entry: Entry) {
+        let plane = entry.slice.plane;
+        let Some((slice, sync)) = resumed(entry, self.server.latest(plane)) else { return };
+        assert!(self.pages[page].bench.adopt(&slice));
+        *self.sync(page, plane) = sync;
+        self.write_down(page, plane);
+    }
+
+    fn choose(&mut self, page: usize, mine: bool) {
+        for plane in PLANES {
+            let Some(ours) = self.pages[page].bench.saved_form(plane) else { continue };
+            let Some(theirs) = self.sync(page, plane).theirs.clone() else { continue };
+            let (kept, lost) = if mine { (&ours, &theirs) } else { (&theirs, &ours) };
+            self.given_up.extend(strokes(lost).difference(&strokes(kept)).map(|stroke| (plane, *stroke)));
+            if mine {
+                self.sync(page, plane).keep_mine();
+            } else {
+                take_over_version(&mut self.pages[page].bench, &theirs);
+            }
+            self.write_down(page, plane);
+        }
+    }
+
+    /// The network holds, nobody dies, and the expert chooses wherever there is a choice.
+    fn settle(&mut self) {
+        if self.pages.is_empty() {
+            self.open();
+        }
+        for round in 0..1_000 {
+            for page in 0..self.pages.len() {
+                self.choose(page, round % 2 == 0);
+                self.inherit(page);
+                self.flush(page);
+            }
+            while !self.requests.is_empty() {
+                self.happen(&Happening::Arrive { request: 0, again: false });
+            }
+            while !self.answers.is_empty() {
+                self.happen(&Happening::Answer { answer: 0, again: false });
+            }
+            (0..self.pages.len()).for_each(|page| self.catch_up(page));
+            let is_open = |page: &Page| page.bench.corrections.values().any(|known| known.sync.is_open());
+            if !self.pages.iter().any(is_open) && Journal::read(self.storage.clone()).unsent().is_empty() {
+                return;
+            }
+        }
+        panic!("pages and server never agree");
+    }
+
+    fn check(&self) {
+        for plane in PLANES {
+            let saved = self.server.latest(plane);
+            for page in &self.pages {
+                let shown = page.bench.saved_form(plane);
+                assert_eq!(shown.as_ref().map(strokes), saved.map(strokes), "{} shows what the server has of {plane}", page.name);
+                assert!(shown.is_none_or(|shown| shown.state == SliceState::Todo));
+            }
+        }
+    }
+}
+
+/// Which strokes were painted where.
+fn painted(happenings: &[Happening], world: &mut World) -> BTreeSet<(Plane, Stroke)> {
+    let mut painted = BTreeSet::new();
+    for happening in happenings {
+        let before = world.painted;
+        world.happen(happening);
+        if let (Happening::Paint { plane, .. }, true) = (happening, world.painted > before) {
+            painted.insert((PLANES[plane % PLANES.len()], before));
+        }
+    }
+    painted
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("I3DEEP_SEQUENCES").ok().and_then(|count| count.parse().ok()).unwrap_or(SEQUENCES),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_no_stroke_is_lost(happenings in prop::collection::vec(happening(), 1..80)) {
+        let mut world = World::default();
+        world.open();
+        let painted = painted(&happenings, &mut world);
+        world.settle();
+        world.check();
+        for (plane, stroke) in painted {
+            let saved = world.server.latest(plane).is_some_and(|slice| strokes(slice).contains(&stroke));
+            prop_assert!(saved || world.given_up.contains(&(plane, stroke)), "stroke {stroke} on {plane} is lost");
+        }
+    }
+}
+
+#[test]
+fn the_play_notices_a_loss() {
+    let mut world = World::default();
+    world.open();
+    world.paint(0, PLANES[0]);
+    // As when two tabs shared one entry: the other one's confirmation took it away.
+    world.storage.clear();
+    world.happen(&Happening::Kill { page: 0, reload: true });
+    world.settle();
+    assert_eq!(world.server.latest(PLANES[0]), None);
+}

@@ -1,0 +1,55 @@
+//! Unsent corrections of cases that are not open: named in the case list, and sent from there when the server answers.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use shared::case::CaseId;
+
+use super::Session;
+use crate::annotate::journal::Entry;
+use crate::api::{self, Trouble};
+
+impl Session {
+    /// Whether corrections of cases that are not open wait here.
+    pub(super) fn has_noted_elsewhere(self) -> bool {
+        !self.noted_elsewhere().is_empty()
+    }
+
+    /// At every tick, and when a case is closed: counts what is unsent, takes over what pages that are no more have left, and sends it.
+    pub(super) fn look_after_unsent(self) {
+        if self.wanted().is_some() || self.sends_unsent.try_update_value(|sends| std::mem::replace(sends, true)) == Some(true) {
+            return;
+        }
+        spawn_local(async move {
+            let cases: Vec<CaseId> = self.unsent().await.into_keys().collect();
+            for case in cases {
+                // An open case takes over for itself.
+                if self.wanted().is_none() {
+                    self.take_over(&case).await;
+                }
+            }
+            for (case, entry) in self.noted_elsewhere() {
+                if !self.send_noted(&case, entry).await {
+                    break;
+                }
+            }
+            self.list.unsent.learn(self.unsent().await);
+            self.sends_unsent.set_value(false);
+        });
+    }
+
+    /// Sends what was written down of a slice: what was sent before, until it is answered. Whether the server answered.
+    async fn send_noted(self, case: &CaseId, entry: Entry) -> bool {
+        let statement = entry.sent.clone().unwrap_or_else(|| entry.slice.clone());
+        self.keep(case, statement.plane, Some(Entry { sent: Some(statement.clone()), ..entry }));
+        match api::save(case, &statement).await {
+            Ok(saved) => self.answered_elsewhere(case, &statement, saved.revision),
+            Err(Trouble::Unreachable) => {
+                self.learn_online(false);
+                return false;
+            }
+            // Why is told when the case is opened, and the expert chooses there.
+            Err(Trouble::Refused { .. }) => {}
+        }
+        true
+    }
+}
