@@ -87,6 +87,11 @@ export class CaseListPage {
     return this.page.getByTestId("case-row");
   }
 
+  /** What the list says of corrections that this computer has and the server has not. */
+  unsent(name: string): Locator {
+    return this.row(name).getByTestId("unsent");
+  }
+
   /** Holds once the list has told how far the case is; to be called before there is something to tell, because a small scan is quickly done. */
   async seeProgress(name: string): Promise<void> {
     await this.row(name).locator(UNDER_WAY).waitFor({ state: "attached" });

@@ -25,6 +25,10 @@ export class WorkbenchPage {
   readonly conflict: Locator;
   readonly refusal: Locator;
   readonly title: Locator;
+  readonly saveStatus: Locator;
+  readonly elsewhere: Locator;
+  readonly storageTrouble: Locator;
+  readonly noCase: Locator;
   readonly round: Locator;
   readonly suggestion: Locator;
   readonly anotherRound: Locator;
@@ -39,6 +43,10 @@ export class WorkbenchPage {
     this.conflict = page.getByTestId("conflict");
     this.refusal = page.getByTestId("save-refused");
     this.title = page.getByRole("heading", { level: 1 });
+    this.saveStatus = page.getByTestId("save-status");
+    this.elsewhere = page.getByTestId("elsewhere");
+    this.storageTrouble = page.getByTestId("storage-trouble");
+    this.noCase = page.getByTestId("no-case");
     this.round = page.getByTestId("round");
     this.suggestion = page.getByTestId("suggestion");
     this.anotherRound = page.getByTestId("another-round");
@@ -239,12 +247,31 @@ export class WorkbenchPage {
     await this.seeSaveStatus("saved");
   }
 
-  async seeSaveStatus(state: "saved" | "saving" | "offline" | "refused" | "conflict"): Promise<void> {
+  async seeSaveStatus(state: "saved" | "saving" | "offline" | "not-kept" | "refused" | "conflict"): Promise<void> {
     await expect(this.page.getByTestId("save-status")).toHaveAttribute("data-state", state);
+  }
+
+  /** Chooses this window's version of the slices in conflict, or the other one. */
+  async choose(version: "mine" | "theirs"): Promise<void> {
+    await this.page.getByTestId(version === "mine" ? "keep-mine" : "take-theirs").click();
+  }
+
+  /** Takes the case over from another tab. */
+  async workHere(): Promise<void> {
+    await this.page.getByTestId("work-here").click();
+    await expect(this.elsewhere).toBeHidden();
   }
 
   async retrySaving(): Promise<void> {
     await this.page.getByTestId("retry-save").click();
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload();
+  }
+
+  async close(): Promise<void> {
+    await this.page.close();
   }
 
   async backToList(): Promise<void> {
