@@ -59,7 +59,9 @@ impl Trouble {
             code: if status >= 500 { ErrorCode::Internal } else { ErrorCode::Unknown },
             message: format!("The server answered {status} without saying why; its log may."),
         });
-        Trouble::Refused { code: error.code, message: error.message }
+        // A word that this client does not know from a server that has failed: trying again may help, as after any failure.
+        let code = if error.code == ErrorCode::Unknown && status >= 500 { ErrorCode::Internal } else { error.code };
+        Trouble::Refused { code, message: error.message }
     }
 }
 

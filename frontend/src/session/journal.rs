@@ -159,6 +159,14 @@ impl Session {
         self.journal.with_value(|keeper| keeper.noted(case, plane))
     }
 
+    /// All that this page has written down of a case and the server has not confirmed.
+    pub(super) fn noted_of(self, case: &CaseId) -> Vec<Entry> {
+        self.journal.with_value(|keeper| {
+            let keys = keeper.notes.keys().filter(|key| key.case == *case);
+            keys.filter_map(|key| keeper.noted(case, key.plane)).collect()
+        })
+    }
+
     /// All that this page has written down and the server has not confirmed, of cases that are not open.
     pub(super) fn noted_elsewhere(self) -> Vec<(CaseId, Entry)> {
         let open = self.read(|bench| bench.visit.case.clone());

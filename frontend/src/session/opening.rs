@@ -15,7 +15,6 @@ use super::link::RETRY_MS;
 use super::stage::Stage;
 use super::visit::{Door, Visit};
 use super::{Effort, Session, Shown};
-use crate::annotate::journal::Entry;
 use crate::api::{self, Trouble};
 
 /// The open case.
@@ -44,13 +43,13 @@ impl Session {
         self.case.loading.set(Some("Opening the case…"));
         let Some(visit) = self.door.try_update_value(|door| door.open(id)) else { return };
         spawn_local(async move {
-            // What an earlier page has left belongs to the first picture.
-            let left = self.take_over(&visit.case).await;
+            // What an earlier page has left belongs to the first picture; so does what an earlier visit could not send.
+            self.take_over(&visit.case).await;
             while self.wanted().as_ref() == Some(&visit) {
                 match api::case(&visit.case).await {
                     // Asked for a visit that is over: what was taken over waits in the journal.
                     _ if self.wanted().as_ref() != Some(&visit) => return,
-                    Ok(detail) => return self.show_case(visit, detail, left),
+                    Ok(detail) => return self.show_case(visit, detail),
                     Err(trouble) if trouble.may_pass() => {
                         self.learn_online(trouble != Trouble::Unreachable);
                         self.case.loading.set(Some("The server does not answer; trying again…"));
@@ -88,7 +87,8 @@ impl Session {
         self.look_after_unsent();
     }
 
-    fn show_case(self, visit: Visit, detail: CaseDetail, left: Vec<Entry>) {
+    fn show_case(self, visit: Visit, detail: CaseDetail) {
+        let left = self.noted_of(&visit.case);
         let bench = Bench::new(visit.clone(), detail.clone());
         self.viewing.crosshair.set(bench.centre());
         if let Some(window) = detail.images.first().map(|image| image.window) {
