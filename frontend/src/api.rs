@@ -6,7 +6,7 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions, SIGN_OF_LIFE};
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions, SIGN_OF_LIFE, SliceVersion};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -117,6 +117,16 @@ pub(crate) fn corrected_url(id: &CaseId) -> String {
 /// What the expert has said so far.
 pub(crate) async fn corrections(id: &CaseId) -> Answer<Vec<CorrectedSlice>> {
     get(route::CORRECTIONS, [id]).await
+}
+
+/// What was said of a slice, the latest first.
+pub(crate) async fn slice_versions(id: &CaseId, Plane { axis, index }: Plane) -> Answer<Vec<SliceVersion>> {
+    get(route::VERSIONS, [id, &axis, &index]).await
+}
+
+/// What one of a slice's versions says.
+pub(crate) async fn slice_version(id: &CaseId, Plane { axis, index }: Plane, version: i64) -> Answer<CorrectedSlice> {
+    get(route::VERSION, [id, &axis, &index, &version]).await
 }
 
 /// Saves a slice that is based on `slice.revision`; the answer carries the new revision.

@@ -4,6 +4,7 @@ pub(crate) mod case_list;
 pub(crate) mod workbench;
 mod upload;
 mod worklist;
+mod versions;
 mod slice_view;
 mod tools;
 mod rail;

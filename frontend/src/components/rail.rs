@@ -11,6 +11,7 @@ use super::contradictions::Contradictions;
 use super::icon::{Icon, Shape};
 use super::job::JobProgress;
 use super::slice_view::title;
+use super::versions::SliceVersions;
 use crate::session::command::Command;
 use crate::session::{Session, SliceRow};
 
@@ -237,7 +238,12 @@ fn SliceActions() -> impl IntoView {
                     data-testid="reset-slice" title="Back to the segmentation's labels; can be undone"
                     disabled=move || !touched() on:click=move |_| session.dispatch(Command::ResetSlice)
                 >"Reset"</button>
+                <button
+                    data-testid="list-versions" title="What was saved of this slice earlier, here or elsewhere; any can be brought back"
+                    disabled=move || state.get().is_none() on:click=move |_| session.dispatch(Command::ToggleSliceVersions)
+                >"Versions"</button>
             </div>
+            <SliceVersions />
         </section>
     }
 }

@@ -165,6 +165,10 @@ pub(crate) enum Command {
     TakeTheirs,
     /// Work on this case in this tab, which another tab holds.
     WorkHere,
+    /// List the versions of the slice being corrected, or put the list away.
+    ToggleSliceVersions,
+    /// Show again what a version of a slice says.
+    BringBack(Plane, i64),
 
     /// Show this many of the slices that have been ranked.
     SetEffort(usize),

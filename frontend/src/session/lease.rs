@@ -177,6 +177,7 @@ fn changes_the_case(command: &Command) -> bool {
             | C::ResetSlice
             | C::KeepMine
             | C::TakeTheirs
+            | C::BringBack(..)
             | C::Refine
             | C::BeginRound
     )

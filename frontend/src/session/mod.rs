@@ -22,6 +22,7 @@ pub(crate) mod saving;
 mod strokes;
 mod thumbnails;
 mod unsent;
+mod versions;
 mod viewing;
 
 use leptos::prelude::*;
@@ -197,6 +198,8 @@ impl Session {
             C::KeepMine => self.keep_mine(),
             C::TakeTheirs => self.take_theirs(),
             C::WorkHere => self.take_lease(),
+            C::ToggleSliceVersions => self.toggle_slice_versions(),
+            C::BringBack(plane, version) => self.bring_back(plane, version),
 
             C::SetEffort(slices) => self.set_effort(slices),
             C::Refine => self.refine(),

@@ -83,6 +83,7 @@ impl Session {
         self.painting.depth.set([0, 0]);
         self.viewing.probe.set(None);
         self.messages.notice.set(None);
+        self.saving.versions.set(None);
         self.refresh_save_state();
         self.look_after_unsent();
     }

@@ -19,6 +19,7 @@ use super::bench::{Bench, Correction};
 use super::fact::Fact;
 use super::journal::Kept;
 use super::link::Word;
+use super::versions::VersionList;
 use super::visit::Visit;
 use crate::annotate::history::difference;
 use crate::annotate::journal::Entry;
@@ -40,12 +41,14 @@ pub(crate) struct Saving {
     pub(crate) state: Fact<SaveState>,
     /// Why this computer keeps nothing of what the server does not have, or not everything.
     pub(crate) storage_trouble: Fact<Option<String>>,
+    /// The versions of a slice, while they are asked for.
+    pub(crate) versions: Fact<Option<VersionList>>,
 }
 
 impl Saving {
     /// Nothing has been said yet.
     pub(super) fn new() -> Self {
-        Self { state: Fact::new(SaveState::Saved), storage_trouble: Fact::new(None) }
+        Self { state: Fact::new(SaveState::Saved), storage_trouble: Fact::new(None), versions: Fact::new(None) }
     }
 }
 
