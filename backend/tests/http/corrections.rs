@@ -50,6 +50,25 @@ fn a_download_holds_what_the_expert_has_corrected() {
 }
 
 #[test]
+fn slices_that_contradict_each_other_are_not_refined_with() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let refine = || server.request("POST", &format!("/api/cases/{case}/refine"), &[]);
+    let coronal = |label: u8, revision: u64| {
+        let slice =
+            CorrectedSlice { plane: Plane { axis: Axis::Coronal, index: 3 }, runs: Runs(vec![(label, 32 * 24)]), ..axial(0, 0, revision) };
+        server.put(&format!("/api/cases/{case}/corrections/coronal/3"), &slice)
+    };
+    server.put(&format!("/api/cases/{case}/corrections/axial/5"), &axial(5, 1, 0));
+    assert_eq!(coronal(0, 0).status, 200);
+    let (code, message) = refine().refusal(409);
+    assert_eq!(code, "not_now");
+    assert!(message.contains("coronal 3 and axial 5 call voxel 0, 3, 5 by different labels, the first of 32 such voxels"), "{message}");
+    assert_eq!(coronal(1, 1).status, 200);
+    assert_eq!(refine().status, 202);
+}
+
+#[test]
 fn saves_that_do_not_fit_are_refused() {
     let server = Server::start();
     let case = server.presegmented();

@@ -234,11 +234,11 @@ fn Overlays() -> impl IntoView {
         <section class="panel" aria-label="Overlays">
             <h3>"Overlays"</h3>
             <Switch name="Segmentation" key="H" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation command=Command::ToggleSegmentation />
-            <Percent name="Opacity of the segmentation" value=|overlay| overlay.opacity on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity" />
+            <Percent word="Opacity" name="Opacity of the segmentation" value=|overlay| overlay.opacity on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity" />
             <Switch name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled command=Command::ToggleOutline />
             <Switch name="Uncertainty" key="U" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty command=Command::ToggleUncertainty />
-            <Percent name="Opacity of uncertainty" value=|overlay| overlay.uncertainty_opacity on_input=opacity(Command::SetUncertaintyOpacity) test_id="uncertainty-opacity" />
-            <Percent name="Least uncertainty that is shown" value=|overlay| overlay.least_uncertainty on_input=opacity(Command::SetLeastUncertainty) test_id="least-uncertainty" />
+            <Percent word="Opacity" name="Opacity of uncertainty" value=|overlay| overlay.uncertainty_opacity on_input=opacity(Command::SetUncertaintyOpacity) test_id="uncertainty-opacity" />
+            <Percent word="From" name="Least uncertainty that is shown" value=|overlay| overlay.least_uncertainty on_input=opacity(Command::SetLeastUncertainty) test_id="least-uncertainty" />
             <div class="scale" aria-hidden="true"><span>"0 %"</span><i></i><span>"100 %"</span></div>
             <Switch name="Crosshair" key="V" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair command=Command::ToggleCrosshair />
             <Switch name="Image first on new slices" key="" test_id="toggle-image-first" is_on=|overlay| overlay.image_first command=Command::ToggleImageFirst />
@@ -263,6 +263,7 @@ fn Switch(name: &'static str, key: &'static str, test_id: &'static str, is_on: f
 
 #[component]
 fn Percent(
+    word: &'static str,
     name: &'static str,
     value: fn(&Overlay) -> f64,
     on_input: impl FnMut(leptos::ev::Event) + 'static,
@@ -271,7 +272,8 @@ fn Percent(
     let session = expect_context::<Session>();
     let percent = move || (session.viewing.overlay.with(value) * 100.0).round().to_string();
     view! {
-        <label class="slider">
+        <label class="slider" title=name>
+            <span aria-hidden="true">{word}</span>
             <input type="range" min="0" max="100" step="1" aria-label=name data-testid=test_id prop:value=percent on:input=on_input />
             <output class="tabular">{move || format!("{} %", percent())}</output>
         </label>

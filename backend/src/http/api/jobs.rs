@@ -1,12 +1,14 @@
 //! Work that is asked for or called off.
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use shared::api::{ApiError, MAX_ADAPT_SECONDS, RefineOptions, route};
+use shared::api::{ApiError, CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOptions, route};
 use shared::case::{CaseId, Job, JobId};
+use shared::crossing::{Contradiction, contradictions_among};
 
 use super::{Parts, Refusal};
-use crate::store::Actor;
+use crate::store::{Actor, StoreError};
 
 /// Queues the refinement with the slices that are done.
 #[utoipa::path(
@@ -23,9 +25,23 @@ pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>, options: Query<
     if adapt_seconds.is_some_and(|seconds| !(0.0..=MAX_ADAPT_SECONDS).contains(&seconds)) {
         return Err(Refusal::unreadable(&format!("adapt_seconds lies between 0 and {MAX_ADAPT_SECONDS}")));
     }
+    check_agreement(&parts, &id).await?;
     let job = parts.store.request_refinement(&Actor::local(), &id, adapt_seconds).await?;
     parts.supervisor.wake();
     Ok(HttpResponse::Accepted().json(job))
+}
+
+/// What was vouched for and what is refined with are the same: slices that are done may not contradict each other where they cross.
+async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
+    let CaseDetail { geometry, labels, corrections, .. } = parts.store.case(id).await?;
+    let found = contradictions_among(&geometry, &labels, &corrections).map_err(StoreError::Correction)?;
+    let Some(Contradiction { planes: [a, b], voxel: [x, y, z], .. }) = found.first() else { return Ok(()) };
+    let more = if found.len() > 1 { format!(", the first of {} such voxels", found.len()) } else { String::new() };
+    let message = format!(
+        "slices that are done contradict each other where they cross: {a} and {b} call voxel {x}, {y}, {z} by different labels{more}. \
+         Decide in the workbench which is right, then refine"
+    );
+    Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::NotNow, message))
 }
 
 /// Stops a job, whether it waits or runs; one that has ended stays as it is.
