@@ -20,6 +20,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 const READERS: u32 = 4;
 /// Databases up to this size are looked through at every start, which takes a second at most.
 const CHECKED_BYTES: u64 = 256 << 20;
+/// A save folds the log into the database by itself if it has grown beyond this many pages: upkeep has not come to it.
+const LOG_PAGES: &str = "4000";
+/// A log that has been larger shrinks to this.
+const LOG_BYTES: &str = "33554432";
 /// What an epoch adds to the revisions that hold: a base from before it can then equal none of them.
 const EPOCH_REVISIONS: i64 = 1 << 32;
 
@@ -79,9 +83,10 @@ impl Store {
         Ok(())
     }
 
-    /// Says beside the database how far it has come.
+    /// Says beside the database how far it has come, if that is not said already.
     pub(super) async fn write_mark(&self) -> Result<(), StoreError> {
-        if let Some(mark) = Mark::of_database(&mut *self.readers.acquire().await?).await? {
+        let mark = Mark::of_database(&mut *self.readers.acquire().await?).await?;
+        if let Some(mark) = mark.filter(|mark| Mark::read(&self.folder.path).ok().flatten().as_ref() != Some(mark)) {
             mark.write(&self.folder.path)?;
         }
         Ok(())
@@ -93,16 +98,16 @@ impl Store {
     /// [`StoreError::Database`]; everything that was acknowledged is on disk all the same.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.requeue_running().await?;
-        self.fold_log().await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
         self.write_mark().await?;
         self.readers.close().await;
         self.writer.close().await;
         Ok(())
     }
 
-    /// Folds the write-ahead log into the database as far as no reader needs it.
+    /// Folds the write-ahead log into the database as far as no reader needs it; no save waits for that.
     pub(super) async fn fold_log(&self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&self.readers).await?;
         Ok(())
     }
 }
@@ -128,6 +133,8 @@ fn options(folder: &Folder) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_LIMIT)
+        .pragma("wal_autocheckpoint", LOG_PAGES)
+        .pragma("journal_size_limit", LOG_BYTES)
 }
 
 /// The one connection that writes, to a database that is whole.

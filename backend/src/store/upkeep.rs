@@ -16,7 +16,7 @@ const TELL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the mark follows the database.
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the log is folded into the database.
-const FOLD_INTERVAL: Duration = Duration::from_secs(60);
+const FOLD_INTERVAL: Duration = Duration::from_secs(2);
 /// How often old versions are thinned and the bin is looked through.
 const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 /// Versions younger than this all stay; of older ones, the last of an hour.
