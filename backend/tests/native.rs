@@ -12,7 +12,7 @@ use i3deep::bundle::plans::EngineKind;
 use i3deep::bundle::{Bundle, Refinement, Stage};
 use i3deep::inference::DeviceChoice;
 use i3deep::inference::engine::{Arithmetic, open};
-use i3deep::scan_io::{Origin, read_labels, write_f32};
+use i3deep::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
 use shared::geometry::Geometry;
 use shared::volume::Volume;
 use tempfile::TempDir;
@@ -168,6 +168,33 @@ fn an_exported_model_is_installed_from_its_zip() {
     refused(at, &["bundle", "install", "model.zip"], "exists already");
     refused(at, &["bundle", "install", "images/case_0000.nii.gz"], "is no zip file that can be read");
     assert_eq!(fs::read_dir(at.join("models")).unwrap().count(), 1, "something unfinished was left");
+}
+
+/// The whole method on nnU-Net's own folder: segmented, slices chosen and corrected, the network adapted to them, the rest segmented better or the same.
+#[test]
+fn a_trained_folder_comes_to_a_refined_segmentation() {
+    let scene = scene();
+    let at = scene.path();
+    done(at, &["bundle", "create", "--presegmentation", TRAINED, "-o", "mine"]);
+    let image = "images/case_0000.nii.gz";
+    done(at, &["presegment", "--bundle", "mine", "--image", image, "--out", "case", "--budget", "0.5", "--device", "cpu"]);
+    let scan = read_scan(&at.join(image)).unwrap();
+    let truth = scan.volume.voxels().iter().map(|value| u8::from(*value > 80.0) + u8::from(*value > 140.0)).collect();
+    let truth = Volume::new(scan.volume.geometry().clone(), truth).unwrap();
+    write_labels(&at.join("corrected.nii.gz"), &truth, &scan.origin).unwrap();
+    let files = ["--image", image, "--corrections", "corrected.nii.gz", "--slices", "case/slices.json", "--out", "refined.nii.gz"];
+    let said = done(at, &[&["refine", "--bundle", "mine", "--adapt", "20", "--device", "cpu", "--json"], &files[..]].concat());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(said["adaptation"].is_object(), "{said}");
+    let refined = read_labels(&at.join("refined.nii.gz")).unwrap();
+    let list = i3deep::tasks::read_slices(&at.join("case/slices.json")).unwrap();
+    assert!(!list.slices.is_empty());
+    for slice in &list.slices {
+        assert_eq!(refined.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+    }
+    // Without, the corrected slices are taken in and nothing is learned.
+    done(at, &[&["refine", "--bundle", "mine", "--adapt", "off", "--device", "cpu"], &files[..6], &["--out", "pasted.nii.gz"]].concat());
+    assert_eq!(labels(&at.join("pasted.nii.gz")).len(), truth.voxels().len());
 }
 
 /// A copy learns for itself, is kept as a file, and takes no other network's weights.

@@ -78,7 +78,8 @@ pub(crate) struct Args {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// `exact`: nnU-Net's own labels, voxel by voxel. `fast`: patches two by two, which differs in a last bit here and there. Default: exact on a CPU.
+    /// `exact`: nnU-Net's own labels, voxel by voxel. `fast`: patches two by two, and nnU-Net's own weights in bfloat16 on processors that have it: then
+    /// voxels at borders may change their label.
     #[arg(long, value_enum, default_value_t)]
     precision: Precision,
     /// Where logits are gathered: on the device, in the host's memory, or (auto) in `fast` mode on a CUDA device that has the memory.
@@ -116,7 +117,7 @@ enum Precision {
     /// The same voxels.
     #[default]
     Exact,
-    /// The same to a handful of voxels, sooner.
+    /// The same but for voxels at borders, sooner.
     Fast,
 }
 
