@@ -82,6 +82,9 @@ fn each_outside_thing_has_one_door() {
     // `serve` starts the runtime that the server runs in.
     check_only_in("backend/src", "actix_web", &["backend/src/http", "backend/src/commands/serve.rs"]);
     check_only_in("frontend/src", "gloo_net", &["frontend/src/api.rs"]);
+    for word in ["IdbDatabase", "local_storage()", "session_storage()", "BroadcastChannel", "gloo::storage"] {
+        check_only_in("frontend/src", word, &["frontend/src/browser"]);
+    }
     for word in ["XmlHttpRequest", "EventSource", "shared::api::route"] {
         check_only_in("frontend/src", word, &["frontend/src/api.rs"]);
     }
