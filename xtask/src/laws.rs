@@ -106,6 +106,24 @@ fn only_the_tools_room_asks_which_tool_it_is() {
 }
 
 #[test]
+fn only_commands_write_to_the_output() {
+    // The worker talks to the server through its own.
+    for word in ["println!", "print!", "std::io::stdout"] {
+        check_only_in("backend/src", word, &["backend/src/commands", "backend/src/work/worker.rs"]);
+    }
+}
+
+#[test]
+fn no_path_is_sent_to_a_worker() {
+    for (file, what) in [("backend/src/work/protocol.rs", "enum ToWorker"), ("backend/src/store/task.rs", "enum Task")] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(what), "{what} is no longer in {file}");
+        let found = product_lines(&text).find(|(_, line)| names(line, "Path") || names(line, "PathBuf"));
+        assert!(found.is_none(), "{file}:{} sends a path: a worker may be on another host", found.unwrap().0);
+    }
+}
+
+#[test]
 fn only_the_intake_makes_cases() {
     check_only_in("backend/src", "create_case", &["backend/src/intake", "backend/src/store"]);
 }
