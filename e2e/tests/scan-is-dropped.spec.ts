@@ -19,10 +19,10 @@ test("a scan dropped on its box is sent, and its progress is told in percent", a
     await expect(caseList.box).toContainText("scan.nii.gz");
   });
 
-  await test.step("sent, it is named after its file and its progress grows", async () => {
+  await test.step("sent without a name, it gets one that says nothing about the patient, and its progress grows", async () => {
     const progress = await caseList.watchProgress();
     await caseList.start.click();
-    await caseList.waitForPresegmentation("scan");
+    await caseList.waitForPresegmentation("Case 1");
     const running = (await progress()).filter(({ state }) => state === "running").map(({ percent }) => percent);
     expect(running.some((percent) => percent > 0 && percent < 100), `the bar said ${running.join(", ")}`).toBe(true);
     expect(running).toEqual([...running].sort((a, b) => a - b));

@@ -199,7 +199,8 @@ async fn start_upload(upload: &Upload, progress: impl Fn(f64) + 'static) -> Resu
     form.append_with_str("bundle", &upload.bundle)?;
     form.append_with_str("name", &upload.name)?;
     for image in &upload.images {
-        form.append_with_blob_and_filename("image", image, &image.name())?;
+        // The file's own name stays here: it may be a patient's.
+        form.append_with_blob_and_filename("image", image, "image")?;
     }
     let request = XmlHttpRequest::new()?;
     request.open_with_async(route::CREATE_CASE.method.name(), route::CREATE_CASE.path, true)?;

@@ -148,7 +148,7 @@ impl From<IntakeError> for Refusal {
             IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
             IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            IntakeError::Name(_) | IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, error.code(), error.to_string())
     }

@@ -5,11 +5,11 @@ use shared::api::{BundleInfo, CaseSummary};
 use super::{IntakeError, Looked};
 use crate::store::{Actor, NewCase, NewImage, Store, StoreError};
 
-/// Makes a case of a scan and queues its presegmentation.
+/// Makes a case of a scan, named by its number unless it has a name, and queues its presegmentation.
 ///
 /// # Errors
 /// [`IntakeError::Store`]; nothing is left behind then.
-pub async fn keep(store: &Store, actor: &Actor, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, IntakeError> {
+pub async fn keep(store: &Store, actor: &Actor, name: Option<String>, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, IntakeError> {
     let kept = create(store, actor, name, bundle, scan).await;
     if kept.is_err() {
         // Blobs that no row points at would take the room that is wanting. What is not swept now is swept later.
@@ -18,7 +18,7 @@ pub async fn keep(store: &Store, actor: &Actor, name: String, bundle: BundleInfo
     Ok(kept?)
 }
 
-async fn create(store: &Store, actor: &Actor, name: String, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, StoreError> {
+async fn create(store: &Store, actor: &Actor, name: Option<String>, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, StoreError> {
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
     for image in scan.images {

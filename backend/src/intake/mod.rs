@@ -47,6 +47,9 @@ pub enum IntakeError {
         /// Images given.
         got: usize,
     },
+    /// A name that would be taken for another.
+    #[error("this name cannot be used: {0}. Type it again without")]
+    Name(String),
     /// Nothing to look at.
     #[error("no image was sent")]
     NoImage,
@@ -78,6 +81,7 @@ impl IntakeError {
             Self::UnknownBundle { .. } => ErrorCode::UnknownBundle,
             Self::BundleUnusable { .. } => ErrorCode::BundleUnusable,
             Self::WrongChannelCount { .. } => ErrorCode::WrongChannelCount,
+            Self::Name(_) => ErrorCode::BadName,
             Self::NoImage => ErrorCode::NoImage,
             Self::Scan { error, .. } => error.code(),
             Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,

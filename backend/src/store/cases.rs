@@ -13,8 +13,8 @@ use super::{Actor, Digest, Store, StoreError, now_s, queue, rounds};
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
 pub struct NewCase {
-    /// Name for the list.
-    pub name: String,
+    /// Name for the list; `Case 7` if it has none.
+    pub name: Option<String>,
     /// Bundle that segments it.
     pub bundle: String,
     /// The scan's grid.
@@ -55,7 +55,7 @@ impl Store {
         let id = CaseId::from(uuid::Uuid::new_v4().simple().to_string());
         let mut change = self.change().await?;
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels) VALUES (?, coalesce(?, ''), ?, ?, ?, ?, ?) RETURNING number",
         )
         .bind(id.as_str())
         .bind(&case.name)
@@ -66,6 +66,7 @@ impl Store {
         .bind(serde_json::to_string(&case.labels)?)
         .fetch_one(&mut *change)
         .await?;
+        sqlx::query("UPDATE cases SET name = 'Case ' || number WHERE number = ? AND name = ''").bind(number).execute(&mut *change).await?;
         for (channel, image) in (0_i64..).zip(&case.images) {
             sqlx::query("INSERT INTO images (case_number, channel, info, scan, voxels) VALUES (?, ?, ?, ?, ?)")
                 .bind(number)

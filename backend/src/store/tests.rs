@@ -17,7 +17,7 @@ mod versions;
 /// A 2 × 2 × 3 case with one label.
 fn new_case() -> NewCase {
     NewCase {
-        name: "case".into(),
+        name: Some("case".into()),
         bundle: "bundle".into(),
         geometry: Geometry::axis_aligned([2, 2, 3], [1.0; 3]).unwrap(),
         labels: LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into() }]),

@@ -176,7 +176,11 @@ impl Server {
 
     /// Uploads files as the channels of a case.
     pub(crate) fn upload(&self, bundle: &str, files: &[&[u8]]) -> Answer {
-        let mut form = Form::new().text("bundle", bundle).text("name", "DOE^JANE");
+        self.upload_named("DOE^JANE", bundle, files)
+    }
+
+    pub(crate) fn upload_named(&self, name: &str, bundle: &str, files: &[&[u8]]) -> Answer {
+        let mut form = Form::new().text("bundle", bundle).text("name", name);
         for file in files {
             form = form.part("image", Part::bytes(file).file_name("DOE_JANE.nii.gz"));
         }

@@ -61,6 +61,20 @@ fn what_is_no_scan_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn a_case_is_named_as_typed_or_by_its_number() {
+    let server = Server::start();
+    let scan = Nifti::generated().packed();
+    let named = |name: &str| server.upload_named(name, BUNDLE, &[&scan]);
+    assert_eq!(named("").json::<Value>()["name"], "Case 1", "never as the file, which may have a patient's name");
+    assert_eq!(named(" Left, second try ").json::<Value>()["name"], "Left, second try");
+    let (code, message) = named("esaC \u{202e}7").refusal(422);
+    assert_eq!(code, "bad_name");
+    assert!(message.contains("U+202E"), "{message}");
+    assert_eq!(named("\u{200b}").refusal(422).0, "bad_name");
+    assert_eq!(server.get("/api/cases").json::<Vec<Value>>().len(), 2);
+}
+
+#[test]
 #[cfg_attr(not(may_mount), ignore = "this user may not mount a disk of its own")]
 fn a_full_disk_is_said_and_leaves_room_for_the_next_scan() {
     let server = Server::start_on_a_small_disk(8 << 20);

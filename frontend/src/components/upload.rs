@@ -54,8 +54,8 @@ pub(crate) fn UploadForm() -> impl IntoView {
         event.prevent_default();
         let Some(bundle) = bundle.get_untracked().filter(|_| ready()) else { return };
         let images: Vec<File> = files.with_untracked(|files| files.iter().flatten().cloned().collect());
-        let typed = name.get_untracked().trim().to_owned();
-        let name = if typed.is_empty() { images.first().map(|file| case_name(&file.name())).unwrap_or_default() } else { typed };
+        // Never the file's: those are often patients' names, and this one is on every page.
+        let name = name.get_untracked().trim().to_owned();
         session.dispatch(Command::Upload(Upload { bundle: bundle.name, name, images }));
     };
     view! {
@@ -65,7 +65,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
             {move || channels.get().map(|(_, channels)| view! { <Channels channels=channels files=files surplus=surplus /> })}
             {move || surplus.get().map(|text| view! { <p class="hint failed" role="alert" data-testid="upload-surplus">{text}</p> })}
             <label class="field">
-                <span>"Name "<em class="muted">"(optional; shown in the list)"</em></span>
+                <span>"Name "<em class="muted">"(optional; everybody who sees the list reads it)"</em></span>
                 <input
                     type="text" data-testid="upload-name" maxlength="120" autocomplete="off"
                     prop:value=name on:input=move |event| name.set(event_target_value(&event))
@@ -181,12 +181,6 @@ fn surplus_text(files: usize, places: usize) -> Option<String> {
     }
 }
 
-/// A file's name without what says that it is a NIfTI.
-fn case_name(file: &str) -> String {
-    let stem = file.strip_suffix(".gz").unwrap_or(file);
-    stem.strip_suffix(".nii").unwrap_or(stem).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,15 +209,5 @@ mod tests {
         assert_eq!(surplus_text(2, 4), None);
         assert!(surplus_text(3, 1).unwrap().starts_with("3 files were dropped, and one is needed"));
         assert!(surplus_text(5, 4).unwrap().contains("the first 4 were taken"));
-    }
-
-    #[test]
-    fn cases_are_named_after_their_files() {
-        fn check(file: &str, expected: &str) {
-            assert_eq!(case_name(file), expected);
-        }
-        check("hippocampus_001_0000.nii.gz", "hippocampus_001_0000");
-        check("scan.nii", "scan");
-        check("odd.name.gz", "odd.name");
     }
 }

@@ -30,13 +30,14 @@ pub(crate) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Mu
     let folder = Scratch(upload_folder(&parts.store));
     std::fs::create_dir_all(&folder.0).map_err(disk)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
+    let name = case_name(&upload.name)?;
     let (bundles, sent) = (parts.bundles.clone(), upload.files.clone());
     let (offered, files) = web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
     let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
     let channels = bundle.channels.clone();
     let scan = web::block(move || look_through(&files, &channels)).await.map_err(|error| Refusal::internal(&error))??;
-    let case = keep(&parts.store, &Actor::local(), upload.name, bundle, scan).await?;
+    let case = keep(&parts.store, &Actor::local(), name, bundle, scan).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
     Ok(HttpResponse::Created().json(case))
@@ -74,16 +75,12 @@ struct Upload {
 
 async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result<Upload, Refusal> {
     let mut upload = Upload { bundle: String::new(), name: String::new(), files: Vec::new() };
-    let mut file_name = String::new();
     let mut left = limit_bytes;
     while let Some(mut field) = form.try_next().await.map_err(|error| cut_off(&error))? {
         match field.name().unwrap_or_default() {
             "bundle" => upload.bundle = text(&mut field).await?,
             "name" => upload.name = text(&mut field).await?,
             "image" if upload.files.len() < FILES_LIMIT => {
-                if file_name.is_empty() {
-                    file_name = field.content_disposition().and_then(|d| d.get_filename()).unwrap_or_default().to_owned();
-                }
                 // Never a name that the client chose.
                 let file = folder.join(upload.files.len().to_string());
                 left = write(&mut field, &file, left, limit_bytes).await?;
@@ -98,7 +95,6 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
             }
         }
     }
-    upload.name = case_name(&upload.name, &file_name);
     Ok(upload)
 }
 
