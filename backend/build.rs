@@ -1,6 +1,7 @@
 //! Links libtorch's CUDA half where the installed libtorch has one, and records where libtorch lies, so that nobody needs `LD_LIBRARY_PATH`. Finds out
 //! which tests have what they need here, so that the others are ignored and counted so.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,8 +11,9 @@ fn main() {
 }
 
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of its own.
+/// `cfg(other_user)`: this user may start curl as another.
 fn tell_tests() {
-    println!("cargo:rustc-check-cfg=cfg(material, may_mount)");
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -23,6 +25,11 @@ fn tell_tests() {
     mounting.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).stdout(Stdio::null()).stderr(Stdio::null());
     if mounting.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=may_mount");
+    }
+    let mut curl = Command::new("curl");
+    curl.arg("--version").uid(65534).stdout(Stdio::null()).stderr(Stdio::null());
+    if curl.status().is_ok_and(|status| status.success()) {
+        println!("cargo:rustc-cfg=other_user");
     }
 }
 

@@ -6,7 +6,7 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, RefineOptions, SIGN_OF_LIFE, SliceVersion};
+use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -67,6 +67,17 @@ impl Trouble {
 
 /// What a request comes to.
 pub(crate) type Answer<T> = Result<T, Trouble>;
+
+/// Who the server takes this browser's user for.
+pub(crate) async fn me() -> Answer<Me> {
+    get(route::ME, []).await
+}
+
+/// Begins a session.
+pub(crate) async fn sign_in(who: &SignIn) -> Answer<Me> {
+    let request = request(route::SIGN_IN, []).json(who).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
 
 /// The bundles offered.
 pub(crate) async fn bundles() -> Answer<Vec<BundleInfo>> {

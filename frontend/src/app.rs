@@ -2,11 +2,15 @@
 
 use leptos::ev;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
+use shared::api::ErrorCode;
 use web_sys::DragEvent;
 
+use crate::api::{self, Trouble};
 use crate::components::case_list::CaseList;
+use crate::components::sign_in::SignInPage;
 use crate::components::workbench::Workbench;
 use crate::session::Session;
 
@@ -17,13 +21,26 @@ pub(crate) fn App() -> impl IntoView {
     let guards =
         [window_event_listener(ev::dragover, |event| stay_on_page(&event)), window_event_listener(ev::drop, |event| stay_on_page(&event))];
     on_cleanup(move || guards.into_iter().for_each(|guard| guard.remove()));
-    view! {
-        <Router>
-            <Routes fallback=|| view! { <NotFound /> }>
-                <Route path=path!("/") view=CaseList />
-                <Route path=path!("/case/:id") view=Workbench />
-            </Routes>
-        </Router>
+    let stranger = RwSignal::new(false);
+    spawn_local(async move {
+        let refused = |trouble: Trouble| matches!(trouble, Trouble::Refused { code: ErrorCode::SignInNeeded, .. });
+        if api::me().await.is_err_and(refused) {
+            stranger.set(true);
+        }
+    });
+    move || {
+        if stranger.get() {
+            return view! { <SignInPage /> }.into_any();
+        }
+        view! {
+            <Router>
+                <Routes fallback=|| view! { <NotFound /> }>
+                    <Route path=path!("/") view=CaseList />
+                    <Route path=path!("/case/:id") view=Workbench />
+                </Routes>
+            </Router>
+        }
+        .into_any()
     }
 }
 

@@ -6,6 +6,7 @@ mod presegment;
 mod refine;
 mod predict;
 mod acquire;
+mod audit;
 mod evaluate;
 mod bundle;
 mod doctor;
@@ -58,6 +59,9 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup in the place of what a data folder holds.
     Restore(restore::Args),
+    /// Look through the records of who did what on a server.
+    #[command(subcommand)]
+    Audit(audit::Args),
     /// Run networks for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Worker(args) => worker::run(&args),
     };
     match outcome {

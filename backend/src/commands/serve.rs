@@ -1,15 +1,19 @@
 //! `i3deep serve`: the parts, put together.
 
-use std::io::IsTerminal;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderName;
 use anyhow::{Context, Result, bail, ensure};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing_subscriber::EnvFilter;
 
 use crate::bundle::Catalogue;
-use crate::http::{Client, Parts};
+use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::DeviceChoice;
 use crate::inference::torch::device_name;
 use crate::store::{Opening, Store};
@@ -40,10 +44,25 @@ pub(crate) struct Args {
     /// volumes that are missing. Nothing is deleted.
     #[arg(long)]
     accept_data_as_it_is: bool,
-    /// Listen on an address that other machines reach, although everyone who reaches it sees and changes all cases. Only behind a proxy that checks who
-    /// asks.
+    /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator makes an account. Once there are
+    /// accounts, they are asked for with or without this.
     #[arg(long)]
-    allow_remote_without_login: bool,
+    accounts: bool,
+    /// A name, without port, under which the server answers; may be given several times. Needed unless it listens on this machine alone.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Certificate chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Address of a proxy in front that encrypts; may be given several times. What others say about the origin of a request is not believed.
+    #[arg(long = "proxy", value_name = "ADDRESS")]
+    proxies: Vec<IpAddr>,
+    /// The header in which the proxy names the account of a person whom it has signed in.
+    #[arg(long, value_name = "HEADER", requires = "proxies")]
+    proxy_user_header: Option<String>,
 }
 
 /// Serves until it is told to stop.
@@ -56,13 +75,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let loopback_only = args.bind.ip().is_loopback();
-    ensure!(
-        loopback_only || args.allow_remote_without_login,
-        "{} is reachable from other machines, and i3Deep asks nobody who they are. Put a proxy with a login in front and add --allow-remote-without-login, \
-         or listen on 127.0.0.1",
-        args.bind
-    );
+    check_reach(args)?;
+    let tls = tls(args)?;
     device_name(args.device)?;
     let client = Client::open(&args.client).with_context(|| {
         format!("there is no client in {}; build it with `trunk build --release`, or say where it is with --client", args.client.display())
@@ -80,23 +94,85 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let listener = TcpListener::bind(args.bind)
         .with_context(|| format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.bind))?;
-    actix_web::rt::System::new().block_on(serve(args, listener, Arc::new(bundles), Arc::new(client)))
+    actix_web::rt::System::new().block_on(serve(args, Open { listener, tls }, Arc::new(bundles), Arc::new(client)))
 }
 
-async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Catalogue>, client: Arc<Client>) -> Result<()> {
-    let address = listener.local_addr()?;
+/// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read along.
+fn check_reach(args: &Args) -> Result<()> {
+    if args.bind.ip().is_loopback() {
+        return Ok(());
+    }
+    let bind = args.bind;
+    ensure!(
+        args.accounts,
+        "{bind} is reachable from other machines: add --accounts, so that everybody is asked who they are, or listen on 127.0.0.1"
+    );
+    ensure!(
+        args.tls_certificate.is_some() || !args.proxies.is_empty(),
+        "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add --tls-certificate and --tls-key, or \
+         --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
+    );
+    ensure!(!args.hosts.is_empty(), "say with --host under which name people open this server, such as --host seg.hospital.example");
+    Ok(())
+}
+
+fn tls(args: &Args) -> Result<Option<ServerConfig>> {
+    let (Some(certificate), Some(key)) = (&args.tls_certificate, &args.tls_key) else { return Ok(None) };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.with_context(|| format!("cannot read a certificate from {}", certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read a private key from {}", key.display()))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("the certificate and the key do not belong together")?;
+    Ok(Some(config))
+}
+
+/// Where the server listens, and how.
+struct Open {
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+}
+
+fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
+    let mut hosts: Vec<String> = args.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    if address.ip().is_loopback() {
+        hosts.push("localhost".to_owned());
+    }
+    let header = |name: &String| HeaderName::from_bytes(name.as_bytes()).with_context(|| format!("{name} is no name of a header"));
+    let user_header = args.proxy_user_header.as_ref().map(header).transpose()?;
+    let proxy = (!args.proxies.is_empty()).then(|| Proxy { peers: args.proxies.clone(), user_header });
+    let encrypted = args.tls_certificate.is_some() || proxy.is_some();
+    Ok(Access::new(hosts, accounts, encrypted, proxy, address.port()))
+}
+
+async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Client>) -> Result<()> {
+    let address = open.listener.local_addr()?;
     let opening = if args.accept_data_as_it_is { Opening::AsItIs } else { Opening::Checked };
     let store = Store::open(&args.data, opening).await.with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
+    let has_people = store.has_people().await?;
+    let access = Arc::new(access(args, address, args.accounts || has_people)?);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let models = args.models.canonicalize()?;
     let supervisor = Supervisor::new(store.clone(), models, program, args.device);
     let work = tokio::spawn(supervisor.clone().run());
     let upkeep = tokio::spawn(store.clone().upkeep());
-    let loopback_only = address.ip().is_loopback();
     let upload_limit_bytes = args.upload_limit_mib << 20;
-    let parts = Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, loopback_only };
-    let server = crate::http::serve(parts, listener)?;
-    println!("i3deep is ready on http://{address}");
+    let url = url(args, address);
+    let invitation = if access.accounts && has_people { None } else { Some(access.invite()?) };
+    let parts = Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, access: Arc::clone(&access) };
+    let server = crate::http::serve(parts, open.listener, open.tls)?;
+    let mut ready = format!("i3deep is ready on {url}\n");
+    match invitation {
+        Some(word) if access.accounts => {
+            ready += &format!("nobody has an account yet; make the first administrator's, once: {url}/?invitation={word}\n")
+        }
+        Some(word) => ready += &format!("from another account of this machine: {url}/?token={word}\n"),
+        None => {}
+    }
+    // Whoever started the server may have stopped listening.
+    let _ = std::io::stdout().write_all(ready.as_bytes());
     server.await?;
     // Ends the worker, too.
     work.abort();
@@ -105,4 +181,44 @@ async fn serve(args: &Args, listener: TcpListener, bundles: Arc<Catalogue>, clie
     upkeep.abort();
     let _ = upkeep.await;
     store.close().await.context("the data folder was not closed as it should be; everything acknowledged is on disk")
+}
+
+/// What people open.
+fn url(args: &Args, address: SocketAddr) -> String {
+    let scheme = if args.tls_certificate.is_some() { "https" } else { "http" };
+    match args.hosts.first() {
+        Some(host) if !address.ip().is_loopback() => format!("{scheme}://{host}:{}", address.port()),
+        _ => format!("{scheme}://{address}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn only_who_asks_and_encrypts_is_reachable() {
+        fn check(arguments: &[&str], expected: Result<(), &str>) {
+            let args = Cli::try_parse_from([&["serve"], arguments].concat()).unwrap().args;
+            match (check_reach(&args), expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(error), Err(says)) => assert!(error.to_string().contains(says), "{error}"),
+                (got, _) => panic!("{arguments:?}: {got:?}"),
+            }
+        }
+        check(&[], Ok(()));
+        check(&["--bind", "[::1]:8080"], Ok(()));
+        check(&["--bind", "0.0.0.0:8080"], Err("add --accounts"));
+        check(&["--bind", "0.0.0.0:8080", "--accounts"], Err("--tls-certificate"));
+        check(&["--bind", "[::]:8080", "--accounts", "--proxy", "10.0.0.2"], Err("--host"));
+        check(&["--bind", "10.0.0.5:8080", "--accounts", "--proxy", "10.0.0.2", "--host", "seg.example"], Ok(()));
+    }
 }

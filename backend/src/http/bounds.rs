@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
@@ -38,10 +39,16 @@ impl Default for Held {
     }
 }
 
+/// The connection under what may encrypt it.
+pub(super) fn tcp(connection: &dyn Any) -> Option<&TcpStream> {
+    let encrypted = || Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0);
+    connection.downcast_ref().or_else(encrypted)
+}
+
 /// Has the system drop a connection whose client leaves what was sent to it unread for so long.
 pub(super) fn drop_unread(connection: &dyn Any, limit: Duration) {
     #[cfg(target_os = "linux")]
-    if let Some(connection) = connection.downcast_ref::<TcpStream>()
+    if let Some(connection) = tcp(connection)
         && let Err(error) = SockRef::from(connection).set_tcp_user_timeout(Some(limit))
     {
         tracing::warn!("a connection may stay open unread: {error}");

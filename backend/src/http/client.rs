@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use actix_files::NamedFile;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Parts, Refusal};
+use super::{Parts, Refusal, people};
 
 /// The client's files and the inline scripts that its page may run.
 #[derive(Debug)]
@@ -71,6 +71,9 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal::no_such_route());
     }
+    if let Some(answer) = exchange_word(&parts, &request)? {
+        return Ok(answer);
+    }
     let path = parts.client.find(request.path());
     // trunk puts a hash into every name but the page's.
     let lasting = path.file_name().is_some_and(|name| name != "index.html");
@@ -79,6 +82,18 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
+}
+
+/// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays in no history.
+fn exchange_word(parts: &Parts, request: &HttpRequest) -> Result<Option<HttpResponse>, Refusal> {
+    let Some(word) = request.query_string().split('&').find_map(|pair| pair.strip_prefix("token=")) else { return Ok(None) };
+    let cookie = people::exchange(parts, word)?;
+    let mut answer = HttpResponse::SeeOther();
+    answer.insert_header((LOCATION, request.path().to_owned()));
+    cookie.into_iter().for_each(|cookie| {
+        answer.cookie(cookie);
+    });
+    Ok(Some(answer.finish()))
 }
 
 #[cfg(test)]

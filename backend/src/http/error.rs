@@ -14,7 +14,7 @@ use crate::store::{StoreError, is_full};
 
 /// An answer that is not the one hoped for.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: ErrorCode,
     message: String,
@@ -124,6 +124,7 @@ impl From<StoreError> for Refusal {
             StoreError::Stale { .. } => (StatusCode::CONFLICT, ErrorCode::StaleCorrection),
             StoreError::NotNow(_) => (StatusCode::CONFLICT, ErrorCode::NotNow),
             StoreError::Correction(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::CorrectionDoesNotFit),
+            StoreError::Crowded(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Busy),
             StoreError::Full => return Self::full(),
             StoreError::Damaged
             | StoreError::InUse(_)

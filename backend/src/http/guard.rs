@@ -13,6 +13,7 @@ use shared::api::ErrorCode;
 
 use super::Parts;
 use super::error::Refusal;
+use super::people::Access;
 
 /// Refuses requests that another site makes in the expert's browser; adds security headers to every answer.
 pub(super) async fn guard(
@@ -20,8 +21,7 @@ pub(super) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let parts = request.app_data::<Data<Parts>>().cloned();
-    let loopback_only = parts.as_ref().is_some_and(|parts| parts.loopback_only);
-    let mut response = match foreign(&request, loopback_only) {
+    let mut response = match parts.as_ref().and_then(|parts| foreign(&request, &parts.access)) {
         Some(refusal) => {
             let (request, payload) = request.into_parts();
             drop(payload);
@@ -29,13 +29,17 @@ pub(super) async fn guard(
         }
         None => next.call(request).await?.map_into_boxed_body(),
     };
-    let policy = parts.map(|parts| parts.client.content_security_policy());
+    let policy = parts.as_ref().map(|parts| parts.client.content_security_policy());
+    let encrypted = parts.is_some_and(|parts| parts.access.encrypted);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if let Some(policy) = policy.and_then(|policy| HeaderValue::from_str(&policy).ok()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if encrypted {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     // Patient data stays out of the browser's cache; the client's own files say otherwise themselves.
     if !headers.contains_key(header::CACHE_CONTROL) {
@@ -52,20 +56,38 @@ const HEADERS: [(&str, &str); 5] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// A request that does not come from our own pages (or from a program, which sends no `Origin`).
-fn foreign(request: &ServiceRequest, loopback_only: bool) -> Option<Refusal> {
+/// A request that comes under another name than this server's (DNS rebinding), or from another site's pages.
+fn foreign(request: &ServiceRequest, access: &Access) -> Option<Refusal> {
     let refuse = |why: &str| Some(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::ForeignRequest, why));
-    if loopback_only && !is_loopback(&named_host(request)) {
-        return refuse("this server answers under its local address only; open http://127.0.0.1 with its port");
+    let host = named_host(request);
+    if !answers_to(&access.hosts, &host) {
+        return refuse(
+            "this server does not answer under this name; open the address that it printed at its start, or allow the name with --host",
+        );
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
-    let origin = request.headers().get(header::ORIGIN)?.to_str().unwrap_or_default();
-    match origin.split_once("://") {
-        Some((_, authority)) if authority == request.connection_info().host() => None,
-        _ => refuse("this request comes from another site; use i3Deep's own pages"),
-    }
+    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    // Programs send neither of the two; browsers always send one, and no page can set them.
+    let ours = match (text(header::ORIGIN), text(HeaderName::from_static("sec-fetch-site"))) {
+        (Some(origin), _) => is_own_origin(origin, &host, access),
+        (None, Some(site)) => ["same-origin", "none"].contains(&site),
+        (None, None) => true,
+    };
+    if ours { None } else { refuse("this request comes from another site; use i3Deep's own pages") }
+}
+
+fn is_own_origin(origin: &str, host: &str, access: &Access) -> bool {
+    let Some((_, authority)) = origin.split_once("://") else { return false };
+    // A proxy may have put another host into the request than the browser did.
+    authority == host || (access.proxy.is_some() && answers_to(&access.hosts, authority))
+}
+
+/// Whether a server with these names answers to this one; a loopback address stands for all of them.
+fn answers_to(names: &[String], host: &str) -> bool {
+    let Some(name) = host_name(host) else { return false };
+    names.contains(&name) || (is_loopback(&name) && names.iter().any(|name| is_loopback(name)))
 }
 
 /// The host that the browser itself put into the request. A page may set `Forwarded` and `X-Forwarded-Host`, never this.
@@ -74,8 +96,7 @@ fn named_host(request: &ServiceRequest) -> String {
     header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default().to_owned()
 }
 
-fn is_loopback(host: &str) -> bool {
-    let Some(name) = host_name(host) else { return false };
+fn is_loopback(name: &str) -> bool {
     name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -92,10 +113,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_local_names_are_local() {
-        fn check(host: &str, expected: bool) {
-            assert_eq!(is_loopback(host), expected, "{host}");
+    fn only_names_that_are_allowed_are_answered_to() {
+        fn check_of(names: &[&str], host: &str, expected: bool) {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(answers_to(&names, host), expected, "{host} of {names:?}");
         }
+        let check = |host: &str, expected: bool| check_of(&["127.0.0.1"], host, expected);
+        check_of(&["seg.hospital.example"], "SEG.hospital.example", true);
+        check_of(&["seg.hospital.example"], "seg.hospital.example:8443", true);
+        check_of(&["seg.hospital.example"], "hospital.example", false);
+        check_of(&["seg.hospital.example"], "127.0.0.1:8080", false);
         check("127.0.0.1:8080", true);
         check("127.0.0.1", true);
         check("localhost:8080", true);

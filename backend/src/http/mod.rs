@@ -5,6 +5,7 @@ mod bounds;
 mod client;
 mod error;
 mod guard;
+mod people;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, HttpServer};
+use rustls::ServerConfig;
 use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
@@ -24,6 +26,7 @@ use crate::work::Supervisor;
 
 pub use client::Client;
 use error::Refusal;
+pub use people::{Access, Proxy};
 
 /// What a slice's correction may weigh: a plane of 1024² in which every voxel differs from its neighbour, or one of 4096² as experts draw.
 const JSON_LIMIT_BYTES: usize = 8 << 20;
@@ -47,8 +50,8 @@ pub struct Parts {
     pub client: Arc<Client>,
     /// Largest upload.
     pub upload_limit_bytes: u64,
-    /// Whether only this machine can reach the server, so that requests under any other name are an attack (DNS rebinding).
-    pub loopback_only: bool,
+    /// Who is let in.
+    pub access: Arc<Access>,
 }
 
 /// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.
@@ -58,7 +61,7 @@ const CHECKS_AT_ONCE: usize = 2;
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
+pub fn serve(parts: Parts, listener: TcpListener, tls: Option<ServerConfig>) -> std::io::Result<Server> {
     let checks = Data::new(Semaphore::new(CHECKS_AT_ONCE));
     let held = Data::new(bounds::Held::default());
     let parts = Data::new(parts);
@@ -72,11 +75,19 @@ pub fn serve(parts: Parts, listener: TcpListener) -> std::io::Result<Server> {
             .wrap(from_fn(guard::guard))
             .configure(routes)
     })
-    .on_connect(|connection, _| bounds::drop_unread(connection, UNREAD_LIMIT))
+    .on_connect(|connection, data| {
+        bounds::drop_unread(connection, UNREAD_LIMIT);
+        if let Some(ends) = people::Ends::of(connection) {
+            data.insert(ends);
+        }
+    })
     .client_request_timeout(HEAD_LIMIT)
     .keep_alive(HEAD_LIMIT)
-    .shutdown_timeout(STOP_LIMIT_S)
-    .listen(listener)?;
+    .shutdown_timeout(STOP_LIMIT_S);
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+    };
     Ok(server.run())
 }
 

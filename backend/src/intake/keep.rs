@@ -9,7 +9,13 @@ use crate::store::{Actor, NewCase, NewImage, Store, StoreError};
 ///
 /// # Errors
 /// [`IntakeError::Store`]; nothing is left behind then.
-pub async fn keep(store: &Store, actor: &Actor, name: Option<String>, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, IntakeError> {
+pub async fn keep(
+    store: &Store,
+    actor: &Actor,
+    name: Option<String>,
+    bundle: BundleInfo,
+    scan: Looked,
+) -> Result<CaseSummary, IntakeError> {
     let kept = create(store, actor, name, bundle, scan).await;
     if kept.is_err() {
         // Blobs that no row points at would take the room that is wanting. What is not swept now is swept later.

@@ -5,7 +5,7 @@ use shared::case::CaseId;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cases::{SUMMARY, summary};
-use super::{Actor, Digest, Store, StoreError, now_s, queue};
+use super::{Actor, Digest, Store, StoreError, audit, now_s, queue};
 
 /// How long a deleted case can be brought back.
 const KEPT_S: i64 = 7 * 24 * 3600;
@@ -25,6 +25,7 @@ impl Store {
             .execute(&mut *change)
             .await?;
         queue::call_off(&mut change, actor, number).await?;
+        audit::record(&mut change, actor, "case.delete", id.as_str()).await?;
         change.commit().await?;
         tracing::info!(case = id.as_str(), actor = actor.as_str(), "deleted");
         // Fails only if nobody listens.
@@ -64,6 +65,7 @@ impl Store {
         .await?;
         let number = number.ok_or(StoreError::NotFound("such case in the bin"))?;
         queue::take_up_again(&mut change, actor, number).await?;
+        audit::record(&mut change, actor, "case.restore", id.as_str()).await?;
         change.commit().await?;
         tracing::info!(case = id.as_str(), actor = actor.as_str(), "brought back");
         self.announce(id);
@@ -94,6 +96,7 @@ impl Store {
         if purged.rows_affected() == 0 {
             return Err(StoreError::NotFound("such case in the bin"));
         }
+        audit::record(&mut change, actor, "case.purge", id.as_str()).await?;
         let named = super::named_blobs(&mut change).await?;
         change.commit().await?;
         tracing::info!(case = id.as_str(), actor = actor.as_str(), "deleted for good");

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::segmentations::version;
-use super::{Actor, Digest, Store, StoreError, now_s, queue, rounds};
+use super::{Actor, Digest, Store, StoreError, audit, now_s, queue, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -78,6 +78,7 @@ impl Store {
                 .await?;
         }
         queue::insert(&mut change, actor, number, JobKind::Presegment, None).await?;
+        audit::record(&mut change, actor, "case.create", id.as_str()).await?;
         change.commit().await?;
         self.announce(&id);
         self.summary(&id).await

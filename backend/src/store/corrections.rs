@@ -7,7 +7,7 @@ use shared::label::LabelSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{Actor, Store, StoreError, now_s, number, to_word, versions};
+use super::{Actor, Store, StoreError, audit, now_s, number, to_word, versions};
 
 impl Store {
     /// The slices that were saved, as they were saved last.
@@ -51,6 +51,7 @@ impl Store {
         }
         let saved = CorrectedSlice { revision: slice.revision.saturating_add(1), ..slice.clone() };
         insert(&mut change, actor, number, slice.revision, &saved).await?;
+        audit::record(&mut change, actor, "slice.save", &format!("{id} {} revision {}", slice.plane, saved.revision)).await?;
         change.commit().await?;
         self.announce(id);
         Ok(saved)

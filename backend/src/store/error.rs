@@ -38,6 +38,9 @@ pub enum StoreError {
     /// The case is not where it would have to be.
     #[error("{0}")]
     NotNow(&'static str),
+    /// Somebody has as many jobs waiting as one may have.
+    #[error("{0} of your scans wait already, which is as many as may; send more when some of them are done")]
+    Crowded(i64),
     /// A correction that does not fit the case.
     #[error(transparent)]
     Correction(#[from] CorrectionError),

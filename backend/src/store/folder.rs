@@ -38,6 +38,11 @@ impl Folder {
                 advice: "choose an empty folder, or one that i3Deep has worked in",
             });
         }
+        // Scans are nobody's to read but the server's.
+        #[cfg(unix)]
+        if let Err(error) = fs::set_permissions(data, std::os::unix::fs::PermissionsExt::from_mode(0o700)) {
+            tracing::warn!("other users of this machine may be able to read {}: {error}", data.display());
+        }
         let lock = File::create(data.join("lock"))?;
         lock.try_lock().map_err(|_| StoreError::InUse(data.to_owned()))?;
         Ok(Self { path: data.to_owned(), _lock: lock })

@@ -5,6 +5,7 @@
 //! written and then had no use for.
 
 mod actor;
+mod audit;
 mod backup;
 mod bin;
 mod blobs;
@@ -15,6 +16,7 @@ mod error;
 mod folder;
 mod mark;
 mod open;
+mod people;
 mod queue;
 mod rounds;
 mod rows;
@@ -43,11 +45,13 @@ use folder::Folder;
 use upkeep::News;
 
 pub use actor::Actor;
+pub use audit::{AuditState, verify_audit};
 pub use backup::{Copied, backup, restore};
 pub use blobs::{Blobs, Digest};
 pub use cases::{NewCase, NewImage};
 pub use error::{StoreError, is_full};
 pub use open::Opening;
+pub use people::Secret;
 pub use queue::Lease;
 pub use segmentations::{NewSegmentation, PresegmentationFiles, RefinementFiles, SegmentationBlobs};
 pub use task::{AdaptedWeights, Before, PresegmentTask, RefineTask, Task};

@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Actor, PresegmentTask, PresegmentationFiles, RefineTask, RefinementFiles, Store, StoreError, Task, corrections, from_word, number,
-    segmentations, to_word,
+    Actor, PresegmentTask, PresegmentationFiles, RefineTask, RefinementFiles, Store, StoreError, Task, audit, corrections, from_word,
+    number, segmentations, to_word,
 };
 
 /// How often a worker may die of a job. The first death may be bad luck, the second is the job.
@@ -18,6 +18,9 @@ const MAX_SERVER_DEATHS: i64 = 3;
 /// What the expert reads then.
 const SERVER_DIED: &str = "the server stopped three times while it worked on this, so it is not tried again. The scan may be too large for this machine's \
                            memory; the server's operator finds more in its log";
+
+/// Jobs of one person that may wait at a time.
+const WAITING_LIMIT: i64 = 500;
 
 /// A job that the caller runs now.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ impl Store {
         let job = insert(&mut change, actor, number, JobKind::Refine, Some(&slices)).await?;
         let adapts = sqlx::query("UPDATE jobs SET adapt_seconds = ? WHERE id = ?").bind(adapt_seconds).bind(job.id.0);
         adapts.execute(&mut *change).await?;
+        audit::record(&mut change, actor, "case.refine", id.as_str()).await?;
         change.commit().await?;
         self.announce(id);
         Ok(job)
@@ -77,6 +81,7 @@ impl Store {
         .bind(id.0)
         .execute(&mut *change)
         .await?;
+        audit::record(&mut change, actor, "job.cancel", &id.to_string()).await?;
         change.commit().await?;
         self.announce_job(id).await;
         self.job(id).await
@@ -91,7 +96,8 @@ impl Store {
         job(&row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such job"))?)
     }
 
-    /// Takes the job that has waited longest; it is running from now on. A refinement goes first: someone waits for it at a screen.
+    /// Takes the next job; it is running from now on. A refinement goes first: someone waits for it at a screen. Then whoever had a turn longest ago:
+    /// nobody waits for all of somebody else's scans.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -109,8 +115,10 @@ impl Store {
     async fn lease_next(&self) -> Result<Next, StoreError> {
         let mut change = self.change().await?;
         let row = sqlx::query(
-            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, message = ''
-             WHERE id = (SELECT id FROM jobs WHERE state = 'queued' ORDER BY kind = 'refine' DESC, id LIMIT 1)
+            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, message = '',
+                 turn = (SELECT coalesce(max(turn), 0) + 1 FROM jobs)
+             WHERE id = (SELECT id FROM jobs q WHERE state = 'queued' ORDER BY kind = 'refine' DESC,
+                             (SELECT coalesce(max(turn), 0) FROM jobs j WHERE j.asked_by = q.asked_by), id LIMIT 1)
              RETURNING id, case_number, attempt, kind, corrections, asked_by, adapt_seconds",
         )
         .fetch_optional(&mut *change)
@@ -180,6 +188,7 @@ impl Store {
             .execute(&mut *change)
             .await?;
         segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);
         Ok(true)
@@ -200,6 +209,7 @@ impl Store {
             .execute(&mut *change)
             .await?;
         segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);
         Ok(true)
@@ -318,6 +328,13 @@ pub(super) async fn take_up_again(connection: &mut SqliteConnection, actor: &Act
     Ok(())
 }
 
+/// Refuses one more job of somebody who has as many waiting as one may have.
+async fn check_quota(connection: &mut SqliteConnection, actor: &Actor) -> Result<(), StoreError> {
+    let waiting = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE asked_by = ? AND state = 'queued'").bind(actor);
+    let waiting: i64 = waiting.fetch_one(connection).await?;
+    if waiting < WAITING_LIMIT { Ok(()) } else { Err(StoreError::Crowded(WAITING_LIMIT)) }
+}
+
 /// Queues a job.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
@@ -326,6 +343,7 @@ pub(super) async fn insert(
     kind: JobKind,
     corrections: Option<&[CorrectedSlice]>,
 ) -> Result<Job, StoreError> {
+    check_quota(&mut *connection, actor).await?;
     let row = sqlx::query(
         "INSERT INTO jobs (case_number, kind, state, corrections, asked_by) VALUES (?, ?, ?, ?, ?)
          RETURNING id AS job, kind, state, progress, message",

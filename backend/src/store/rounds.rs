@@ -8,7 +8,7 @@ use shared::geometry::Plane;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Actor, Store, StoreError, corrections, number, queue};
+use super::{Actor, Store, StoreError, audit, corrections, number, queue};
 
 impl Store {
     /// Offers the slices that the last refinement chose, without those that were done or skipped since. What was corrected stays.
@@ -34,6 +34,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
+        audit::record(&mut change, actor, "round.begin", id.as_str()).await?;
         change.commit().await?;
         self.announce(id);
         self.case(id).await

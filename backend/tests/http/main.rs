@@ -13,5 +13,6 @@ mod client;
 mod corrections;
 mod durability;
 mod jobs;
+mod people;
 mod rounds;
 mod upload;

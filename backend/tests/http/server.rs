@@ -26,6 +26,7 @@ pub(crate) struct Server {
     child: Child,
     url: String,
     log: Arc<Mutex<String>>,
+    said: Arc<Mutex<String>>,
     data: Arc<TempDir>,
     client: Arc<TempDir>,
     agent: Agent,
@@ -106,20 +107,15 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (mut errors, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = errors.read(&mut buffer) {
-                kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
-            }
-        });
+        let log = keep(child.stderr.take().unwrap());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        output.read_line(&mut ready).unwrap();
         let url =
             ready.trim().strip_prefix("i3deep is ready on ").unwrap_or_else(|| panic!("not ready: {}", log.lock().unwrap())).to_owned();
+        let said = keep(output);
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
-        Self { child, url, log, data, client, agent }
+        Self { child, url, log, said, data, client, agent }
     }
 
     /// Kills the server without warning and starts another on its data.
@@ -132,6 +128,11 @@ impl Server {
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// What the server has printed after its address.
+    pub(crate) fn said(&self) -> String {
+        eventually("second line", || Some(self.said.lock().unwrap().clone()).filter(|said| said.ends_with('\n')))
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -160,6 +161,16 @@ impl Server {
         answer(self.agent.run(request.body(()).unwrap()))
     }
 
+    /// A request with headers, and JSON if there is any.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        let Some(body) = body else { return self.request(method, path, headers) };
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers.iter().chain(&[("content-type", "application/json")]) {
+            request = request.header(*name, *value);
+        }
+        answer(self.agent.run(request.body(body.to_string()).unwrap()))
+    }
+
     pub(crate) fn put(&self, path: &str, body: &impl Serialize) -> Answer {
         answer(self.agent.put(format!("{}{path}", self.url)).send_json(body))
     }
@@ -176,15 +187,27 @@ impl Server {
 
     /// Uploads files as the channels of a case.
     pub(crate) fn upload(&self, bundle: &str, files: &[&[u8]]) -> Answer {
-        self.upload_named("DOE^JANE", bundle, files)
+        self.upload_as(&[], bundle, files)
+    }
+
+    pub(crate) fn upload_as(&self, headers: &[(&str, &str)], bundle: &str, files: &[&[u8]]) -> Answer {
+        self.send_form(headers, "DOE^JANE", bundle, files)
     }
 
     pub(crate) fn upload_named(&self, name: &str, bundle: &str, files: &[&[u8]]) -> Answer {
+        self.send_form(&[], name, bundle, files)
+    }
+
+    fn send_form(&self, headers: &[(&str, &str)], name: &str, bundle: &str, files: &[&[u8]]) -> Answer {
         let mut form = Form::new().text("bundle", bundle).text("name", name);
         for file in files {
             form = form.part("image", Part::bytes(file).file_name("DOE_JANE.nii.gz"));
         }
-        answer(self.agent.post(format!("{}/api/cases", self.url)).send(form))
+        let mut request = self.agent.post(format!("{}/api/cases", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request.send(form))
     }
 
     /// A generated scan's case with its presegmentation.
@@ -228,6 +251,19 @@ impl Server {
         }
         workers
     }
+}
+
+/// Reads to the end on a thread of its own.
+fn keep(mut from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let kept = Arc::new(Mutex::new(String::new()));
+    let text = Arc::clone(&kept);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+    });
+    kept
 }
 
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {

@@ -13,6 +13,7 @@ mod topbar;
 mod status_bar;
 mod keys;
 mod shortcuts;
+pub(crate) mod sign_in;
 mod banner;
 mod job;
 mod icon;

@@ -4,6 +4,7 @@
 //! programs, as OpenAPI: [`route::OPENAPI`].
 
 mod error;
+mod people;
 pub mod route;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::intensity::Window;
 use crate::label::LabelSet;
 
 pub use error::{ApiError, ErrorCode};
+pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn};
 
 /// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that arrives from one that a proxy holds
 /// back; it carries nothing.

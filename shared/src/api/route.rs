@@ -148,6 +148,28 @@ routes! {
     HEALTH: Route<0> = Get "/api/health";
     /// 204 if a change would reach the disk right now, else `not_ready`.
     READY: Route<0> = Get "/api/ready";
+    /// Who the asker is: [`Me`](super::Me), or `sign_in_needed`.
+    ME: Route<0> = Get "/api/session";
+    /// [`SignIn`](super::SignIn) → [`Me`](super::Me) and a cookie.
+    SIGN_IN: Route<0> = Post "/api/session";
+    /// 204; the cookie is worth nothing any more.
+    SIGN_OUT: Route<0> = Delete "/api/session";
+    /// [`Person`](super::Person)s.
+    PEOPLE: Route<0> = Get "/api/people";
+    /// An [`Account`](super::Account) under a new name → [`Person`](super::Person).
+    ADD_PERSON: Route<1> = Post "/api/people/{name}";
+    /// An [`Account`](super::Account) → [`Person`](super::Person); signs them out.
+    CHANGE_PERSON: Route<1> = Put "/api/people/{name}";
+    /// Names of those that a case was given to.
+    ASSIGNED: Route<1> = Get "/api/cases/{id}/people";
+    /// Names of those that a case is given to → the same.
+    ASSIGN: Route<1> = Put "/api/cases/{id}/people";
+    /// The asker's own [`KeyInfo`](super::KeyInfo)s.
+    KEYS: Route<0> = Get "/api/keys";
+    /// [`NewKey`](super::NewKey) → 201 with a [`KeyMade`](super::KeyMade).
+    ADD_KEY: Route<0> = Post "/api/keys";
+    /// 204.
+    REVOKE_KEY: Route<1> = Delete "/api/keys/{id}";
     /// This list for programs: OpenAPI 3.1.
     OPENAPI: Route<0> = Get "/api/openapi.json";
 }

@@ -1,12 +1,14 @@
 //! Deleted cases, for as long as they can be brought back.
 
+use std::collections::HashSet;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use shared::api::{ApiError, BinnedCase, CaseSummary, route};
 use shared::case::CaseId;
 
+use super::super::people::Visitor;
 use super::{Parts, Refusal};
-use crate::store::Actor;
 
 /// Deleted cases that can be brought back, the latest first.
 #[utoipa::path(
@@ -14,8 +16,13 @@ use crate::store::Actor;
     path = route::BIN.path,
     responses((status = 200, description = "The cases", body = Vec<BinnedCase>), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BinnedCase>>, Refusal> {
-    Ok(Json(parts.store.bin().await?))
+pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<BinnedCase>>, Refusal> {
+    let mut cases = parts.store.bin().await?;
+    if !visitor.role.sees_all() {
+        let own: HashSet<CaseId> = parts.store.cases_of(&visitor.name).await?.into_iter().collect();
+        cases.retain(|case| own.contains(&case.summary.id));
+    }
+    Ok(Json(cases))
 }
 
 /// Brings a deleted case back.
@@ -27,8 +34,8 @@ pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BinnedCase>>, Re
     ),
     responses((status = 200, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn restore(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseSummary>, Refusal> {
-    let case = parts.store.undelete_case(&Actor::local(), &id).await?;
+pub(crate) async fn restore(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<Json<CaseSummary>, Refusal> {
+    let case = parts.store.undelete_case(&visitor.actor(), &id).await?;
     parts.supervisor.wake();
     Ok(Json(case))
 }
@@ -42,7 +49,7 @@ pub(crate) async fn restore(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json
     ),
     responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn purge(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
-    parts.store.purge_case(&Actor::local(), &id).await?;
+pub(crate) async fn purge(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+    parts.store.purge_case(&visitor.actor(), &id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

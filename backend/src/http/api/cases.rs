@@ -1,12 +1,14 @@
 //! Cases as they stand.
 
+use std::collections::HashSet;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use shared::api::{ApiError, CaseDetail, CaseSummary, route};
 use shared::case::CaseId;
 
+use super::super::people::Visitor;
 use super::{Parts, Refusal};
-use crate::store::Actor;
 
 /// All cases, newest first.
 #[utoipa::path(
@@ -14,8 +16,13 @@ use crate::store::Actor;
     path = route::CASES.path,
     responses((status = 200, description = "The cases", body = Vec<CaseSummary>), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<CaseSummary>>, Refusal> {
-    Ok(Json(parts.store.cases().await?))
+pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<CaseSummary>>, Refusal> {
+    let mut cases = parts.store.cases().await?;
+    if !visitor.role.sees_all() {
+        let own: HashSet<CaseId> = parts.store.cases_of(&visitor.name).await?.into_iter().collect();
+        cases.retain(|case| own.contains(&case.id));
+    }
+    Ok(Json(cases))
 }
 
 /// Everything about a case beside its voxels.
@@ -36,8 +43,8 @@ pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ca
     params(("id" = CaseId, Path, description = "The case")),
     responses((status = 200, description = "The case in its next round", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
-    Ok(Json(parts.store.begin_round(&Actor::local(), &id).await?))
+pub(crate) async fn begin_round(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
+    Ok(Json(parts.store.begin_round(&visitor.actor(), &id).await?))
 }
 
 /// Puts a case into the bin.
@@ -47,9 +54,9 @@ pub(crate) async fn begin_round(parts: Data<Parts>, id: Path<CaseId>) -> Result<
     params(("id" = CaseId, Path, description = "The case")),
     responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn delete(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn delete(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     let job = parts.store.summary(&id).await?.job;
-    parts.store.delete_case(&Actor::local(), &id).await?;
+    parts.store.delete_case(&visitor.actor(), &id).await?;
     if let Some(job) = job {
         parts.supervisor.stop(job.id);
     }

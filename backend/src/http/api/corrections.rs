@@ -6,8 +6,8 @@ use shared::case::CaseId;
 use shared::correction::CorrectedSlice;
 use shared::geometry::{Axis, Plane};
 
+use super::super::people::Visitor;
 use super::{Parts, Refusal};
-use crate::store::Actor;
 
 /// The slices that were saved, as they were saved last.
 #[utoipa::path(
@@ -34,6 +34,7 @@ pub(crate) async fn list(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ve
 )]
 pub(crate) async fn save(
     parts: Data<Parts>,
+    visitor: Visitor,
     path: Path<(CaseId, String, usize)>,
     slice: Json<CorrectedSlice>,
 ) -> Result<Json<CorrectedSlice>, Refusal> {
@@ -44,7 +45,7 @@ pub(crate) async fn save(
             format!("the address speaks of {axis} {index}, the correction of {}", slice.plane),
         ));
     }
-    Ok(Json(parts.store.save_correction(&Actor::local(), &id, &slice).await?))
+    Ok(Json(parts.store.save_correction(&visitor.actor(), &id, &slice).await?))
 }
 
 /// The plane that an address names.

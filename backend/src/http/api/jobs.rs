@@ -7,8 +7,9 @@ use shared::api::{ApiError, CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOpti
 use shared::case::{CaseId, Job, JobId};
 use shared::crossing::{Contradiction, contradictions_among};
 
+use super::super::people::Visitor;
 use super::{Parts, Refusal};
-use crate::store::{Actor, StoreError};
+use crate::store::StoreError;
 
 /// Queues the refinement with the slices that are done.
 #[utoipa::path(
@@ -20,13 +21,18 @@ use crate::store::{Actor, StoreError};
     ),
     responses((status = 202, description = "It is queued", body = Job), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn refine(parts: Data<Parts>, id: Path<CaseId>, options: Query<RefineOptions>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn refine(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    id: Path<CaseId>,
+    options: Query<RefineOptions>,
+) -> Result<HttpResponse, Refusal> {
     let RefineOptions { adapt_seconds } = *options;
     if adapt_seconds.is_some_and(|seconds| !(0.0..=MAX_ADAPT_SECONDS).contains(&seconds)) {
         return Err(Refusal::unreadable(&format!("adapt_seconds lies between 0 and {MAX_ADAPT_SECONDS}")));
     }
     check_agreement(&parts, &id).await?;
-    let job = parts.store.request_refinement(&Actor::local(), &id, adapt_seconds).await?;
+    let job = parts.store.request_refinement(&visitor.actor(), &id, adapt_seconds).await?;
     parts.supervisor.wake();
     Ok(HttpResponse::Accepted().json(job))
 }
@@ -51,8 +57,8 @@ async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
     params(("id" = JobId, Path, description = "The job")),
     responses((status = 200, description = "As it stands now", body = Job), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn cancel(parts: Data<Parts>, id: Path<JobId>) -> Result<Json<Job>, Refusal> {
-    let job = parts.store.cancel(&Actor::local(), *id).await?;
+pub(crate) async fn cancel(parts: Data<Parts>, visitor: Visitor, id: Path<JobId>) -> Result<Json<Job>, Refusal> {
+    let job = parts.store.cancel(&visitor.actor(), *id).await?;
     parts.supervisor.stop(*id);
     Ok(Json(job))
 }

@@ -12,76 +12,104 @@ mod upload;
 mod versions;
 mod volumes;
 
-use actix_web::Route as Handler;
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceRequest;
 use actix_web::guard;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Json, ServiceConfig};
 use shared::api::route::{self, Method};
 use shared::api::{ApiError, ErrorCode};
 use utoipa::OpenApi;
 
+use super::people::{self, Rule, admit};
 use super::{Parts, Refusal, upload_folder};
 
 macro_rules! serve {
-    ($($route:ident => $noun:ident::$handler:ident,)*) => {
+    ($($route:ident for $rule:ident => $($noun:ident)::+ . $handler:ident,)*) => {
         /// What the server answers, as it stands in its handlers.
         #[derive(OpenApi)]
         #[openapi(
             info(title = "i3Deep", description = "Segmentation of 3D medical images, corrected slice by slice."),
-            paths(openapi, $($noun::$handler),*),
+            paths($($($noun)::+::$handler),*),
             components(schemas(ApiError, ErrorCode))
         )]
         struct Document;
 
-        /// Every handler under its route.
+        /// Every handler under its route, behind the route's rule.
         pub(super) fn routes(config: &mut ServiceConfig) {
-            config.route(route::OPENAPI.path, asked(route::OPENAPI.method).to(openapi));
-            $(config.route(route::$route.path, asked(route::$route.method).to($noun::$handler));)*
+            $(config.service(
+                web::resource(route::$route.path)
+                    .guard(guard::fn_guard(|request| is_asked(route::$route.method, &request.head().method)))
+                    .wrap(from_fn(|request: ServiceRequest, next: Next<BoxBody>| admit(Rule::$rule, request, next)))
+                    .route(web::route().to($($noun)::+::$handler)),
+            );)*
         }
+
+        /// Who may use which route.
+        #[cfg(test)]
+        const RULES: &[(&str, Rule)] = &[$((route::$route.path, Rule::$rule)),*];
     };
 }
 
 serve! {
-    BUNDLES => bundles::list,
-    CASES => cases::list,
-    CREATE_CASE => upload::create,
-    CASE => cases::show,
-    DELETE_CASE => cases::delete,
-    IMAGE => volumes::image,
-    UNCERTAINTY => volumes::uncertainty,
-    SEGMENTATION => volumes::segmentation,
-    NIFTI => volumes::nifti,
-    CORRECTED_NIFTI => volumes::corrected_nifti,
-    PROVENANCE => volumes::provenance,
-    CORRECTIONS => corrections::list,
-    SAVE_CORRECTION => corrections::save,
-    VERSIONS => versions::list,
-    VERSION => versions::show,
-    BRING_BACK => versions::bring_back,
-    BIN => bin::list,
-    RESTORE => bin::restore,
-    PURGE => bin::purge,
-    REFINE => jobs::refine,
-    BEGIN_ROUND => cases::begin_round,
-    CANCEL => jobs::cancel,
-    EVENTS => events::stream,
-    HEALTH => health::show,
-    READY => health::ready,
+    BUNDLES for Person => bundles.list,
+    CASES for Person => cases.list,
+    CREATE_CASE for Person => upload.create,
+    CASE for Case => cases.show,
+    DELETE_CASE for Case => cases.delete,
+    IMAGE for Case => volumes.image,
+    UNCERTAINTY for Case => volumes.uncertainty,
+    SEGMENTATION for Case => volumes.segmentation,
+    NIFTI for Case => volumes.nifti,
+    CORRECTED_NIFTI for Case => volumes.corrected_nifti,
+    PROVENANCE for Case => volumes.provenance,
+    CORRECTIONS for Case => corrections.list,
+    SAVE_CORRECTION for Case => corrections.save,
+    VERSIONS for Case => versions.list,
+    VERSION for Case => versions.show,
+    BRING_BACK for Case => versions.bring_back,
+    BIN for Person => bin.list,
+    RESTORE for Case => bin.restore,
+    PURGE for Case => bin.purge,
+    REFINE for Case => jobs.refine,
+    BEGIN_ROUND for Case => cases.begin_round,
+    CANCEL for Job => jobs.cancel,
+    EVENTS for Person => events.stream,
+    HEALTH for Anybody => health.show,
+    READY for Anybody => health.ready,
+    ME for Person => people.me,
+    SIGN_IN for Anybody => people.sign_in,
+    SIGN_OUT for Person => people.sign_out,
+    PEOPLE for Reviewer => people.people,
+    ADD_PERSON for Admin => people.add_person,
+    CHANGE_PERSON for Admin => people.change_person,
+    ASSIGNED for Case => people.assigned,
+    ASSIGN for Reviewer => people.assign,
+    KEYS for Person => people.keys,
+    ADD_KEY for Person => people.add_key,
+    REVOKE_KEY for Person => people.revoke_key,
+    OPENAPI for Anybody => program.openapi,
 }
 
-/// Answers to a method; whoever may look may also ask for the head alone.
-fn asked(method: Method) -> Handler {
-    match method {
-        Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
-        Method::Post => web::post(),
-        Method::Put => web::put(),
-        Method::Delete => web::delete(),
+/// Whether a request asks a route's method; whoever may look may also ask for the head alone.
+fn is_asked(method: Method, by: &actix_web::http::Method) -> bool {
+    by.as_str() == method.name() || (method == Method::Get && by == actix_web::http::Method::HEAD)
+}
+
+mod program {
+    //! This server for programs.
+
+    use super::*;
+
+    /// Every route with its rule, what it takes and what it gives.
+    #[utoipa::path(
+        get,
+        path = route::OPENAPI.path,
+        responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
+    )]
+    pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+        Json(Document::openapi())
     }
-}
-
-/// This server for programs.
-#[utoipa::path(get, path = route::OPENAPI.path, responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
-async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
 }
 
 #[cfg(test)]
@@ -104,12 +132,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_a_case_is_for_those_whose_case_it_is() {
+        for (path, rule) in RULES {
+            let about_a_case = path.starts_with(&route::CASE.path.to_owned());
+            assert!(!about_a_case || matches!(rule, Rule::Case | Rule::Reviewer), "{path} is for {rule:?}");
+            assert!(*rule != Rule::Job || path.starts_with("/api/jobs/{id}"), "{path}");
+        }
+        let open: Vec<&str> = RULES.iter().filter(|(_, rule)| *rule == Rule::Anybody).map(|(path, _)| *path).collect();
+        assert_eq!(open, [route::HEALTH.path, route::READY.path, route::SIGN_IN.path, route::OPENAPI.path]);
+    }
+
+    #[test]
     fn every_operation_says_what_it_takes_and_gives() {
         let document = serde_json::to_value(Document::openapi()).unwrap();
         for (path, operations) in document["paths"].as_object().unwrap() {
             for (method, operation) in operations.as_object().unwrap() {
                 let named = path.matches('{').count();
-                assert_eq!(operation["parameters"].as_array().map_or(0, Vec::len), named, "{method} {path}");
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+                assert_eq!(in_path, named, "{method} {path}");
                 let answers = operation["responses"].as_object().unwrap();
                 assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
                 assert!(operation["description"].is_string() || operation["summary"].is_string(), "{method} {path}");

@@ -12,9 +12,10 @@ use shared::api::{ApiError, CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
+use super::super::people::Visitor;
 use super::{Parts, Refusal, upload_folder};
 use crate::intake::{case_name, find_bundle, gather, keep, look_through};
-use crate::store::{Actor, is_full};
+use crate::store::is_full;
 
 /// A form with more files than any bundle has channels is a mistake.
 const FILES_LIMIT: usize = 64;
@@ -26,7 +27,12 @@ const FILES_LIMIT: usize = 64;
     request_body(content = inline(Form), content_type = "multipart/form-data"),
     responses((status = 201, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Multipart) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn create(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    checks: Data<Semaphore>,
+    form: Multipart,
+) -> Result<HttpResponse, Refusal> {
     let folder = Scratch(upload_folder(&parts.store));
     std::fs::create_dir_all(&folder.0).map_err(disk)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
@@ -37,7 +43,7 @@ pub(crate) async fn create(parts: Data<Parts>, checks: Data<Semaphore>, form: Mu
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
     let channels = bundle.channels.clone();
     let scan = web::block(move || look_through(&files, &channels)).await.map_err(|error| Refusal::internal(&error))??;
-    let case = keep(&parts.store, &Actor::local(), name, bundle, scan).await?;
+    let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
     Ok(HttpResponse::Created().json(case))

@@ -6,9 +6,9 @@ use shared::case::CaseId;
 use shared::correction::CorrectedSlice;
 use shared::geometry::Axis;
 
+use super::super::people::Visitor;
 use super::corrections::plane;
 use super::{Parts, Refusal};
-use crate::store::Actor;
 
 /// What was said of a slice, the latest first.
 #[utoipa::path(
@@ -58,9 +58,10 @@ pub(crate) async fn show(parts: Data<Parts>, path: Path<(CaseId, String, usize, 
 )]
 pub(crate) async fn bring_back(
     parts: Data<Parts>,
+    visitor: Visitor,
     path: Path<(CaseId, String, usize, i64)>,
     wish: Json<BringBack>,
 ) -> Result<Json<CorrectedSlice>, Refusal> {
     let (id, axis, index, version) = path.into_inner();
-    Ok(Json(parts.store.bring_back(&Actor::local(), &id, plane(&axis, index)?, version, wish.base).await?))
+    Ok(Json(parts.store.bring_back(&visitor.actor(), &id, plane(&axis, index)?, version, wish.base).await?))
 }

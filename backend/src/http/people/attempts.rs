@@ -1,0 +1,54 @@
+//! How often somebody may try a password.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+/// Tries at one account within a minute.
+const PER_ACCOUNT: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// Tries from one address within a minute; a hospital may have one for all its people.
+const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
+/// Accounts and addresses remembered before those that have been quiet are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// Passwords tried of late.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    /// By the account *and* where from, so that nobody can lock others out of their accounts.
+    accounts: DefaultKeyedRateLimiter<(String, Option<IpAddr>)>,
+    addresses: DefaultKeyedRateLimiter<Option<IpAddr>>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { accounts: RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT)), addresses: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)) }
+    }
+}
+
+impl Attempts {
+    /// Whether another try is allowed; counts it.
+    pub(super) fn allows(&self, name: &str, from: Option<IpAddr>) -> bool {
+        if self.accounts.len() > REMEMBERED {
+            self.accounts.retain_recent();
+            self.addresses.retain_recent();
+        }
+        self.addresses.check_key(&from).is_ok() && self.accounts.check_key(&(name.to_lowercase(), from)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guesser_is_stopped_and_nobody_else() {
+        let attempts = Attempts::default();
+        let (guesser, other) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
+        let tried = (0..100).filter(|_| attempts.allows("anna", guesser)).count();
+        assert_eq!(tried, 10);
+        assert!(attempts.allows("anna", other), "who comes from elsewhere");
+        let names = (0..100).filter(|n| attempts.allows(&format!("n{n}"), guesser)).count();
+        assert_eq!(names, 50, "another name each time does not help");
+    }
+}
