@@ -21,7 +21,7 @@ pub(crate) fn Contradictions() -> impl IntoView {
     view! {
         <Show when=move || !pairs.with(Vec::is_empty)>
             <section class="contradictions" role="region" aria-label="Contradictions" data-testid="contradictions">
-                <h3>{move || if total() == 1 { "1 voxel is in dispute".to_owned() } else { format!("{} voxels are in dispute", total()) }}</h3>
+                <h2 class="small-title">{move || if total() == 1 { "1 voxel is in dispute".to_owned() } else { format!("{} voxels are in dispute", total()) }}</h2>
                 <p class="hint">"Two of your slices call a voxel by different labels. Which is right?"</p>
                 {move || pairs.get().into_iter().map(|pair| view! { <Dispute pair=pair /> }).collect_view()}
                 <button

@@ -32,9 +32,9 @@ pub(crate) fn Rail() -> impl IntoView {
     view! {
         <aside class="rail" aria-label="Slices">
             <header>
-                <h3 data-testid="round" data-round=move || round.get().to_string()>
+                <h2 class="small-title" data-testid="round" data-round=move || round.get().to_string()>
                     {move || if round.get() > 1 { format!("Round {}", round.get()) } else { "Slices to correct".into() }}
-                </h3>
+                </h2>
                 <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done_now(), offered.with(Vec::len))}</span>
             </header>
             <EffortSlider />

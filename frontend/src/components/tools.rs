@@ -98,7 +98,7 @@ fn Labels() -> impl IntoView {
         Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.labels.0.clone()).unwrap_or_default()));
     view! {
         <section class="panel" aria-label="Labels">
-            <h3>"Label"</h3>
+            <h2 class="small-title">"Label"</h2>
             <div class="labels" role="radiogroup" aria-label="Label to paint" on:keydown=move |event| move_choice(session, &labels.get_untracked(), &event)>
                 {move || labels.get().into_iter().map(|label| view! { <LabelButton label=label /> }).collect_view()}
             </div>
@@ -169,8 +169,8 @@ fn Edits() -> impl IntoView {
         }
     };
     view! {
-        <section class="panel" aria-label="This slice">
-            <h3>"Whole slice"</h3>
+        <section class="panel" aria-label="Whole slice">
+            <h2 class="small-title">"Whole slice"</h2>
             <div class="presets">{EDITS.iter().map(button).collect_view()}</div>
             <Limit />
             <FingerSwitch />
@@ -232,7 +232,7 @@ fn Overlays() -> impl IntoView {
     };
     view! {
         <section class="panel" aria-label="Overlays">
-            <h3>"Overlays"</h3>
+            <h2 class="small-title">"Overlays"</h2>
             <Switch name="Segmentation" key="H" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation command=Command::ToggleSegmentation />
             <Percent word="Opacity" name="Opacity of the segmentation" value=|overlay| overlay.opacity on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity" />
             <Switch name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled command=Command::ToggleOutline />
@@ -346,7 +346,7 @@ fn WindowPanel() -> impl IntoView {
     };
     view! {
         <section class="panel" aria-label="Window">
-            <h3>"Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span></h3>
+            <h2 class="small-title">"Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span></h2>
             <Channels />
             <WindowNumbers />
             <div class="presets">
