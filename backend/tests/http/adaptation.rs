@@ -51,7 +51,9 @@ fn a_bundle_without_a_refinement_network_refines_by_adaptation_and_says_so() {
 fn whoever_asks_for_a_refinement_may_say_how_long_the_network_learns() {
     let server = Server::start();
     let case = server.presegmented();
-    for (query, why) in [("adapt_seconds=-1", "adapt_seconds lies between 0 and 86400"), ("adapt_seconds=soon", "adapt_seconds")] {
+    for (query, why) in
+        [("adapt_seconds=-1", "adapt_seconds lies between 0 and 86400"), ("adapt_seconds=soon", "the request cannot be read")]
+    {
         let (code, message) = server.request("POST", &format!("/api/cases/{case}/refine?{query}"), &[]).refusal(400);
         assert_eq!(code, "unreadable_request");
         assert!(message.contains(why), "{message}");
