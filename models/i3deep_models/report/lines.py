@@ -34,10 +34,10 @@ COLUMNS = (
 
 
 def lines(folder: Path) -> str:
-    """The section, or nothing where nothing was measured."""
+    """The section."""
     file = folder / "lines.csv"
     if not file.is_file():
-        return ""
+        return fill("missing", heading="What the planes are worth", part="lines")
     frame = pd.read_csv(file)
     own = frame[frame["strategy"] == GREEDY]
     budgets = [(budget, rows) for budget, rows in own.groupby("budget")]

@@ -243,8 +243,26 @@ def comparison(tables: Tables) -> str:
         above=int((spent > EFFORT).sum()),
         blend_mm=tables.settings["blend_mm"],
         together=comparison_table(rows, with_errors=True),
+        alone=alone_rows(tables),
         by_label=[(tables.label_name(int(label)), comparison_table(own, with_errors=False)) for label, own in rows.groupby("label")],
     )
+
+
+def alone_rows(tables: Tables) -> list[list[str]]:
+    """What is left for the planes to do: networks with no plane beside the same with planes, on the same cases; Dice everywhere."""
+    with_planes = case_means(at_effort(tables), "method")
+    before = without_planes(tables)
+    rows = []
+    for method in (OURS, "published, pasted"):
+        alone = before[before["method"] == method]
+        pasted, after = (with_planes[with_planes["method"] == name]["dice"] for name in ("pasted", method))
+        if alone.empty or after.empty:
+            continue
+        start = before[before["method"] == BEFORE]["dice"]
+        left = 1 - max(start.mean(), alone["dice"].mean())
+        share = percent(1 - (1 - after.mean()) / left) if left > 0 else ""
+        rows.append([title(method), str(len(after)), *map(spread, (start, pasted, alone["dice"], after)), share])
+    return rows
 
 
 def comparison_table(rows: pd.DataFrame, with_errors: bool) -> tuple[list[str], list[list[str]]]:
