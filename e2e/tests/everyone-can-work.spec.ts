@@ -75,12 +75,13 @@ test("the page works at 200 % and in forced colours", async ({ workbench, phanto
   await photograph("zoomed");
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ forcedColors: "active" });
-  await seeNoFinding(page, "forced colours");
+  // Contrast is the system's then; axe measures the page's own backgrounds, which nobody sees.
+  await seeNoFinding(page, "forced colours", ["color-contrast"]);
   await photograph("forced-colours");
 });
 
-async function seeNoFinding(page: Page, where: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+async function seeNoFinding(page: Page, where: string, without: string[] = []): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).disableRules(without).analyze();
   const grave = violations.filter((violation) => violation.impact !== "minor");
   const words = grave.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`);
   expect(words, where).toEqual([]);

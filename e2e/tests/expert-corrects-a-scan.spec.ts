@@ -54,6 +54,10 @@ async function doTheJob(job: Job): Promise<void> {
     return planes;
   });
 
+  await test.step("download the presegmentation, to compare with later", async () => {
+    await workbench.download(job.outputPath("before.nii.gz"));
+  });
+
   const chosen = planes.slice(0, 3);
   const painted: Painted[] = [];
   await test.step("correct three slices with the brush", async () => {
@@ -72,8 +76,8 @@ async function doTheJob(job: Job): Promise<void> {
     for (const plane of chosen) await expect(workbench.slice(plane)).toHaveAttribute("data-state", "done");
   });
 
-  await test.step("download the presegmentation, to compare with later", async () => {
-    await workbench.download(job.outputPath("before.nii.gz"));
+  await test.step("download: what is seen, corrections and all", async () => {
+    await workbench.download(job.outputPath("corrected.nii.gz"));
   });
 
   await test.step("refine", async () => {
@@ -99,8 +103,9 @@ async function doTheJob(job: Job): Promise<void> {
 async function checkDownload(job: Job, painted: Painted[]): Promise<void> {
   const scan = await readNifti(job.scan);
   const before = await readNifti(job.outputPath("before.nii.gz"));
+  const corrected = await readNifti(job.outputPath("corrected.nii.gz"));
   const refined = await readNifti(job.outputPath("refined.nii.gz"));
-  for (const segmentation of [before, refined]) {
+  for (const segmentation of [before, corrected, refined]) {
     expect(segmentation.dims).toEqual(scan.dims);
     expectNear(segmentation.spacingMm, scan.spacingMm);
     expect(segmentation.sform === undefined).toBe(scan.sform === undefined);
@@ -111,6 +116,7 @@ async function checkDownload(job: Job, painted: Painted[]): Promise<void> {
   expect(painted).toHaveLength(3);
   for (const { voxel, label } of painted) {
     expect(before.voxel(voxel), `presegmentation at ${voxel.join(", ")}`).not.toBe(label);
+    expect(corrected.voxel(voxel), `before the refinement at ${voxel.join(", ")}`).toBe(label);
     expect(refined.voxel(voxel), `refinement at ${voxel.join(", ")}`).toBe(label);
   }
   const counts = refined.histogram();

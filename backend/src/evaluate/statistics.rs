@@ -26,6 +26,9 @@ pub fn percentile_of(ascending: &[f64], share: f64) -> f64 {
 /// Sample standard deviation of the finite values; NaN of fewer than two.
 pub fn standard_deviation(values: &[f64]) -> f64 {
     let kept = sorted(values.iter().copied());
+    if kept.len() < 2 {
+        return f64::NAN;
+    }
     let centre = mean(kept.iter().copied());
     (kept.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (kept.len() as f64 - 1.0)).sqrt()
 }

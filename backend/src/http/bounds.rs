@@ -146,16 +146,18 @@ mod tests {
 
     #[test]
     fn slow_senders_are_given_up() {
-        fn check(elapsed_s: u64, received: u64, expected_s: u64) {
-            assert_eq!(patience(Duration::from_secs(elapsed_s), received), Duration::from_secs(expected_s), "{received} in {elapsed_s} s");
+        fn check(elapsed_s: u64, received: u64, expected_ms: u64) {
+            let got = patience(Duration::from_secs(elapsed_s), received);
+            assert_eq!(got, Duration::from_millis(expected_ms), "{received} in {elapsed_s} s");
         }
-        check(0, 0, 10);
-        check(4, 0, 6);
-        // A byte a second; just fast enough; fast, then silence.
-        check(10, 10, 0);
-        check(60, 4096 * 60, 10);
-        check(60, 4096 * 52, 2);
-        check(5, 100 << 20, 10);
+        check(0, 0, 10_000);
+        check(4, 0, 6000);
+        // A byte a second, which earns what its bytes take at the least speed, and no more; just fast enough; fast, then silence.
+        check(10, 10, 2);
+        check(11, 11, 0);
+        check(60, 4096 * 60, 10_000);
+        check(60, 4096 * 52, 2000);
+        check(5, 100 << 20, 10_000);
     }
 
     #[tokio::test]

@@ -11,6 +11,8 @@ use crate::bundle::plans::{Plan, Resampling};
 
 /// Most voxels on a network's grid, as on a scan's: 2 GiB a channel, and 1 GiB a label for what the network says.
 pub const MAX_NETWORK_VOXELS: usize = 1 << 29;
+/// Longer than any patient, and than what a scanner sees: a scan that claims more has a wrong unit or spacing.
+const LONGEST_MM: f64 = 3000.0;
 
 /// Why a scan has no place on a network's grid.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -62,9 +64,10 @@ pub(super) fn network_shape(
         !shape.contains(&0) && voxels(shape) <= MAX_NETWORK_VOXELS
     };
     let flat = cropped.contains(&1) && spacing_mm.iter().any(|mm| *mm > 500.0 * spacing_mm.iter().copied().fold(f64::INFINITY, f64::min));
+    let longer_than_a_body = cropped.iter().zip(spacing_mm).any(|(n, mm)| *n as f64 * mm > LONGEST_MM);
     let cause = if flat {
         "The file is a picture of two dimensions, or its slices are much too far apart; this network takes volumes of three"
-    } else if fits(1e-3) {
+    } else if longer_than_a_body && fits(1e-3) {
         "Its header may be in micrometres and say millimetres (xyzt_units); correct the unit"
     } else {
         "Its spacing (pixdim) may be wrong; correct it, or crop the scan"

@@ -116,11 +116,11 @@ impl ScanFiles {
         let (origin, read) = read_origin_of(&mut file)?;
         let at = voxels_at(&origin.header)?;
         if !origin.header.is_pair {
-            skip(&mut file, at.saturating_sub(read))?;
+            skip(&mut file, read, at)?;
             return Ok((origin, file));
         }
         let mut voxels = open(self.voxels.as_ref().ok_or(ScanError::NoVoxels)?)?;
-        skip(&mut voxels, at)?;
+        skip(&mut voxels, 0, at)?;
         Ok((origin, voxels))
     }
 }
@@ -141,10 +141,12 @@ fn read_origin_of(file: &mut impl Read) -> Result<(Origin, usize), ScanError> {
     Ok((Origin::of(Header::parse(&bytes)?)?, got))
 }
 
-fn skip(file: &mut impl Read, bytes: usize) -> Result<(), ScanError> {
-    let skipped = io::copy(&mut file.take(bytes as u64), &mut io::sink()).map_err(damaged)?;
-    if skipped < bytes as u64 {
-        return Err(ScanError::NoVoxelsAt { offset: bytes });
+/// Goes from one byte of a file to where its voxels begin.
+fn skip(file: &mut impl Read, from: usize, offset: usize) -> Result<(), ScanError> {
+    let bytes = offset.saturating_sub(from) as u64;
+    let skipped = io::copy(&mut file.take(bytes), &mut io::sink()).map_err(damaged)?;
+    if skipped < bytes {
+        return Err(ScanError::NoVoxelsAt { offset });
     }
     Ok(())
 }

@@ -187,10 +187,10 @@ fn quaternion_form(header: &Header) -> Option<Affine> {
 mod tests {
     use super::*;
 
-    /// A header of 5 × 6 × 7 voxels of 2 × 3 × 4 mm without orientation.
+    /// A header of 5 × 6 × 7 voxels of 2 × 3 × 4 mm without orientation: both codes are 0, the sform is zeros.
     fn header() -> Header {
         let geometry = Geometry::axis_aligned([5, 6, 7], [2.0, 3.0, 4.0]).unwrap();
-        Header { sform_code: 0, ..Header::of_geometry(&geometry) }
+        Header { sform_code: 0, srow: [[0.0; 4]; 3], ..Header::of_geometry(&geometry) }
     }
 
     const SFORM: Affine = [[2.0, 0.0, 0.0, -9.0], [0.0, 3.0, 0.0, 8.0], [0.0, 0.0, 4.0, 7.0]];

@@ -101,6 +101,9 @@ mod tests {
             io::Error::from(io::ErrorKind::NotFound),
             "the server could not read or write one of its files (entity not found); its operator finds more in the log",
         );
-        check(ScanError::UnsupportedType(32), "voxels of NIfTI data type 32 are not supported. Convert the file to int16 or float32");
+        check(
+            ScanError::UnsupportedType(32),
+            "its voxels are complex numbers (NIfTI data type 32), no intensities that can be read. Convert the file to int16 or float32",
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use shared::api::CaseDetail;
+use shared::api::{CaseDetail, Health};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Plane};
 
@@ -115,6 +115,8 @@ fn a_backup_is_taken_while_people_save() {
 #[test]
 fn a_worker_that_hangs_is_noticed_in_seconds() {
     let server = Server::start();
+    // One that has not come up yet has longer: it loads libtorch.
+    eventually("worker that is up", || Some(server.get("/api/health").json::<Health>()).filter(|health| health.worker));
     let worker = eventually("worker", || server.workers().pop());
     assert!(Command::new("kill").args(["-STOP", &worker]).status().unwrap().success());
     let begun = Instant::now();

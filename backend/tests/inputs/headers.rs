@@ -106,7 +106,7 @@ fn headers_that_cannot_be_right_are_refused_in_words() {
     let sized = |x: f32, y: f32, z: f32| Fields::plain(DIMS, [x, y, z]).floats(voxels);
     check("wide.nii", &sized(100.0, 100.0, 150.0), "voxels on the network's grid, more than 536870912, which is the limit");
     check("micrometres-said-mm.nii", &sized(1000.0, 1000.0, 1500.0), "may be in micrometres");
-    check("metres-of-slices.nii", &sized(1.0, 1.0, 9000.0), "spacing");
+    check("metres-of-slices.nii", &sized(1.0, 1.0, 90_000.0), "spacing");
     check("huge.nii", &sized(1e30, 1.0, 1.0), "spacing");
     check("rgb.nii", &Fields { datatype: 128, ..plain() }.bytes(voxels.iter().map(|_| [1_u8, 2, 3]), false), "RGB colours");
     check("complex.nii", &Fields { datatype: 32, ..plain() }.bytes(voxels.iter().map(|_| [0_u8; 8]), false), "complex numbers");
@@ -171,11 +171,7 @@ fn labels_a_hair_off_are_labels_and_only_what_is_looked_at_is_checked() {
     check("above.nii", &floats(&|_, v| v * 1.000_000_1), None);
     // A byte with a float slope, as some editors save: 249 × 0.004 = 0.996.
     let bytes = Fields { datatype: 2, slope: 0.004, ..plain() };
-    check(
-        "slope.nii",
-        &bytes.bytes(labels.voxels().iter().map(|label| [[0_u8, 249][usize::from(*label).min(1)]]), false),
-        None,
-    );
+    check("slope.nii", &bytes.bytes(labels.voxels().iter().map(|label| [[0_u8, 249][usize::from(*label).min(1)]]), false), None);
     check("halves.nii", &floats(&|_, v| v / 2.0), Some("labels are whole numbers"));
     // Elsewhere than in the listed planes anything may stand.
     let grid = labels.geometry();

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::secrets::digest;
+
 /// Tries at one account within a minute.
 const PER_ACCOUNT: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 /// Tries from one address within a minute; a hospital may have one for all its people.
@@ -29,11 +31,20 @@ impl Default for Attempts {
 impl Attempts {
     /// Whether another try is allowed; counts it.
     pub(super) fn allows(&self, name: &str, from: Option<IpAddr>) -> bool {
-        if self.accounts.len() > REMEMBERED {
-            self.accounts.retain_recent();
-            self.addresses.retain_recent();
+        // A digest, since a name that is tried may be of any length.
+        let by_account = || self.accounts.check_key(&(digest(&name.to_lowercase()), from)).is_ok();
+        let by_address = || self.addresses.check_key(&from).is_ok();
+        if self.accounts.len() <= REMEMBERED {
+            // What is refused at one account does not count for the address, or it would lock out all who share that.
+            return by_account() && by_address();
         }
-        self.addresses.check_key(&from).is_ok() && self.accounts.check_key(&(name.to_lowercase(), from)).is_ok()
+        // Somebody tries very many names: only an address that may still try adds another.
+        if !by_address() {
+            return false;
+        }
+        self.accounts.retain_recent();
+        self.addresses.retain_recent();
+        by_account()
     }
 }
 

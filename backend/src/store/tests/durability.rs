@@ -173,7 +173,8 @@ async fn yesterdays_backup_over_today_and_back() {
     let yesterday = backup(scene.folder.path(), &at("yesterday")).await.unwrap();
     save(&scene.store, 0, 1).await.unwrap();
     let today = backup(scene.folder.path(), &at("today")).await.unwrap();
-    assert_eq!((today.rows - yesterday.rows, today.volumes), (1, yesterday.volumes));
+    // The slice's new version, and the record of who saved it.
+    assert_eq!((today.rows - yesterday.rows, today.volumes), (2, yesterday.volumes));
     assert!(matches!(restore(&at("yesterday"), scene.folder.path()).await, Err(StoreError::InUse(_))));
     let (case, (folder, _)) = (scene.case.clone(), scene.stopped().await);
 
