@@ -35,7 +35,7 @@ pub(crate) fn CaseList() -> impl IntoView {
             <main class="list-columns">
                 <UploadForm />
                 <section class="cases" aria-label="Cases">
-                    <h2>"Cases"</h2>
+                    <h1>"Cases"</h1>
                     {move || match are_known.get() {
                         None if !session.link.online.get() => view! { <p class="muted waiting" role="alert">"The server does not answer; the list appears when it does."</p> }.into_any(),
                         None => view! { <p class="muted waiting">"Asking the server for its cases…"</p> }.into_any(),
@@ -79,7 +79,7 @@ pub(crate) fn Brand() -> impl IntoView {
 fn Empty() -> impl IntoView {
     view! {
         <div class="empty" data-testid="no-cases">
-            <h3>"No scans yet"</h3>
+            <h2>"No scans yet"</h2>
             <ol>
                 <li>"Drop a NIfTI scan on the left and send it. It is segmented at once, and the slices most worth your time are chosen."</li>
                 <li>"Open the case and correct just these slices with the brush."</li>
