@@ -36,9 +36,7 @@ impl Files {
     /// Scans, each with the file that belongs to it where there are two.
     pub(crate) fn reads_scans(&mut self, what: &str, paths: &[PathBuf]) {
         for path in paths {
-            let ScanFiles { file, voxels } = ScanFiles::at(path);
-            self.reads(what, &file);
-            voxels.iter().for_each(|voxels| self.reads(what, voxels));
+            ScanFiles::at(path).paths().into_iter().for_each(|file| self.reads(what, file));
         }
     }
 

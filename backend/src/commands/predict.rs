@@ -20,7 +20,7 @@ use crate::inference::DeviceChoice;
 use crate::inference::engine::Arithmetic;
 use crate::inference::torch::computes_bfloat16;
 use crate::pipeline::predict::Options;
-use crate::scan_io::whole;
+use crate::scan_io::{dicom_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
@@ -290,7 +290,7 @@ impl Run<'_> {
             files.reads("the postprocessing", file);
         }
         for case in cases {
-            case.images.iter().for_each(|image| files.reads("the image", image));
+            files.reads_scans("the image", &case.images);
             case.previous.iter().for_each(|previous| files.reads("the previous stage's segmentation", previous));
         }
         for name in RECORDS {
@@ -354,6 +354,9 @@ fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
 
 /// Refuses a case that lacks one of the network's channels, or has others: by their numbers.
 fn check_channels(case: &Case, plan: &Plan) -> Result<()> {
+    if case.images.iter().any(|image| image.is_dir()) && plan.normalization.len() == 1 && case.images.len() == 1 {
+        return Ok(());
+    }
     let stem = case.stem.file_name().unwrap_or_default();
     let wanted: Vec<OsString> =
         (0..plan.normalization.len()).map(|channel| with_ending(stem, &format!("_{channel:04}{}", plan.file_ending))).collect();
@@ -397,13 +400,17 @@ fn write_records(args: &Args, network: &Path, output: &Path) -> Result<()> {
     put(arguments, (serde_json::to_string_pretty(&record)? + "\n").as_bytes())
 }
 
-/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, … Names are bytes, whether or not they are text; those that begin with a dot are
+/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, …; a folder of DICOM files is a case of one channel. Names are bytes, whether or not they are text; those that begin with a dot are
 /// other programs' own.
 fn cases(folder: &Path, ending: &str) -> Result<BTreeMap<OsString, Vec<PathBuf>>> {
     let mut cases: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", shown(folder)))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let name = path.file_name().unwrap_or_default().as_bytes();
+        if path.is_dir() && !name.starts_with(b".") && !dicom_files(&path).is_empty() {
+            cases.entry(OsStr::from_bytes(name).to_owned()).or_default().push(path);
+            continue;
+        }
         if let Some(stem) = name.strip_suffix(ending.as_bytes()).filter(|_| !name.starts_with(b"."))
             && let Some((case, number)) = stem.split_last_chunk::<5>()
             && !case.is_empty()

@@ -144,12 +144,18 @@ impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         let status = match error {
             IntakeError::Store(error) => return error.into(),
-            IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => return Self::full(),
-            IntakeError::Scan { error: ScanError::Io(error), .. } => return Self::internal(&error),
+            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => {
+                return Self::full();
+            }
+            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. } => {
+                return Self::internal(&error);
+            }
             IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
             IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            IntakeError::Name(_) | IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            IntakeError::Name(_) | IntakeError::Files(_) | IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         };
         Self::new(status, error.code(), error.to_string())
     }

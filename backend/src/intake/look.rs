@@ -8,7 +8,7 @@ use shared::geometry::Geometry;
 use shared::intensity::{Quantiles, Quantised, Window};
 
 use super::IntakeError;
-use crate::scan_io::{ScanFiles, is_header_alone, read_scan_files, without_texts};
+use crate::scan_io::{ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts};
 
 /// A scan that has passed all checks.
 #[derive(Debug)]
@@ -30,9 +30,13 @@ pub struct Channel {
     pub voxels: Bytes,
 }
 
-/// The scans among files that were brought together, in their order: a header whose voxels have a file of their own takes the file that follows it, or else
-/// the one before it. Names say nothing here.
-pub fn gather(files: &[PathBuf]) -> Vec<ScanFiles> {
+/// The scans among files that were brought together, in their order: the DICOM files of each series; a header whose voxels have a file of their own with the
+/// file that follows it, or else the one before it. Names say nothing here.
+///
+/// # Errors
+/// [`ScanError`] for DICOM files that cannot be read.
+pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
+    let (series, files): (Vec<PathBuf>, Vec<PathBuf>) = files.iter().cloned().partition(|file| is_dicom(file));
     let alone: Vec<bool> = files.iter().map(|file| is_header_alone(file)).collect();
     let mut taken = alone.clone();
     let mut voxels_of: Vec<Option<usize>> = vec![None; files.len()];
@@ -43,8 +47,12 @@ pub fn gather(files: &[PathBuf]) -> Vec<ScanFiles> {
             voxels_of[at] = Some(other);
         }
     }
-    let scan = |at: usize| ScanFiles { file: files[at].clone(), voxels: voxels_of[at].map(|voxels| files[voxels].clone()) };
-    (0..files.len()).filter(|at| alone[*at] || !taken[*at]).map(scan).collect()
+    let scan = |at: usize| match voxels_of[at] {
+        Some(voxels) => ScanFiles::Pair { header: files[at].clone(), voxels: files[voxels].clone() },
+        None => ScanFiles::Nifti(files[at].clone()),
+    };
+    let nifti = (0..files.len()).filter(|at| alone[*at] || !taken[*at]).map(scan);
+    Ok(nifti.chain(told_apart(&series)?.into_iter().map(ScanFiles::Series)).collect())
 }
 
 /// Reads a scan's files, one a channel, and checks that they are scans on one grid.
@@ -99,7 +107,7 @@ mod tests {
         let channels = ["T1".to_owned(), "T2".to_owned()];
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
             let files = [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&gather(&files), &channels).map(|scan| scan.images.len()).map_err(|error| error.to_string());
+            let got = look_through(&gather(&files).unwrap(), &channels).map(|scan| scan.images.len()).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         };
         check([4, 5, 6], 1.0, Ok(2));
@@ -126,10 +134,10 @@ mod tests {
         std::fs::write(at("a.hdr"), &bytes[..348]).unwrap();
         std::fs::write(at("a.img"), &bytes[352..]).unwrap();
         let (header, voxels) = (at("a.hdr"), at("a.img"));
-        let pair = ScanFiles { file: header.clone(), voxels: Some(voxels.clone()) };
-        let single = ScanFiles { file: whole.clone(), voxels: None };
+        let pair = ScanFiles::Pair { header: header.clone(), voxels: voxels.clone() };
+        let single = ScanFiles::Nifti(whole.clone());
         let check = |files: &[&PathBuf], expected: &[&ScanFiles]| {
-            let got = gather(&files.iter().map(|file| (*file).clone()).collect::<Vec<_>>());
+            let got = gather(&files.iter().map(|file| (*file).clone()).collect::<Vec<_>>()).unwrap();
             assert_eq!(got.iter().collect::<Vec<_>>(), expected);
             assert!(got.iter().all(|files| read_scan_files(files).is_ok()));
         };

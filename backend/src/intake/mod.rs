@@ -61,6 +61,9 @@ pub enum IntakeError {
         /// What is wrong; not a source, so that no chain says it twice.
         error: ScanError,
     },
+    /// Files that make no scan.
+    #[error(transparent)]
+    Files(#[from] ScanError),
     /// Channels on different grids.
     #[error("{channel} {difference}. Channels must share one grid; resample it onto the first")]
     GridsDiffer {
@@ -84,6 +87,7 @@ impl IntakeError {
             Self::Name(_) => ErrorCode::BadName,
             Self::NoImage => ErrorCode::NoImage,
             Self::Scan { error, .. } => error.code(),
+            Self::Files(error) => error.code(),
             Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
             Self::Store(_) => ErrorCode::Internal,
         }

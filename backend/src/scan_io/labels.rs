@@ -6,8 +6,8 @@ use shared::geometry::{Geometry, GridDifference, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::ScanError;
-use super::nifti::{Origin, Raw, ScanFiles, read_raw};
+use super::nifti::{Raw, read_raw};
+use super::{Origin, ScanError, ScanFiles};
 
 /// How far a value may be from a whole number. A float slope in front of bytes leaves 0.996 or 2.0000001; a value that is further off was interpolated.
 const LABEL_TOLERANCE: f32 = 0.01;
@@ -25,7 +25,11 @@ impl LabelFile {
     /// # Errors
     /// As [`super::read_scan`], but for the voxels.
     pub fn read(path: &Path) -> Result<Self, ScanError> {
-        let Raw { origin, decoded } = read_raw(&ScanFiles::at(path))?;
+        let Raw { origin, decoded } = match ScanFiles::at(path) {
+            ScanFiles::Nifti(file) => read_raw(&file, None)?,
+            ScanFiles::Pair { header, voxels } => read_raw(&header, Some(&voxels))?,
+            ScanFiles::Series(_) => return Err(ScanError::NotNifti("it is DICOM, which holds intensities and no labels".into())),
+        };
         Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin })
     }
 

@@ -1,4 +1,4 @@
-//! Files ↔ volumes. The door to the `nifti` crate: gates that keep bad files out, the place that headers claim, and what is written on a scan's own grid.
+//! Files ↔ volumes. The door to the `nifti` and `dicom` crates: gates that keep bad files out, the place that headers claim, and what is written on a scan's own grid.
 
 mod header;
 mod placing;
@@ -8,12 +8,16 @@ mod nifti;
 mod labels;
 mod write;
 mod relabel;
+mod dicom;
+mod files;
 
 pub use labels::{LabelFile, read_labels};
 pub use relabel::relabelled;
 pub use write::{whole, write_f32, write_i16, write_labels};
 
-pub use self::nifti::{Origin, Scan, ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
+pub use self::nifti::{Origin, Scan, is_header_alone};
+pub use dicom::{DicomError, dicom_files, is_dicom, told_apart};
+pub use files::{ScanFiles, read_origin, read_scan, read_scan_files, without_texts};
 
 use shared::api::ErrorCode;
 use thiserror::Error;
@@ -22,7 +26,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ScanError {
     /// The first bytes are not those of a NIfTI file.
-    #[error("this is not a NIfTI file: {0}. Scans are NIfTI volumes: .nii, .nii.gz, or .hdr with .img")]
+    #[error("this is not a NIfTI file: {0}. Scans are NIfTI volumes (.nii, .nii.gz, or .hdr with .img) or DICOM series")]
     NotNifti(String),
     /// A header without its voxels.
     #[error("this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under the same name")]
@@ -127,6 +131,9 @@ pub enum ScanError {
     /// Spacing or affine that make no space. Not a source: the sentence says it.
     #[error("the scan's geometry cannot be used: {0}. Export it again with a valid affine")]
     Geometry(String),
+    /// DICOM files that are no volume.
+    #[error(transparent)]
+    Dicom(#[from] DicomError),
     /// The operating system said no.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -147,6 +154,7 @@ impl ScanError {
             Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => ErrorCode::NotFinite,
             Self::NotALabel { .. } => ErrorCode::NotALabel,
             Self::Geometry(_) => ErrorCode::BadGeometry,
+            Self::Dicom(error) => error.code(),
             Self::Io(_) => ErrorCode::Internal,
         }
     }

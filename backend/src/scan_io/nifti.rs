@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -80,49 +80,18 @@ impl Origin {
     }
 }
 
-/// A scan's file, or its two: header, and voxels where they have a file of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanFiles {
-    /// The file, or the header.
-    pub file: PathBuf,
-    /// The voxels of a header (`.hdr`) that stands alone.
-    pub voxels: Option<PathBuf>,
-}
-
-impl ScanFiles {
-    /// The file of this name, with the other of two found beside it: `.hdr` and `.img`, packed or not.
-    pub fn at(path: &Path) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = |ending: &str, others: &[&str]| {
-            let stem = name.strip_suffix(ending)?;
-            others.iter().map(|other| path.with_file_name(format!("{stem}{other}"))).find(|file| file.is_file())
-        };
-        for (ending, others) in [(".hdr", [".img", ".img.gz"]), (".hdr.gz", [".img.gz", ".img"])] {
-            if name.ends_with(ending) {
-                return Self { file: path.to_owned(), voxels: beside(ending, &others) };
-            }
-        }
-        for (ending, others) in [(".img", [".hdr", ".hdr.gz"]), (".img.gz", [".hdr.gz", ".hdr"])] {
-            if let Some(header) = beside(ending, &others) {
-                return Self { file: header, voxels: Some(path.to_owned()) };
-            }
-        }
-        Self { file: path.to_owned(), voxels: None }
+/// Where the scan of a header comes from, and a reader that stands at its first voxel; `voxels` are those of a header that stands alone.
+fn open_scan(file: &Path, voxels: Option<&Path>) -> Result<(Origin, Unpacked<BufReader<File>>), ScanError> {
+    let mut file = open(file)?;
+    let (origin, read) = read_origin_of(&mut file)?;
+    let at = voxels_at(&origin.header)?;
+    if !origin.header.is_pair {
+        skip(&mut file, read, at)?;
+        return Ok((origin, file));
     }
-
-    /// Where the scan comes from, and a reader that stands at its first voxel.
-    fn open(&self) -> Result<(Origin, Unpacked<BufReader<File>>), ScanError> {
-        let mut file = open(&self.file)?;
-        let (origin, read) = read_origin_of(&mut file)?;
-        let at = voxels_at(&origin.header)?;
-        if !origin.header.is_pair {
-            skip(&mut file, read, at)?;
-            return Ok((origin, file));
-        }
-        let mut voxels = open(self.voxels.as_ref().ok_or(ScanError::NoVoxels)?)?;
-        skip(&mut voxels, 0, at)?;
-        Ok((origin, voxels))
-    }
+    let mut voxels = open(voxels.ok_or(ScanError::NoVoxels)?)?;
+    skip(&mut voxels, 0, at)?;
+    Ok((origin, voxels))
 }
 
 fn open(path: &Path) -> Result<Unpacked<BufReader<File>>, ScanError> {
@@ -157,8 +126,9 @@ pub(super) struct Raw {
     pub(super) decoded: Decoded,
 }
 
-pub(super) fn read_raw(files: &ScanFiles) -> Result<Raw, ScanError> {
-    let (origin, mut voxels) = files.open()?;
+/// Reads a file; `voxels` are those of a header that stands alone.
+pub(super) fn read_raw(file: &Path, voxels: Option<&Path>) -> Result<Raw, ScanError> {
+    let (origin, mut voxels) = open_scan(file, voxels)?;
     let decoded = decode(&mut voxels, &origin.header, voxels_at(&origin.header)?, origin.geometry().voxel_count())?;
     voxels.finish()?;
     Ok(Raw { origin, decoded })
@@ -178,28 +148,9 @@ impl Raw {
     }
 }
 
-/// Reads a scan.
-///
-/// # Errors
-/// [`ScanError`] for anything that is not a complete, finite volume of three dimensions, or of two.
-pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
-    read_scan_files(&ScanFiles::at(path))
-}
-
-/// Reads a scan whose files are known.
-///
-/// # Errors
-/// As [`read_scan`].
-pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
-    read_raw(files)?.into_scan()
-}
-
-/// Reads where a scan comes from, without its voxels. Whether these are whole is not looked at.
-///
-/// # Errors
-/// As [`read_scan`].
-pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
-    Ok(read_origin_of(&mut open(&ScanFiles::at(path).file)?)?.0)
+/// Reads where a scan comes from, without its voxels.
+pub(super) fn read_origin(file: &Path) -> Result<Origin, ScanError> {
+    Ok(read_origin_of(&mut open(file)?)?.0)
 }
 
 /// Whether a file is the header of a scan whose voxels have a file of their own.
@@ -209,13 +160,9 @@ pub fn is_header_alone(path: &Path) -> bool {
     (got >= HEADER_BYTES && bytes[344..348] == *b"ni1\0") || (got >= 8 && bytes[4..8] == *b"ni2\0")
 }
 
-/// A scan's file again, packed, with its voxels as they are and nothing of its header but what places and scales them: no texts, no extensions, no
-/// intents, no calibration.
-///
-/// # Errors
-/// As [`read_scan`], as far as the header and the file's length are concerned.
-pub fn without_texts(files: &ScanFiles) -> Result<Vec<u8>, ScanError> {
-    let (origin, mut voxels) = files.open()?;
+/// A scan's file again, packed, with its voxels as they are and nothing of its header but what places and scales them.
+pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8>, ScanError> {
+    let (origin, mut voxels) = open_scan(file, voxels)?;
     let header = &origin.header;
     let size = voxel_size(header.datatype)?;
     let kept = Voxels { datatype: header.datatype, bits: 8 * size as i16, slope: header.slope, intercept: header.intercept };
@@ -287,7 +234,7 @@ impl From<GeometryError> for ScanError {
 mod tests {
     use std::fs;
 
-    use super::super::{read_labels, write_f32, write_labels};
+    use super::super::{read_labels, read_scan, write_f32, write_labels};
     use super::*;
 
     fn read_bytes(bytes: &[u8]) -> Result<Scan, ScanError> {

@@ -57,6 +57,16 @@ fn write(path: &Path, origin: &Origin, kind: Voxels, voxels: &[u8]) -> Result<()
     })?)
 }
 
+/// A packed file of f32 in memory.
+pub(super) fn packed_f32(values: &Volume<f32>, origin: &Origin) -> Result<Vec<u8>, ScanError> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&origin.header.written(Voxels::FLOAT32))?;
+    for part in values.voxels().chunks(1 << 14) {
+        encoder.write_all(&part.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+    }
+    Ok(encoder.finish()?)
+}
+
 /// Writes a file that appears whole or not at all: under a name that nobody has, then renamed.
 ///
 /// # Errors

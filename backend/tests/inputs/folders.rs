@@ -39,7 +39,7 @@ fn one_bad_file_stops_no_other() {
         "case empty: the image images/empty_0000.nii.gz: this is not a NIfTI file",
         "case other: other_0000.nii.gz is missing",
         "case link: the image images/link_0000.nii.gz: No such file",
-        "case folder: the image images/folder_0000.nii.gz: Is a directory",
+        "case folder: the image images/folder_0000.nii.gz: the folder holds no DICOM images",
     ] {
         assert!(end.contains(words), "'{end}' does not say '{words}'");
     }

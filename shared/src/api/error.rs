@@ -57,6 +57,8 @@ pub enum ErrorCode {
     NotANifti,
     /// A header without its voxels: the other file of a pair was not sent.
     VoxelsMissing,
+    /// Files of a series that are no volume.
+    NotASeries,
     /// The header contradicts itself.
     BadHeader,
     /// The file's checksum or packing is broken.

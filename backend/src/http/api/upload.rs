@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::{Parts, Refusal, upload_folder};
-use crate::intake::{case_name, find_bundle, gather, keep, look_through};
+use crate::intake::{IntakeError, case_name, find_bundle, gather, keep, look_through};
 use crate::store::is_full;
 
-/// A form with more files than any bundle has channels is a mistake.
-const FILES_LIMIT: usize = 64;
+/// A form with more files than any series has slices is a mistake.
+const FILES_LIMIT: usize = 4096;
 
 /// Takes a scan, one image a channel in the bundle's order, and queues its presegmentation.
 #[utoipa::path(
@@ -39,6 +39,7 @@ pub(crate) async fn create(
     let name = case_name(&upload.name)?;
     let (bundles, sent) = (parts.bundles.clone(), upload.files.clone());
     let (offered, files) = web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
+    let files = files.map_err(IntakeError::from)?;
     let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
     let channels = bundle.channels.clone();

@@ -1,0 +1,203 @@
+//! The door to DICOM: a series of files → a volume. Slices lie where their positions say, along the normal of their planes and never by instance number;
+//! every slice is rescaled by its own slope and intercept. What is no volume is refused by name, with the files that show it. Of a file's attributes only
+//! those are looked at that place and scale voxels, or tell series apart: no name, no id, no date.
+
+mod heads;
+mod series;
+mod pixels;
+
+use std::path::{Path, PathBuf};
+
+use shared::api::ErrorCode;
+use thiserror::Error;
+
+use super::{Origin, Scan, ScanError};
+use heads::read_heads;
+use series::{Stack, stacks};
+
+/// Why files are no series that can be worked on.
+#[derive(Debug, Error)]
+pub enum DicomError {
+    /// Nothing of the kind in a folder.
+    #[error("{0} holds no DICOM images. Give the folder of one series")]
+    NoImages(String),
+    /// A file that cannot be read.
+    #[error("{file} cannot be read as DICOM ({why}). Export it again")]
+    Unreadable {
+        /// Which.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// Pixels that no decoder here reads.
+    #[error("{file}: its pixels cannot be decoded ({why}). Export the series uncompressed, or as RLE or JPEG")]
+    Pixels {
+        /// Which.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// Colours.
+    #[error("{} hold colours ({photometric}), no intensities", some(files))]
+    Colours {
+        /// Which.
+        files: Vec<String>,
+        /// The photometric interpretation.
+        photometric: String,
+    },
+    /// Pictures that lie nowhere.
+    #[error("{} have no position or orientation in the patient: secondary captures or reports, no slices. Leave them out", some(files))]
+    NoPosition {
+        /// Which.
+        files: Vec<String>,
+    },
+    /// More than one series.
+    #[error("there are {} series: {}. Give the files of one of them", series.len(), series.join("; "))]
+    SeveralSeries {
+        /// Each in words.
+        series: Vec<String>,
+    },
+    /// Slices in several directions.
+    #[error("the slices of the series have {} orientations or sizes: {}. A localiser, or two scans in one series; give the files of one", groups.len(), groups.join("; "))]
+    SeveralOrientations {
+        /// Each in words.
+        groups: Vec<String>,
+    },
+    /// Slices at one place.
+    #[error("{} lie at the same place. Leave the duplicates out", some(files))]
+    Duplicates {
+        /// Which.
+        files: Vec<String>,
+    },
+    /// Several volumes in time.
+    #[error(
+        "every slice is there {times} times: a series in time, of echoes or of directions (4D). Give the files of one volume ({})",
+        some(files)
+    )]
+    SeveralVolumes {
+        /// How often.
+        times: usize,
+        /// Those of the first place.
+        files: Vec<String>,
+    },
+    /// Gaps.
+    #[error("slices are missing: {}. Fetch the series again", gaps.join("; "))]
+    Missing {
+        /// Where, in words.
+        gaps: Vec<String>,
+    },
+    /// Slices at uneven distances.
+    #[error("slices lie at uneven distances, {smallest:.3} to {largest:.3} mm (between {between}). Resample the series to even ones")]
+    Irregular {
+        /// The smallest, in mm.
+        smallest: f64,
+        /// The largest, in mm.
+        largest: f64,
+        /// Files beside the largest.
+        between: String,
+    },
+    /// A gantry that was tilted.
+    #[error("the gantry was tilted by {degrees:.1}°: slices are not stacked at right angles. Resample the series to a straight grid")]
+    Tilted {
+        /// By how much.
+        degrees: f64,
+    },
+    /// An attribute that a slice needs.
+    #[error("{file} has no usable {attribute}. Export it again")]
+    Attribute {
+        /// Which file.
+        file: String,
+        /// Its name in the standard.
+        attribute: &'static str,
+    },
+}
+
+impl DicomError {
+    /// For programs.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unreadable { .. } => ErrorCode::Damaged,
+            Self::Pixels { .. } | Self::Colours { .. } => ErrorCode::UnsupportedType,
+            Self::SeveralVolumes { .. } => ErrorCode::NotThreeDimensional,
+            Self::Attribute { .. } => ErrorCode::BadHeader,
+            Self::NoImages(_)
+            | Self::NoPosition { .. }
+            | Self::SeveralSeries { .. }
+            | Self::SeveralOrientations { .. }
+            | Self::Duplicates { .. }
+            | Self::Missing { .. }
+            | Self::Irregular { .. }
+            | Self::Tilted { .. } => ErrorCode::NotASeries,
+        }
+    }
+}
+
+/// A few names and how many more.
+fn some(files: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = files.len().saturating_sub(SHOWN);
+    let shown = files[..files.len().min(SHOWN)].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+/// A file's own name, for messages.
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether a file begins as DICOM does: with the letters behind a preamble, or without one.
+pub fn is_dicom(file: &Path) -> bool {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(132).read_to_end(&mut bytes));
+    read.is_ok() && (bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"DICM"))
+}
+
+/// The DICOM files of a folder and of the folders within it, by name; those that begin with a dot, and a `DICOMDIR`, are none.
+pub fn dicom_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries.into_iter().filter(|path| !name(path).starts_with('.') && name(path) != "DICOMDIR") {
+        if path.is_dir() && !path.is_symlink() {
+            files.extend(dicom_files(&path));
+        } else if is_dicom(&path) {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The files of each series among these, in order of first appearance.
+///
+/// # Errors
+/// [`DicomError::Unreadable`].
+pub fn told_apart(files: &[PathBuf]) -> Result<Vec<Vec<PathBuf>>, ScanError> {
+    let mut series: Vec<(String, Vec<PathBuf>)> = Vec::new();
+    for head in read_heads(files)? {
+        match series.iter_mut().find(|(uid, _)| *uid == head.series) {
+            Some((_, files)) => files.push(head.file),
+            None => series.push((head.series, vec![head.file])),
+        }
+    }
+    Ok(series.into_iter().map(|(_, files)| files).collect())
+}
+
+/// Where a series lies, without its pixels.
+///
+/// # Errors
+/// As [`read_series`].
+pub(super) fn read_origin(files: &[PathBuf]) -> Result<Origin, ScanError> {
+    Ok(Origin::of_geometry(&stacks(read_heads(files)?)?.geometry()?))
+}
+
+/// Reads a series: one volume in space, x along rows, y along columns, z along the normal.
+///
+/// # Errors
+/// [`DicomError`] for what is not one volume on an even grid; [`ScanError`] for geometry and values as for any scan.
+pub(super) fn read_series(files: &[PathBuf]) -> Result<Scan, ScanError> {
+    let stack: Stack = stacks(read_heads(files)?)?;
+    let geometry = stack.geometry()?;
+    let volume = pixels::read(&stack, &geometry)?;
+    Ok(Scan { volume, origin: Origin::of_geometry(&geometry) })
+}

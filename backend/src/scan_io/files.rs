@@ -1,0 +1,108 @@
+//! Which files a scan is made of, and reading it from them, whatever their format.
+
+use std::path::{Path, PathBuf};
+
+use super::dicom::{self, DicomError, dicom_files, is_dicom};
+use super::{Origin, Scan, ScanError, nifti};
+
+/// The files of one scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanFiles {
+    /// A NIfTI file: `.nii`, `.nii.gz`, or a header whose voxels are missing.
+    Nifti(PathBuf),
+    /// A NIfTI header and its voxels: `.hdr` and `.img`.
+    Pair {
+        /// The header.
+        header: PathBuf,
+        /// The voxels.
+        voxels: PathBuf,
+    },
+    /// A DICOM series.
+    Series(Vec<PathBuf>),
+}
+
+impl ScanFiles {
+    /// What a name stands for: a folder for the DICOM files within, a DICOM file for itself, `.hdr` or `.img` for both of them.
+    pub fn at(path: &Path) -> Self {
+        if path.is_dir() {
+            return Self::Series(dicom_files(path));
+        }
+        if is_dicom(path) {
+            return Self::Series(vec![path.to_owned()]);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = |ending: &str, others: &[&str]| {
+            let stem = name.strip_suffix(ending)?;
+            others.iter().map(|other| path.with_file_name(format!("{stem}{other}"))).find(|file| file.is_file())
+        };
+        for (ending, others) in [(".hdr", [".img", ".img.gz"]), (".hdr.gz", [".img.gz", ".img"])] {
+            if let Some(voxels) = beside(ending, &others) {
+                return Self::Pair { header: path.to_owned(), voxels };
+            }
+        }
+        for (ending, others) in [(".img", [".hdr", ".hdr.gz"]), (".img.gz", [".hdr.gz", ".hdr"])] {
+            if let Some(header) = beside(ending, &others) {
+                return Self::Pair { header, voxels: path.to_owned() };
+            }
+        }
+        Self::Nifti(path.to_owned())
+    }
+
+    /// All of them.
+    pub fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Nifti(file) => vec![file],
+            Self::Pair { header, voxels } => vec![header, voxels],
+            Self::Series(files) => files.iter().map(PathBuf::as_path).collect(),
+        }
+    }
+}
+
+/// Reads a scan: a NIfTI file, or the folder of a DICOM series.
+///
+/// # Errors
+/// [`ScanError`] for anything that is not a complete, finite volume of three dimensions, or of two.
+pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
+    match ScanFiles::at(path) {
+        ScanFiles::Series(files) if files.is_empty() => Err(DicomError::NoImages("the folder".to_owned()).into()),
+        files => read_scan_files(&files),
+    }
+}
+
+/// Reads a scan whose files are known.
+///
+/// # Errors
+/// As [`read_scan`].
+pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
+    match files {
+        ScanFiles::Nifti(file) => nifti::read_raw(file, None)?.into_scan(),
+        ScanFiles::Pair { header, voxels } => nifti::read_raw(header, Some(voxels))?.into_scan(),
+        ScanFiles::Series(files) => dicom::read_series(files),
+    }
+}
+
+/// Reads where a scan comes from, without its voxels. Whether these are whole is not looked at.
+///
+/// # Errors
+/// As [`read_scan`].
+pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
+    match ScanFiles::at(path) {
+        ScanFiles::Nifti(file) | ScanFiles::Pair { header: file, .. } => nifti::read_origin(&file),
+        ScanFiles::Series(files) => dicom::read_origin(&files),
+    }
+}
+
+/// A scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts, no extensions, no intents, no attributes.
+///
+/// # Errors
+/// As [`read_scan`].
+pub fn without_texts(files: &ScanFiles) -> Result<Vec<u8>, ScanError> {
+    match files {
+        ScanFiles::Nifti(file) => nifti::without_texts(file, None),
+        ScanFiles::Pair { header, voxels } => nifti::without_texts(header, Some(voxels)),
+        ScanFiles::Series(files) => {
+            let Scan { volume, origin } = dicom::read_series(files)?;
+            super::write::packed_f32(&volume, &origin)
+        }
+    }
+}
