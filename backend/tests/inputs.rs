@@ -13,3 +13,5 @@ mod grids;
 mod headers;
 #[path = "inputs/folders.rs"]
 mod folders;
+#[path = "inputs/orientation.rs"]
+mod orientation;

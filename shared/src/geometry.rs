@@ -61,6 +61,11 @@ impl std::str::FromStr for Axis {
     }
 }
 
+/// Whether letters say where three axes run to, such as RAS: one of each pair of directions.
+pub fn is_orientation(letters: &str) -> bool {
+    letters.len() == 3 && ["LR", "PA", "IS"].iter().all(|pair| letters.chars().filter(|letter| pair.contains(*letter)).count() == 1)
+}
+
 /// What can be wrong with a geometry or with an index into it.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum GeometryError {
@@ -405,6 +410,17 @@ mod tests {
         assert!(Geometry::new([1, 1, 1], [1.0, 0.0, 1.0], RAS).is_err());
         assert!(Geometry::new([1, 1, 1], [1.0; 3], [[0.0; 4]; 3]).is_err());
         assert!(Geometry::new([usize::MAX, 2, 2], [1.0; 3], RAS).is_err());
+    }
+
+    #[test]
+    fn orientations_name_each_axis_once() {
+        for good in ["RAS", "LPS", "SPL", "AIR"] {
+            assert!(is_orientation(good), "{good}");
+        }
+        for bad in ["", "RA", "RLS", "RASL", "ras", "RAX"] {
+            assert!(!is_orientation(bad), "{bad}");
+        }
+        assert_eq!([RAS, LPS, ASR].map(|rows| geometry(rows).orientation()), ["RAS", "LPS", "ASR"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::acquisition::Strategy;
+use shared::geometry::is_orientation;
 use shared::label::LabelSet;
 use thiserror::Error;
 
@@ -129,6 +130,12 @@ pub struct BundleManifest {
     /// have no refinement network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt_seconds: Option<f64>,
+    /// How the scans that the networks were trained on were stored, such as RAS; empty where nobody knows.
+    #[serde(default)]
+    pub orientations: Vec<String>,
+    /// Whether a scan that is stored otherwise is brought to the first of these for the networks.
+    #[serde(default)]
+    pub reorient: bool,
     /// Defaults of acquisition.
     pub acquisition: AcquisitionDefaults,
     /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for entropy.
@@ -265,6 +272,12 @@ impl Bundle {
         }
         if let Some(seconds) = self.manifest.adapt_seconds.filter(|seconds| !(seconds.is_finite() && *seconds >= 0.0)) {
             return Err(format!("its adapt_seconds, {seconds}, is not a duration"));
+        }
+        if let Some(wrong) = self.manifest.orientations.iter().find(|letters| !is_orientation(letters)) {
+            return Err(format!("its orientations name {wrong:?}, which is none such as RAS or LPS"));
+        }
+        if self.manifest.reorient && self.manifest.orientations.is_empty() {
+            return Err("it is to reorient scans, and does not say to which orientation".to_owned());
         }
         for &stage in self.stages() {
             let plan = self.plan(stage);

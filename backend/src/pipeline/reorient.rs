@@ -13,6 +13,9 @@ pub struct Reorientation {
 }
 
 impl Reorientation {
+    /// Nothing is stored otherwise.
+    pub const IDENTITY: Self = Self { from: [0, 1, 2], reversed: [false; 3] };
+
     /// From how a volume is stored to an orientation such as RAS, whose letters say where the axes run to. Nothing for what is no orientation.
     pub fn to(wanted: &str, stored: &Geometry) -> Option<Self> {
         const PAIRS: [&str; 3] = ["LR", "PA", "IS"];
@@ -27,7 +30,7 @@ impl Reorientation {
 
     /// Whether nothing changes.
     pub fn is_identity(self) -> bool {
-        self == Self { from: [0, 1, 2], reversed: [false; 3] }
+        self == Self::IDENTITY
     }
 
     /// The way back.
@@ -41,7 +44,10 @@ impl Reorientation {
     }
 
     /// The same voxels, stored otherwise.
-    pub fn apply<T: Copy>(self, volume: &Volume<T>) -> Volume<T> {
+    pub fn apply<T: Copy>(self, volume: Volume<T>) -> Volume<T> {
+        if self.is_identity() {
+            return volume;
+        }
         let old = volume.geometry();
         let geometry = self.geometry(old);
         let [nx, ny, nz] = geometry.dims;
@@ -102,7 +108,7 @@ mod tests {
         let old = volume();
         for wanted in ["LPS", "RAS", "ASR", "SPL", "IRA", "PIR"] {
             let way = Reorientation::to(wanted, old.geometry()).unwrap();
-            let new = way.apply(&old);
+            let new = way.apply(old.clone());
             assert_eq!(new.geometry().orientation(), wanted);
             assert_eq!(way.is_identity(), wanted == "LPS");
             for (at, voxel) in new.voxels().iter().enumerate() {
@@ -111,7 +117,7 @@ mod tests {
                 let (there, here) = (place(new.geometry(), at), place(old.geometry(), *voxel));
                 assert!(there.iter().zip(here).all(|(a, b)| (a - b).abs() < 1e-9), "{wanted}: {there:?} is not {here:?}");
             }
-            assert_eq!(way.inverse().apply(&new), old, "{wanted}");
+            assert_eq!(way.inverse().apply(new), old, "{wanted}");
         }
     }
 
@@ -119,7 +125,7 @@ mod tests {
     fn planes_keep_their_voxels() {
         let old = volume();
         let way = Reorientation::to("ASR", old.geometry()).unwrap();
-        let new = way.apply(&old);
+        let new = way.apply(old.clone());
         for axis in Axis::ALL {
             for index in 0..old.geometry().plane_count(axis) {
                 let plane = Plane { axis, index };

@@ -8,6 +8,7 @@ use shared::acquisition::{AcquisitionParams, SliceList};
 use shared::volume::Volume;
 
 use super::networks::Networks;
+use super::orientation::{orientation_warning, reorientation};
 use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
 use crate::bundle::method::Method;
 use crate::bundle::plans::Plan;
@@ -76,13 +77,17 @@ pub fn presegment(
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images)?;
     warnings(&channels, &origin, plan).iter().for_each(|words| eprintln!("warning: {words}"));
+    orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| eprintln!("warning: {words}"));
+    let way = reorientation(&bundle.manifest, origin.geometry());
+    let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     let folds = networks.of(bundle, Stage::Presegmentation)?;
     let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
     let result = stages::presegment(folds, plan, &channels, &sampling, progress)?;
-    let uncertainty = result.uncertainty.first().context("no uncertainty was found")?;
-    let list = acquire(uncertainty, &result.labels, &options.acquisition, &[])?;
+    let labels = way.inverse().apply(result.labels);
+    let uncertainty = &way.inverse().apply(result.uncertainty.into_iter().next().context("no uncertainty was found")?);
+    let list = acquire(uncertainty, &labels, &options.acquisition, &[])?;
     let at = |name: &str| out.join(name);
-    write_labels(&at(PRESEGMENTATION_FILE), &result.labels, &origin).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
+    write_labels(&at(PRESEGMENTATION_FILE), &labels, &origin).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
     write_f32(&at(UNCERTAINTY_FILE), uncertainty, &origin).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
     write_slices(&at(SLICES_FILE), &list)?;
     Ok(list)

@@ -12,6 +12,7 @@ use shared::volume::Volume;
 
 use super::adapt::Adapt;
 use super::networks::Networks;
+use super::orientation::reorientation;
 use super::presegment::read_channels;
 use super::write_slices;
 use crate::bundle::{Bundle, Stage};
@@ -74,7 +75,9 @@ pub fn refine(
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
     files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
     let (channels, origin) = read_channels(files.images)?;
-    let scan = channels[0].geometry();
+    let scan = origin.geometry();
+    let way = reorientation(&bundle.manifest, scan);
+    let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     for grid in files.planes_grids {
         if let Err(difference) = grid.check_same_grid(scan) {
             bail!("the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one");
@@ -84,7 +87,7 @@ pub fn refine(
     let presegmentation = match files.presegmentation {
         Some(path) => {
             let labels = read_on_grid("the presegmentation", path, &origin)?.all();
-            labels.with_context(|| format!("the presegmentation {}", path.display()))?
+            way.apply(labels.with_context(|| format!("the presegmentation {}", path.display()))?)
         }
         None => {
             let folds = networks.of(bundle, Stage::Presegmentation)?;
@@ -94,12 +97,14 @@ pub fn refine(
             .labels
         }
     };
+    let turned: Vec<Plane> = planes.iter().map(|plane| way.plane(*plane, scan)).collect();
+    let corrections = way.apply(corrections);
     let foreground: Vec<Label> = bundle.manifest.labels.0.iter().map(|label| label.value).collect();
     let input = RefineInput {
         channels: &channels,
         presegmentation: &presegmentation,
         corrections: &corrections,
-        planes: &planes,
+        planes: &turned,
         foreground: &foreground,
         encoding: bundle.encoding(),
         blend_mm: files.blend_mm.unwrap_or(bundle.manifest.blend_mm),
@@ -111,13 +116,14 @@ pub fn refine(
     let adaptation = params.as_ref().map(|params| Adaptation { params, weights: earlier.as_deref(), elapsed_s: &elapsed_s });
     let folds = networks.of(bundle, Stage::Refinement)?;
     let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, adaptation, progress)?;
+    let (labels, uncertainty) = (way.inverse().apply(refined.labels), way.inverse().apply(refined.uncertainty));
     let cannot = |file: &Path| format!("cannot write {}", file.display());
-    write_labels(files.out, &refined.labels, &origin).with_context(|| cannot(files.out))?;
+    write_labels(files.out, &labels, &origin).with_context(|| cannot(files.out))?;
     if let Some(file) = files.uncertainty_out {
-        write_f32(file, &refined.uncertainty, &origin).with_context(|| cannot(file))?;
+        write_f32(file, &uncertainty, &origin).with_context(|| cannot(file))?;
     }
     if let Some((file, params)) = files.slices_out {
-        write_slices(file, &acquire(&refined.uncertainty, &refined.labels, params, &planes)?)?;
+        write_slices(file, &acquire(&uncertainty, &labels, params, &planes)?)?;
     }
     let Some(adapted) = refined.adapted else { return Ok(None) };
     if let (Some(file), Some(weights)) = (files.adapted_weights_out, adapted.weights) {
