@@ -81,6 +81,7 @@ fn each_outside_thing_has_one_door() {
     check_only_in("backend/src", "sqlx::", &["backend/src/store"]);
     // `serve` starts the runtime that the server runs in.
     check_only_in("backend/src", "actix_web", &["backend/src/http", "backend/src/commands/serve.rs"]);
+    check_only_in("backend/src", "create_case(&", &["backend/src/intake", "backend/src/store"]);
     check_only_in("frontend/src", "gloo_net", &["frontend/src/api.rs"]);
     for word in ["IdbDatabase", "local_storage()", "session_storage()", "BroadcastChannel", "gloo::storage"] {
         check_only_in("frontend/src", word, &["frontend/src/browser"]);

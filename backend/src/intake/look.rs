@@ -8,6 +8,7 @@ use shared::geometry::Geometry;
 use shared::intensity::{Quantiles, Quantised, Window};
 
 use super::IntakeError;
+use super::archive::unpacked;
 use crate::scan_io::{ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts};
 
 /// A scan that has passed all checks.
@@ -30,13 +31,13 @@ pub struct Channel {
     pub voxels: Bytes,
 }
 
-/// The scans among files that were brought together, in their order: the DICOM files of each series; a header whose voxels have a file of their own with the
+/// The scans among files that were brought together, archives unpacked, in their order: the DICOM files of each series; a header whose voxels have a file of their own with the
 /// file that follows it, or else the one before it. Names say nothing here.
 ///
 /// # Errors
 /// [`ScanError`] for DICOM files that cannot be read.
 pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
-    let (series, files): (Vec<PathBuf>, Vec<PathBuf>) = files.iter().cloned().partition(|file| is_dicom(file));
+    let (series, files): (Vec<PathBuf>, Vec<PathBuf>) = unpacked(files)?.into_iter().partition(|file| is_dicom(file));
     let alone: Vec<bool> = files.iter().map(|file| is_header_alone(file)).collect();
     let mut taken = alone.clone();
     let mut voxels_of: Vec<Option<usize>> = vec![None; files.len()];

@@ -3,6 +3,7 @@
 //! Whoever brings scans calls [`find_bundle`], [`look_through`] and [`keep`] in this order, whatever protocol it speaks. Knows files and the store, no
 //! requests.
 
+mod archive;
 mod keep;
 mod look;
 mod name;

@@ -396,6 +396,41 @@ mod tests {
         assert_eq!(read_labels(&path).unwrap_err().to_string(), "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255");
     }
 
+    #[test]
+    fn nothing_is_kept_that_could_name_a_patient() {
+        const CANARY: &[u8] = b"DOE^JANE";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.nii");
+        // Everything that is neither size, nor type, nor place, nor scale; and an extension.
+        let texts = [4..36, 38..39, 56..70, 74..76, 92..108, 120..123, 124..252, 328..344];
+        let bytes = file(|b| {
+            for range in &texts {
+                b[range.clone()].iter_mut().zip(CANARY.iter().cycle()).for_each(|(byte, letter)| *byte = *letter);
+            }
+            b[108..112].copy_from_slice(&384_f32.to_le_bytes());
+            let extension: Vec<u8> = [&[1, 0, 0, 0][..], &32_i32.to_le_bytes(), &6_i32.to_le_bytes(), CANARY, CANARY, CANARY].concat();
+            let voxels = b.split_off(VOXELS_AT);
+            b.truncate(HEADER_BYTES);
+            b.extend(&extension[..36]);
+            b.extend(voxels);
+        });
+        fs::write(&path, bytes).unwrap();
+        let scan = read_scan(&path).unwrap();
+        assert_eq!(scan.volume.get([1, 2, 3]), Some(23.0));
+        let kept = folder.path().join("kept.nii.gz");
+        fs::write(&kept, without_texts(&path, None).unwrap()).unwrap();
+        let written = folder.path().join("labels.nii.gz");
+        write_labels(&written, &scan.volume.map(|v| v as u8), &scan.origin).unwrap();
+        assert_eq!(read_scan(&kept).unwrap().volume, scan.volume);
+        for file in [kept, written] {
+            let mut bytes = Vec::new();
+            open(&file).unwrap().read_to_end(&mut bytes).unwrap();
+            for part in CANARY.windows(2) {
+                assert!(!bytes[..VOXELS_AT].windows(2).any(|window| window == part), "{}", file.display());
+            }
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(at in 0_usize..352, value: u8) {
