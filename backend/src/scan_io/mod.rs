@@ -72,6 +72,16 @@ pub enum ScanError {
         /// The limit.
         limit_mib: usize,
     },
+    /// An archive that holds too much.
+    #[error(
+        "the archive holds more than {files} files or unpacks to more than {mib} MiB, which is the limit. Send the files of one series alone"
+    )]
+    ArchiveTooLarge {
+        /// Most files.
+        files: usize,
+        /// Most bytes, in MiB.
+        mib: u64,
+    },
     /// The voxels do not fit into memory.
     #[error(
         "this machine lacks the {mib} MiB of memory that the voxels need. Crop the scan, resample it to coarser voxels, or use a larger machine"
@@ -148,7 +158,7 @@ impl ScanError {
             Self::Damaged(_) => ErrorCode::Damaged,
             Self::Truncated { .. } | Self::NoVoxelsAt { .. } => ErrorCode::Truncated,
             Self::Offset { .. } | Self::Scaling { .. } => ErrorCode::BadHeader,
-            Self::TooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::ArchiveTooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => ErrorCode::TooLarge,
             Self::NotThreeDimensional(_) => ErrorCode::NotThreeDimensional,
             Self::UnsupportedType(_) => ErrorCode::UnsupportedType,
             Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => ErrorCode::NotFinite,
