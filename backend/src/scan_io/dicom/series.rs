@@ -101,9 +101,11 @@ fn sorted(mut slices: Vec<Slice>) -> Result<Stack, DicomError> {
     slices.sort_by(|a, b| height(a).total_cmp(&height(b)));
     let file = |slice: &Slice| name(&slice.file);
     let steps = |slices: &[Slice]| slices.windows(2).map(|pair| height(&pair[1]) - height(&pair[0])).collect::<Vec<f64>>();
-    let largest = steps(&slices).into_iter().fold(0.0, f64::max);
+    let mut apart: Vec<f64> = steps(&slices).into_iter().filter(|mm| *mm > 1e-3).collect();
+    apart.sort_by(f64::total_cmp);
+    let typical = apart.get(apart.len() / 2).copied().unwrap_or(1.0);
     if slices.len() > 1 {
-        let places: Vec<&[Slice]> = slices.chunk_by(|a, b| height(b) - height(a) <= SAME * largest.max(1e-3)).collect();
+        let places: Vec<&[Slice]> = slices.chunk_by(|a, b| height(b) - height(a) <= SAME * typical).collect();
         if places.len() < slices.len() {
             let times = places[0].len();
             if times > 1 && places.iter().all(|place| place.len() == times) {
