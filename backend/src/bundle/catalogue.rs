@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use shared::api::BundleInfo;
 use shared::label::LabelSet;
 
-use super::Bundle;
+use super::{Bundle, BundleError};
 
 /// Folders within `models` that hold a `bundle.json`, by name.
 ///
@@ -42,6 +42,14 @@ impl Catalogue {
     /// All bundles by name; those that cannot be used say why.
     pub fn list(&self) -> Vec<BundleInfo> {
         folders(&self.folder).unwrap_or_default().iter().map(|folder| self.info(folder)).collect()
+    }
+
+    /// The bundle that is listed under a name.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn open(&self, name: &str) -> Result<Bundle, BundleError> {
+        Bundle::read(&self.folder.join(name))
     }
 
     fn info(&self, folder: &Path) -> BundleInfo {

@@ -153,7 +153,11 @@ impl From<IntakeError> for Refusal {
             IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
             IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            IntakeError::Name(_) | IntakeError::Files(_) | IntakeError::Scan { .. } | IntakeError::GridsDiffer { .. } => {
+            IntakeError::Name(_)
+            | IntakeError::Files(_)
+            | IntakeError::Network(_)
+            | IntakeError::Scan { .. }
+            | IntakeError::GridsDiffer { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
         };

@@ -6,10 +6,15 @@ use bytes::Bytes;
 use shared::api::ImageInfo;
 use shared::geometry::Geometry;
 use shared::intensity::{Quantiles, Quantised, Window};
+use shared::volume::Volume;
 
 use super::IntakeError;
 use super::archive::unpacked;
-use crate::scan_io::{ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts};
+use crate::bundle::Bundle;
+use crate::pipeline::network_grid::{check_network_grid, content_box, joined};
+use crate::pipeline::outliers::outliers;
+use crate::scan_io::{Origin, Scan, ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts};
+use crate::tasks::orientation_warning;
 
 /// A scan that has passed all checks.
 #[derive(Debug)]
@@ -56,19 +61,19 @@ pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
     Ok(nifti.chain(told_apart(&series)?.into_iter().map(ScanFiles::Series)).collect())
 }
 
-/// Reads a scan's files, one a channel, and checks that they are scans on one grid.
+/// Reads a scan's files, one a channel, and checks that they are scans on one grid which the bundle's networks can work on.
 ///
 /// # Errors
-/// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`] or [`IntakeError::NoImage`].
-pub fn look_through(scans: &[ScanFiles], channels: &[String]) -> Result<Looked, IntakeError> {
-    let mut geometry: Option<Geometry> = None;
-    let mut images = Vec::new();
-    for (files, channel) in scans.iter().zip(channels) {
+/// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`], [`IntakeError::Network`] or [`IntakeError::NoImage`].
+pub fn look_through(scans: &[ScanFiles], bundle: &Bundle) -> Result<Looked, IntakeError> {
+    let mut first: Option<Origin> = None;
+    let (mut images, mut content) = (Vec::new(), None);
+    for (number, (files, channel)) in scans.iter().zip(&bundle.manifest.channels).enumerate() {
         let refused = |error| IntakeError::Scan { channel: channel.clone(), error };
-        let scan = read_scan_files(files).map_err(refused)?;
-        let volume = &scan.volume;
-        let first = geometry.get_or_insert_with(|| volume.geometry().clone());
-        volume.geometry().check_same_grid(first).map_err(|difference| IntakeError::GridsDiffer { channel: channel.clone(), difference })?;
+        let Scan { volume, origin } = read_scan_files(files).map_err(refused)?;
+        let differs = |difference| IntakeError::GridsDiffer { channel: channel.clone(), difference };
+        first.get_or_insert_with(|| origin.clone()).accept(&origin).map_err(differs)?;
+        content = joined(content, content_box(&volume));
         let quantiles = Quantiles::of(volume.voxels());
         let packed = Quantised::of(volume.voxels(), &quantiles);
         let info = ImageInfo {
@@ -77,22 +82,31 @@ pub fn look_through(scans: &[ScanFiles], channels: &[String]) -> Result<Looked, 
             step: packed.step,
             window: Window::of(&quantiles),
             full: Some(Window::full(&quantiles)),
-            warnings: scan.origin.contradictions().map(|words| format!("The scan's header {words}.")).into_iter().collect(),
+            warnings: odd(&volume, &origin, bundle, number),
         };
         let voxels: Vec<u8> = packed.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
         images.push(Channel { info, file: without_texts(files).map_err(refused)?.into(), voxels: voxels.into() });
     }
-    Ok(Looked { geometry: geometry.ok_or(IntakeError::NoImage)?, images })
+    let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
+    check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
+    Ok(Looked { geometry, images })
+}
+
+/// What is odd about a channel, in sentences.
+fn odd(volume: &Volume<f32>, origin: &Origin, bundle: &Bundle, number: usize) -> Vec<String> {
+    let header = origin.contradictions().map(|words| format!("The header {words}."));
+    let stored = orientation_warning(&bundle.manifest, origin.geometry()).filter(|_| number == 0);
+    let normalization = bundle.presegmentation.normalization.get(number);
+    let voxels = normalization.and_then(|(normalization, _)| outliers(volume, *normalization));
+    header.into_iter().chain(stored).chain(voxels).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use shared::volume::Volume;
-
     use super::*;
-    use crate::scan_io::{Origin, write_f32};
+    use crate::scan_io::write_f32;
 
     /// Writes a scan of zeros with these voxels and this spacing.
     fn scan(folder: &Path, name: &str, dims: [usize; 3], spacing_mm: f64) -> PathBuf {
@@ -102,13 +116,33 @@ mod tests {
         file
     }
 
+    /// The phantom's bundle as one of two channels.
+    fn bundle() -> Bundle {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models/phantom");
+        let mut bundle = Bundle::read(&folder).unwrap();
+        bundle.manifest.channels = vec!["T1".to_owned(), "T2".to_owned()];
+        bundle
+    }
+
+    #[test]
+    fn what_no_network_holds_is_refused_before_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let look = |spacing_mm: f64| {
+            let files = [scan(folder.path(), "1.nii.gz", [64, 64, 64], spacing_mm)];
+            look_through(&gather(&files).unwrap(), &bundle()).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(look(1.0), Ok(()));
+        assert!(look(20.0).unwrap_err().contains("voxels on the network's grid, more than 536870912"));
+        assert!(look(1000.0).unwrap_err().contains("may be in micrometres"));
+    }
+
     #[test]
     fn channels_must_share_a_grid() {
         let folder = tempfile::tempdir().unwrap();
-        let channels = ["T1".to_owned(), "T2".to_owned()];
+        let bundle = bundle();
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
             let files = [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&gather(&files).unwrap(), &channels).map(|scan| scan.images.len()).map_err(|error| error.to_string());
+            let got = look_through(&gather(&files).unwrap(), &bundle).map(|scan| scan.images.len()).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         };
         check([4, 5, 6], 1.0, Ok(2));

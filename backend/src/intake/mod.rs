@@ -12,6 +12,7 @@ use shared::api::{BundleInfo, ErrorCode};
 use shared::geometry::GridDifference;
 use thiserror::Error;
 
+use crate::pipeline::network_grid::NetworkGridError;
 use crate::scan_io::ScanError;
 use crate::store::StoreError;
 
@@ -65,6 +66,9 @@ pub enum IntakeError {
     /// Files that make no scan.
     #[error(transparent)]
     Files(#[from] ScanError),
+    /// A scan that is too large or too small for the networks.
+    #[error(transparent)]
+    Network(#[from] NetworkGridError),
     /// Channels on different grids.
     #[error("{channel} {difference}. Channels must share one grid; resample it onto the first")]
     GridsDiffer {
@@ -89,6 +93,7 @@ impl IntakeError {
             Self::NoImage => ErrorCode::NoImage,
             Self::Scan { error, .. } => error.code(),
             Self::Files(error) => error.code(),
+            Self::Network(_) => ErrorCode::TooLarge,
             Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
             Self::Store(_) => ErrorCode::Internal,
         }

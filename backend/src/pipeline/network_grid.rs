@@ -75,32 +75,40 @@ pub(super) fn network_shape(
     Err(NetworkGridError::TooLarge { network, network_spacing_mm, spacing_mm, cause })
 }
 
-/// The box around what is not zero in some channel, `[z, y, x]`; everything if all is zero. As preprocessing will crop.
-pub fn content_box(channels: &[Volume<f32>]) -> Option<[Range<usize>; 3]> {
-    let [nx, ny, nz] = channels.first()?.geometry().dims;
-    let mut found: Option<[Range<usize>; 3]> = None;
-    for (row, values) in channels.iter().flat_map(|channel| channel.voxels().chunks(nx).enumerate()) {
+/// The box around what is not zero in a channel, `[z, y, x]`, as preprocessing will crop; nothing if all is zero.
+pub fn content_box(channel: &Volume<f32>) -> Option<[Range<usize>; 3]> {
+    let [nx, ny, _] = channel.geometry().dims;
+    let mut found = None;
+    for (row, values) in channel.voxels().chunks(nx).enumerate() {
         let (Some(first), Some(last)) = (values.iter().position(|v| *v != 0.0), values.iter().rposition(|v| *v != 0.0)) else { continue };
         let (z, y) = (row / ny, row % ny);
-        let place = [z..z + 1, y..y + 1, first..last + 1];
-        found = Some(match found {
-            None => place,
-            Some(old) => std::array::from_fn(|axis| old[axis].start.min(place[axis].start)..old[axis].end.max(place[axis].end)),
-        });
+        found = joined(found, Some([z..z + 1, y..y + 1, first..last + 1]));
     }
-    Some(found.unwrap_or([0..nz, 0..ny, 0..nx]))
+    found
 }
 
-/// Whether a scan whose content fills this box (`[z, y, x]`, as [`content_box`] finds it) fits a network's grid.
+/// The box around two boxes.
+pub fn joined(one: Option<[Range<usize>; 3]>, other: Option<[Range<usize>; 3]>) -> Option<[Range<usize>; 3]> {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            Some(std::array::from_fn(|axis| one[axis].start.min(other[axis].start)..one[axis].end.max(other[axis].end)))
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// Whether a scan whose content fills this box (`[z, y, x]`, as [`content_box`] finds it; all of the scan if there is none) fits a network's grid.
 ///
 /// # Errors
 /// [`NetworkGridError`].
-pub fn check_network_grid(scan: &Geometry, content: &[Range<usize>; 3], plan: &Plan) -> Result<(), NetworkGridError> {
+pub fn check_network_grid(scan: &Geometry, content: Option<&[Range<usize>; 3]>, plan: &Plan) -> Result<(), NetworkGridError> {
     let axes = plan.transpose_forward;
     let [sx, sy, sz] = scan.spacing_mm;
     let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
     let network_spacing_mm = plan.target_spacing_mm(spacing_mm);
-    let cropped = axes.map(|axis| content[axis].len());
+    let [x, y, z] = scan.dims;
+    let sizes = content.map_or([z, y, x], |content| content.each_ref().map(ExactSizeIterator::len));
+    let cropped = axes.map(|axis| sizes[axis]);
     network_shape(cropped, spacing_mm, network_spacing_mm, plan).map(drop)
 }
 
@@ -112,7 +120,7 @@ mod tests {
     fn check(spacing_mm: [f64; 3], dims: [usize; 3], expected: Option<&str>) {
         let scan = Geometry::axis_aligned(dims, spacing_mm).unwrap();
         let plan = Plan::for_tests([1.5, 1.0, 1.0]);
-        let said = check_network_grid(&scan, &[0..dims[2], 0..dims[1], 0..dims[0]], &plan).err().map(|error| error.to_string());
+        let said = check_network_grid(&scan, None, &plan).err().map(|error| error.to_string());
         assert_eq!(said.is_some(), expected.is_some(), "{said:?}");
         let (said, expected) = (said.unwrap_or_default(), expected.unwrap_or_default());
         assert!(said.contains(expected), "'{said}' does not say '{expected}'");
@@ -139,8 +147,8 @@ mod tests {
             at.iter().for_each(|voxel| volume.voxels_mut()[Geometry::offset(*voxel, [5, 6, 7])] = -1.0);
             volume
         };
-        assert_eq!(content_box(&[volume(&[[1, 2, 3]]), volume(&[[4, 2, 5]])]), Some([3..6, 2..3, 1..5]));
-        assert_eq!(content_box(&[volume(&[])]), Some([0..7, 0..6, 0..5]));
-        assert_eq!(content_box(&[]), None);
+        let boxes = [content_box(&volume(&[[1, 2, 3], [1, 4, 3]])), content_box(&volume(&[[4, 2, 5]])), content_box(&volume(&[]))];
+        assert_eq!(boxes, [Some([3..4, 2..5, 1..2]), Some([5..6, 2..3, 4..5]), None]);
+        assert_eq!(boxes.into_iter().fold(None, joined), Some([3..6, 2..5, 1..5]));
     }
 }

@@ -158,7 +158,11 @@ impl ScanError {
             Self::Damaged(_) => ErrorCode::Damaged,
             Self::Truncated { .. } | Self::NoVoxelsAt { .. } => ErrorCode::Truncated,
             Self::Offset { .. } | Self::Scaling { .. } => ErrorCode::BadHeader,
-            Self::TooLarge { .. } | Self::ArchiveTooLarge { .. } | Self::NoMemory { .. } | Self::TooManyVoxels { .. } | Self::Extents { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. }
+            | Self::ArchiveTooLarge { .. }
+            | Self::NoMemory { .. }
+            | Self::TooManyVoxels { .. }
+            | Self::Extents { .. } => ErrorCode::TooLarge,
             Self::NotThreeDimensional(_) => ErrorCode::NotThreeDimensional,
             Self::UnsupportedType(_) => ErrorCode::UnsupportedType,
             Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => ErrorCode::NotFinite,

@@ -42,8 +42,10 @@ pub(crate) async fn create(
     let files = files.map_err(IntakeError::from)?;
     let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
-    let channels = bundle.channels.clone();
-    let scan = web::block(move || look_through(&files, &channels)).await.map_err(|error| Refusal::internal(&error))??;
+    let (bundles, opened) = (parts.bundles.clone(), bundle.name.clone());
+    let look =
+        move || -> Result<_, Refusal> { Ok(look_through(&files, &bundles.open(&opened).map_err(|error| Refusal::internal(&error))?)?) };
+    let scan = web::block(look).await.map_err(|error| Refusal::internal(&error))??;
     let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
