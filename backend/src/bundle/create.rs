@@ -127,6 +127,8 @@ fn make(parts: &Parts, folder: &Path) -> Result<Bundle, CreateError> {
         guidance,
         adapt_seconds: None,
         blend_mm: parts.blend_mm,
+        orientations: Vec::new(),
+        reorient: false,
         acquisition: AcquisitionDefaults { strategy: Strategy::Greedy, budget: BUDGET },
         uncertainty: Method::default(),
         licence: parts.licence.clone(),
