@@ -20,7 +20,7 @@ use crate::inference::DeviceChoice;
 use crate::inference::engine::Arithmetic;
 use crate::inference::torch::computes_bfloat16;
 use crate::pipeline::predict::Options;
-use crate::scan_io::{dicom_files, whole};
+use crate::scan_io::{series_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
@@ -407,7 +407,7 @@ fn cases(folder: &Path, ending: &str) -> Result<BTreeMap<OsString, Vec<PathBuf>>
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", shown(folder)))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let name = path.file_name().unwrap_or_default().as_bytes();
-        if path.is_dir() && !name.starts_with(b".") && !dicom_files(&path).is_empty() {
+        if path.is_dir() && !name.starts_with(b".") && !series_files(&path).is_empty() {
             cases.entry(OsStr::from_bytes(name).to_owned()).or_default().push(path);
             continue;
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dicom::{self, DicomError, dicom_files, is_dicom};
+use super::dicom::{self, DicomError, is_dicom, series_files};
 use super::{Origin, Scan, ScanError, nifti};
 
 /// The files of one scan.
@@ -25,7 +25,7 @@ impl ScanFiles {
     /// What a name stands for: a folder for the DICOM files within, a DICOM file for itself, `.hdr` or `.img` for both of them.
     pub fn at(path: &Path) -> Self {
         if path.is_dir() {
-            return Self::Series(dicom_files(path));
+            return Self::Series(series_files(path));
         }
         if is_dicom(path) {
             return Self::Series(vec![path.to_owned()]);

@@ -16,7 +16,7 @@ pub use relabel::relabelled;
 pub use write::{whole, write_f32, write_i16, write_labels};
 
 pub use self::nifti::{Origin, Scan, is_header_alone};
-pub use dicom::{DicomError, dicom_files, is_dicom, told_apart};
+pub use dicom::{DicomError, is_dicom, series_files, told_apart};
 pub use files::{ScanFiles, read_origin, read_scan, read_scan_files, without_texts};
 
 use shared::api::ErrorCode;

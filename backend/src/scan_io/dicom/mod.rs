@@ -154,13 +154,13 @@ pub fn is_dicom(file: &Path) -> bool {
 }
 
 /// The DICOM files of a folder and of the folders within it, by name; those that begin with a dot, and a `DICOMDIR`, are none.
-pub fn dicom_files(folder: &Path) -> Vec<PathBuf> {
+pub fn series_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     for path in entries.into_iter().filter(|path| !name(path).starts_with('.') && name(path) != "DICOMDIR") {
         if path.is_dir() && !path.is_symlink() {
-            files.extend(dicom_files(&path));
+            files.extend(series_files(&path));
         } else if is_dicom(&path) {
             files.push(path);
         }
