@@ -47,6 +47,7 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
     if !matches!(size, 1 | 2 | 4)
         || pixels.bits_stored() == 0
         || pixels.bits_stored() > pixels.bits_allocated()
+        || pixels.high_bit() >= pixels.bits_allocated()
         || pixels.high_bit() + 1 < pixels.bits_stored()
     {
         return Err(format!("pixels of {} bits in {}", pixels.bits_stored(), pixels.bits_allocated()));

@@ -46,7 +46,7 @@ pub(super) fn stacks(heads: Vec<Head>) -> Result<Stack, DicomError> {
 
 fn one_series(heads: &[&Head]) -> Result<(), DicomError> {
     let mut series: Vec<(&str, Vec<&Head>)> = Vec::new();
-    for head in heads {
+    for head in heads.iter().copied() {
         match series.iter_mut().find(|(uid, _)| *uid == head.series) {
             Some((_, of)) => of.push(head),
             None => series.push((&head.series, vec![head])),
@@ -178,7 +178,7 @@ impl Stack {
         let mut at = std::collections::HashMap::new();
         for (z, slice) in self.slices.iter().enumerate() {
             let number = *at.entry(slice.file.as_path()).or_insert_with(|| {
-                files.push((&slice.file, Vec::new()));
+                files.push((slice.file.as_path(), Vec::new()));
                 files.len() - 1
             });
             files[number].1.push((z, slice));
