@@ -157,9 +157,7 @@ impl From<IntakeError> for Refusal {
             | IntakeError::Files(_)
             | IntakeError::Network(_)
             | IntakeError::Scan { .. }
-            | IntakeError::GridsDiffer { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, error.code(), error.to_string())
     }

@@ -42,7 +42,7 @@ fn unpack(file: &Path, left: &mut u64, all: &mut Vec<PathBuf>) -> Result<(), Sca
     std::fs::create_dir_all(&folder)?;
     for number in 0..archive.len() {
         let mut entry = archive.by_index(number).map_err(damaged)?;
-        let hidden = entry.name().split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+        let hidden = entry.name().map_err(damaged)?.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
         if entry.is_dir() || hidden {
             continue;
         }

@@ -15,7 +15,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::npz::{self, NpzWriter, Pickle};
-use super::presegment::{read_channels, warnings};
+use super::presegment::{check_dimensions, read_channels, warnings};
 use super::refine::read_on_grid;
 use crate::bundle::TORCH_VERSION;
 use crate::bundle::plans::{Choice, EngineKind, Plan, read_json};
@@ -259,9 +259,7 @@ impl Predictor {
         let mut clock = Clock::start();
         let (channels, origin) = read_channels(&case.images)?;
         clock.lap("read_s");
-        if origin.is_flat() {
-            ensure!(self.plan.patch_size.len() == 2, "the image is a picture of two dimensions; this network takes volumes of three");
-        }
+        check_dimensions(&origin, &self.plan)?;
         warnings(&channels, &origin, &self.plan).iter().for_each(|words| eprintln!("warning: case {}: {words}", case.name));
         let previous = match &case.previous {
             Some(file) => {

@@ -76,6 +76,7 @@ pub fn presegment(
     // Before the networks run: an output folder that cannot be made would cost the whole computation.
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images)?;
+    check_dimensions(&origin, plan)?;
     warnings(&channels, &origin, plan).iter().for_each(|words| eprintln!("warning: {words}"));
     orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| eprintln!("warning: {words}"));
     let way = reorientation(&bundle.manifest, origin.geometry());
@@ -109,6 +110,18 @@ pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
         channels.push(Volume::new(first.geometry().clone(), volume.into_voxels())?);
     }
     Ok((channels, first.context("no image was given")?))
+}
+
+/// A picture of two dimensions is for networks of two dimensions.
+///
+/// # Errors
+/// In words, where the network takes volumes.
+pub(super) fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
+    ensure!(
+        !origin.is_flat() || plan.patch_size.len() == 2,
+        "the image is a picture of two dimensions; this network takes volumes of three"
+    );
+    Ok(())
 }
 
 /// What is to be said of a case before its networks run: a header that contradicts itself, voxels that ruin a normalisation.

@@ -13,7 +13,7 @@ use shared::volume::Volume;
 use super::adapt::Adapt;
 use super::networks::Networks;
 use super::orientation::reorientation;
-use super::presegment::read_channels;
+use super::presegment::{check_dimensions, read_channels};
 use super::write_slices;
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
@@ -75,6 +75,7 @@ pub fn refine(
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
     files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
     let (channels, origin) = read_channels(files.images)?;
+    check_dimensions(&origin, bundle.plan(Stage::Presegmentation))?;
     let scan = origin.geometry();
     let way = reorientation(&bundle.manifest, scan);
     let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
