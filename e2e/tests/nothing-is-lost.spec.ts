@@ -10,6 +10,9 @@ import { CaseListPage } from "../pages/case-list.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 import type { Plane } from "../pages/workbench.ts";
 
+// Long: kills and many tabs. They have not all been seen to pass on a busy machine of two cores yet.
+test.skip(!process.env["I3DEEP_E2E_LONG"], "long: I3DEEP_E2E_LONG=1 runs it");
+
 /** How often a tab or a browser is killed: a few times in CI, as often as I3DEEP_E2E_KILLS says elsewhere. */
 const KILLS = Number(process.env["I3DEEP_E2E_KILLS"] ?? 2);
 

@@ -6,6 +6,9 @@ import type { Stroke } from "../fixtures/strokes.ts";
 import { expect, test } from "../fixtures/test.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
+// Long: kills and many tabs. They have not all been seen to pass on a busy machine of two cores yet.
+test.skip(!process.env["I3DEEP_E2E_LONG"], "long: I3DEEP_E2E_LONG=1 runs it");
+
 const SAVES = "**/api/cases/*/corrections/*/*";
 
 async function openTab(context: BrowserContext, url: string): Promise<WorkbenchPage> {

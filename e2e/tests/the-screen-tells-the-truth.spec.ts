@@ -4,6 +4,9 @@ import type { Triple } from "../fixtures/nifti.ts";
 import { expect, test } from "../fixtures/test.ts";
 import type { Axis, Plane, WorkbenchPage } from "../pages/workbench.ts";
 
+// Long: kills and many tabs. They have not all been seen to pass on a busy machine of two cores yet.
+test.skip(!process.env["I3DEEP_E2E_LONG"], "long: I3DEEP_E2E_LONG=1 runs it");
+
 type Page = import("@playwright/test").Page;
 type Slice = { plane: Plane; state: string; runs: [number, number][] };
 

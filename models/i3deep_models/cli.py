@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parity = commands.add_parser("parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary")
     parity.add_argument("only", nargs="*", help="parts of the names of configurations; default: all")
+    parity.add_argument("--random-only", action="store_true", help="leave out the folders that nnU-Net trains on the spot, which take minutes")
     parity.add_argument("--fast", action="store_true", help="compare fast mode too")
     parity.add_argument("--real", type=Path, metavar="NETWORK", help="an exported network or a bundle, instead of small random ones")
     parity.add_argument("--images", type=Path, help="with --real: folder of scans in nnU-Net's naming")
@@ -230,7 +231,7 @@ def _parity(options: argparse.Namespace) -> int:
     from i3deep_models.parity.compare import parity, real
 
     if not options.real:
-        return parity(options.only, options.fast)
+        return parity(options.only, options.fast, trained=not options.random_only)
     if not options.images:
         raise ValueError("--real needs --images")
     return real(options.real, options.images, options.limit)

@@ -118,7 +118,7 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 add("tests", false, pytest);
                 build_server(project, parts, &mut add);
                 let mut parity = project.python();
-                parity.current_dir(&models).args(["-W", "ignore", "-m", "i3deep_models", "parity"]);
+                parity.current_dir(&models).args(["-W", "ignore", "-m", "i3deep_models", "parity", "--random-only"]);
                 // One thread: threads that wait for each other on a busy machine take minutes for networks this small.
                 parity.env("I3DEEP_BIN", project.binary("debug")).env("I3DEEP_PARITY_THREADS", "1");
                 add("parity with nnU-Net", false, parity);

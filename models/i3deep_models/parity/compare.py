@@ -273,15 +273,15 @@ def print_row(row: Row) -> None:
     print(f"{row.name:<44}{row.error or numbers}", flush=True)
 
 
-def parity(only: list[str], fast: bool) -> int:
-    """All small models, or those whose names hold one of `only`; the exit status."""
+def parity(only: list[str], fast: bool, trained: bool = True) -> int:
+    """All small models and, if wanted, trained folders, or those whose names hold one of `only`; the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         Workspace(Path(folder)).activate()
         chosen = [model for model in models() if selected(model.name, only)]
         print("labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, TorchScript; in fast mode if asked for")
         print_head()
         started = time.monotonic()
-        rows = compare_models(chosen, fast) + compare_trained(only, fast)
+        rows = compare_models(chosen, fast) + (compare_trained(only, fast) if trained else [])
         print(f"compared in {time.monotonic() - started:.0f} s, {THREADS} threads")
     return verdict(rows)
 
