@@ -1,5 +1,6 @@
-//! Links libtorch's CUDA half where the installed libtorch has one, and records where libtorch lies, so that nobody needs `LD_LIBRARY_PATH`. Finds out
-//! which tests have what they need here, so that the others are ignored and counted so.
+//! Links libtorch's CUDA half where the installed libtorch has one, and records where libtorch lies, so that nobody
+//! needs `LD_LIBRARY_PATH`. Finds out which tests have what they need here, so that the others are ignored and counted
+//! so.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ fn main() {
     link_libtorch();
 }
 
-/// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of its own.
-/// `cfg(other_user)`: this user may start curl as another.
+/// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
+/// its own. `cfg(other_user)`: this user may start curl as another.
 fn tell_tests() {
     println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
@@ -22,7 +23,10 @@ fn tell_tests() {
     }
     println!("cargo:rerun-if-changed=build.rs");
     let mut mounting = Command::new("unshare");
-    mounting.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).stdout(Stdio::null()).stderr(Stdio::null());
+    mounting
+        .args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     if mounting.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=may_mount");
     }

@@ -29,7 +29,9 @@ fn preprocessing(c: &mut Criterion) {
     });
     let ct = IntensityProperties { mean: 100.0, std: 30.0, percentile_00_5: 20.0, percentile_99_5: 190.0 };
     for (name, scheme) in [("z-score", Normalization::ZScore), ("CT", Normalization::Ct)] {
-        c.bench_function(&format!("{name} of 128³"), |b| b.iter(|| normalise(black_box(volume.view()), scheme, None, Some(ct))));
+        c.bench_function(&format!("{name} of 128³"), |b| {
+            b.iter(|| normalise(black_box(volume.view()), scheme, None, Some(ct)))
+        });
     }
     let mut group = c.benchmark_group("slow");
     group.sample_size(10);
@@ -71,7 +73,8 @@ fn walking(c: &mut Criterion) {
     group.bench_function("window over 96³, patch 64³, 3 heads, no network", |b| {
         b.iter(|| {
             let mut go_on = |_| ControlFlow::Continue(());
-            logits(&Echo { heads: 3 }, data.view(), &window, &mirrors(None), Combine::Mean, &mut go_on).map(|l| l[0][[0, 0, 0, 0]])
+            logits(&Echo { heads: 3 }, data.view(), &window, &mirrors(None), Combine::Mean, &mut go_on)
+                .map(|l| l[0][[0, 0, 0, 0]])
         });
     });
     group.finish();

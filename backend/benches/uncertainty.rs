@@ -1,6 +1,7 @@
 //! What uncertainty and acquisition cost: memory and time on large volumes, and the share of a real network's time.
 //!
-//! `cargo bench --package backend --bench uncertainty [-- BUNDLE SCAN.nii.gz]`; the second part needs a bundle and a scan.
+//! `cargo bench --package backend --bench uncertainty [-- BUNDLE SCAN.nii.gz]`; the second part needs a bundle and a
+//! scan.
 
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
@@ -48,10 +49,12 @@ fn main() {
     }
 }
 
-/// 40 samples of three classes and 256³ voxels, through the very sums that presegmentation uses; memory beside the sample itself.
+/// 40 samples of three classes and 256³ voxels, through the very sums that presegmentation uses; memory beside the
+/// sample itself.
 fn large_volume() {
     let voxels = SIDE.pow(3);
-    let logits: Vec<f16> = (0..HEADS * voxels).map(|at| f16::from_f32(((at as u64 * 7919) % 2003) as f32 / 100.0 - 10.0)).collect();
+    let logits: Vec<f16> =
+        (0..HEADS * voxels).map(|at| f16::from_f32(((at as u64 * 7919) % 2003) as f32 / 100.0 - 10.0)).collect();
     for measure in Measure::ALL {
         let methods = [Method { samples: Samples::default(), measure }];
         // Resets the peak.
@@ -69,7 +72,9 @@ fn large_volume() {
         let peak = (status("VmHWM") - before) as f64 / (voxels * size_of::<f32>()) as f64;
         let finishing = (start.elapsed() - adding).as_secs_f64();
         let each = adding.as_secs_f64() / (FOLDS * MIRRORS) as f64;
-        println!("{measure:<20} 40 samples of 3 × 256³: peak {peak:.2} volumes of f32, {each:.3} s a sample, {finishing:.2} s at the end");
+        println!(
+            "{measure:<20} 40 samples of 3 × 256³: peak {peak:.2} volumes of f32, {each:.3} s a sample, {finishing:.2} s at the end"
+        );
     }
 }
 
@@ -79,12 +84,17 @@ fn large_acquisition() {
     let wave = |i: usize| ((i as f32 * 0.37).sin() * (i as f32 / 3e5).cos()).max(0.0);
     let uncertainty: Vec<f32> = (0..geometry.voxel_count()).map(wave).collect();
     let labels: Vec<Label> = uncertainty.iter().map(|u| u8::from(*u > 0.97)).collect();
-    let (uncertainty, labels) = (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap());
+    let (uncertainty, labels) =
+        (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap());
     for _ in 0..5 {
         let start = Instant::now();
         let list = acquire(&uncertainty, &labels, &AcquisitionParams::default(), &[]).unwrap();
         let elapsed = start.elapsed();
-        println!("acquisition on 512 × 512 × 300: {elapsed:.2?}, {} slices and {} beyond", list.slices.len(), list.beyond.len());
+        println!(
+            "acquisition on 512 × 512 × 300: {elapsed:.2?}, {} slices and {} beyond",
+            list.slices.len(),
+            list.beyond.len()
+        );
         assert!(elapsed.as_secs_f64() < 1.0, "{elapsed:.2?}");
     }
 }

@@ -1,5 +1,6 @@
-//! Preprocessing and export of a large scan without a network between them, for comparison with nnU-Net: `stages NETWORK_FOLDER SCAN.nii.gz`.
-//! Prints seconds and peak memory as JSON. The logits are generated, on the network's grid.
+//! Preprocessing and export of a large scan without a network between them, for comparison with nnU-Net: `stages
+//! NETWORK_FOLDER SCAN.nii.gz`. Prints seconds and peak memory as JSON. The logits are generated, on the network's
+//! grid.
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -1,6 +1,7 @@
 //! The i3Deep server and command line: I/O and heavy numbers.
 //!
-//! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a door to something outside.
+//! Modules stand in the order in which a scan passes them; `pipeline` is pure given a network, everything else is a
+//! door to something outside.
 
 pub mod scan_io;
 pub mod bundle;

@@ -52,7 +52,8 @@ mod tests {
         let values: Vec<f64> = (0..400).map(|i| noise.at([i as f64 * 0.1 - 20.0, 1.3, 0.7])).collect();
         assert!(values.iter().all(|v| v.abs() <= 1.0));
         assert!(values.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.1));
-        let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - values.iter().copied().fold(f64::INFINITY, f64::min);
+        let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            - values.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(spread > 0.3, "{spread}");
     }
 }

@@ -1,8 +1,9 @@
-//! Generated scans with known labels: a small, honest segmentation task for demos, training and tests where no patient data may go.
+//! Generated scans with known labels: a small, honest segmentation task for demos, training and tests where no patient
+//! data may go.
 //!
-//! An organ and its lesions lie in a body among structures that look alike but are not labelled. Edges blur over voxels (partial volume), tissue has
-//! texture, the field is uneven, contrast and noise change from case to case: a network that was trained briefly makes the mistakes that slices correct.
-//! Pure, and the same for the same seed.
+//! An organ and its lesions lie in a body among structures that look alike but are not labelled. Edges blur over voxels
+//! (partial volume), tissue has texture, the field is uneven, contrast and noise change from case to case: a network
+//! that was trained briefly makes the mistakes that slices correct. Pure, and the same for the same seed.
 
 mod lesions;
 
@@ -197,7 +198,8 @@ impl Blob {
     /// Roughly how far inside (positive) or outside the surface a point lies.
     fn depth_mm(&self, point_mm: [f64; 3]) -> f64 {
         let offset: [f64; 3] = std::array::from_fn(|i| point_mm[i] - self.centre_mm[i]);
-        let scaled: [f64; 3] = std::array::from_fn(|row| (0..3).map(|i| self.axes[row][i] * offset[i]).sum::<f64>() / self.radii_mm[row]);
+        let scaled: [f64; 3] =
+            std::array::from_fn(|row| (0..3).map(|i| self.axes[row][i] * offset[i]).sum::<f64>() / self.radii_mm[row]);
         let distance = scaled.iter().map(|s| s * s).sum::<f64>().sqrt();
         let radius_mm = self.radii_mm.iter().sum::<f64>() / 3.0;
         if distance > 2.0 {
@@ -252,7 +254,8 @@ mod tests {
         for case in 0..8 {
             let phantom = generate(&params(7), case).unwrap();
             let voxels = phantom.labels.voxels().len();
-            let share = |label: Label| phantom.labels.voxels().iter().filter(|l| **l == label).count() as f64 / voxels as f64;
+            let share =
+                |label: Label| phantom.labels.voxels().iter().filter(|l| **l == label).count() as f64 / voxels as f64;
             assert!((0.01..0.25).contains(&share(ORGAN)), "organ {} of case {case}", share(ORGAN));
             assert!((0.0002..0.05).contains(&share(LESION)), "lesion {} of case {case}", share(LESION));
             assert!(phantom.image.voxels().iter().all(|v| v.is_finite() && *v >= 0.0));

@@ -1,6 +1,8 @@
-//! The authors' numbers (`../shared/vectors/i3deep_reference.json`) and nnU-Net's, for tests. The authors' quirks are imitated in tests alone.
+//! The authors' numbers (`../shared/vectors/i3deep_reference.json`) and nnU-Net's, for tests. The authors' quirks are
+//! imitated in tests alone.
 //!
-//! Tests that ask for them carry `#[cfg_attr(not(material), ignore = …)]`: they are ignored, and counted so, where `build.rs` did not find the folder.
+//! Tests that ask for them carry `#[cfg_attr(not(material), ignore = …)]`: they are ignored, and counted so, where
+//! `build.rs` did not find the folder.
 
 use std::path::{Path, PathBuf};
 

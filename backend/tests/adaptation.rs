@@ -1,4 +1,5 @@
-//! What a network learns from a case's corrected slices, and that nothing of it stays behind: the phantom bundle's own networks on generated scans.
+//! What a network learns from a case's corrected slices, and that nothing of it stays behind: the phantom bundle's own
+//! networks on generated scans.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -142,7 +143,9 @@ fn what_is_learned_from_a_few_slices_helps_beyond_them_and_stays_with_the_case()
 
     // The next round goes on from there, also without learning anything more.
     let no_time = AdaptationParams { seconds: Some(0.0), ..FEW_STEPS };
-    let next = run(&mut networks, &case, (&case.truth, &planes), Some(&no_time), adapted.weights.as_deref(), &mut go_on).unwrap();
+    let next =
+        run(&mut networks, &case, (&case.truth, &planes), Some(&no_time), adapted.weights.as_deref(), &mut go_on)
+            .unwrap();
     assert_eq!(next.labels, once.labels);
     let next = next.adapted.unwrap();
     assert_eq!((next.report.fell_back, next.weights), (Some(FallBack::NoTime), adapted.weights));
@@ -154,7 +157,8 @@ fn slices_that_contradict_the_others_do_not_spoil_the_result() {
     let made = generate(&PhantomParams { seed: 77, ..PhantomParams::default() }, 0).unwrap();
     let case = Hard { image: made.image, truth: made.labels };
     // The expert wipes the organ out of its largest planes; one plane, with the middle error, is right.
-    let [wiped, right, empty] = [(Axis::Axial, 24), (Axis::Coronal, 32), (Axis::Sagittal, 1)].map(|plane| planes(&[plane])[0]);
+    let [wiped, right, empty] =
+        [(Axis::Axial, 24), (Axis::Coronal, 32), (Axis::Sagittal, 1)].map(|plane| planes(&[plane])[0]);
     let mut corrections = case.truth.clone();
     let size = case.truth.read_plane(wiped).unwrap().len();
     corrections.write_plane(wiped, &vec![BACKGROUND; size]).unwrap();

@@ -1,4 +1,5 @@
-//! The bundles that come with the project: whole, refused when they are not, and computing in Rust what they computed in Python.
+//! The bundles that come with the project: whole, refused when they are not, and computing in Rust what they computed
+//! in Python.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -73,7 +74,11 @@ fn copied() -> TempDir {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap().flatten() {
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() { copy(&entry.path(), &target) } else { fs::copy(entry.path(), target).map(drop).unwrap() }
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target)
+            } else {
+                fs::copy(entry.path(), target).map(drop).unwrap()
+            }
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -99,13 +104,22 @@ fn bundles_that_are_not_whole_are_refused_by_name() {
     let weights = "presegmentation/fold_0.pt";
     check(&|bundle| fs::remove_file(bundle.join("bundle.json")).unwrap(), "it has no bundle.json");
     check(&|bundle| fs::remove_file(bundle.join(weights)).unwrap(), "the bundle lacks presegmentation/fold_0.pt");
-    check(&|bundle| fs::write(bundle.join(weights), b"other").unwrap(), "presegmentation/fold_0.pt differs from the file that was bundled");
+    check(
+        &|bundle| fs::write(bundle.join(weights), b"other").unwrap(),
+        "presegmentation/fold_0.pt differs from the file that was bundled",
+    );
     check(
         &|bundle| edit(&bundle.join("bundle.json"), |content| content["torch_version"] = "1.0.0".into()),
         &format!("exported with torch 1.0.0, this program runs {TORCH_VERSION}"),
     );
-    check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["format"] = 9.into()), "the bundle has format 9");
-    check(&|bundle| edit(&bundle.join("bundle.json"), |content| content["channels"] = Value::from(vec!["T1", "T2"])), "contradicts itself");
+    check(
+        &|bundle| edit(&bundle.join("bundle.json"), |content| content["format"] = 9.into()),
+        "the bundle has format 9",
+    );
+    check(
+        &|bundle| edit(&bundle.join("bundle.json"), |content| content["channels"] = Value::from(vec!["T1", "T2"])),
+        "contradicts itself",
+    );
     check(
         &|bundle| edit(&bundle.join("bundle.json"), |content| content["blend_mm"] = (-1.0).into()),
         "its blend_mm, -1, is not a distance",
@@ -114,9 +128,14 @@ fn bundles_that_are_not_whole_are_refused_by_name() {
         edit(&bundle.join("bundle.json"), |content| content["uncertainty"]["samples"] = Value::from(vec!["dropout:4"]));
         edit(&bundle.join("presegmentation/network.json"), |content| content["dropout"] = false.into());
     };
-    check(&without_dropout, "contradicts itself: its uncertainty dropout:4/entropy needs dropout, and the network was trained without");
     check(
-        &|bundle| edit(&bundle.join("bundle.json"), |content| drop(content["files"].as_object_mut().unwrap().remove(weights))),
+        &without_dropout,
+        "contradicts itself: its uncertainty dropout:4/entropy needs dropout, and the network was trained without",
+    );
+    check(
+        &|bundle| {
+            edit(&bundle.join("bundle.json"), |content| drop(content["files"].as_object_mut().unwrap().remove(weights)))
+        },
         "not among the files",
     );
 }
@@ -130,13 +149,19 @@ fn a_bundle_says_how_uncertainty_is_found() {
     };
     check(&|_| (), "folds+mirrors/entropy");
     check(&|content| drop(content.as_object_mut().unwrap().remove("uncertainty")), "folds+mirrors/entropy");
-    check(&|content| content["uncertainty"] = serde_json::json!({"samples": ["dropout:6"], "measure": "variance"}), "dropout:6/variance");
+    check(
+        &|content| content["uncertainty"] = serde_json::json!({"samples": ["dropout:6"], "measure": "variance"}),
+        "dropout:6/variance",
+    );
     // One fold: nothing that could disagree.
-    check(&|content| content["uncertainty"] = serde_json::json!({"samples": ["folds"], "measure": "variance"}), "folds/entropy");
+    check(
+        &|content| content["uncertainty"] = serde_json::json!({"samples": ["folds"], "measure": "variance"}),
+        "folds/entropy",
+    );
 }
 
-/// Monte-Carlo dropout of a real network: other masks in every batch and for every seed, the same for the same seed, whatever another network does
-/// meanwhile; and none once it is off.
+/// Monte-Carlo dropout of a real network: other masks in every batch and for every seed, the same for the same seed,
+/// whatever another network does meanwhile; and none once it is off.
 #[test]
 fn dropout_is_repeatable_and_leaves_no_trace() {
     let bundle = Bundle::read(&models().join("hippocampus")).unwrap();

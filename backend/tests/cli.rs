@@ -1,4 +1,5 @@
-//! The program on the command line: what it writes, what it refuses, and how it ends (0 done, 1 failed, 2 the arguments were wrong).
+//! The program on the command line: what it writes, what it refuses, and how it ends (0 done, 1 failed, 2 the arguments
+//! were wrong).
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -82,7 +83,10 @@ fn a_scan_is_segmented_corrected_and_refined() {
     desk.done(&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "first", "--device", "cpu"]);
     let list: SliceList = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
     assert!(list.slices.len() >= 3);
-    assert_eq!(list.slices.iter().map(|slice| slice.rank).collect::<Vec<_>>(), (1..=list.slices.len()).collect::<Vec<_>>());
+    assert_eq!(
+        list.slices.iter().map(|slice| slice.rank).collect::<Vec<_>>(),
+        (1..=list.slices.len()).collect::<Vec<_>>()
+    );
     let uncertainty = read_scan(&desk.at("first/uncertainty.nii.gz")).unwrap().volume;
     assert!(uncertainty.voxels().iter().all(|u| (0.0..=1.0).contains(u)));
     assert!(uncertainty.voxels().iter().any(|u| *u > 0.0));
@@ -91,28 +95,52 @@ fn a_scan_is_segmented_corrected_and_refined() {
     let files = ["--slices", "first/slices.json", "--out", "second/refined.nii.gz", "--device", "cpu", "--json"];
     let said: Value = serde_json::from_str(&desk.done(&[&arguments[..], &files].concat())).unwrap();
     assert_eq!(said["planes"].as_array().unwrap().len(), list.slices.len());
-    let (truth, refined) = (read_labels(&desk.at("labels.nii.gz")).unwrap(), read_labels(&desk.at("second/refined.nii.gz")).unwrap());
+    let (truth, refined) =
+        (read_labels(&desk.at("labels.nii.gz")).unwrap(), read_labels(&desk.at("second/refined.nii.gz")).unwrap());
     for slice in &list.slices {
-        assert_eq!(refined.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+        assert_eq!(
+            refined.read_plane(slice.plane()).unwrap(),
+            truth.read_plane(slice.plane()).unwrap(),
+            "{}",
+            slice.plane()
+        );
     }
     let scan = read_scan(&desk.at("scan.nii.gz")).unwrap().volume;
     assert_eq!(refined.geometry(), scan.geometry());
 
-    let more = ["--uncertainty-out", "second/uncertainty.nii.gz", "--slices-out", "second/slices.json", "--budget", "0.1"];
+    let more =
+        ["--uncertainty-out", "second/uncertainty.nii.gz", "--slices-out", "second/slices.json", "--budget", "0.1"];
     desk.done(&[&arguments[..], &files[..4], &["--device", "cpu"], &more].concat());
     let next: SliceList = serde_json::from_slice(&fs::read(desk.at("second/slices.json")).unwrap()).unwrap();
     assert!(next.slices.len() >= 3 && next.params.budget == 0.1);
-    assert!(next.ranked().all(|slice| list.slices.iter().all(|settled| settled.plane() != slice.plane())), "a settled plane comes back");
+    assert!(
+        next.ranked().all(|slice| list.slices.iter().all(|settled| settled.plane() != slice.plane())),
+        "a settled plane comes back"
+    );
     let doubt = read_scan(&desk.at("second/uncertainty.nii.gz")).unwrap().volume;
     assert!(doubt.voxels().iter().all(|u| (0.0..=1.0).contains(u)) && doubt.voxels().iter().any(|u| *u > 0.0));
     for slice in &list.slices {
         assert!(doubt.read_plane(slice.plane()).unwrap().iter().all(|u| *u == 0.0), "{} is settled", slice.plane());
     }
-    let both = ["--slices", "first/slices.json", "--slices", "second/slices.json", "--out", "third/refined.nii.gz", "--blend-mm", "2"];
+    let both = [
+        "--slices",
+        "first/slices.json",
+        "--slices",
+        "second/slices.json",
+        "--out",
+        "third/refined.nii.gz",
+        "--blend-mm",
+        "2",
+    ];
     desk.done(&[&arguments[..], &both].concat());
     let third = read_labels(&desk.at("third/refined.nii.gz")).unwrap();
     for slice in list.slices.iter().chain(&next.slices) {
-        assert_eq!(third.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+        assert_eq!(
+            third.read_plane(slice.plane()).unwrap(),
+            truth.read_plane(slice.plane()).unwrap(),
+            "{}",
+            slice.plane()
+        );
     }
     assert_eq!(read_labels(&desk.at("first/presegmentation.nii.gz")).unwrap().geometry(), scan.geometry());
 }
@@ -157,7 +185,12 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
         desk.refused(&[&["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz"][..], &files].concat(), 1, words);
         assert!(!desk.at(out).exists());
     };
-    refine("smaller.nii.gz", "first/slices.json", "r.nii.gz", "smaller.nii.gz has 31 × 32 × 24 voxels instead of 32 × 32 × 24");
+    refine(
+        "smaller.nii.gz",
+        "first/slices.json",
+        "r.nii.gz",
+        "smaller.nii.gz has 31 × 32 × 24 voxels instead of 32 × 32 × 24",
+    );
     refine("moved.nii.gz", "first/slices.json", "r.nii.gz", "moved.nii.gz lies elsewhere: its first voxel is at");
     refine("strange.nii.gz", "first/slices.json", "r.nii.gz", "holds label 9, which this task does not have");
     refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
@@ -165,7 +198,8 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz or .nii");
 }
 
-/// A network folder, and images in nnU-Net's naming: the desk's scan on its own spacing, stretched, and with thick slices.
+/// A network folder, and images in nnU-Net's naming: the desk's scan on its own spacing, stretched, and with thick
+/// slices.
 fn predictable(desk: &Desk) -> String {
     let scan = read_scan(&desk.at("scan.nii.gz")).unwrap().volume;
     let dims = scan.geometry().dims;
@@ -174,7 +208,8 @@ fn predictable(desk: &Desk) -> String {
     for (name, spacing_mm) in [("b", [1.3, 0.8, 1.1]), ("c", [0.9, 1.1, 4.5])] {
         let geometry = Geometry::axis_aligned(dims, spacing_mm).unwrap();
         let stretched = Volume::new(geometry.clone(), scan.voxels().to_vec()).unwrap();
-        write_f32(&desk.at(&format!("images/{name}_0000.nii.gz")), &stretched, &Origin::of_geometry(&geometry)).unwrap();
+        write_f32(&desk.at(&format!("images/{name}_0000.nii.gz")), &stretched, &Origin::of_geometry(&geometry))
+            .unwrap();
     }
     phantom_bundle().join("presegmentation").to_str().unwrap().to_owned()
 }
@@ -184,17 +219,33 @@ fn cases_are_predicted_the_same_wherever_logits_are_gathered() {
     let desk = Desk::new();
     let network = predictable(&desk);
     let predict = |out: &str, more: &[&str]| {
-        let arguments = ["predict", "-i", "images", "-o", out, "-m", &network, "-device", "cpu", "--threads", "1", "--precision", "fast"];
+        let arguments = [
+            "predict",
+            "-i",
+            "images",
+            "-o",
+            out,
+            "-m",
+            &network,
+            "-device",
+            "cpu",
+            "--threads",
+            "1",
+            "--precision",
+            "fast",
+        ];
         desk.done(&[&arguments[..], more].concat());
     };
     predict("host", &[]);
     predict("device", &["--accumulate", "device"]);
     for case in ["a", "b", "c"] {
-        let [host, device] = ["host", "device"].map(|folder| read_labels(&desk.at(&format!("{folder}/{case}.nii.gz"))).unwrap());
+        let [host, device] =
+            ["host", "device"].map(|folder| read_labels(&desk.at(&format!("{folder}/{case}.nii.gz"))).unwrap());
         assert!(host.voxels().iter().any(|label| *label > 0), "{case}");
         assert_eq!(host, device, "{case}");
     }
-    let both = ["predict", "-i", "images", "-o", "none", "-m", &network, "--accumulate", "device", "--save_probabilities"];
+    let both =
+        ["predict", "-i", "images", "-o", "none", "-m", &network, "--accumulate", "device", "--save_probabilities"];
     desk.refused(&both, 1, "leave out --accumulate device to save probabilities");
 }
 
@@ -203,13 +254,21 @@ fn a_case_that_fails_is_named_and_stops_no_other() {
     let desk = Desk::new();
     let network = predictable(&desk);
     fs::write(desk.at("images/b_0000.nii.gz"), "these are words").unwrap();
-    desk.refused(&["predict", "-i", "images", "-o", "out", "-m", &network, "-device", "cpu"], 1, "case b: the image images/b_0000.nii.gz");
+    desk.refused(
+        &["predict", "-i", "images", "-o", "out", "-m", &network, "-device", "cpu"],
+        1,
+        "case b: the image images/b_0000.nii.gz",
+    );
     assert!(desk.at("out/a.nii.gz").exists() && desk.at("out/c.nii.gz").exists());
     assert!(!desk.at("out/b.nii.gz").exists());
 
     // One that fails when it is written is named as well.
     fs::create_dir_all(desk.at("other/a.nii.gz")).unwrap();
-    desk.refused(&["predict", "-i", "images", "-o", "other", "-m", &network, "-device", "cpu"], 1, "case a: cannot write other/a.nii.gz");
+    desk.refused(
+        &["predict", "-i", "images", "-o", "other", "-m", &network, "-device", "cpu"],
+        1,
+        "case a: cannot write other/a.nii.gz",
+    );
     assert!(desk.at("other/c.nii.gz").exists());
 }
 
@@ -222,13 +281,20 @@ fn bundles_that_cannot_be_used_are_refused_before_anything_runs() {
     desk.done(&["bundle", "verify", "bundle"]);
 
     let manifest = fs::read_to_string(bundle.join("bundle.json")).unwrap();
-    fs::write(bundle.join("bundle.json"), manifest.replace("\"torch_version\": \"2.11.0\"", "\"torch_version\": \"1.13.1\"")).unwrap();
+    fs::write(
+        bundle.join("bundle.json"),
+        manifest.replace("\"torch_version\": \"2.11.0\"", "\"torch_version\": \"1.13.1\""),
+    )
+    .unwrap();
     desk.refused(&presegment, 1, "exported with torch 1.13.1");
     fs::write(bundle.join("bundle.json"), &manifest).unwrap();
     fs::write(bundle.join("presegmentation/fold_0.pt"), "not a network").unwrap();
     desk.refused(&presegment, 1, "presegmentation/fold_0.pt differs from the file that was bundled");
     desk.refused(&["bundle", "verify", "bundle"], 1, "differs from the file that was bundled");
-    assert!(desk.done(&["bundle", "list", "--models", "."]).contains("bundle  cannot be used: presegmentation/fold_0.pt differs"));
+    assert!(
+        desk.done(&["bundle", "list", "--models", "."])
+            .contains("bundle  cannot be used: presegmentation/fold_0.pt differs")
+    );
     fs::remove_file(bundle.join("bundle.json")).unwrap();
     desk.refused(&presegment, 1, "there is no model bundle in bundle");
 }
@@ -255,17 +321,28 @@ fn uncertainty_is_found_as_asked_for() {
     assert!(presegment("again", &["--uncertainty", "dropout:2/mutual-information"]) == dropout, "dropout is seeded");
 
     let said = desk.done(&["bundle", "inspect", "BUNDLE"]);
-    let samples =
-        "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N (Monte-Carlo dropout, N passes)";
+    let samples = "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N (Monte-Carlo dropout, N passes)";
     assert!(said.contains(samples), "{said}");
 
     let refused = |more: &[&str], status: i32, words: &str| {
-        desk.refused(&[&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "none"][..], more].concat(), status, words);
+        desk.refused(
+            &[&["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "none"][..], more].concat(),
+            status,
+            words,
+        );
         assert!(!desk.at("none").exists());
     };
-    refused(&["--uncertainty", "rotations/entropy"], 2, "'rotations' does not say where samples come from; use folds, mirrors, dropout:N");
+    refused(
+        &["--uncertainty", "rotations/entropy"],
+        2,
+        "'rotations' does not say where samples come from; use folds, mirrors, dropout:N",
+    );
     refused(&["--uncertainty", "mirrors/doubt"], 2, "'doubt' is not an uncertainty measure");
-    refused(&["--uncertainty", "folds/variance"], 1, "folds/variance compares samples, and this bundle has only one of these");
+    refused(
+        &["--uncertainty", "folds/variance"],
+        1,
+        "folds/variance compares samples, and this bundle has only one of these",
+    );
     refused(&["--class-dice", "0.9"], 1, "1 Dice are given for 2 label(s)");
     refused(&["--class-dice", "0.9,1.4"], 1, "1.4 is not a Dice");
 
@@ -277,7 +354,17 @@ fn uncertainty_is_found_as_asked_for() {
     manifest["files"].as_object_mut().unwrap().remove("presegmentation/network.json");
     fs::write(desk.at("plain/bundle.json"), manifest.to_string()).unwrap();
     let words = "dropout:8/entropy needs dropout, and the network was trained without";
-    let scan = ["presegment", "--bundle", "plain", "--image", "scan.nii.gz", "--out", "none", "--uncertainty", "dropout:8/entropy"];
+    let scan = [
+        "presegment",
+        "--bundle",
+        "plain",
+        "--image",
+        "scan.nii.gz",
+        "--out",
+        "none",
+        "--uncertainty",
+        "dropout:8/entropy",
+    ];
     desk.refused(&scan, 1, words);
     assert!(!desk.at("none").exists());
     assert!(!desk.done(&["bundle", "inspect", "plain"]).contains("dropout:N"));
@@ -310,7 +397,11 @@ fn arguments_that_make_no_sense_end_with_2() {
     desk.refused(&["presegment", "--bundle", "BUNDLE", "--out", "none"], 2, "--image");
     desk.refused(&["segment"], 2, "unrecognized subcommand");
     let evaluate = ["evaluate", "--bundle", "BUNDLE", "--images", ".", "--labels", ".", "--out", "none"];
-    desk.refused(&[&evaluate[..], &["--uncertainty", "entropy,flips/entropy"]].concat(), 2, "'flips' does not say where samples come from");
+    desk.refused(
+        &[&evaluate[..], &["--uncertainty", "entropy,flips/entropy"]].concat(),
+        2,
+        "'flips' does not say where samples come from",
+    );
     desk.refused(&[&evaluate[..], &["--no-refine", "--rounds", "2"]].concat(), 2, "cannot be used with");
     desk.refused(&["serve", "--device", "tpu"], 2, "'tpu' is not a device");
 }
@@ -323,7 +414,11 @@ fn a_server_that_cannot_start_says_why() {
     let address = taken.local_addr().unwrap().to_string();
     let models = phantom_bundle().parent().unwrap().to_str().unwrap().to_owned();
     let serve = |bind: &str, models: &str, words: &str| {
-        desk.refused(&["serve", "--bind", bind, "--client", ".", "--models", models, "--data", "data", "--device", "cpu"], 1, words);
+        desk.refused(
+            &["serve", "--bind", bind, "--client", ".", "--models", models, "--data", "data", "--device", "cpu"],
+            1,
+            words,
+        );
         assert!(!desk.at("data").exists());
     };
     serve(&address, &models, &format!("cannot listen on {address}; is another i3deep running?"));

@@ -53,7 +53,11 @@ impl Slice {
         put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, numbers(&self.orientation));
         put(tags::PIXEL_SPACING, VR::DS, numbers(&[0.8, 0.5]));
         put(tags::SAMPLES_PER_PIXEL, VR::US, self.samples.into());
-        put(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, text(if self.samples == 3 { "RGB" } else { "MONOCHROME2" }.into()));
+        put(
+            tags::PHOTOMETRIC_INTERPRETATION,
+            VR::CS,
+            text(if self.samples == 3 { "RGB" } else { "MONOCHROME2" }.into()),
+        );
         put(tags::ROWS, VR::US, 3_u16.into());
         put(tags::COLUMNS, VR::US, 4_u16.into());
         put(tags::BITS_ALLOCATED, VR::US, 16_u16.into());
@@ -122,10 +126,15 @@ fn what_is_no_volume_is_refused_by_name() {
     check(&gap, "slices are missing: 1 between s01.dcm and s02.dcm");
     check(&[five(), vec![five()[2].clone()]].concat(), "s02.dcm, s05.dcm lie at the same place");
     check(&[five(), five()].concat(), "every slice is there 2 times");
-    check(&changed(&|at, slice| slice.position[2] += if at == 4 { 0.7 } else { 0.0 }), "uneven distances, 3.000 to 3.700 mm");
+    check(
+        &changed(&|at, slice| slice.position[2] += if at == 4 { 0.7 } else { 0.0 }),
+        "uneven distances, 3.000 to 3.700 mm",
+    );
     check(&changed(&|at, slice| slice.position[1] += at as f64), "the gantry was tilted by 18.4°");
     check(
-        &changed(&|at, slice| slice.orientation = if at == 0 { [1.0, 0.0, 0.0, 0.0, 0.0, -1.0] } else { slice.orientation }),
+        &changed(&|at, slice| {
+            slice.orientation = if at == 0 { [1.0, 0.0, 0.0, 0.0, 0.0, -1.0] } else { slice.orientation }
+        }),
         "have 2 orientations or sizes",
     );
     check(
@@ -178,7 +187,8 @@ fn damaged_files_are_named() {
     }
 }
 
-/// What SimpleITK 2.5.7 (GDCM, sorted by position) reads from a real series: size, spacing, origin (LPS), the direction's columns, sums.
+/// What SimpleITK 2.5.7 (GDCM, sorted by position) reads from a real series: size, spacing, origin (LPS), the
+/// direction's columns, sums.
 struct Expected {
     folder: &'static str,
     dims: [usize; 3],
@@ -238,7 +248,8 @@ fn real_series_are_as_simpleitk_reads_them() {
         let scan = read_scan(&data.join(expected.folder)).unwrap();
         let geometry = scan.volume.geometry();
         assert_eq!(geometry.dims, expected.dims, "{}", expected.folder);
-        let near = |got: f64, wanted: f64| assert!((got - wanted).abs() < 1e-4, "{}: {got} is not {wanted}", expected.folder);
+        let near =
+            |got: f64, wanted: f64| assert!((got - wanted).abs() < 1e-4, "{}: {got} is not {wanted}", expected.folder);
         for axis in 0..3 {
             near(geometry.spacing_mm[axis], expected.spacing[axis]);
             let lps = if axis < 2 { -1.0 } else { 1.0 };

@@ -38,7 +38,8 @@ impl Desk {
 
     fn start(&self, out: &str, more: &[&str]) -> Child {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models/phantom");
-        let mut command = self.command(&["evaluate", "--images", "imagesTr", "--labels", "labelsTr", "--device", "cpu", "--out", out]);
+        let mut command = self
+            .command(&["evaluate", "--images", "imagesTr", "--labels", "labelsTr", "--device", "cpu", "--out", out]);
         command.arg("--bundle").arg(bundle).args(more).spawn().unwrap()
     }
 
@@ -98,16 +99,25 @@ fn uncertainties_are_judged_and_segmentations_kept() {
     let methods = ["--uncertainty", "entropy,mirrors/mutual-information,dropout:2/variance"];
     let judged = desk.rows("judged", &[&methods[..], &["--no-refine", "--jobs", "2"]].concat());
     assert_eq!(judged.len(), 1 + CASES * 3);
-    assert_eq!(judged, desk.rows("judged-one-by-one", &[&methods[..], &["--no-refine"]].concat()), "dropout does not depend on --jobs");
-    for (row, method) in judged[1..4].iter().zip(["dropout:2/variance", "folds+mirrors/entropy", "mirrors/mutual-information"]) {
+    assert_eq!(
+        judged,
+        desk.rows("judged-one-by-one", &[&methods[..], &["--no-refine"]].concat()),
+        "dropout does not depend on --jobs"
+    );
+    for (row, method) in
+        judged[1..4].iter().zip(["dropout:2/variance", "folds+mirrors/entropy", "mirrors/mutual-information"])
+    {
         assert!(row.starts_with(&format!("phantom_001,none,{method},0,0,")), "{row}");
     }
     let report = fs::read_to_string(desk.at("judged/report.html")).unwrap();
     assert!(report.contains("AUROC of errors") && report.contains("<td>mirrors/mutual-information</td><td>3</td>"));
-    let summary: serde_json::Value = serde_json::from_slice(&fs::read(desk.at("judged/summary.json")).unwrap()).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(desk.at("judged/summary.json")).unwrap()).unwrap();
     let compared = summary["uncertainty_comparisons"].as_array().unwrap();
     assert_eq!(compared.len(), 2);
-    assert!(compared.iter().all(|c| c["against"] == "folds+mirrors/entropy" && c["column"] == "auroc" && c["cases"] == 3));
+    assert!(
+        compared.iter().all(|c| c["against"] == "folds+mirrors/entropy" && c["column"] == "auroc" && c["cases"] == 3)
+    );
 
     let kept = desk.rows("judged", &["--strategies", "greedy", "--rounds", "2", "--keep", "--only", "phantom_002"]);
     assert_eq!(kept.len(), judged.len() + 2, "rows with and without refinement share a table");
@@ -126,7 +136,10 @@ fn uncertainties_are_judged_and_segmentations_kept() {
     };
     let (first, second) = (planes(1), planes(2));
     assert_eq!(second[..first.len()], first[..]);
-    assert!(second.len() > first.len() && second[first.len()..].iter().all(|plane| !first.contains(plane)), "{second:?}");
+    assert!(
+        second.len() > first.len() && second[first.len()..].iter().all(|plane| !first.contains(plane)),
+        "{second:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Files as people really have them, on the command line: kinds of bad luck, each with several instances. Expected values come from independent readers
-//! (named at each), over inputs made here.
+//! Files as people really have them, on the command line: kinds of bad luck, each with several instances. Expected
+//! values come from independent readers (named at each), over inputs made here.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

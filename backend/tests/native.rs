@@ -68,12 +68,21 @@ fn a_trained_folder_predicts_as_it_lies() {
     let at = scene.path();
     done(at, &["predict", "-i", "images", "-o", "out", "-m", TRAINED, "-device", "cpu", "--disable_progress_bar"]);
     let whole = labels(&at.join("out/case.nii.gz"));
-    assert!(whole.iter().any(|label| *label != whole[0]), "a network with weights like these finds more than one label");
+    assert!(
+        whole.iter().any(|label| *label != whole[0]),
+        "a network with weights like these finds more than one label"
+    );
     // The second training has the same weights.
-    done(at, &["predict", "-i", "images", "-o", "all", "-m", OTHER, "-f", "all", "-device", "cpu", "--disable_progress_bar"]);
+    done(
+        at,
+        &["predict", "-i", "images", "-o", "all", "-m", OTHER, "-f", "all", "-device", "cpu", "--disable_progress_bar"],
+    );
     assert_eq!(labels(&at.join("all/case.nii.gz")), whole);
     // So has the ensemble of both.
-    done(at, &["predict", "-i", "images", "-o", "both", "-m", TRAINED, OTHER, "-device", "cpu", "--disable_progress_bar"]);
+    done(
+        at,
+        &["predict", "-i", "images", "-o", "both", "-m", TRAINED, OTHER, "-device", "cpu", "--disable_progress_bar"],
+    );
     assert_eq!(labels(&at.join("both/case.nii.gz")), whole);
     assert!(!at.join("both/.ensemble").exists());
     refused(
@@ -81,9 +90,17 @@ fn a_trained_folder_predicts_as_it_lies() {
         &["predict", "-i", "images", "-o", "x", "-m", TRAINED, "-f", "4"],
         "has no checkpoint_final.pth for fold 4; folds 0, 1 have one",
     );
-    refused(at, &["predict", "-i", "images", "-o", "x", "-m", "results/Dataset042_Sample"], "holds several networks; give one of them");
+    refused(
+        at,
+        &["predict", "-i", "images", "-o", "x", "-m", "results/Dataset042_Sample"],
+        "holds several networks; give one of them",
+    );
     refused(at, &["predict", "-i", "images", "-o", "x", "-m", "images"], "holds no network");
-    refused(at, &["predict", "-i", "images", "-o", "x", "-d", "42", "-c", "3d_fullres"], "the environment does not name");
+    refused(
+        at,
+        &["predict", "-i", "images", "-o", "x", "-d", "42", "-c", "3d_fullres"],
+        "the environment does not name",
+    );
 }
 
 #[test]
@@ -91,7 +108,21 @@ fn a_training_is_found_by_nnunets_names() {
     let scene = scene();
     let predict = |dataset: &str, trainer: &str| {
         Command::new(env!("CARGO_BIN_EXE_i3deep"))
-            .args(["predict", "-i", "images", "-o", "out", "-d", dataset, "-c", "3d_fullres", "-tr", trainer, "-device", "cpu"])
+            .args([
+                "predict",
+                "-i",
+                "images",
+                "-o",
+                "out",
+                "-d",
+                dataset,
+                "-c",
+                "3d_fullres",
+                "-tr",
+                trainer,
+                "-device",
+                "cpu",
+            ])
             .current_dir(scene.path())
             .env("PATH", "")
             .env("nnUNet_results", scene.path().join("results"))
@@ -101,7 +132,12 @@ fn a_training_is_found_by_nnunets_names() {
     assert!(predict("42", "nnUNetTrainer").status.success());
     let said = predict("42", "nnUNetTrainerX");
     let said = String::from_utf8_lossy(&said.stderr);
-    assert!(said.contains("has no nnUNetTrainerX__nnUNetPlans__3d_fullres; it has: nnUNetTrainerDA5__nnUNetPlans__3d_fullres"), "{said}");
+    assert!(
+        said.contains(
+            "has no nnUNetTrainerX__nnUNetPlans__3d_fullres; it has: nnUNetTrainerDA5__nnUNetPlans__3d_fullres"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -121,7 +157,9 @@ fn a_bundle_is_made_of_a_trained_folder_alone() {
     let patch: Vec<f32> = (0..512).map(|at| (at as f32 * 0.37).sin()).collect();
     let logits = |folder: &Path| {
         let plan = i3deep::bundle::plans::Plan::read(folder).unwrap();
-        open(folder, &plan, DeviceChoice::Cpu, Arithmetic::Exact).unwrap().folds()[1].forward(&patch, 1, [8; 3]).unwrap()
+        open(folder, &plan, DeviceChoice::Cpu, Arithmetic::Exact).unwrap().folds()[1]
+            .forward(&patch, 1, [8; 3])
+            .unwrap()
     };
     assert_eq!(logits(&at.join("models/mine/presegmentation")), logits(&at.join(TRAINED)));
     let list = done(at, &["bundle", "list"]);
@@ -142,7 +180,10 @@ fn a_bundle_takes_a_refinement_network_too() {
     // One image channel, two labels of corrections, and the channel that marks them.
     let guided = trained::Content { tensors: tensors(4), ..content() };
     folder(&at.join("guided"), &["0"], &guided);
-    let said = done(at, &["bundle", "create", "--presegmentation", TRAINED, "--refinement", "guided", "-o", "both", "--blend-mm", "2"]);
+    let said = done(
+        at,
+        &["bundle", "create", "--presegmentation", TRAINED, "--refinement", "guided", "-o", "both", "--blend-mm", "2"],
+    );
     assert!(said.contains("refines by a refinement network"), "{said}");
     let bundle = Bundle::read(&at.join("both")).unwrap();
     assert_eq!((bundle.manifest.guidance.annotated, bundle.manifest.blend_mm), (true, 2.0));
@@ -173,30 +214,57 @@ fn an_exported_model_is_installed_from_its_zip() {
     assert_eq!(fs::read_dir(at.join("models")).unwrap().count(), 1, "something unfinished was left");
 }
 
-/// The whole method on nnU-Net's own folder: segmented, slices chosen and corrected, the network adapted to them, the rest segmented better or the same.
+/// The whole method on nnU-Net's own folder: segmented, slices chosen and corrected, the network adapted to them, the
+/// rest segmented better or the same.
 #[test]
 fn a_trained_folder_comes_to_a_refined_segmentation() {
     let scene = scene();
     let at = scene.path();
     done(at, &["bundle", "create", "--presegmentation", TRAINED, "-o", "mine"]);
     let image = "images/case_0000.nii.gz";
-    done(at, &["presegment", "--bundle", "mine", "--image", image, "--out", "case", "--budget", "0.5", "--device", "cpu"]);
+    done(
+        at,
+        &["presegment", "--bundle", "mine", "--image", image, "--out", "case", "--budget", "0.5", "--device", "cpu"],
+    );
     let scan = read_scan(&at.join(image)).unwrap();
     let truth = scan.volume.voxels().iter().map(|value| u8::from(*value > 80.0) + u8::from(*value > 140.0)).collect();
     let truth = Volume::new(scan.volume.geometry().clone(), truth).unwrap();
     write_labels(&at.join("corrected.nii.gz"), &truth, &scan.origin).unwrap();
-    let files = ["--image", image, "--corrections", "corrected.nii.gz", "--slices", "case/slices.json", "--out", "refined.nii.gz"];
-    let said = done(at, &[&["refine", "--bundle", "mine", "--adapt", "20", "--device", "cpu", "--json"], &files[..]].concat());
+    let files = [
+        "--image",
+        image,
+        "--corrections",
+        "corrected.nii.gz",
+        "--slices",
+        "case/slices.json",
+        "--out",
+        "refined.nii.gz",
+    ];
+    let said =
+        done(at, &[&["refine", "--bundle", "mine", "--adapt", "20", "--device", "cpu", "--json"], &files[..]].concat());
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(said["adaptation"].is_object(), "{said}");
     let refined = read_labels(&at.join("refined.nii.gz")).unwrap();
     let list = i3deep::tasks::read_slices(&at.join("case/slices.json")).unwrap();
     assert!(!list.slices.is_empty());
     for slice in &list.slices {
-        assert_eq!(refined.read_plane(slice.plane()).unwrap(), truth.read_plane(slice.plane()).unwrap(), "{}", slice.plane());
+        assert_eq!(
+            refined.read_plane(slice.plane()).unwrap(),
+            truth.read_plane(slice.plane()).unwrap(),
+            "{}",
+            slice.plane()
+        );
     }
     // Without, the corrected slices are taken in and nothing is learned.
-    done(at, &[&["refine", "--bundle", "mine", "--adapt", "off", "--device", "cpu"], &files[..6], &["--out", "pasted.nii.gz"]].concat());
+    done(
+        at,
+        &[
+            &["refine", "--bundle", "mine", "--adapt", "off", "--device", "cpu"],
+            &files[..6],
+            &["--out", "pasted.nii.gz"],
+        ]
+        .concat(),
+    );
     assert_eq!(labels(&at.join("pasted.nii.gz")).len(), truth.voxels().len());
 }
 

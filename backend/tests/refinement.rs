@@ -16,8 +16,8 @@ use shared::volume::Volume;
 
 /// A ball of hippocampus copied to where none is, in a case that no training saw; voxels are `[x, y, z]`.
 ///
-/// The refinement falls for few such copies, so these are two of those that it does fall for. The sagittal plane through the copy's centre shows no
-/// hippocampus.
+/// The refinement falls for few such copies, so these are two of those that it does fall for. The sagittal plane
+/// through the copy's centre shows no hippocampus.
 struct Copy {
     case: &'static str,
     radius: f32,
@@ -43,7 +43,9 @@ fn case_with_false_component(copy: &Copy) -> Case {
     let mut presegmentation = truth.clone();
     let mut component = Vec::new();
     for (step, distance) in ball(copy.radius) {
-        let at = |centre: [usize; 3]| Geometry::offset(std::array::from_fn(|axis| centre[axis].strict_add_signed(step[axis])), dims);
+        let at = |centre: [usize; 3]| {
+            Geometry::offset(std::array::from_fn(|axis| centre[axis].strict_add_signed(step[axis])), dims)
+        };
         let (from, to) = (at(copy.from), at(copy.to));
         assert_eq!(truth.voxels()[to], BACKGROUND);
         // A soft rim, or the ball's edge would give the copy away.
@@ -60,8 +62,12 @@ fn case_with_false_component(copy: &Copy) -> Case {
 /// Steps from the centre of a ball to its voxels, with their lengths.
 fn ball(radius: f32) -> Vec<([isize; 3], f32)> {
     let reach = radius as isize;
-    let steps = (-reach..=reach).flat_map(|z| (-reach..=reach).flat_map(move |y| (-reach..=reach).map(move |x| [x, y, z])));
-    steps.map(|step| (step, step.iter().map(|d| (d * d) as f32).sum::<f32>().sqrt())).filter(|(_, length)| *length <= radius).collect()
+    let steps =
+        (-reach..=reach).flat_map(|z| (-reach..=reach).flat_map(move |y| (-reach..=reach).map(move |x| [x, y, z])));
+    steps
+        .map(|step| (step, step.iter().map(|d| (d * d) as f32).sum::<f32>().sqrt()))
+        .filter(|(_, length)| *length <= radius)
+        .collect()
 }
 
 fn bundle_folder() -> PathBuf {
@@ -110,7 +116,8 @@ fn one_plane_of_background_removes_a_false_component() {
         assert!(without >= kept, "{}: {without:.3} stays without the plane", copy.case);
         assert!(beside <= left, "{}: {beside:.3} is left", copy.case);
 
-        let organ: Vec<usize> = (0..case.truth.voxels().len()).filter(|at| case.truth.voxels()[*at] != BACKGROUND).collect();
+        let organ: Vec<usize> =
+            (0..case.truth.voxels().len()).filter(|at| case.truth.voxels()[*at] != BACKGROUND).collect();
         let organ_kept = foreground_share(&corrected, &organ, &[plane]);
         assert!(organ_kept > 0.9, "the real hippocampus keeps {organ_kept:.3} of its voxels");
     }

@@ -146,7 +146,8 @@ for (const order of process.env["I3DEEP_E2E_LONG"] ? ORDERS : ORDERS.slice(0, 2)
         await itsPage.close();
       }
     }
-    // Both strokes are on the server, or a page asks which version is right: the one that painted it, or after its end the one that takes over.
+    // Both strokes are on the server, or a page asks which version is right: the one that painted it, or after its end
+    // the one that takes over.
     const rest = order.includes("a closes") ? tabs.b : tabs.a;
     if (order.includes("a closes")) await rest.reload();
     await rest.waitForSlices();

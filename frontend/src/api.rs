@@ -6,7 +6,10 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
-use shared::api::{ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion};
+use shared::api::{
+    ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE, SignIn,
+    SliceVersion,
+};
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
@@ -59,7 +62,8 @@ impl Trouble {
             code: if status >= 500 { ErrorCode::Internal } else { ErrorCode::Unknown },
             message: format!("The server answered {status} without saying why; its log may."),
         });
-        // A word that this client does not know from a server that has failed: trying again may help, as after any failure.
+        // A word that this client does not know from a server that has failed: trying again may help, as after any
+        // failure.
         let code = if error.code == ErrorCode::Unknown && status >= 500 { ErrorCode::Internal } else { error.code };
         Trouble::Refused { code, message: error.message }
     }
@@ -149,8 +153,9 @@ pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<Correcte
     read(answer(request.send().await).await?).await
 }
 
-/// Sends a slice in a request that outlives the page, which is about to go: its answer comes to nobody. A browser sends 64 KB in this way
-/// (<https://fetch.spec.whatwg.org/#http-network-or-cache-fetch>); what is larger stays written down here.
+/// Sends a slice in a request that outlives the page, which is about to go: its answer comes to nobody. A browser sends
+/// 64 KB in this way (<https://fetch.spec.whatwg.org/#http-network-or-cache-fetch>); what is larger stays written down
+/// here.
 pub(crate) fn save_parting(id: &CaseId, slice: &CorrectedSlice) {
     let Plane { axis, index } = slice.plane;
     let init = RequestInit::new();
@@ -215,7 +220,9 @@ async fn start_upload(upload: &Upload, progress: impl Fn(f64) + 'static) -> Resu
     }
     let request = XmlHttpRequest::new()?;
     request.open_with_async(route::CREATE_CASE.method.name(), route::CREATE_CASE.path, true)?;
-    let heard = Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| progress(event.loaded() / event.total().max(1.0)));
+    let heard = Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| {
+        progress(event.loaded() / event.total().max(1.0))
+    });
     request.upload()?.set_onprogress(Some(heard.as_ref().unchecked_ref()));
     let finished = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
     request.send_with_opt_form_data(Some(&form))?;
@@ -230,8 +237,8 @@ pub(crate) struct Events {
     _state: Vec<Closure<dyn Fn()>>,
 }
 
-/// Listens to the server. `on_sign` hears true with every sign of life that the stream brings, and false when it breaks; whoever sees it come up again
-/// has missed events.
+/// Listens to the server. `on_sign` hears true with every sign of life that the stream brings, and false when it
+/// breaks; whoever sees it come up again has missed events.
 pub(crate) fn events(on_event: impl Fn(Event) + 'static, on_sign: impl Fn(bool) + Clone + 'static) -> Option<Events> {
     let source = EventSource::new(route::EVENTS.path).ok()?;
     let heard = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {

@@ -18,8 +18,10 @@ use crate::session::Session;
 #[component]
 pub(crate) fn App() -> impl IntoView {
     provide_context(Session::new());
-    let guards =
-        [window_event_listener(ev::dragover, |event| stay_on_page(&event)), window_event_listener(ev::drop, |event| stay_on_page(&event))];
+    let guards = [
+        window_event_listener(ev::dragover, |event| stay_on_page(&event)),
+        window_event_listener(ev::drop, |event| stay_on_page(&event)),
+    ];
     on_cleanup(move || guards.into_iter().for_each(|guard| guard.remove()));
     let stranger = RwSignal::new(false);
     spawn_local(async move {

@@ -1,4 +1,5 @@
-//! The workbench in the browser. One way round: pointer → gesture → command → session → frame → renderer; server → api → session.
+//! The workbench in the browser. One way round: pointer → gesture → command → session → frame → renderer; server → api
+//! → session.
 
 #[expect(unreachable_pub, reason = "Leptos declares the properties of every component public")]
 mod app;

@@ -1,1 +1,2 @@
-"""Networks for i3Deep: plan, train, export, bundle, all through nnU-Net's own planner, preprocessing, augmentation and trainer."""
+"""Networks for i3Deep: plan, train, export, bundle, all through nnU-Net's own planner, preprocessing, augmentation and
+trainer."""

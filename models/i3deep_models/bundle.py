@@ -18,13 +18,29 @@ def sha256(file: Path) -> str:
 
 
 def write_bundle(
-    folder: Path, name: str, version: str, task: str, licence: str, training_data: str, encoding: Encoding, budget: float, blend_mm: float
+    folder: Path,
+    name: str,
+    version: str,
+    task: str,
+    licence: str,
+    training_data: str,
+    encoding: Encoding,
+    budget: float,
+    blend_mm: float,
 ) -> None:
     """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file."""
     dataset = read_json(folder / "presegmentation" / "dataset.json")
     names = {int(value): label for label, value in dataset["labels"].items() if int(value) > 0}
-    labels = [{"value": value, "name": names[value], "colour": COLOURS[i % len(COLOURS)]} for i, value in enumerate(sorted(names))]
-    files = {file.relative_to(folder).as_posix(): sha256(file) for stage in STAGES for file in sorted((folder / stage).rglob("*")) if file.is_file()}
+    labels = [
+        {"value": value, "name": names[value], "colour": COLOURS[i % len(COLOURS)]}
+        for i, value in enumerate(sorted(names))
+    ]
+    files = {
+        file.relative_to(folder).as_posix(): sha256(file)
+        for stage in STAGES
+        for file in sorted((folder / stage).rglob("*"))
+        if file.is_file()
+    }
     content = {
         "format": 1,
         "name": name,

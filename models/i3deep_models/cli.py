@@ -1,4 +1,5 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | corrupt | report | parity | bench.
+"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | corrupt | report |
+parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -38,11 +39,15 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="plan and preprocess a raw dataset for both stages")
     _workspace(plan)
     plan.add_argument("--raw", type=Path, required=True, help="nnU-Net raw dataset (imagesTr, labelsTr, dataset.json)")
-    plan.add_argument("--split", type=Path, help="JSON with the case lists `presegmentation` and `refinement`; default: halves")
+    plan.add_argument(
+        "--split", type=Path, help="JSON with the case lists `presegmentation` and `refinement`; default: halves"
+    )
     plan.add_argument("--base-features", type=int, default=16)
     plan.add_argument("--batch-size", type=int, default=4)
     plan.add_argument("--dropout", type=float, default=0.1)
-    plan.add_argument("--held-out", type=int, default=30, help="refinement cases that nothing may look at before the report")
+    plan.add_argument(
+        "--held-out", type=int, default=30, help="refinement cases that nothing may look at before the report"
+    )
     plan.add_argument("--seed", type=int, default=2022)
     plan.set_defaults(run=_plan)
 
@@ -58,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--threads", type=int, default=2)
         if stage == "refinement":
             _encoding(command)
-            command.add_argument("--variant", choices=sorted(RECIPES), help="train a refinement to compare with, beside the bundle's")
+            command.add_argument(
+                "--variant", choices=sorted(RECIPES), help="train a refinement to compare with, beside the bundle's"
+            )
         command.set_defaults(run=_train, stage=stage)
 
     evaluate = commands.add_parser("evaluate", help="Dice of the refinement's validation cases before and after")
@@ -72,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, required=True)
     export.add_argument("-f", "--folds", nargs="+")
     export.add_argument("--checkpoint", default="checkpoint_final.pth")
-    export.add_argument("--dropout", action="store_true", help="refuse networks whose dropout cannot be switched on for Monte-Carlo samples")
+    export.add_argument(
+        "--dropout",
+        action="store_true",
+        help="refuse networks whose dropout cannot be switched on for Monte-Carlo samples",
+    )
     export.set_defaults(run=_export)
 
     bundle = commands.add_parser("bundle", help="export both stages of a workspace and write a model bundle")
@@ -86,13 +97,20 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--training-data", required=True)
     bundle.add_argument("--budget", type=float, default=0.2)
     bundle.add_argument(
-        "--blend-mm", type=float, default=0.0, help="labels pass over to the correction within this distance of a plane (0: not at all)"
+        "--blend-mm",
+        type=float,
+        default=0.0,
+        help="labels pass over to the correction within this distance of a plane (0: not at all)",
     )
     # The same weights are not exported to the same bytes twice, and git keeps every version of a file.
-    bundle.add_argument("--only", choices=STAGES, help="export this stage; leave the other one as it is in the output folder")
+    bundle.add_argument(
+        "--only", choices=STAGES, help="export this stage; leave the other one as it is in the output folder"
+    )
     bundle.set_defaults(run=_bundle)
 
-    corrupt = commands.add_parser("corrupt", help="scans → scans unlike those in training, in OUT/KIND under their own names")
+    corrupt = commands.add_parser(
+        "corrupt", help="scans → scans unlike those in training, in OUT/KIND under their own names"
+    )
     corrupt.add_argument("--images", type=Path, required=True, help="folder of scans in nnU-Net's naming")
     corrupt.add_argument("--out", type=Path, required=True)
     corrupt.add_argument("--kind", default="all", help="rician, bias, thick, motion, gamma, inverted, or all")
@@ -100,16 +118,26 @@ def _parser() -> argparse.ArgumentParser:
     corrupt.add_argument("--cases", type=_names, help="only these, by commas")
     corrupt.set_defaults(run=_corrupt)
 
-    report = commands.add_parser("report", help="measure everything, write REPORT.md; run again to resume; I3DEEP_BIN names the binary")
-    report.add_argument("-w", "--workspace", type=Path, help="the bundle's workspace, with the variants to compare with")
+    report = commands.add_parser(
+        "report", help="measure everything, write REPORT.md; run again to resume; I3DEEP_BIN names the binary"
+    )
+    report.add_argument(
+        "-w", "--workspace", type=Path, help="the bundle's workspace, with the variants to compare with"
+    )
     report.add_argument("--bundle", type=Path)
     report.add_argument("--images", type=Path, help="scans in nnU-Net's naming")
     report.add_argument("--labels", type=Path, help="their labels")
     report.add_argument("-o", "--out", type=Path, default=Path("."), help="for REPORT.md and report/ (.)")
-    report.add_argument("--cases", type=_names, default=["held-out"], help="names by commas; held-out (default), validation")
-    report.add_argument("--ablation-cases", type=_names, default=["validation"], help="the same, for the ablation (validation)")
+    report.add_argument(
+        "--cases", type=_names, default=["held-out"], help="names by commas; held-out (default), validation"
+    )
+    report.add_argument(
+        "--ablation-cases", type=_names, default=["validation"], help="the same, for the ablation (validation)"
+    )
     report.add_argument("--budgets", type=_names, default=["0.05", "0.1", "0.15", "0.2", "0.3", "0.4"])
-    report.add_argument("--strategies", type=_names, help="those that `lines` compares at equal contour length, by commas")
+    report.add_argument(
+        "--strategies", type=_names, help="those that `lines` compares at equal contour length, by commas"
+    )
     report.add_argument("--effort-budget", default="0.2", help="the budget that tables are about (0.2)")
     report.add_argument("--parts", type=_names, default=None, help="by commas; default: all")
     report.add_argument("--jobs", type=int, default=2, help="cases at once, one core each")
@@ -117,16 +145,26 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--render-only", action="store_true", help="write text and plots again from the tables")
     report.set_defaults(run=_report)
 
-    parity = commands.add_parser("parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary")
+    parity = commands.add_parser(
+        "parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary"
+    )
     parity.add_argument("only", nargs="*", help="parts of the names of configurations; default: all")
-    parity.add_argument("--random-only", action="store_true", help="leave out the folders that nnU-Net trains on the spot, which take minutes")
+    parity.add_argument(
+        "--random-only",
+        action="store_true",
+        help="leave out the folders that nnU-Net trains on the spot, which take minutes",
+    )
     parity.add_argument("--fast", action="store_true", help="compare fast mode too")
-    parity.add_argument("--real", type=Path, metavar="NETWORK", help="an exported network or a bundle, instead of small random ones")
+    parity.add_argument(
+        "--real", type=Path, metavar="NETWORK", help="an exported network or a bundle, instead of small random ones"
+    )
     parity.add_argument("--images", type=Path, help="with --real: folder of scans in nnU-Net's naming")
     parity.add_argument("--limit", type=int, help="with --real: no more than so many scans")
     parity.set_defaults(run=_parity)
 
-    bench = commands.add_parser("bench", help="measure whole commands against nnU-Net's; I3DEEP_BIN names the binary, a release build")
+    bench = commands.add_parser(
+        "bench", help="measure whole commands against nnU-Net's; I3DEEP_BIN names the binary, a release build"
+    )
     bench.add_argument("cases", nargs="*", choices=("small", "large"), default=("small", "large"))
     bench.add_argument("--rounds", type=int, default=3)
     bench.set_defaults(run=_bench)
@@ -139,7 +177,9 @@ def _workspace(parser: argparse.ArgumentParser) -> None:
 
 def _encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-annotated", action="store_true", help="leave out the channel that marks corrected planes")
-    parser.add_argument("--presegmentation", choices=("labels", "none"), default="none", help="presegmentation channels (none)")
+    parser.add_argument(
+        "--presegmentation", choices=("labels", "none"), default="none", help="presegmentation channels (none)"
+    )
 
 
 def _chosen(options: argparse.Namespace) -> Encoding:

@@ -1,7 +1,8 @@
 """nnU-Net trained-model folder → network folder: TorchScript per fold, plans, golden logits.
 
-nnU-Net's U-Nets do not script as shipped (`encoder.forward` returns a list or a tensor, residual skips are lambdas), and a traced network has its
-dropout fixed. [`scriptable`] re-wraps the trained modules so that `train()`/`eval()` still switch dropout after export.
+nnU-Net's U-Nets do not script as shipped (`encoder.forward` returns a list or a tensor, residual skips are lambdas),
+and a traced network has its dropout fixed. [`scriptable`] re-wraps the trained modules so that `train()`/`eval()` still
+switch dropout after export.
 """
 
 import shutil
@@ -25,7 +26,8 @@ class ScriptableUNet(nn.Module):
     """The forward pass of nnU-Net's U-Nets over their own trained modules, in a form that TorchScript compiles."""
 
     def __init__(self, stages: list[nn.Module], transposed: list[nn.Module], decoder: list[nn.Module], head: nn.Module):
-        """Encoder stages from fine to coarse; transposed convolutions and decoder stages from coarse to fine; the last segmentation layer."""
+        """Encoder stages from fine to coarse; transposed convolutions and decoder stages from coarse to fine; the last
+        segmentation layer."""
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.transposed = nn.ModuleList(transposed)
@@ -51,12 +53,16 @@ class ScriptableResidual(nn.Module):
     def __init__(self, block: nn.Module):
         """Takes over a trained `BasicBlockD` or `BottleneckD`."""
         super().__init__()
-        convolutions = [scriptable_block(getattr(block, name)) for name in ("conv1", "conv2", "conv3") if hasattr(block, name)]
+        convolutions = [
+            scriptable_block(getattr(block, name)) for name in ("conv1", "conv2", "conv3") if hasattr(block, name)
+        ]
         self.main = nn.Sequential(*convolutions)
         self.skip = block.skip if isinstance(block.skip, nn.Module) else nn.Identity()
         self.activation = block.nonlin2 if hasattr(block, "nonlin2") else block.nonlin3
         if getattr(block, "apply_stochastic_depth", False) or getattr(block, "apply_se", False):
-            raise ExportError("residual blocks with stochastic depth or squeeze-and-excitation are not supported; export without them")
+            raise ExportError(
+                "residual blocks with stochastic depth or squeeze-and-excitation are not supported; export without them"
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Block output."""
@@ -78,7 +84,9 @@ def scriptable_block(module: nn.Module) -> nn.Module:
         return nn.Sequential(*(scriptable_block(child) for child in module))
     if len(list(module.children())) == 0:
         return module
-    raise ExportError(f"the network holds a {name}, which this export does not know; plain and residual-encoder U-Nets are supported")
+    raise ExportError(
+        f"the network holds a {name}, which this export does not know; plain and residual-encoder U-Nets are supported"
+    )
 
 
 def scriptable(network: nn.Module) -> nn.Module:
@@ -88,15 +96,20 @@ def scriptable(network: nn.Module) -> nn.Module:
     """
     encoder, decoder = getattr(network, "encoder", None), getattr(network, "decoder", None)
     if encoder is None or decoder is None or not hasattr(encoder, "stages") or not hasattr(decoder, "transpconvs"):
-        raise ExportError(f"{type(network).__name__} is not one of nnU-Net's U-Nets (PlainConvUNet, ResidualEncoderUNet, ResidualUNet)")
+        raise ExportError(
+            f"{type(network).__name__} is not one of nnU-Net's U-Nets (PlainConvUNet, ResidualEncoderUNet, ResidualUNet)"
+        )
     stages = [scriptable_block(stage) for stage in encoder.stages]
     if getattr(encoder, "stem", None) is not None:
         stages[0] = nn.Sequential(scriptable_block(encoder.stem), stages[0])
-    return ScriptableUNet(stages, list(decoder.transpconvs), [scriptable_block(stage) for stage in decoder.stages], decoder.seg_layers[-1])
+    return ScriptableUNet(
+        stages, list(decoder.transpconvs), [scriptable_block(stage) for stage in decoder.stages], decoder.seg_layers[-1]
+    )
 
 
 def export_network(network: nn.Module, patch: torch.Tensor, file: Path) -> torch.Tensor:
-    """Scripts a trained network to `file` and returns its eager logits of `patch`; refuses to leave a file that computes something else."""
+    """Scripts a trained network to `file` and returns its eager logits of `patch`; refuses to leave a file that
+    computes something else."""
     network = network.eval()
     with torch.no_grad():
         expected = network(patch)
@@ -104,7 +117,9 @@ def export_network(network: nn.Module, patch: torch.Tensor, file: Path) -> torch
         difference = float((torch.jit.load(str(file)).eval()(patch) - expected).abs().max())
     if difference > 1e-5:
         file.unlink()
-        raise ExportError(f"the exported network differs from the trained one by {difference:.2e} logits; nothing was written")
+        raise ExportError(
+            f"the exported network differs from the trained one by {difference:.2e} logits; nothing was written"
+        )
     return expected
 
 
@@ -114,7 +129,8 @@ def has_dropout(network: nn.Module) -> bool:
 
 
 def check_dropout(network: nn.Module, file: Path, patch: torch.Tensor) -> None:
-    """Refuses a network without dropout, and an exported `file` whose dropout `train()` and `eval()` do not switch; removes the file then."""
+    """Refuses a network without dropout, and an exported `file` whose dropout `train()` and `eval()` do not switch;
+    removes the file then."""
     reason = None
     if not has_dropout(network):
         reason = "the network was trained without dropout; export it without --dropout, or train it with a dropout_op in its plans"
@@ -154,7 +170,9 @@ def export(
     folds = folds or [fold for fold in found if fold != "all"] or found
     missing = [fold for fold in folds if fold not in found]
     if missing or not folds:
-        raise ExportError(f"{trained} has no {checkpoint} for fold {', '.join(missing) or 'any'}; found: {', '.join(found) or 'none'}")
+        raise ExportError(
+            f"{trained} has no {checkpoint} for fold {', '.join(missing) or 'any'}; found: {', '.join(found) or 'none'}"
+        )
     (output / "golden").mkdir(parents=True, exist_ok=True)
     for name in ("plans.json", "dataset.json"):
         shutil.copyfile(trained / name, output / name)

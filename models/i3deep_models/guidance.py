@@ -1,7 +1,8 @@
 """From corrected planes to network input.
 
-The same rules as `pipeline::guide` in the backend; `tests/test_guidance_fixtures.py` checks the fixtures that both sides are tested against.
-Arrays are C-ordered `[z, y, x]`, after nnU-Net's transpose and crop. A correction volume holds [`UNANNOTATED`] where the expert said nothing.
+The same rules as `pipeline::guide` in the backend; `tests/test_guidance_fixtures.py` checks the fixtures that both
+sides are tested against. Arrays are C-ordered `[z, y, x]`, after nnU-Net's transpose and crop. A correction volume
+holds [`UNANNOTATED`] where the expert said nothing.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ def source_index(target_size: int, source_size: int) -> np.ndarray:
 
 
 def target_planes(index: int, source_size: int, target_size: int) -> np.ndarray:
-    """The target planes that a corrected source plane reaches: those whose centre it holds, else the one that holds its own centre."""
+    """The target planes that a corrected source plane reaches: those whose centre it holds, else the one that holds its
+    own centre."""
     hits = np.flatnonzero(source_index(target_size, source_size) == index)
     if hits.size:
         return hits
@@ -44,9 +46,9 @@ def target_planes(index: int, source_size: int, target_size: int) -> np.ndarray:
 def project(labels: np.ndarray, planes: list[tuple[int, int]], target_shape: tuple[int, int, int]) -> np.ndarray:
     """Carries corrected planes to another grid so that none vanishes.
 
-    `labels` is a label volume on the source grid that is right in `planes` (axis, index). Returns int16 labels on the target grid, UNANNOTATED
-    elsewhere. Where two planes claim a voxel the nearer one wins (distance of plane centres, in target voxels), then the lower axis, then the
-    lower index.
+    `labels` is a label volume on the source grid that is right in `planes` (axis, index). Returns int16 labels on the
+    target grid, UNANNOTATED elsewhere. Where two planes claim a voxel the nearer one wins (distance of plane centres,
+    in target voxels), then the lower axis, then the lower index.
     """
     result = np.full(target_shape, UNANNOTATED, np.int16)
     nearest = np.full(target_shape, np.inf)
@@ -64,7 +66,9 @@ def project(labels: np.ndarray, planes: list[tuple[int, int]], target_shape: tup
     return result
 
 
-def channels(corrections: np.ndarray, presegmentation: np.ndarray, foreground_labels: list[int], encoding: Encoding) -> np.ndarray:
+def channels(
+    corrections: np.ndarray, presegmentation: np.ndarray, foreground_labels: list[int], encoding: Encoding
+) -> np.ndarray:
     """Guidance channels `[G, z, y, x]` f32 of a correction volume and a presegmentation on the network's grid."""
     parts = [corrections == label for label in foreground_labels]
     if encoding.annotated:

@@ -1,4 +1,5 @@
-"""Folders that nnU-Net itself plans, preprocesses and trains for a few iterations: what a user brings, with all that lies in a real checkpoint."""
+"""Folders that nnU-Net itself plans, preprocesses and trains for a few iterations: what a user brings, with all that
+lies in a real checkpoint."""
 
 import os
 import shutil
@@ -32,11 +33,19 @@ class Training:
 
 
 def trainings() -> list[Training]:
-    """Planners, configurations, trainers, folds and checkpoints, each at least once. A cascade comes after its first stage."""
+    """Planners, configurations, trainers, folds and checkpoints, each at least once. A cascade comes after its first
+    stage."""
     return [
         Training("default planner, two folds", folds=(0, 1)),
         Training("default planner, best checkpoint", checkpoint="checkpoint_best.pth", trainer="nnUNetTrainer_5epochs"),
-        Training("ResEncM, DA5, fold all", 1, "nnUNetPlannerResEncM", "nnUNetResEncUNetMPlans", trainer="nnUNetTrainerDA5", folds=("all",)),
+        Training(
+            "ResEncM, DA5, fold all",
+            1,
+            "nnUNetPlannerResEncM",
+            "nnUNetResEncUNetMPlans",
+            trainer="nnUNetTrainerDA5",
+            folds=("all",),
+        ),
         Training("2d, trainer without mirroring", configuration="2d", trainer="nnUNetTrainerNoMirroring"),
         Training("3d_lowres, fold all", configuration="3d_lowres", folds=("all",)),
         Training("3d_cascade_fullres", configuration="3d_cascade_fullres", after="3d_lowres, fold all"),
@@ -73,13 +82,19 @@ class Trainer:
         self.preprocess(training.dataset, plans, training.configuration)
         for fold in training.folds:
             self.train_fold(training, plans, fold)
-        return self.workspace.results / self.name(training.dataset) / f"{training.trainer}__{training.plans}__{training.configuration}"
+        return (
+            self.workspace.results
+            / self.name(training.dataset)
+            / f"{training.trainer}__{training.plans}__{training.configuration}"
+        )
 
     def planned(self, training: Training) -> dict:
         """The plans of a planner; with a low resolution and its cascade, which nnU-Net plans for large scans only."""
         from nnunetv2.experiment_planning.plan_and_preprocess_api import plan_experiments
 
-        raw, preprocessed = (root / self.name(training.dataset) for root in (self.workspace.raw, self.workspace.preprocessed))
+        raw, preprocessed = (
+            root / self.name(training.dataset) for root in (self.workspace.raw, self.workspace.preprocessed)
+        )
         file = preprocessed / f"{training.plans}.json"
         if file.exists():
             return read_json(file)
@@ -90,11 +105,18 @@ class Trainer:
         shutil.copy(raw / "dataset.json", preprocessed / "dataset.json")
         # The planner computes with as many threads as there are workers of augmentation, and wants one at least.
         os.environ["nnUNet_n_proc_DA"] = "1"
-        plan_experiments([training.dataset], experiment_planner_class_name=training.planner, overwrite_plans_name=training.plans)
+        plan_experiments(
+            [training.dataset], experiment_planner_class_name=training.planner, overwrite_plans_name=training.plans
+        )
         plans = read_json(file)
         full = plans["configurations"]["3d_fullres"]
         full["batch_size"] = plans["configurations"]["2d"]["batch_size"] = 2
-        low = dict(full, spacing=[2 * mm for mm in full["spacing"]], data_identifier=f"{training.plans}_3d_lowres", next_stage="3d_cascade_fullres")
+        low = dict(
+            full,
+            spacing=[2 * mm for mm in full["spacing"]],
+            data_identifier=f"{training.plans}_3d_lowres",
+            next_stage="3d_cascade_fullres",
+        )
         cascade = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
         plans["configurations"] |= {"3d_lowres": low, "3d_cascade_fullres": cascade}
         write_json(file, plans)
@@ -126,10 +148,18 @@ class Trainer:
             if not list(folder.glob(f"case_{number}.*")):
                 image = raw / "imagesTr" / f"case_{number}_0000.nii.gz"
                 preprocessor = wanted.preprocessor_class(verbose=False)
-                preprocessor.run_case_save(str(folder / f"case_{number}"), [str(image)], str(label), manager, wanted, read_json(raw / "dataset.json"))
+                preprocessor.run_case_save(
+                    str(folder / f"case_{number}"),
+                    [str(image)],
+                    str(label),
+                    manager,
+                    wanted,
+                    read_json(raw / "dataset.json"),
+                )
 
     def train_fold(self, training: Training, plans: dict, fold: int | str) -> None:
-        """nnU-Net's own trainer for two iterations and its own checkpoints; a first stage also predicts what its cascade learns from."""
+        """nnU-Net's own trainer for two iterations and its own checkpoints; a first stage also predicts what its
+        cascade learns from."""
         import torch
         from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
@@ -159,7 +189,10 @@ def write_dataset(raw: Path, labels: dict) -> None:
         truth = np.digitize(image, [150, 350]).astype(np.uint8)
         if ignored:
             truth[: len(truth) // 4] = ignored
-        for array, file in ((image, raw / "imagesTr" / f"case_{number}_0000.nii.gz"), (truth, raw / "labelsTr" / f"case_{number}.nii.gz")):
+        for array, file in (
+            (image, raw / "imagesTr" / f"case_{number}_0000.nii.gz"),
+            (truth, raw / "labelsTr" / f"case_{number}.nii.gz"),
+        ):
             volume = sitk.GetImageFromArray(array)
             volume.SetSpacing(scan.spacing)
             sitk.WriteImage(volume, str(file))

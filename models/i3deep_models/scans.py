@@ -1,6 +1,7 @@
 """Scans, label volumes and corrected planes as files hold them.
 
-Volumes are C-ordered `[z, y, x]`, the file's axes backwards, as nnU-Net's readers give them. A plane is (axis, index) in that order.
+Volumes are C-ordered `[z, y, x]`, the file's axes backwards, as nnU-Net's readers give them. A plane is (axis, index)
+in that order.
 """
 
 from dataclasses import dataclass

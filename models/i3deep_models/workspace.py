@@ -43,7 +43,11 @@ class Workspace:
 
     def activate(self) -> None:
         """Points nnU-Net at this folder. Must run before anything of nnunetv2 is imported."""
-        for name, path in (("nnUNet_raw", self.raw), ("nnUNet_preprocessed", self.preprocessed), ("nnUNet_results", self.results)):
+        for name, path in (
+            ("nnUNet_raw", self.raw),
+            ("nnUNet_preprocessed", self.preprocessed),
+            ("nnUNet_results", self.results),
+        ):
             path.mkdir(parents=True, exist_ok=True)
             os.environ[name] = str(path)
         os.environ.setdefault("nnUNet_def_n_proc", str(min(8, os.cpu_count() or 1)))

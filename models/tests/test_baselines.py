@@ -46,7 +46,10 @@ def test_the_experts_planes_stay_as_they_are(name):
 def test_where_no_foreground_was_drawn_classical_methods_find_none(name, planes):
     said = case(ball(), planes)
     found = BASELINES[name](said)
-    expected = {"presegmentation": said.presegmentation, "pasted": np.where(said.corrections == 0, 0, said.presegmentation)}
+    expected = {
+        "presegmentation": said.presegmentation,
+        "pasted": np.where(said.corrections == 0, 0, said.presegmentation),
+    }
     assert (found == expected.get(name, np.zeros(SHAPE))).all()
 
 

@@ -4,7 +4,15 @@ import pandas as pd
 
 from i3deep_models.report.choices import strategies, uncertainties
 
-NUMBERS = {"planes": 4, "effort": 0.17, "auroc": 0.9, "auprc": 0.4, "ece": 0.01, "dice_presegmentation": 0.8, "dice_presegmentation_outside": 0.8}
+NUMBERS = {
+    "planes": 4,
+    "effort": 0.17,
+    "auroc": 0.9,
+    "auprc": 0.4,
+    "ece": 0.01,
+    "dice_presegmentation": 0.8,
+    "dice_presegmentation_outside": 0.8,
+}
 
 
 def row(case: int, strategy: str, uncertainty: str, refined: float | None, **more: float) -> dict:
@@ -13,7 +21,11 @@ def row(case: int, strategy: str, uncertainty: str, refined: float | None, **mor
 
 
 def test_strategies_stand_by_their_dice_with_a_test_against_greedy(tmp_path):
-    rows = [row(case, name, "e", dice - case / 1000) for case in range(8) for name, dice in (("random", 0.85), ("greedy", 0.9))]
+    rows = [
+        row(case, name, "e", dice - case / 1000)
+        for case in range(8)
+        for name, dice in (("random", 0.85), ("greedy", 0.9))
+    ]
     pd.DataFrame(rows).to_csv(tmp_path / "strategies.csv")
     lines = strategies(tmp_path).splitlines()
     assert "8 cases" in lines[2]
@@ -25,7 +37,9 @@ def test_strategies_stand_by_their_dice_with_a_test_against_greedy(tmp_path):
 
 def test_uncertainties_stand_by_their_auroc(tmp_path):
     rows = [
-        row(case, "none", name, None, auroc=auroc) for case in range(3) for name, auroc in (("folds+mirrors/entropy", 0.95), ("folds/entropy", 0.97))
+        row(case, "none", name, None, auroc=auroc)
+        for case in range(3)
+        for name, auroc in (("folds+mirrors/entropy", 0.95), ("folds/entropy", 0.97))
     ]
     rows += [row(case, "greedy", "folds/entropy", 0.9) for case in range(3)]
     pd.DataFrame(rows).to_csv(tmp_path / "uncertainty.csv")

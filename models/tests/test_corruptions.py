@@ -20,7 +20,9 @@ def head() -> np.ndarray:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_the_seed_and_the_name_decide(kind):
     image = head()
-    first, again, other = (corrupt(image, ISOTROPIC, kind, name, seed) for name, seed in (("a_0000", 1), ("a_0000", 1), ("a_0000", 2)))
+    first, again, other = (
+        corrupt(image, ISOTROPIC, kind, name, seed) for name, seed in (("a_0000", 1), ("a_0000", 1), ("a_0000", 2))
+    )
     assert first.shape == image.shape
     assert first.dtype == np.float32
     assert np.isfinite(first).all()

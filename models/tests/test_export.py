@@ -27,7 +27,10 @@ COMMON = {
 @pytest.mark.parametrize("deep_supervision", [False, True])
 @pytest.mark.parametrize(
     "architecture",
-    [lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest), lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest)],
+    [
+        lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest),
+        lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest),
+    ],
 )
 def test_the_file_gives_the_trained_networks_logits(architecture, deep_supervision, tmp_path):
     torch.manual_seed(3)
@@ -47,7 +50,10 @@ DROPOUT = {"dropout_op": nn.Dropout3d, "dropout_op_kwargs": {"p": 0.5, "inplace"
 
 @pytest.mark.parametrize(
     "architecture",
-    [lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest), lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest)],
+    [
+        lambda **rest: PlainConvUNet(n_conv_per_stage=[1, 2, 1], **rest),
+        lambda **rest: ResidualEncoderUNet(n_blocks_per_stage=[1, 2, 1], **rest),
+    ],
 )
 def test_dropout_is_switched_in_the_file(architecture, tmp_path):
     torch.manual_seed(3)

@@ -1,4 +1,5 @@
-"""What Rust's `pipeline::guide` is tested against. Run this file to write the fixtures anew after a change of the rules on both sides."""
+"""What Rust's `pipeline::guide` is tested against. Run this file to write the fixtures anew after a change of the rules
+on both sides."""
 
 import json
 from pathlib import Path

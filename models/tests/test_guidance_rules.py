@@ -14,7 +14,9 @@ def test_a_target_voxel_takes_the_source_voxel_that_holds_its_centre(target, sou
     assert source_index(target, source).tolist() == expected
 
 
-@pytest.mark.parametrize(("index", "source", "target", "expected"), [(1, 4, 2, [0]), (0, 4, 2, [0]), (1, 2, 4, [2, 3]), (2, 3, 3, [2])])
+@pytest.mark.parametrize(
+    ("index", "source", "target", "expected"), [(1, 4, 2, [0]), (0, 4, 2, [0]), (1, 2, 4, [2, 3]), (2, 3, 3, [2])]
+)
 def test_no_corrected_plane_vanishes(index, source, target, expected):
     assert target_planes(index, source, target).tolist() == expected
 
@@ -36,7 +38,8 @@ def test_a_plane_that_is_all_background_is_a_statement():
 
 
 def test_where_planes_of_one_axis_meet_the_nearer_one_wins():
-    # Eight planes on two: planes 2 and 3 both fall on target plane 0, whose centre lies at 2.0 in source planes; plane 2 has its own at 2.5.
+    # Eight planes on two: planes 2 and 3 both fall on target plane 0, whose centre lies at 2.0 in source planes; plane
+    # 2 has its own at 2.5.
     labels = np.arange(8).reshape(8, 1, 1) * np.ones((8, 2, 2), np.int64)
     assert (project(labels, [(0, 2), (0, 3)], (2, 2, 2))[0] == 2).all()
 

@@ -8,15 +8,26 @@ from i3deep_models.report.lines import COLUMNS, area, at_cost, column, lines, re
 
 
 def row(case: str, strategy: str, budget: float, contour: float, dice: float, **more: float) -> dict[str, object]:
-    values = dict.fromkeys(COLUMNS, 0.5) | {"case": case, "strategy": strategy, "uncertainty": "folds/entropy", "budget": budget, "round": 1}
+    values = dict.fromkeys(COLUMNS, 0.5) | {
+        "case": case,
+        "strategy": strategy,
+        "uncertainty": "folds/entropy",
+        "budget": budget,
+        "round": 1,
+    }
     return values | {"contour_share": contour, "effort": budget, "dice_no_plane": 0.8, "dice_refined": dice} | more
 
 
 def frame() -> pd.DataFrame:
-    """Greedy draws twice the contour at a budget; at equal contour length the other one is ahead. Its third case ends early."""
+    """Greedy draws twice the contour at a budget; at equal contour length the other one is ahead. Its third case ends
+    early."""
     rows = []
     for case in ("a", "b"):
-        rows += [row(case, "greedy", 0.1, 0.2, 0.9), row(case, "random-foreground", 0.1, 0.1, 0.88), row(case, "random-foreground", 0.2, 0.2, 0.91)]
+        rows += [
+            row(case, "greedy", 0.1, 0.2, 0.9),
+            row(case, "random-foreground", 0.1, 0.1, 0.88),
+            row(case, "random-foreground", 0.2, 0.2, 0.91),
+        ]
     return pd.DataFrame([*rows, row("c", "random-foreground", 0.1, 0.05, 0.85)])
 
 
@@ -24,12 +35,16 @@ def test_strategies_are_compared_at_the_same_contour_length():
     rows = frame()
     greedy, other = (rows[rows["strategy"] == name] for name in ("greedy", "random-foreground"))
     assert at_cost(greedy, "dice_refined", "contour_share", 0.1).tolist() == pytest.approx([0.85, 0.85])
-    assert at_cost(other, "dice_refined", "contour_share", 0.1).tolist() == pytest.approx([0.88, 0.88, np.nan], nan_ok=True)
+    assert at_cost(other, "dice_refined", "contour_share", 0.1).tolist() == pytest.approx(
+        [0.88, 0.88, np.nan], nan_ok=True
+    )
     assert area(greedy, "dice_refined", "contour_share").tolist() == pytest.approx([0.85, 0.85])
     assert area(other, "dice_refined", "contour_share").tolist() == pytest.approx([0.8675, 0.8675, np.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(("before", "alone", "after", "expected"), [(0.8, 0.85, 0.925, 0.5), (0.9, 0.8, 0.95, 0.5), (1.0, 0.9, 1.0, np.nan)])
+@pytest.mark.parametrize(
+    ("before", "alone", "after", "expected"), [(0.8, 0.85, 0.925, 0.5), (0.9, 0.8, 0.95, 0.5), (1.0, 0.9, 1.0, np.nan)]
+)
 def test_the_error_removed_is_that_of_the_better_start(before, alone, after, expected):
     rows = pd.DataFrame([row("a", "greedy", 0.1, 0.1, after, dice_presegmentation=before, dice_no_plane=alone)])
     assert removed(rows, "dice") == pytest.approx(expected, nan_ok=True)

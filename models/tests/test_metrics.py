@@ -39,7 +39,13 @@ def test_dice_of_some_voxels():
 
 @pytest.mark.parametrize(
     ("ours", "truth", "expected"),
-    [("0100", "0010", 0.0), ("0110", "0110", 1.0), ("0110", "0010", 2 / 3), ("0000", "0110", 0.0), ("0000", "0000", math.nan)],
+    [
+        ("0100", "0010", 0.0),
+        ("0110", "0110", 1.0),
+        ("0110", "0010", 2 / 3),
+        ("0000", "0110", 0.0),
+        ("0000", "0000", math.nan),
+    ],
 )
 def test_surface_dice_of_rows_of_voxels_2_mm_apart(ours, truth, expected):
     assert surface_dice(row(ours), row(truth), 1, (1.0, 1.0, 2.0)) == pytest.approx(expected, nan_ok=True)
@@ -47,19 +53,29 @@ def test_surface_dice_of_rows_of_voxels_2_mm_apart(ours, truth, expected):
 
 @pytest.mark.parametrize(
     ("ours", "truth", "expected"),
-    [("0110", "0110", 0.0), ("0100", "0010", 2.0), ("1100000", "1000001", 9.5), ("1010101", "1000100", 4.0), ("0000", "0000", math.nan)],
+    [
+        ("0110", "0110", 0.0),
+        ("0100", "0010", 2.0),
+        ("1100000", "1000001", 9.5),
+        ("1010101", "1000100", 4.0),
+        ("0000", "0000", math.nan),
+    ],
 )
 def test_surface_distances_of_rows_of_voxels_2_mm_apart(ours, truth, expected):
     assert hausdorff95_mm(row(ours), row(truth), 1, (1.0, 1.0, 2.0)) == pytest.approx(expected, nan_ok=True)
 
 
-@pytest.mark.parametrize(("ours", "truth", "spacing_mm"), [(1, 0, (1.0, 1.0, 1.0)), (0, 1, (1.0, 1.0, 1.0)), (1, 2, (3.0, 2.0, 0.5))])
+@pytest.mark.parametrize(
+    ("ours", "truth", "spacing_mm"), [(1, 0, (1.0, 1.0, 1.0)), (0, 1, (1.0, 1.0, 1.0)), (1, 2, (3.0, 2.0, 0.5))]
+)
 def test_a_label_in_one_volume_only_gets_the_worst_value(ours, truth, spacing_mm):
     volumes = np.zeros((2, 2, 3, 4), int)
     volumes[0, 0, 0, 0], volumes[1, 1, 2, 3] = ours, truth
     assert dice(*volumes, 1) == 0.0
     assert surface_dice(*volumes, 1, spacing_mm) == 0.0
-    assert hausdorff95_mm(*volumes, 1, spacing_mm) == pytest.approx(math.dist((0, 0, 0), np.multiply((2, 3, 4), spacing_mm)))
+    assert hausdorff95_mm(*volumes, 1, spacing_mm) == pytest.approx(
+        math.dist((0, 0, 0), np.multiply((2, 3, 4), spacing_mm))
+    )
 
 
 def test_a_mean_over_fewer_cases_says_so():

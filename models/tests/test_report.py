@@ -23,7 +23,8 @@ def volume(file: Path, voxels: np.ndarray) -> None:
 
 @pytest.fixture
 def evaluated(tmp_path):
-    """What `i3deep evaluate --keep` leaves of one case: a box of label 1, presegmented one voxel too far along x, refined to perfection."""
+    """What `i3deep evaluate --keep` leaves of one case: a box of label 1, presegmented one voxel too far along x,
+    refined to perfection."""
     truth = np.zeros((6, 8, 10), np.int16)
     truth[1:5, 2:6, 3:7] = 1
     wrong = np.roll(truth, 1, axis=2)
@@ -35,7 +36,15 @@ def evaluated(tmp_path):
     # Of 16 voxels an axial plane 12 are right; one plane of four is corrected.
     values = {"dice_refined": 1, "dice_refined_outside": 1, "nsd_refined": 1, "hd95_mm_refined": 0}
     values |= {"dice_presegmentation": 0.75, "dice_presegmentation_outside": 0.75}
-    row = {"case": "a", "strategy": "greedy", "uncertainty": "tta/entropy", "budget": "0.2", "round": 1, "effort": 0.25, **values}
+    row = {
+        "case": "a",
+        "strategy": "greedy",
+        "uncertainty": "tta/entropy",
+        "budget": "0.2",
+        "round": 1,
+        "effort": 0.25,
+        **values,
+    }
     row |= {"dice_corrections_pasted": 0.8125, "slices": "axial:2"}
     with (out / "results.csv").open("w", newline="") as lines:
         writer = csv.DictWriter(lines, row)
@@ -74,7 +83,9 @@ def test_a_difference_from_the_evaluation_is_an_error(evaluated):
     text = (out / "results.csv").read_text()
     (out / "results.csv").write_text(text.replace("0.8125", "0.8126"))
     (row,) = read_results(*evaluated)
-    with pytest.raises(ValueError, match=r"dice_corrections_pasted of a at 0\.2 is 0\.8126 in results\.csv and 0\.8125 here"):
+    with pytest.raises(
+        ValueError, match=r"dice_corrections_pasted of a at 0\.2 is 0\.8126 in results\.csv and 0\.8125 here"
+    ):
         compare([row], ["ours"], LABELS, Networks(), shells=False)
 
 
@@ -120,10 +131,19 @@ def test_a_table_goes_on_where_it_was(tmp_path):
 
 
 def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: float = 0.75) -> Path:
-    """Two cases, two budgets: a presegmentation of 0.8 (0.7 in the second case), outside the planes 0.75, and others as given."""
+    """Two cases, two budgets: a presegmentation of 0.8 (0.7 in the second case), outside the planes 0.75, and others as
+    given."""
     report = out / "report"
     write_json(
-        report / "settings.json", {"bundle": "demo", "version": "1", "labels": {"1": "thing"}, "effort_budget": "0.2", "seed": 7, "blend_mm": 2.0}
+        report / "settings.json",
+        {
+            "bundle": "demo",
+            "version": "1",
+            "labels": {"1": "thing"},
+            "effort_budget": "0.2",
+            "seed": 7,
+            "blend_mm": 2.0,
+        },
     )
     methods = Table(report / "methods.csv", ("case", "budget", "method"), ("label", *SCORES, "seconds"))
     planes = Table(report / "planes.csv", ("case", "budget"), ("planes", "effort", "slices"))
@@ -135,7 +155,13 @@ def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: floa
         for budget, effort in (("0.1", 0.1), ("0.2", 0.18)):
             planes.add([{"case": case, "budget": budget, "planes": 3, "effort": effort, "slices": "axial:1"}])
             for method, dice in (("presegmentation", 0.8), ("random walker", walker), ("ours", ours)):
-                scores = {"label": 1, "dice": dice - less, "dice_outside": dice - 0.05 - less, "nsd": 0.9, "seconds": 0.1}
+                scores = {
+                    "label": 1,
+                    "dice": dice - less,
+                    "dice_outside": dice - 0.05 - less,
+                    "nsd": 0.9,
+                    "seconds": 0.1,
+                }
                 methods.add([{"case": case, "budget": budget, "method": method} | scores])
         for method, wrong in (("presegmentation", 40), ("ours", 10)):
             # The other budget's rows count for nothing.
@@ -143,18 +169,47 @@ def write_tables(out: Path, ours: float = 0.9, walker: float = 0.85, after: floa
                 shells = [{"up_to_mm": mm, "voxels": 90, "wrong": counted} for mm in (0.0, np.inf)]
                 distance.add([{"case": case, "budget": budget, "method": method} | shell for shell in shells])
         clean = [("clean", "presegmentation", 0.8), ("clean", "ours", ours)]
-        for kind, method, dice in (*clean, ("gamma", "presegmentation", 0.6), ("gamma", "pasted", 0.65), ("gamma", "ours", after)):
+        for kind, method, dice in (
+            *clean,
+            ("gamma", "presegmentation", 0.6),
+            ("gamma", "pasted", 0.65),
+            ("gamma", "ours", after),
+        ):
             scores = {"label": 1, "dice": dice, "dice_outside": dice, "nsd": 1, "planes": 3, "effort": 0.2}
             corruption.add([{"case": case, "kind": kind, "method": method} | scores])
         for kind in ("rician", "bias", "thick", "motion", "inverted"):
             unharmed = {"label": 1, "dice": 0.8, "dice_outside": 0.8, "nsd": 1, "planes": 3, "effort": 0.2}
-            corruption.add([{"case": case, "kind": kind, "method": method} | unharmed for method in ("presegmentation", "pasted", "ours")])
-        variants = {"short": 0.9, "no-annotated": 0.88, "with-presegmentation": 0.85, "finer": 0.9, "finer, planes as labels": 0.9}
+            corruption.add(
+                [
+                    {"case": case, "kind": kind, "method": method} | unharmed
+                    for method in ("presegmentation", "pasted", "ours")
+                ]
+            )
+        variants = {
+            "short": 0.9,
+            "no-annotated": 0.88,
+            "with-presegmentation": 0.85,
+            "finer": 0.9,
+            "finer, planes as labels": 0.9,
+        }
         for variant, dice in (variants | {"ours": 0.95, "no-blending": 0.94}).items():
-            ablation.add([{"case": case, "variant": variant, "label": 1, "dice": dice - less, "dice_outside": dice - less, "nsd": 1}])
+            ablation.add(
+                [
+                    {
+                        "case": case,
+                        "variant": variant,
+                        "label": 1,
+                        "dice": dice - less,
+                        "dice_outside": dice - less,
+                        "nsd": 1,
+                    }
+                ]
+            )
         scores = {"label": 1, "dice_outside": 0.8, "nsd": 1}
         for network, dice in (("ours", 0.8), ("published", 0.84)):
-            listening.add([{"case": case, "network": network, "planes": n, "dice": dice + n / 20} | scores for n in range(3)])
+            listening.add(
+                [{"case": case, "network": network, "planes": n, "dice": dice + n / 20} | scores for n in range(3)]
+            )
     return out
 
 
@@ -189,7 +244,10 @@ def test_an_aim_without_measurements_is_neither_met_nor_missed(tmp_path):
 def test_what_a_corruption_took_and_what_came_back(tmp_path, after, share, met):
     aim = corruption_aim(Tables.read(write_tables(tmp_path, after=after) / "report"))
     assert aim.met is met
-    assert aim.measured == f"{share} of all that was lost; at least 50% under {int(met)} of the 1 corruptions that cost any"
+    assert (
+        aim.measured
+        == f"{share} of all that was lost; at least 50% under {int(met)} of the 1 corruptions that cost any"
+    )
 
 
 def test_the_report_is_made_from_the_tables_alone_and_always_the_same(tmp_path, capsys):
@@ -198,7 +256,14 @@ def test_the_report_is_made_from_the_tables_alone_and_always_the_same(tmp_path, 
     assert main(["report", "--render-only", "-o", str(tmp_path)]) == 0
     text = (tmp_path / "REPORT.md").read_text()
     plots = {file.name: file.read_bytes() for file in (tmp_path / "report").glob("*.svg")}
-    assert sorted(plots) == ["ablation.svg", "budgets.svg", "cases.svg", "corruptions.svg", "distance.svg", "listening.svg"]
+    assert sorted(plots) == [
+        "ablation.svg",
+        "budgets.svg",
+        "cases.svg",
+        "corruptions.svg",
+        "distance.svg",
+        "listening.svg",
+    ]
     assert all(f"(report/{name})" in text for name in plots)
     for words in (
         "| gamma | 2 | 0.800 | 0.600 | 0.650 | 0.750 | 0.900 | 0.200 | 0.150 | 75% |",

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from i3deep_models.guidance import UNANNOTATED
-from i3deep_models.training.simulation import Sample, Simulation, draw_planes, greedy_planes, simulate, unsteady, with_doubtful_component
+from i3deep_models.training.simulation import (
+    Sample,
+    Simulation,
+    draw_planes,
+    greedy_planes,
+    simulate,
+    unsteady,
+    with_doubtful_component,
+)
 
 
 def sample(seed: int = 5) -> Sample:
@@ -42,7 +50,10 @@ def test_budgets_run_from_nothing_to_the_largest(planes, most):
 def test_a_steady_expert_says_only_what_is_to_be_learnt():
     case, rng = sample(), np.random.default_rng(5)
     met = [simulate(case, Simulation(imperfect=0.0), rng) for _ in range(20)]
-    assert all((m.corrections[m.corrections != UNANNOTATED] == m.sample.labels[m.corrections != UNANNOTATED]).all() for m in met)
+    assert all(
+        (m.corrections[m.corrections != UNANNOTATED] == m.sample.labels[m.corrections != UNANNOTATED]).all()
+        for m in met
+    )
     assert any((m.corrections != UNANNOTATED).any() for m in met)
 
 

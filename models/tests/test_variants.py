@@ -26,7 +26,11 @@ def test_pnet_keeps_the_size_and_its_blocks_in_register():
 def test_every_variant_but_the_published_ones_changes_one_thing():
     def changes(name: str) -> list[str]:
         ours, other = Recipe(), RECIPES[name]
-        return [field for field in ("encoding", "simulation", "architecture") if getattr(ours, field) != getattr(other, field)]
+        return [
+            field
+            for field in ("encoding", "simulation", "architecture")
+            if getattr(ours, field) != getattr(other, field)
+        ]
 
     assert {name: changes(name) for name in RECIPES} == {
         "short": [],

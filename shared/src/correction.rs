@@ -1,4 +1,5 @@
-//! What the expert says a slice is. A corrected slice holds a label for every voxel of its plane: all background is a statement, not an absence.
+//! What the expert says a slice is. A corrected slice holds a label for every voxel of its plane: all background is a
+//! statement, not an absence.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -88,7 +89,8 @@ impl Runs {
         self.len() == 0
     }
 
-    /// Decodes into exactly `expected` labels, or nothing if the runs cover another number of voxels. Allocates only when they fit.
+    /// Decodes into exactly `expected` labels, or nothing if the runs cover another number of voxels. Allocates only
+    /// when they fit.
     pub fn decode(&self, expected: usize) -> Option<Vec<Label>> {
         if self.len() != expected as u64 {
             return None;
@@ -107,11 +109,18 @@ impl CorrectedSlice {
     ///
     /// # Errors
     /// [`CorrectionError`].
-    pub fn labels(&self, geometry: &crate::geometry::Geometry, allowed: &LabelSet) -> Result<Vec<Label>, CorrectionError> {
+    pub fn labels(
+        &self,
+        geometry: &crate::geometry::Geometry,
+        allowed: &LabelSet,
+    ) -> Result<Vec<Label>, CorrectionError> {
         geometry.check_plane(self.plane)?;
         let [u, v] = geometry.plane_dims(self.plane.axis);
-        let labels =
-            self.runs.decode(u * v).ok_or(CorrectionError::WrongLength { plane: self.plane, expected: u * v, got: self.runs.len() })?;
+        let labels = self.runs.decode(u * v).ok_or(CorrectionError::WrongLength {
+            plane: self.plane,
+            expected: u * v,
+            got: self.runs.len(),
+        })?;
         match labels.iter().find(|label| !allowed.allows(**label)) {
             Some(&label) => Err(CorrectionError::UnknownLabel { label }),
             None => Ok(labels),
@@ -136,12 +145,16 @@ pub fn corrections_volume(
     Ok(volume)
 }
 
-/// A segmentation with what the expert has corrected, as the workbench shows it: finished and unfinished planes, but none that was skipped. Where
-/// planes cross, later ones win.
+/// A segmentation with what the expert has corrected, as the workbench shows it: finished and unfinished planes, but
+/// none that was skipped. Where planes cross, later ones win.
 ///
 /// # Errors
 /// [`CorrectionError`] of the first slice that does not fit.
-pub fn corrected(mut segmentation: Volume<Label>, allowed: &LabelSet, slices: &[CorrectedSlice]) -> Result<Volume<Label>, CorrectionError> {
+pub fn corrected(
+    mut segmentation: Volume<Label>,
+    allowed: &LabelSet,
+    slices: &[CorrectedSlice],
+) -> Result<Volume<Label>, CorrectionError> {
     for slice in slices.iter().filter(|slice| slice.state != SliceState::Skipped) {
         let labels = slice.labels(segmentation.geometry(), allowed)?;
         segmentation.write_plane(slice.plane, &labels)?;
@@ -160,7 +173,12 @@ mod tests {
     }
 
     fn slice(axis: Axis, index: usize, labels: &[Label]) -> CorrectedSlice {
-        CorrectedSlice { plane: Plane { axis, index }, state: SliceState::Done, runs: Runs::encode(labels), revision: 0 }
+        CorrectedSlice {
+            plane: Plane { axis, index },
+            state: SliceState::Done,
+            runs: Runs::encode(labels),
+            revision: 0,
+        }
     }
 
     #[test]
@@ -182,8 +200,12 @@ mod tests {
     #[test]
     fn planes_return_to_their_places() {
         let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
-        let volume =
-            corrections_volume(&geometry, &labels(), &[slice(Axis::Axial, 1, &[1, 0, 0, 1]), slice(Axis::Sagittal, 0, &[0; 4])]).unwrap();
+        let volume = corrections_volume(
+            &geometry,
+            &labels(),
+            &[slice(Axis::Axial, 1, &[1, 0, 0, 1]), slice(Axis::Sagittal, 0, &[0; 4])],
+        )
+        .unwrap();
         assert_eq!(volume.voxels(), [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 

@@ -56,7 +56,8 @@ pub fn crossing(geometry: &Geometry, planes: [Plane; 2]) -> impl Iterator<Item =
     })
 }
 
-/// Voxels that two planes, given with their labels, call by different names. The planes of each contradiction stand in ascending order.
+/// Voxels that two planes, given with their labels, call by different names. The planes of each contradiction stand in
+/// ascending order.
 pub fn contradictions(geometry: &Geometry, a: (Plane, &[Label]), b: (Plane, &[Label])) -> Vec<Contradiction> {
     let [(first, first_labels), (second, second_labels)] = if a.0 <= b.0 { [a, b] } else { [b, a] };
     let differ = |shared: Shared| {
@@ -76,8 +77,9 @@ pub fn contradictions_among(
     slices: &[CorrectedSlice],
 ) -> Result<BTreeSet<Contradiction>, CorrectionError> {
     let done = slices.iter().filter(|slice| slice.state == SliceState::Done);
-    let done: Vec<(Plane, Vec<Label>)> =
-        done.map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?))).collect::<Result<_, CorrectionError>>()?;
+    let done: Vec<(Plane, Vec<Label>)> = done
+        .map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?)))
+        .collect::<Result<_, CorrectionError>>()?;
     let pairs = done.iter().enumerate().flat_map(|(at, a)| done[at + 1..].iter().map(move |b| (a, b)));
     Ok(pairs.flat_map(|(a, b)| contradictions(geometry, (a.0, &a.1), (b.0, &b.1))).collect())
 }
@@ -106,8 +108,16 @@ mod tests {
         fn check(states: [SliceState; 2], voxels: &[[usize; 3]]) {
             let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
             let labels = LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: String::new() }]);
-            let slice = |plane, state, labels: &[Label]| CorrectedSlice { plane, state, runs: Runs::encode(labels), revision: 1 };
-            let slices = [slice(plane(Axis::Axial, 0), states[0], &[1, 1, 0, 0]), slice(plane(Axis::Coronal, 0), states[1], &[0, 1, 0, 0])];
+            let slice = |plane, state, labels: &[Label]| CorrectedSlice {
+                plane,
+                state,
+                runs: Runs::encode(labels),
+                revision: 1,
+            };
+            let slices = [
+                slice(plane(Axis::Axial, 0), states[0], &[1, 1, 0, 0]),
+                slice(plane(Axis::Coronal, 0), states[1], &[0, 1, 0, 0]),
+            ];
             let found = contradictions_among(&geometry, &labels, &slices).unwrap();
             assert_eq!(found.iter().map(|found| found.voxel).collect::<Vec<_>>(), voxels);
             for found in found {

@@ -1,8 +1,9 @@
 //! Where voxels lie: sizes, spacing, the affine, anatomical axes, and every conversion between index spaces.
 //!
-//! Spaces. *voxel*: `[x, y, z]` indices along the axes as stored in the scan's file, x fastest. *world*: millimetres, RAS+ (x to the patient's right,
-//! y to the front, z to the head), as NIfTI defines it. *plane*: `[u, v]` within one [`Plane`]; u and v are the two other stored axes in ascending
-//! order, u fastest. *view*: the plane turned as radiologists expect it on a screen, see [`PlaneView`].
+//! Spaces. *voxel*: `[x, y, z]` indices along the axes as stored in the scan's file, x fastest. *world*: millimetres,
+//! RAS+ (x to the patient's right, y to the front, z to the head), as NIfTI defines it. *plane*: `[u, v]` within one
+//! [`Plane`]; u and v are the two other stored axes in ascending order, u fastest. *view*: the plane turned as
+//! radiologists expect it on a screen, see [`PlaneView`].
 
 mod same_grid;
 
@@ -57,13 +58,17 @@ impl std::str::FromStr for Axis {
     type Err = GeometryError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Axis::ALL.into_iter().find(|axis| axis.name() == text).ok_or_else(|| GeometryError::UnknownAxis(text.to_owned()))
+        Axis::ALL
+            .into_iter()
+            .find(|axis| axis.name() == text)
+            .ok_or_else(|| GeometryError::UnknownAxis(text.to_owned()))
     }
 }
 
 /// Whether letters say where three axes run to, such as RAS: one of each pair of directions.
 pub fn is_orientation(letters: &str) -> bool {
-    letters.len() == 3 && ["LR", "PA", "IS"].iter().all(|pair| letters.chars().filter(|letter| pair.contains(*letter)).count() == 1)
+    letters.len() == 3
+        && ["LR", "PA", "IS"].iter().all(|pair| letters.chars().filter(|letter| pair.contains(*letter)).count() == 1)
 }
 
 /// What can be wrong with a geometry or with an index into it.
@@ -121,8 +126,8 @@ pub struct Grid {
     pub world_from_voxel: Affine,
 }
 
-/// The grid a volume lies on: a [`Grid`] that has passed [`Geometry::new`]. Its numbers can be read like fields and never changed; reading one from JSON
-/// runs the same checks.
+/// The grid a volume lies on: a [`Grid`] that has passed [`Geometry::new`]. Its numbers can be read like fields and
+/// never changed; reading one from JSON runs the same checks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "Grid", into = "Grid")]
@@ -150,7 +155,8 @@ impl From<Geometry> for Grid {
     }
 }
 
-/// One plane of a volume: perpendicular to an anatomical axis, at a voxel index along the stored axis that runs closest to it.
+/// One plane of a volume: perpendicular to an anatomical axis, at a voxel index along the stored axis that runs closest
+/// to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Plane {
@@ -166,7 +172,8 @@ impl std::fmt::Display for Plane {
     }
 }
 
-/// How a plane is laid on the screen in radiological convention: the patient's right on the viewer's left, head and front up.
+/// How a plane is laid on the screen in radiological convention: the patient's right on the viewer's left, head and
+/// front up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaneView {
     /// Stored axis that runs along the screen's horizontal.
@@ -230,8 +237,8 @@ impl Geometry {
         self.world_from_voxel.map(|row| row[0] * voxel[0] + row[1] * voxel[1] + row[2] * voxel[2] + row[3])
     }
 
-    /// For each anatomical axis (world x, y, z) the stored axis that runs closest to it: the assignment with the largest sum of |cosines|, so that it
-    /// is always a permutation. Ties go to the stored order.
+    /// For each anatomical axis (world x, y, z) the stored axis that runs closest to it: the assignment with the
+    /// largest sum of |cosines|, so that it is always a permutation. Ties go to the stored order.
     pub fn stored_from_world(&self) -> [usize; 3] {
         const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let mut best = PERMUTATIONS[0];
@@ -292,7 +299,11 @@ impl Geometry {
     /// [`GeometryError::NoSuchPlane`].
     pub fn check_plane(&self, plane: Plane) -> Result<(), GeometryError> {
         let count = self.plane_count(plane.axis);
-        if plane.index < count { Ok(()) } else { Err(GeometryError::NoSuchPlane { axis: plane.axis, index: plane.index, count }) }
+        if plane.index < count {
+            Ok(())
+        } else {
+            Err(GeometryError::NoSuchPlane { axis: plane.axis, index: plane.index, count })
+        }
     }
 
     /// Voxel index of a plane position `[u, v]`.
@@ -305,15 +316,16 @@ impl Geometry {
         voxel
     }
 
-    /// How planes of `axis` are shown: axial and coronal with the patient's right on the left of the screen; axial front up; coronal and sagittal
-    /// head up; sagittal front on the left.
+    /// How planes of `axis` are shown: axial and coronal with the patient's right on the left of the screen; axial
+    /// front up; coronal and sagittal head up; sagittal front on the left.
     pub fn plane_view(&self, axis: Axis) -> PlaneView {
         let (across, up) = match axis {
             Axis::Axial => (Axis::Sagittal, Axis::Coronal),
             Axis::Coronal => (Axis::Sagittal, Axis::Axial),
             Axis::Sagittal => (Axis::Coronal, Axis::Axial),
         };
-        // The screen's horizontal grows to the right, where patient left (or back) belongs; its vertical grows downwards.
+        // The screen's horizontal grows to the right, where patient left (or back) belongs; its vertical grows
+        // downwards.
         PlaneView {
             horizontal: self.stored_axis(across),
             vertical: self.stored_axis(up),
@@ -322,8 +334,9 @@ impl Geometry {
         }
     }
 
-    /// The one rule for "same grid": as many voxels along every axis, and no voxel centre further than [`GRID_TOLERANCE`] of the smallest spacing from its
-    /// counterpart. `self` is what was brought, `reference` what it has to lie on.
+    /// The one rule for "same grid": as many voxels along every axis, and no voxel centre further than
+    /// [`GRID_TOLERANCE`] of the smallest spacing from its counterpart. `self` is what was brought, `reference` what it
+    /// has to lie on.
     ///
     /// # Errors
     /// The difference, with numbers.
@@ -395,7 +408,8 @@ mod tests {
 
     #[test]
     fn views_are_radiological() {
-        // RAS: x grows to the right of the patient, which is shown on the left: flip. Likewise z grows to the head, shown on top: flip.
+        // RAS: x grows to the right of the patient, which is shown on the left: flip. Likewise z grows to the head,
+        // shown on top: flip.
         let v = geometry(RAS).plane_view(Axis::Axial);
         assert_eq!((v.horizontal, v.vertical, v.flip_horizontal, v.flip_vertical), (0, 1, true, true));
         let v = geometry(LPS).plane_view(Axis::Axial);
@@ -426,11 +440,16 @@ mod tests {
     #[test]
     fn json_passes_the_same_checks() {
         fn check(dims: &str, spacing: &str, expected: bool) {
-            let text = format!(r#"{{"dims":{dims},"spacing_mm":{spacing},"world_from_voxel":[[1,0,0,0],[0,1,0,0],[0,0,1,0]]}}"#);
+            let text = format!(
+                r#"{{"dims":{dims},"spacing_mm":{spacing},"world_from_voxel":[[1,0,0,0],[0,1,0,0],[0,0,1,0]]}}"#
+            );
             let read = serde_json::from_str::<Geometry>(&text);
             assert_eq!(read.is_ok(), expected, "{text}: {read:?}");
             if let Ok(geometry) = read {
-                assert_eq!(serde_json::from_str::<Geometry>(&serde_json::to_string(&geometry).unwrap()).unwrap(), geometry);
+                assert_eq!(
+                    serde_json::from_str::<Geometry>(&serde_json::to_string(&geometry).unwrap()).unwrap(),
+                    geometry
+                );
             }
         }
         check("[4,5,6]", "[1,1,1]", true);

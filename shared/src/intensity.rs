@@ -28,8 +28,9 @@ impl Window {
         Self { centre, width }
     }
 
-    /// A window in which tissue is visible: black and white are percentiles of all voxels that are not background or padding (see [`Quantiles`]), so
-    /// that neither a padded edge nor a hot voxel decides, and few voxels that are not zero suffice.
+    /// A window in which tissue is visible: black and white are percentiles of all voxels that are not background or
+    /// padding (see [`Quantiles`]), so that neither a padded edge nor a hot voxel decides, and few voxels that are not
+    /// zero suffice.
     pub fn automatic(intensities: &[f32]) -> Self {
         Self::of(&Quantiles::of(intensities))
     }
@@ -48,8 +49,8 @@ impl Window {
         if white > black { Self::between(black, white) } else { Self::new(black, 1.0) }
     }
 
-    /// The window whose black and white are the given percentiles (0 to 100) of the finite intensities. A constant or empty input gives a window of
-    /// width 1 around it.
+    /// The window whose black and white are the given percentiles (0 to 100) of the finite intensities. A constant or
+    /// empty input gives a window of width 1 around it.
     pub fn from_percentiles(intensities: &[f32], low: f32, high: f32) -> Self {
         let quantiles = Quantiles::of(intensities);
         let (black, white) = (quantiles.all(low), quantiles.all(high));
@@ -79,12 +80,14 @@ pub struct Quantised {
     pub voxels: Vec<u16>,
 }
 
-/// Of the 65,536 packed values at least this many fall between the robust limits of the content, or what lies far outside is clamped.
+/// Of the 65,536 packed values at least this many fall between the robust limits of the content, or what lies far
+/// outside is clamped.
 const GREY_LEVELS: f64 = 4096.0;
 
 impl Quantised {
-    /// Packs finite intensities. Whole numbers that span less than 65,536 are kept exactly (all CT and nearly all MR); others to within half of
-    /// 1/65,535 of their span. Where a few hot or cold voxels would leave the content with fewer than 4,096 levels, these are clamped.
+    /// Packs finite intensities. Whole numbers that span less than 65,536 are kept exactly (all CT and nearly all MR);
+    /// others to within half of 1/65,535 of their span. Where a few hot or cold voxels would leave the content with
+    /// fewer than 4,096 levels, these are clamped.
     pub fn new(intensities: &[f32]) -> Self {
         Self::of(intensities, &Quantiles::of(intensities))
     }
@@ -103,12 +106,14 @@ impl Quantised {
         let step = if whole { 1.0 } else { ((high - low) / largest) as f32 };
         let step = if step > 0.0 { step } else { f32::from_bits(1) };
         let minimum = low as f32;
-        let pack = |&v: &f32| ((f64::from(v) - f64::from(minimum)) / f64::from(step)).round().clamp(0.0, largest) as u16;
+        let pack =
+            |&v: &f32| ((f64::from(v) - f64::from(minimum)) / f64::from(step)).round().clamp(0.0, largest) as u16;
         Self { minimum, step, voxels: intensities.iter().map(pack).collect() }
     }
 }
 
-/// Everything that is there, unless that would leave the content with too few levels: then the content with as much again on both sides.
+/// Everything that is there, unless that would leave the content with too few levels: then the content with as much
+/// again on both sides.
 fn robust_limits(quantiles: &Quantiles) -> (f64, f64) {
     let (minimum, maximum) = (f64::from(quantiles.minimum()), f64::from(quantiles.maximum()));
     let (low, high) = (f64::from(quantiles.content(0.1)), f64::from(quantiles.content(99.9)));
@@ -179,7 +184,9 @@ mod tests {
         check("cold voxel", &scan(1.0, |at, v| if at == 777 { -3e38 } else { v }), 100.0, 300.0);
         check(
             "both",
-            &scan(1.0, |at, v| [v + 0.25, 1e30, -1e30][[777, 778].iter().position(|hot| *hot == at).map_or(0, |i| i + 1)]),
+            &scan(1.0, |at, v| {
+                [v + 0.25, 1e30, -1e30][[777, 778].iter().position(|hot| *hot == at).map_or(0, |i| i + 1)]
+            }),
             100.0,
             300.0,
         );

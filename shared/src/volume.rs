@@ -115,7 +115,8 @@ impl PlaneLayout {
 
     /// Buffer offsets of the plane's voxels, u fastest.
     pub fn offsets(self) -> impl Iterator<Item = usize> {
-        (0..self.dims[1]).flat_map(move |v| (0..self.dims[0]).map(move |u| self.start + u * self.strides[0] + v * self.strides[1]))
+        (0..self.dims[1])
+            .flat_map(move |v| (0..self.dims[0]).map(move |u| self.start + u * self.strides[0] + v * self.strides[1]))
     }
 }
 

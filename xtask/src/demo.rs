@@ -19,7 +19,8 @@ pub(crate) struct Args {
     /// Real scans instead of a generated one: a folder in nnU-Net's raw layout, or with plain NIfTI files.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Model bundle for the scans. Default: `phantom` for generated scans, else the first other one with as many channels as the scans.
+    /// Model bundle for the scans. Default: `phantom` for generated scans, else the first other one with as many
+    /// channels as the scans.
     #[arg(long, value_name = "NAME")]
     bundle: Option<String>,
     /// Import at most this many scans.
@@ -48,7 +49,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     let data = args.data.clone().unwrap_or_else(|| project.target().join("demo/data"));
     let mut command = project.tool(project.binary("release"));
     command.arg("serve").args(["--bind", &args.bind.to_string()]);
-    command.arg("--data").arg(&data).arg("--models").arg(project.root.join("models")).arg("--client").arg(project.client());
+    command
+        .arg("--data")
+        .arg(&data)
+        .arg("--models")
+        .arg(project.root.join("models"))
+        .arg("--client")
+        .arg(project.client());
     let server = Server::start(&mut command, args.bind)?;
     import(&server, &scans, args, generated)?;
     println!("\nOpen {} in a browser. Ctrl-C stops the server; the cases stay in {}.", server.url(), data.display());
@@ -58,7 +65,8 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
 fn build(project: &Project) -> Result<()> {
     println!("[demo] building the client and the server: 10 to 20 minutes the first time on two cores, then seconds");
     process::run(&mut trunk_build(project)).context("the client does not build")?;
-    process::run(project.cargo("build").args(["--release", "--package", "backend"])).context("the server does not build")
+    process::run(project.cargo("build").args(["--release", "--package", "backend"]))
+        .context("the server does not build")
 }
 
 /// One generated scan that no bundle was trained on (another seed).

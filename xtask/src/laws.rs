@@ -37,12 +37,15 @@ fn all_sources(folder: &str) -> Vec<PathBuf> {
 /// The lines of a file that are neither comments nor part of the tests at its end, with their numbers.
 fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-    lines.map(|(at, line)| (at + 1, line.split("//").next().unwrap_or(line))).filter(|(_, line)| !line.trim().is_empty())
+    lines
+        .map(|(at, line)| (at + 1, line.split("//").next().unwrap_or(line)))
+        .filter(|(_, line)| !line.trim().is_empty())
 }
 
 /// Whether `word` stands in the line and no longer word ends with it: `println!` is not in `eprintln!`.
 fn names(line: &str, word: &str) -> bool {
-    line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
 }
 
 /// Only files under `allowed` may hold `word`.
@@ -116,7 +119,8 @@ fn only_commands_write_to_the_output() {
 
 #[test]
 fn no_path_is_sent_to_a_worker() {
-    for (file, what) in [("backend/src/work/protocol.rs", "enum ToWorker"), ("backend/src/store/task.rs", "enum Task")] {
+    for (file, what) in [("backend/src/work/protocol.rs", "enum ToWorker"), ("backend/src/store/task.rs", "enum Task")]
+    {
         let text = fs::read_to_string(root().join(file)).unwrap();
         assert!(text.contains(what), "{what} is no longer in {file}");
         let found = product_lines(&text).find(|(_, line)| names(line, "Path") || names(line, "PathBuf"));
@@ -155,15 +159,19 @@ fn a_test_without_its_material_is_ignored_and_not_passed() {
     }
 }
 
-/// Modules by path (`["pipeline", "crop"]`), with the modules that their product names, as far as they are files of the same crate.
+/// Modules by path (`["pipeline", "crop"]`), with the modules that their product names, as far as they are files of the
+/// same crate.
 fn imports(folder: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
-    let files: BTreeMap<Vec<String>, PathBuf> = sources(folder).into_iter().map(|file| (module_of(folder, &file), file)).collect();
+    let files: BTreeMap<Vec<String>, PathBuf> =
+        sources(folder).into_iter().map(|file| (module_of(folder, &file), file)).collect();
     let named = |module: &Vec<String>, file: &PathBuf| {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let code: String = product_lines(&text).map(|(_, line)| format!("{line} ")).collect();
         let paths = paths_in(&code).into_iter().filter_map(|path| absolute(module, &path));
         // A path names an item; the longest beginning that is a file is its module.
-        let modules = paths.filter_map(|path| (0..=path.len()).rev().map(|n| path[..n].to_vec()).find(|module| files.contains_key(module)));
+        let modules = paths.filter_map(|path| {
+            (0..=path.len()).rev().map(|n| path[..n].to_vec()).find(|module| files.contains_key(module))
+        });
         modules.filter(|other| other != module).collect()
     };
     files.iter().map(|(module, file)| (module.clone(), named(module, file))).collect()
@@ -183,7 +191,9 @@ fn paths_in(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::"] {
         let begins = code.match_indices(start).map(|(at, _)| at);
-        for at in begins.filter(|at| !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')) {
+        for at in begins.filter(|at| {
+            !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+        }) {
             spell_out("", &code[at..], &mut paths);
         }
     }
@@ -228,17 +238,27 @@ fn absolute(module: &[String], path: &str) -> Option<Vec<String>> {
 
 /// A circle among what lies side by side in one folder: names of files or folders, the first again at the end.
 fn circle(imports: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>, within: &[String]) -> Option<Vec<String>> {
-    let child = |module: &[String]| (module.len() > within.len() && module.starts_with(within)).then(|| module[within.len()].clone());
+    let child = |module: &[String]| {
+        (module.len() > within.len() && module.starts_with(within)).then(|| module[within.len()].clone())
+    };
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (module, others) in imports {
         let Some(from) = child(module) else { continue };
-        edges.entry(from.clone()).or_default().extend(others.iter().filter_map(|other| child(other)).filter(|to| *to != from));
+        edges
+            .entry(from.clone())
+            .or_default()
+            .extend(others.iter().filter_map(|other| child(other)).filter(|to| *to != from));
     }
     let mut done = BTreeSet::new();
     edges.keys().find_map(|start| walk(start, &edges, &mut Vec::new(), &mut done))
 }
 
-fn walk(at: &str, edges: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> Option<Vec<String>> {
+fn walk(
+    at: &str,
+    edges: &BTreeMap<String, BTreeSet<String>>,
+    path: &mut Vec<String>,
+    done: &mut BTreeSet<String>,
+) -> Option<Vec<String>> {
     if let Some(first) = path.iter().position(|step| step == at) {
         return Some([&path[first..], &[at.to_owned()]].concat());
     }
@@ -258,10 +278,16 @@ const NOT_YET: [&str; 4] = ["backend/src/bundle", "backend/src/inference", "back
 #[track_caller]
 fn check_no_circles(folder: &str) {
     let imports = imports(folder);
-    let folders: BTreeSet<&[String]> = imports.keys().flat_map(|module| (0..module.len()).map(|n| &module[..n])).collect();
-    assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 0, "{folder} imports nothing: this test reads it wrongly");
-    let of = |within: &[String]| Some((format!("{folder}/{}", within.join("/")), circle(&imports, within)?.join(" → ")));
-    let circles: Vec<(String, String)> = folders.into_iter().filter_map(of).filter(|(at, _)| !NOT_YET.contains(&at.as_str())).collect();
+    let folders: BTreeSet<&[String]> =
+        imports.keys().flat_map(|module| (0..module.len()).map(|n| &module[..n])).collect();
+    assert!(
+        imports.values().map(BTreeSet::len).sum::<usize>() > 0,
+        "{folder} imports nothing: this test reads it wrongly"
+    );
+    let of =
+        |within: &[String]| Some((format!("{folder}/{}", within.join("/")), circle(&imports, within)?.join(" → ")));
+    let circles: Vec<(String, String)> =
+        folders.into_iter().filter_map(of).filter(|(at, _)| !NOT_YET.contains(&at.as_str())).collect();
     assert!(circles.is_empty(), "files import each other: {circles:?}");
 }
 

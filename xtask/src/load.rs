@@ -1,5 +1,5 @@
-//! `cargo xtask load`: how soon saves are acknowledged while many people paint, each with an event stream, beside a running refinement and on top of
-//! many earlier saves. A measurement, not a test.
+//! `cargo xtask load`: how soon saves are acknowledged while many people paint, each with an event stream, beside a
+//! running refinement and on top of many earlier saves. A measurement, not a test.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -130,7 +130,11 @@ fn costs(server: &Server, case: &str, history: u64) -> Result<()> {
 
 fn revision(server: &Server, case: &str, plane: usize) -> Result<u64> {
     let stored = server.get(&format!("/api/cases/{case}/corrections"))?;
-    let found = stored.as_array().into_iter().flatten().find(|slice| slice["plane"] == json!({ "axis": "sagittal", "index": plane }));
+    let found = stored
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|slice| slice["plane"] == json!({ "axis": "sagittal", "index": plane }));
     Ok(found.and_then(|slice| slice["revision"].as_u64()).unwrap_or(0))
 }
 
@@ -161,7 +165,8 @@ fn save(agent: &Agent, url: &str, case: &str, plane: usize, base: u64, n: u64) -
     }
     let painted: u64 = runs.iter().map(|(_, length)| length).sum();
     runs.push((0, voxels - painted));
-    let slice = json!({ "plane": { "axis": "sagittal", "index": plane }, "state": "done", "runs": runs, "revision": base });
+    let slice =
+        json!({ "plane": { "axis": "sagittal", "index": plane }, "state": "done", "runs": runs, "revision": base });
     let mut answer = agent.put(format!("{url}/api/cases/{case}/corrections/sagittal/{plane}")).send_json(slice).ok()?;
     let answer = answer.body_mut().read_json::<Value>().ok()?;
     answer["revision"].as_u64()

@@ -1,4 +1,5 @@
-//! The commands of the README: they set up what is missing, then call cargo, trunk, pytest, Playwright. No product code.
+//! The commands of the README: they set up what is missing, then call cargo, trunk, pytest, Playwright. No product
+//! code.
 
 mod project;
 mod chaos;

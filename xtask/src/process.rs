@@ -19,7 +19,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 ///
 /// Returns whether it succeeded.
 pub(crate) fn run_watching(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
     if let Some(stdout) = child.stdout.take() {
         for bytes in BufReader::new(stdout).split(b'\n') {
             let text = String::from_utf8_lossy(&bytes?).into_owned();

@@ -22,9 +22,10 @@ impl Project {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?.to_owned();
         let cache = match env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
             Some(cache) => PathBuf::from(cache),
-            None => {
-                PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep tools")?).join(".cache")
-            }
+            None => PathBuf::from(
+                env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep tools")?,
+            )
+            .join(".cache"),
         };
         Ok(Self { root, cache: cache.join("i3deep") })
     }
@@ -44,7 +45,8 @@ impl Project {
         self.venv().join("torch")
     }
 
-    /// The `LIBTORCH` that the user chose, if any. Cargo sets the variable for us from `.cargo/config.toml`, which is no choice.
+    /// The `LIBTORCH` that the user chose, if any. Cargo sets the variable for us from `.cargo/config.toml`, which is
+    /// no choice.
     pub(crate) fn user_libtorch(&self) -> Option<PathBuf> {
         env::var_os("LIBTORCH").map(PathBuf::from).filter(|path| *path != self.venv_libtorch())
     }

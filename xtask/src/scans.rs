@@ -1,5 +1,5 @@
-//! Finds the scans in a folder: nnU-Net's raw layout (`NAME_0000.nii.gz`, `NAME_0001.nii.gz`, … in the folder or its `imagesTr`/`imagesTs`), or
-//! plain NIfTI files, one scan each.
+//! Finds the scans in a folder: nnU-Net's raw layout (`NAME_0000.nii.gz`, `NAME_0001.nii.gz`, … in the folder or its
+//! `imagesTr`/`imagesTs`), or plain NIfTI files, one scan each.
 
 use std::collections::BTreeMap;
 use std::fs;

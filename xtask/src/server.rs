@@ -53,8 +53,9 @@ impl Server {
 
     /// Asks for JSON.
     pub(crate) fn get(&self, route: &str) -> Result<Value> {
-        let mut response =
-            ureq::get(format!("{}{route}", self.url)).call().with_context(|| format!("the server does not answer {route}"))?;
+        let mut response = ureq::get(format!("{}{route}", self.url))
+            .call()
+            .with_context(|| format!("the server does not answer {route}"))?;
         Ok(response.body_mut().read_json()?)
     }
 

@@ -1,4 +1,5 @@
-//! Reads from what cargo, pytest and Playwright print how many tests passed, failed and were skipped, and why these were.
+//! Reads from what cargo, pytest and Playwright print how many tests passed, failed and were skipped, and why these
+//! were.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -58,7 +59,8 @@ impl AddAssign for Tally {
 pub(crate) struct Reasons(BTreeMap<String, u32>);
 
 impl Reasons {
-    /// Notes the reason in a line of cargo (`test NAME ... ignored, REASON`) or pytest (`SKIPPED [2] FILE:LINE: REASON`), if it has one.
+    /// Notes the reason in a line of cargo (`test NAME ... ignored, REASON`) or pytest (`SKIPPED [2] FILE:LINE:
+    /// REASON`), if it has one.
     pub(crate) fn read(&mut self, line: &str) {
         if let Some((tests, reason)) = of_cargo(line).or_else(|| of_pytest(line)) {
             *self.0.entry(reason.to_owned()).or_default() += tests;
@@ -141,8 +143,14 @@ mod tests {
             let tally = Tally::of_line(line).map(|t| (t.passed, t.failed, t.skipped));
             assert_eq!(tally, expected, "{line}");
         }
-        check("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s", Some((12, 0, 1)));
-        check("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s", Some((2, 1, 0)));
+        check(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s",
+            Some((12, 0, 1)),
+        );
+        check(
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s",
+            Some((2, 1, 0)),
+        );
         check("12 passed, 1 skipped in 3.21s", Some((12, 0, 1)));
         check("=========== 1 failed, 3 passed, 2 warnings, 1 error in 0.12s ===========", Some((3, 2, 0)));
         check("  3 passed (12.3s)", Some((3, 0, 0)));

@@ -1,7 +1,9 @@
-//! `cargo xtask test`: every check there is, part by part, with one summary at the end. A failing check does not hide the ones after it.
+//! `cargo xtask test`: every check there is, part by part, with one summary at the end. A failing check does not hide
+//! the ones after it.
 //!
-//! The browser's code is tested natively (it is pure but for `viewer::gl` and `annotate::journal`) and as WASM by the Playwright specs, in a real
-//! Chromium against the real server: a second WASM test runner would need a chromedriver of the very version of that Chromium.
+//! The browser's code is tested natively (it is pure but for `viewer::gl` and `annotate::journal`) and as WASM by the
+//! Playwright specs, in a real Chromium against the real server: a second WASM test runner would need a chromedriver of
+//! the very version of that Chromium.
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -78,7 +80,8 @@ struct Outcome {
 
 /// Sets up and runs the chosen parts.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let parts: Vec<Part> = Part::ALL.into_iter().filter(|part| args.parts.is_empty() || args.parts.contains(part)).collect();
+    let parts: Vec<Part> =
+        Part::ALL.into_iter().filter(|part| args.parts.is_empty() || args.parts.contains(part)).collect();
     let started = Instant::now();
     let needs: Vec<Need> = parts.iter().flat_map(|part| part.needs()).copied().collect();
     setup::run(project, &needs)?;
@@ -103,7 +106,11 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
         match part {
             Part::Rust => {
                 add("formatting", false, with(project.cargo("fmt"), &["--all", "--check"]));
-                add("clippy", false, with(project.cargo("clippy"), &["--workspace", "--all-targets", "--", "-D", "warnings"]));
+                add(
+                    "clippy",
+                    false,
+                    with(project.cargo("clippy"), &["--workspace", "--all-targets", "--", "-D", "warnings"]),
+                );
                 add("tests", false, with(project.cargo("test"), &["--workspace", "--no-fail-fast"]));
                 add("chaos", false, with(project.cargo("xtask"), &["chaos"]));
             }
@@ -130,7 +137,10 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 build_server(project, parts, &mut add);
                 add("TypeScript", false, with(project.npm("npx"), &["--no-install", "tsc", "--noEmit"]));
                 let mut specs = with(project.npm("npx"), &["--no-install", "playwright", "test"]);
-                specs.args(playwright).env("I3DEEP_BIN", project.binary("debug")).env("I3DEEP_CLIENT", project.client());
+                specs
+                    .args(playwright)
+                    .env("I3DEEP_BIN", project.binary("debug"))
+                    .env("I3DEEP_CLIENT", project.client());
                 specs.env("CHROMIUM", find_chromium().unwrap_or_default());
                 add("specs", false, specs);
             }
@@ -139,7 +149,8 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
     steps
 }
 
-/// The program that later checks run; the Rust tests have built it, if they ran. Built alone, its crates get other features and most are compiled again.
+/// The program that later checks run; the Rust tests have built it, if they ran. Built alone, its crates get other
+/// features and most are compiled again.
 fn build_server(project: &Project, parts: &[Part], add: &mut impl FnMut(&'static str, bool, Command)) {
     if !parts.contains(&Part::Rust) {
         add("build of the server", true, with(project.cargo("build"), &["--package", "backend"]));
@@ -165,7 +176,14 @@ fn perform(steps: Vec<Step>) -> Vec<Outcome> {
     for Step { part, name, mut command, stops } in steps {
         if stopped == Some(part) {
             let tally = Tally::of_check(false);
-            outcomes.push(Outcome { part, name, tally, skipped_for: Reasons::default(), elapsed: Duration::ZERO, note: "not run" });
+            outcomes.push(Outcome {
+                part,
+                name,
+                tally,
+                skipped_for: Reasons::default(),
+                elapsed: Duration::ZERO,
+                note: "not run",
+            });
             continue;
         }
         println!("\n== {}: {name} ({})", part.name(), process::line(&command));
@@ -208,7 +226,11 @@ fn summarise(outcomes: &[Outcome], setup: Duration, total: Duration) -> ExitCode
         sum += *tally;
         reasons.join(skipped_for);
         let Tally { passed, failed, skipped } = tally;
-        println!("{:<8} {name:<22} {passed:>7} {failed:>7} {skipped:>8} {:>9.1} {note}", part.name(), elapsed.as_secs_f64());
+        println!(
+            "{:<8} {name:<22} {passed:>7} {failed:>7} {skipped:>8} {:>9.1} {note}",
+            part.name(),
+            elapsed.as_secs_f64()
+        );
     }
     println!("{:<8} {:<22} {:>7} {:>7} {:>8} {:>9.1}\n", "total", "", "", "", "", total.as_secs_f64());
     reasons.lines(sum.skipped).iter().for_each(|line| println!("{line}"));

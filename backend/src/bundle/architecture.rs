@@ -1,4 +1,5 @@
-//! The U-Net that a plan describes, as plain numbers: what its layers are, and what its weights must be called and measure.
+//! The U-Net that a plan describes, as plain numbers: what its layers are, and what its weights must be called and
+//! measure.
 
 use std::collections::BTreeMap;
 
@@ -74,27 +75,41 @@ impl Architecture {
     }
 
     fn new_form(architecture: &Map<String, Value>) -> Result<Self, String> {
-        let class = architecture.get("network_class_name").and_then(Value::as_str).ok_or("its architecture names no network")?;
+        let class = architecture
+            .get("network_class_name")
+            .and_then(Value::as_str)
+            .ok_or("its architecture names no network")?;
         let family = family(class)?;
-        let arguments = architecture.get("arch_kwargs").and_then(Value::as_object).ok_or("its architecture has no arch_kwargs")?;
+        let arguments =
+            architecture.get("arch_kwargs").and_then(Value::as_object).ok_or("its architecture has no arch_kwargs")?;
         known(arguments)?;
         let of = |name: &str| arguments.get(name).filter(|value| !value.is_null());
-        let named = |name: &str| of(name).and_then(Value::as_str).map(|class| class.rsplit('.').next().unwrap_or(class));
+        let named =
+            |name: &str| of(name).and_then(Value::as_str).map(|class| class.rsplit('.').next().unwrap_or(class));
         let axes = match named("conv_op") {
             Some("Conv2d") => 2,
             Some("Conv3d") => 3,
-            other => return Err(format!("the convolution '{}' is not supported; supported: Conv2d, Conv3d", other.unwrap_or("none"))),
+            other => {
+                return Err(format!(
+                    "the convolution '{}' is not supported; supported: Conv2d, Conv3d",
+                    other.unwrap_or("none")
+                ));
+            }
         };
         match named("norm_op") {
             Some("InstanceNorm2d" | "InstanceNorm3d") => {}
             other => {
                 let name = other.unwrap_or("none");
-                return Err(format!("the normalisation layer '{name}' is not supported; supported: InstanceNorm2d, InstanceNorm3d"));
+                return Err(format!(
+                    "the normalisation layer '{name}' is not supported; supported: InstanceNorm2d, InstanceNorm3d"
+                ));
             }
         }
         let norm = of("norm_op_kwargs").and_then(Value::as_object);
         if norm.and_then(|norm| norm.get("track_running_stats")).and_then(Value::as_bool) == Some(true) {
-            return Err("instance normalisation with running statistics (track_running_stats) is not supported".to_owned());
+            return Err(
+                "instance normalisation with running statistics (track_running_stats) is not supported".to_owned()
+            );
         }
         let stages = number(of("n_stages")).ok_or("its architecture has no n_stages")?;
         if !(2..=MOST_STAGES).contains(&stages) {
@@ -120,7 +135,9 @@ impl Architecture {
     /// Plans from before there was an `architecture`: what it would have said is spread over the configuration.
     fn old_form(configuration: &Map<String, Value>) -> Result<Self, String> {
         let of = |name: &str| configuration.get(name).filter(|value| !value.is_null());
-        let class = of("UNet_class_name").and_then(Value::as_str).ok_or("it names no network: neither architecture nor UNet_class_name")?;
+        let class = of("UNet_class_name")
+            .and_then(Value::as_str)
+            .ok_or("it names no network: neither architecture nor UNet_class_name")?;
         let family = family(class)?;
         let strides = of("pool_op_kernel_sizes").and_then(Value::as_array).ok_or("it has no pool_op_kernel_sizes")?;
         let stages = strides.len();
@@ -154,17 +171,23 @@ impl Architecture {
         if !positive(&self.features, MOST_FEATURES) {
             return Err(format!("its features {:?} are not between 1 and {MOST_FEATURES}", self.features));
         }
-        if !positive(&self.convolutions, MOST_CONVOLUTIONS) || !positive(&self.decoder_convolutions, MOST_CONVOLUTIONS) {
+        if !positive(&self.convolutions, MOST_CONVOLUTIONS) || !positive(&self.decoder_convolutions, MOST_CONVOLUTIONS)
+        {
             return Err(format!("its stages have not 1 to {MOST_CONVOLUTIONS} convolutions"));
         }
         if !self.kernels.iter().chain(&self.strides).all(|sizes| positive(sizes, MOST_KERNEL)) {
             return Err(format!("its kernels and strides are not between 1 and {MOST_KERNEL}"));
         }
         if self.strides[0].iter().any(|stride| *stride != 1) {
-            return Err(format!("its first stage has stride {:?}; labels would be coarser than the scan", self.strides[0]));
+            return Err(format!(
+                "its first stage has stride {:?}; labels would be coarser than the scan",
+                self.strides[0]
+            ));
         }
         if let Some(even) = self.kernels.iter().find(|kernel| kernel.iter().any(|size| size % 2 == 0)) {
-            return Err(format!("the kernel {even:?} has an even size, which shifts the image; odd sizes are supported"));
+            return Err(format!(
+                "the kernel {even:?} has an even size, which shifts the image; odd sizes are supported"
+            ));
         }
         if !(self.norm_eps > 0.0 && self.norm_eps.is_finite() && self.slope.is_finite()) {
             return Err("its eps or its slope is not a number to compute with".to_owned());
@@ -182,8 +205,8 @@ impl Architecture {
         (0..self.axes).map(|axis| self.strides.iter().map(|stride| stride[axis]).product()).collect()
     }
 
-    /// Name and shape of every tensor that a network with so many input channels and heads computes with; the heads of deep supervision are not among
-    /// them.
+    /// Name and shape of every tensor that a network with so many input channels and heads computes with; the heads of
+    /// deep supervision are not among them.
     pub fn tensors(&self, input_channels: usize, heads: usize) -> BTreeMap<String, Vec<usize>> {
         let mut tensors = Tensors { architecture: self, all: BTreeMap::new() };
         let mut channels = input_channels;
@@ -201,7 +224,12 @@ impl Architecture {
             tensors.convolution(&format!("decoder.transpconvs.{step}"), [to, from], &self.strides[fine + 1], self.bias);
             for number in 0..self.decoder_convolutions[step] {
                 let from = if number == 0 { 2 * to } else { to };
-                tensors.block(&format!("decoder.stages.{step}.convs.{number}"), [from, to], &self.kernels[fine], self.bias);
+                tensors.block(
+                    &format!("decoder.stages.{step}.convs.{number}"),
+                    [from, to],
+                    &self.kernels[fine],
+                    self.bias,
+                );
             }
         }
         tensors.convolution(&self.head(), [self.features[0], heads], &vec![1; self.axes], true);
@@ -221,7 +249,8 @@ impl Architecture {
         }
     }
 
-    /// The number behind `skip.` of a residual block's projection, if it has one: behind the pooling, where there is pooling.
+    /// The number behind `skip.` of a residual block's projection, if it has one: behind the pooling, where there is
+    /// pooling.
     pub fn projection(&self, stage: usize, block: usize) -> Option<usize> {
         let from = if stage == 0 { self.features[0] } else { self.features[stage - 1] };
         let pools = self.strides[stage].iter().any(|stride| *stride != 1);
@@ -262,7 +291,12 @@ impl Tensors<'_> {
         for number in 0..architecture.convolutions[stage] {
             let from = if number == 0 { channels } else { to };
             match architecture.family {
-                Family::Plain => self.block(&format!("encoder.stages.{stage}.0.convs.{number}"), [from, to], kernel, architecture.bias),
+                Family::Plain => self.block(
+                    &format!("encoder.stages.{stage}.0.convs.{number}"),
+                    [from, to],
+                    kernel,
+                    architecture.bias,
+                ),
                 Family::Residual => {
                     let name = format!("encoder.stages.{stage}.blocks.{number}");
                     self.block(&format!("{name}.conv1"), [from, to], kernel, architecture.bias);
@@ -327,7 +361,11 @@ fn dropout(class: Option<&str>, options: Option<&Value>) -> Result<Option<Dropou
         None => return Ok(None),
         Some("Dropout2d" | "Dropout3d") => true,
         Some("Dropout") => false,
-        Some(other) => return Err(format!("the dropout layer '{other}' is not supported; supported: Dropout, Dropout2d, Dropout3d")),
+        Some(other) => {
+            return Err(format!(
+                "the dropout layer '{other}' is not supported; supported: Dropout, Dropout2d, Dropout3d"
+            ));
+        }
     };
     let p = options.and_then(|options| options.get("p")).and_then(Value::as_f64).unwrap_or(0.5);
     if !(0.0..1.0).contains(&p) {
@@ -338,9 +376,13 @@ fn dropout(class: Option<&str>, options: Option<&Value>) -> Result<Option<Dropou
 
 fn slope(class: Option<&str>, options: Option<&Value>) -> Result<f64, String> {
     match class {
-        Some("LeakyReLU") => Ok(options.and_then(|options| options.get("negative_slope")).and_then(Value::as_f64).unwrap_or(0.01)),
+        Some("LeakyReLU") => {
+            Ok(options.and_then(|options| options.get("negative_slope")).and_then(Value::as_f64).unwrap_or(0.01))
+        }
         Some("ReLU") => Ok(0.0),
-        other => Err(format!("the nonlinearity '{}' is not supported; supported: LeakyReLU, ReLU", other.unwrap_or("none"))),
+        other => {
+            Err(format!("the nonlinearity '{}' is not supported; supported: LeakyReLU, ReLU", other.unwrap_or("none")))
+        }
     }
 }
 
@@ -352,7 +394,9 @@ fn number(value: Option<&Value>) -> Option<usize> {
 fn numbers(value: Option<&Value>, count: usize, name: &str) -> Result<Vec<usize>, String> {
     let wrong = || format!("its {name} are not {count} numbers");
     match value {
-        Some(Value::Array(all)) if all.len() == count => all.iter().map(|value| number(Some(value)).ok_or_else(wrong)).collect(),
+        Some(Value::Array(all)) if all.len() == count => {
+            all.iter().map(|value| number(Some(value)).ok_or_else(wrong)).collect()
+        }
         Some(value) => number(Some(value)).map(|number| vec![number; count]).ok_or_else(wrong),
         None => Err(format!("it has no {name}")),
     }
@@ -402,7 +446,8 @@ mod tests {
         let plain = Architecture::parse(&configuration("PlainConvUNet", arguments(false))).unwrap();
         assert_eq!(plain.divisor(), [2, 4, 4]);
         let tensors = plain.tensors(2, 3);
-        // 4 blocks of the encoder and 2 of the decoder with 4 tensors each, 2 transposed convolutions and a head with 2.
+        // 4 blocks of the encoder and 2 of the decoder with 4 tensors each, 2 transposed convolutions and a head with
+        // 2.
         assert_eq!(tensors.len(), 6 * 4 + 2 * 2 + 2);
         check(
             &tensors,
@@ -467,12 +512,20 @@ mod tests {
         check("Primus", &same, "the network 'Primus' is not supported");
         check("ResidualUNet", &same, "the network 'ResidualUNet' is not supported");
         let plain = "PlainConvUNet";
-        check(plain, &|a| a["norm_op"] = json!("torch.nn.modules.batchnorm.BatchNorm3d"), "the normalisation layer 'BatchNorm3d'");
+        check(
+            plain,
+            &|a| a["norm_op"] = json!("torch.nn.modules.batchnorm.BatchNorm3d"),
+            "the normalisation layer 'BatchNorm3d'",
+        );
         check(plain, &|a| a["norm_op"] = Value::Null, "the normalisation layer 'none'");
         check(plain, &|a| a["nonlin"] = json!("torch.nn.GELU"), "the nonlinearity 'GELU'");
         check(plain, &|a| a["conv_op"] = json!("torch.nn.modules.conv.Conv1d"), "the convolution 'Conv1d'");
         check(plain, &|a| a["nonlin_first"] = json!(true), "the network's option nonlin_first = true");
-        check("ResidualEncoderUNet", &|a| a["squeeze_excitation"] = json!(true), "the network's option squeeze_excitation = true");
+        check(
+            "ResidualEncoderUNet",
+            &|a| a["squeeze_excitation"] = json!(true),
+            "the network's option squeeze_excitation = true",
+        );
         check(plain, &|a| a["kernel_sizes"] = json!([3, 2, 3]), "has an even size");
         check(plain, &|a| a["strides"] = json!([2, 2, 2]), "its first stage has stride [2, 2, 2]");
         check(plain, &|a| a["n_stages"] = json!(1_000_000), "a U-Net of 1000000 stages");

@@ -19,14 +19,15 @@ pub fn folders(models: &Path) -> std::io::Result<Vec<PathBuf>> {
     // What is hidden is still being made.
     let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut folders: Vec<PathBuf> = folders.filter(|path| !hidden(path) && path.join("bundle.json").is_file()).collect();
+    let mut folders: Vec<PathBuf> =
+        folders.filter(|path| !hidden(path) && path.join("bundle.json").is_file()).collect();
     folders.sort();
     Ok(folders)
 }
 
-/// The folder of bundles. Looked through anew whenever someone asks, so that a bundle copied there is offered without a restart; digests, which take
-/// long, are compared once per version of a `bundle.json` (again and again while they differ: the bundle may be on its way here), and by the worker before
-/// every job.
+/// The folder of bundles. Looked through anew whenever someone asks, so that a bundle copied there is offered without a
+/// restart; digests, which take long, are compared once per version of a `bundle.json` (again and again while they
+/// differ: the bundle may be on its way here), and by the worker before every job.
 #[derive(Debug)]
 pub struct Catalogue {
     folder: PathBuf,
@@ -75,8 +76,9 @@ impl Catalogue {
     }
 
     fn damage(&self, bundle: &Bundle) -> Option<String> {
-        let changed =
-            std::fs::metadata(bundle.folder.join("bundle.json")).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let changed = std::fs::metadata(bundle.folder.join("bundle.json"))
+            .and_then(|data| data.modified())
+            .unwrap_or(SystemTime::UNIX_EPOCH);
         if self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&bundle.folder) == Some(&changed) {
             return None;
         }

@@ -1,5 +1,6 @@
-//! Weights in files: nnU-Net's `checkpoint_*.pth`, and safetensors. A checkpoint is a pickle, which Python executes; here it is read and nothing of it
-//! runs. What does not fit the network that the plans describe is refused before its values are read.
+//! Weights in files: nnU-Net's `checkpoint_*.pth`, and safetensors. A checkpoint is a pickle, which Python executes;
+//! here it is read and nothing of it runs. What does not fit the network that the plans describe is refused before its
+//! values are read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -129,24 +130,38 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`]: tensors that are missing, of another shape, too many, or not finite.
-    pub fn weights(&self, architecture: &Architecture, input_channels: usize, heads: usize) -> Result<Weights, CheckpointError> {
+    pub fn weights(
+        &self,
+        architecture: &Architecture,
+        input_channels: usize,
+        heads: usize,
+    ) -> Result<Weights, CheckpointError> {
         let wanted = architecture.tensors(input_channels, heads);
         self.check(&wanted, architecture)?;
-        wanted.into_iter().map(|(name, shape)| Ok((name.clone(), Weight { shape, values: self.values(&name)? }))).collect()
+        wanted
+            .into_iter()
+            .map(|(name, shape)| Ok((name.clone(), Weight { shape, values: self.values(&name)? })))
+            .collect()
     }
 
     /// Compares names and shapes before anything is read.
     fn check(&self, wanted: &BTreeMap<String, Vec<usize>>, architecture: &Architecture) -> Result<(), CheckpointError> {
         check_shapes(&self.file, wanted, |name| self.tensors.get(name).map(|tensor| tensor.shape().to_vec()))?;
         // Heads of deep supervision, which only training uses.
-        let unused = |name: &str| name.starts_with("decoder.seg_layers.") && !name.starts_with(&format!("{}.", architecture.head()));
+        let unused = |name: &str| {
+            name.starts_with("decoder.seg_layers.") && !name.starts_with(&format!("{}.", architecture.head()))
+        };
         if let Some(name) = self.tensors.keys().find(|name| !wanted.contains_key(*name) && !unused(name)) {
             let trainer = &self.header.trainer;
-            return Err(self.misfit(format!("it has {name} beside. {trainer} changes the network, and only networks as planned are run")));
+            return Err(self.misfit(format!(
+                "it has {name} beside. {trainer} changes the network, and only networks as planned are run"
+            )));
         }
         // Every value is somewhere in the file; a view that repeats a few of them without end is an attack on memory.
-        let bytes: u64 = wanted.keys().filter_map(|name| self.tensors.get(name)).map(|tensor| tensor.byte_len() as u64).sum();
-        let length = std::fs::metadata(&self.file).map(|data| data.len()).map_err(|error| unreadable(&self.file, &error))?;
+        let bytes: u64 =
+            wanted.keys().filter_map(|name| self.tensors.get(name)).map(|tensor| tensor.byte_len() as u64).sum();
+        let length =
+            std::fs::metadata(&self.file).map(|data| data.len()).map_err(|error| unreadable(&self.file, &error))?;
         if bytes > length {
             return Err(unreadable(&self.file, &format!("it promises {bytes} bytes of weights and has {length}")));
         }
@@ -175,7 +190,12 @@ impl Checkpoint {
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn read_weights(file: &Path, architecture: &Architecture, input_channels: usize, heads: usize) -> Result<Weights, CheckpointError> {
+pub fn read_weights(
+    file: &Path,
+    architecture: &Architecture,
+    input_channels: usize,
+    heads: usize,
+) -> Result<Weights, CheckpointError> {
     if file.extension().is_some_and(|extension| extension == "safetensors") {
         return read_safetensors(file, &architecture.tensors(input_channels, heads));
     }
@@ -209,7 +229,9 @@ fn read_safetensors(file: &Path, wanted: &BTreeMap<String, Vec<usize>>) -> Resul
 pub fn write_safetensors(file: &Path, weights: &Weights) -> std::io::Result<()> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = weights
         .iter()
-        .map(|(name, weight)| (name, &weight.shape, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .map(|(name, weight)| {
+            (name, &weight.shape, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
         .collect();
     let views: HashMap<&str, TensorView<'_>> = bytes
         .iter()
@@ -249,7 +271,8 @@ fn unreadable(file: &Path, error: &impl ToString) -> CheckpointError {
     CheckpointError::Unreadable { file: file.to_owned(), reason }
 }
 
-/// `state_dict` lists every tensor up to four times, under the names of modules that share it; this is the first one's name, or none.
+/// `state_dict` lists every tensor up to four times, under the names of modules that share it; this is the first one's
+/// name, or none.
 fn primary(name: &str) -> Option<String> {
     let name = name.strip_prefix("module.").unwrap_or(name);
     let name = name.strip_prefix("_orig_mod.").unwrap_or(name);
@@ -270,10 +293,14 @@ fn header(file: &Path, content: &PickleValue) -> Result<Header, CheckpointError>
         return Err(CheckpointError::Trainer { file: file.to_owned(), trainer: trainer.clone(), reason });
     }
     let Some(PickleValue::Dict(arguments)) = entries.get("init_args") else { return Err(missing("init_args")) };
-    let Some(PickleValue::String(configuration)) = arguments.get("configuration") else { return Err(missing("init_args.configuration")) };
+    let Some(PickleValue::String(configuration)) = arguments.get("configuration") else {
+        return Err(missing("init_args.configuration"));
+    };
     let mirror_axes = match entries.get("inference_allowed_mirroring_axes") {
         None | Some(PickleValue::None) => None,
-        Some(PickleValue::List(axes)) => Some(axes.iter().map(axis).collect::<Option<_>>().ok_or(missing("readable mirroring axes"))?),
+        Some(PickleValue::List(axes)) => {
+            Some(axes.iter().map(axis).collect::<Option<_>>().ok_or(missing("readable mirroring axes"))?)
+        }
         Some(_) => return Err(missing("readable mirroring axes")),
     };
     Ok(Header { trainer: trainer.clone(), configuration: configuration.clone(), mirror_axes })
@@ -289,7 +316,9 @@ fn axis(value: &PickleValue) -> Option<usize> {
 /// nnU-Net's trainers that build another network than the plans say.
 fn other_network(trainer: &str) -> Option<&'static str> {
     if trainer.contains("Primus") {
-        return Some("a transformer, which is not built here; put a TorchScript program of it into a network folder (models/README.md)");
+        return Some(
+            "a transformer, which is not built here; put a TorchScript program of it into a network folder (models/README.md)",
+        );
     }
     if trainer.starts_with("nnUNetTrainerBN") {
         return Some(
@@ -332,5 +361,8 @@ fn foreign(content: &PickleValue) -> Option<String> {
 
 /// Built-in types that only hold values.
 fn harmless(name: &str) -> bool {
-    matches!(name.rsplit('.').next(), Some("set" | "frozenset" | "complex" | "bytearray" | "slice" | "range" | "object" | "int"))
+    matches!(
+        name.rsplit('.').next(),
+        Some("set" | "frozenset" | "complex" | "bytearray" | "slice" | "range" | "object" | "int")
+    )
 }

@@ -15,7 +15,8 @@ fn read(folder: &Path) -> Result<super::checkpoint::Weights, String> {
     let plan = Plan::read(folder).map_err(|error| error.to_string())?;
     let architecture = plan.architecture.as_ref().unwrap();
     let file = folder.join(plan.manifest.weight_file(&plan.manifest.folds[0]));
-    read_weights(&file, architecture, plan.manifest.input_channels, plan.manifest.heads).map_err(|error| error.to_string())
+    read_weights(&file, architecture, plan.manifest.input_channels, plan.manifest.heads)
+        .map_err(|error| error.to_string())
 }
 
 fn trained(content: &Content) -> TempDir {
@@ -57,7 +58,8 @@ fn safetensors_hold_the_same() {
     assert!(matches!(read_weights(&file, &architecture, 1, 3), Err(CheckpointError::Unreadable { .. })));
 }
 
-/// What is wrong with a checkpoint is said, whatever it is; the proof that nothing ran is the file that a call would have made.
+/// What is wrong with a checkpoint is said, whatever it is; the proof that nothing ran is the file that a call would
+/// have made.
 #[test]
 fn what_is_no_sound_checkpoint_is_refused_in_words() {
     let check = |change: &dyn Fn(&mut Content), expected: &str| {
@@ -86,8 +88,14 @@ fn what_is_no_sound_checkpoint_is_refused_in_words() {
         &|content| drop(content.tensors.insert(running.into(), (vec![2], vec![0.0; 2]))),
         "running_mean beside. nnUNetTrainer changes the network",
     );
-    check(&|content| content.trainer = "nnUNetTrainerBN", "was trained by nnUNetTrainerBN, which puts batch normalisation");
-    check(&|content| content.trainer = "nnUNet_Primus_M_Trainer", "was trained by nnUNet_Primus_M_Trainer, a transformer");
+    check(
+        &|content| content.trainer = "nnUNetTrainerBN",
+        "was trained by nnUNetTrainerBN, which puts batch normalisation",
+    );
+    check(
+        &|content| content.trainer = "nnUNet_Primus_M_Trainer",
+        "was trained by nnUNet_Primus_M_Trainer, a transformer",
+    );
     check(&|content| content.configuration = "3d_lowres", "there is no configuration '3d_lowres'");
 }
 
@@ -111,7 +119,9 @@ fn foreign_programs_are_named_and_not_run() {
         assert!(message.contains(expected), "{message}");
         assert!(!made.exists(), "it was executed");
     };
-    let inside = |call: Pickled| Pickled::Dict(vec![("network_weights".into(), Pickled::Dict(Vec::new())), ("logging".into(), call)]);
+    let inside = |call: Pickled| {
+        Pickled::Dict(vec![("network_weights".into(), Pickled::Dict(Vec::new())), ("logging".into(), call)])
+    };
     check(&Pickled::Call("os", "system", command()), "os.system when Python opens it");
     check(&inside(Pickled::Call("os", "system", command())), "os.system when Python opens it");
     check(&inside(Pickled::Call("posix", "system", command())), "posix.system when Python opens it");
@@ -128,7 +138,8 @@ fn a_bomb_is_refused_before_it_is_read() {
     let folder = trained(&sample::content());
     let mut plans = sample::plans();
     let write = |plans: &serde_json::Value| fs::write(folder.path().join("plans.json"), plans.to_string()).unwrap();
-    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = serde_json::json!([512, 1024]);
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] =
+        serde_json::json!([512, 1024]);
     write(&plans);
     let configuration = plans["configurations"]["3d_fullres"].as_object().unwrap();
     let shapes = Architecture::parse(configuration).unwrap().tensors(1, 3);
@@ -147,7 +158,8 @@ fn a_bomb_is_refused_before_it_is_read() {
     let message = read(folder.path()).unwrap_err();
     assert!(message.contains("bytes of weights and has"), "{message}");
     // Plans that call for more than any machine has.
-    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = serde_json::json!([1_u64 << 40, 4]);
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] =
+        serde_json::json!([1_u64 << 40, 4]);
     write(&plans);
     assert!(read(folder.path()).unwrap_err().contains("are not between 1 and"));
 }
@@ -191,7 +203,10 @@ fn folds_and_checkpoints_are_chosen_as_nnunet_does() {
     fs::create_dir(folder.path().join("fold_3")).unwrap();
     sample::content().save(&folder.path().join("fold_3/checkpoint_best.pth"));
     let check = |folds: &[&str], checkpoint: Option<&str>, expected: Result<&[&str], &str>| {
-        let choice = Choice { folds: folds.iter().map(|fold| (*fold).to_owned()).collect(), checkpoint: checkpoint.map(str::to_owned) };
+        let choice = Choice {
+            folds: folds.iter().map(|fold| (*fold).to_owned()).collect(),
+            checkpoint: checkpoint.map(str::to_owned),
+        };
         match (Plan::choose(folder.path(), &choice), expected) {
             (Ok(plan), Ok(folds)) => assert_eq!(plan.manifest.folds, folds),
             (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),

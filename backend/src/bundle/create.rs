@@ -1,4 +1,5 @@
-//! A bundle from nnU-Net's trained folders: weights as safetensors, what nnU-Net wrote beside them, and what a server must know.
+//! A bundle from nnU-Net's trained folders: weights as safetensors, what nnU-Net wrote beside them, and what a server
+//! must know.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,9 @@ use shared::label::{LabelInfo, LabelSet};
 use thiserror::Error;
 
 use super::checkpoint::{CheckpointError, read_weights, write_safetensors};
-use super::manifest::{AcquisitionDefaults, BundleManifest, GuidanceEncoding, PresegmentationChannels, Refinement, Stage, sha256};
+use super::manifest::{
+    AcquisitionDefaults, BundleManifest, GuidanceEncoding, PresegmentationChannels, Refinement, Stage, sha256,
+};
 use super::method::Method;
 use super::plans::{Choice, EngineKind, Plan, PlansError, read_json};
 use super::{Bundle, BundleError};
@@ -144,14 +147,19 @@ fn read_plan(stage: Stage, folder: &Path, choice: &Choice) -> Result<Plan, Creat
     let plan = Plan::choose(folder, choice)?;
     let refused = |reason: String| CreateError::Network { stage: stage.folder(), folder: folder.to_owned(), reason };
     if plan.manifest.engine != EngineKind::Native {
-        return Err(refused("is a TorchScript program; give the folder that nnU-Net trained, from which it was exported".to_owned()));
+        return Err(refused(
+            "is a TorchScript program; give the folder that nnU-Net trained, from which it was exported".to_owned(),
+        ));
     }
     if let Some(previous) = &plan.previous_stage {
-        return Err(refused(format!("is the second stage of a cascade after {previous}; give a single-stage one, such as 3d_fullres")));
+        return Err(refused(format!(
+            "is the second stage of a cascade after {previous}; give a single-stage one, such as 3d_fullres"
+        )));
     }
     if plan.labels.regions_class_order.is_some() {
         return Err(refused(
-            "predicts overlapping regions; the workbench needs one label per voxel. `i3deep predict -m` runs it".to_owned(),
+            "predicts overlapping regions; the workbench needs one label per voxel. `i3deep predict -m` runs it"
+                .to_owned(),
         ));
     }
     if stage == Stage::Presegmentation && plan.manifest.input_channels != plan.normalization.len() {
@@ -164,16 +172,18 @@ fn read_plan(stage: Stage, folder: &Path, choice: &Choice) -> Result<Plan, Creat
 fn label_set(plan: &Plan, folder: &Path) -> Result<LabelSet, CreateError> {
     let refused = |reason: String| CreateError::Network { stage: "presegmentation", folder: folder.to_owned(), reason };
     let label = |(at, (name, values)): (usize, &(String, Vec<u16>))| {
-        let value = values.first().and_then(|value| u8::try_from(*value).ok()).filter(|value| usize::from(*value) == at + 1);
         let value =
-            value.ok_or_else(|| refused(format!("has the label {name} = {values:?}; labels must be numbered 1, 2, 3 and so on")))?;
+            values.first().and_then(|value| u8::try_from(*value).ok()).filter(|value| usize::from(*value) == at + 1);
+        let value = value.ok_or_else(|| {
+            refused(format!("has the label {name} = {values:?}; labels must be numbered 1, 2, 3 and so on"))
+        })?;
         Ok(LabelInfo { value, name: name.clone(), colour: COLOURS[at % COLOURS.len()].to_owned() })
     };
     plan.labels.foreground.iter().enumerate().map(label).collect::<Result<_, _>>().map(LabelSet)
 }
 
-/// What the channels behind the image's mean, by their number. With one label `annotated` and `presegmentation` have as many; the first is nnU-Net
-/// refinement's usual one.
+/// What the channels behind the image's mean, by their number. With one label `annotated` and `presegmentation` have as
+/// many; the first is nnU-Net refinement's usual one.
 fn encoding(plan: &Plan, channels: usize, labels: usize, folder: &Path) -> Result<GuidanceEncoding, CreateError> {
     let got = plan.manifest.input_channels;
     let candidates = [
@@ -206,7 +216,12 @@ fn write_network(from: &Path, plan: &Plan, to: &Path) -> Result<(), CreateError>
     manifest.trained = false;
     if let Some(architecture) = &plan.architecture {
         for fold in &plan.manifest.folds {
-            let weights = read_weights(&from.join(plan.manifest.weight_file(fold)), architecture, manifest.input_channels, manifest.heads)?;
+            let weights = read_weights(
+                &from.join(plan.manifest.weight_file(fold)),
+                architecture,
+                manifest.input_channels,
+                manifest.heads,
+            )?;
             let file = to.join(manifest.weight_file(fold));
             write_safetensors(&file, &weights).map_err(failed(&file))?;
         }
@@ -227,7 +242,8 @@ fn dataset_name(folder: &Path) -> Result<String, CreateError> {
 fn digests(folder: &Path) -> Result<BTreeMap<String, String>, CreateError> {
     let mut files = BTreeMap::new();
     for stage in super::trained::subfolders(folder) {
-        let entries = fs::read_dir(folder.join(&stage)).map_err(|source| CreateError::Write { file: folder.join(&stage), source })?;
+        let entries = fs::read_dir(folder.join(&stage))
+            .map_err(|source| CreateError::Write { file: folder.join(&stage), source })?;
         for file in entries.flatten().map(|entry| entry.path()) {
             let name = format!("{stage}/{}", file.file_name().unwrap_or_default().to_string_lossy());
             let digest = sha256(&file).map_err(|source| CreateError::Write { file, source })?;

@@ -1,4 +1,5 @@
-//! Models that arrive as one file: what `nnUNetv2_export_model_to_zip` writes, or a bundle that was zipped. Unpacked with limits, never beside its folder.
+//! Models that arrive as one file: what `nnUNetv2_export_model_to_zip` writes, or a bundle that was zipped. Unpacked
+//! with limits, never beside its folder.
 
 use std::fs::{self, File};
 use std::io::{Read, copy};
@@ -72,7 +73,8 @@ pub enum Content {
 /// # Errors
 /// [`ArchiveError`]; what was unpacked until then stays in `to`.
 pub fn unpack(file: &Path, to: &Path) -> Result<Content, ArchiveError> {
-    let unreadable = |error: &dyn std::fmt::Display| ArchiveError::Unreadable { file: file.to_owned(), reason: error.to_string() };
+    let unreadable =
+        |error: &dyn std::fmt::Display| ArchiveError::Unreadable { file: file.to_owned(), reason: error.to_string() };
     let open = File::open(file).map_err(|error| unreadable(&error))?;
     let packed = open.metadata().map_err(|error| unreadable(&error))?.len();
     let mut archive = ZipArchive::new(open).map_err(|error| unreadable(&error))?;

@@ -1,4 +1,5 @@
-//! Model bundles on disk: what the operator installed, checked before it runs. TorchScript is code, so every byte is compared with its digest.
+//! Model bundles on disk: what the operator installed, checked before it runs. TorchScript is code, so every byte is
+//! compared with its digest.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,7 +32,9 @@ pub enum BundleError {
     #[error("{0} differs from the file that was bundled (SHA-256); copy the whole folder again")]
     FileChanged(String),
     /// Other libtorch.
-    #[error("the bundle was exported with torch {bundle}, this program runs {TORCH_VERSION}; export it again with torch {TORCH_VERSION}")]
+    #[error(
+        "the bundle was exported with torch {bundle}, this program runs {TORCH_VERSION}; export it again with torch {TORCH_VERSION}"
+    )]
     TorchVersion {
         /// The bundle's.
         bundle: String,
@@ -123,11 +126,12 @@ pub struct BundleManifest {
     pub refinement: Refinement,
     /// Guidance of the refinement network.
     pub guidance: GuidanceEncoding,
-    /// Within this distance of a corrected plane, in mm, labels pass over to the correction unless the user says otherwise. 0: not at all.
+    /// Within this distance of a corrected plane, in mm, labels pass over to the correction unless the user says
+    /// otherwise. 0: not at all.
     #[serde(default)]
     pub blend_mm: f64,
-    /// Seconds that the network which refines adapts to a case for, unless the user says otherwise; 0: not at all. Bundles that do not say adapt if they
-    /// have no refinement network.
+    /// Seconds that the network which refines adapts to a case for, unless the user says otherwise; 0: not at all.
+    /// Bundles that do not say adapt if they have no refinement network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt_seconds: Option<f64>,
     /// How the scans that the networks were trained on were stored, such as RAS; empty where nobody knows.
@@ -138,7 +142,8 @@ pub struct BundleManifest {
     pub reorient: bool,
     /// Defaults of acquisition.
     pub acquisition: AcquisitionDefaults,
-    /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for entropy.
+    /// How uncertainty is found unless the user says otherwise; bundles that do not say sample folds and mirrors, for
+    /// entropy.
     #[serde(default)]
     pub uncertainty: Method,
     /// Licence of the weights.
@@ -185,7 +190,8 @@ impl Stage {
 }
 
 impl Bundle {
-    /// Reads a bundle's manifest and plans and checks that they fit each other and this program; digests are left to [`Bundle::verify`].
+    /// Reads a bundle's manifest and plans and checks that they fit each other and this program; digests are left to
+    /// [`Bundle::verify`].
     ///
     /// # Errors
     /// [`BundleError`].
@@ -228,7 +234,8 @@ impl Bundle {
         Ok(())
     }
 
-    /// How uncertainty is found unless the user says otherwise: as the manifest says, or by entropy where the network has one sample only.
+    /// How uncertainty is found unless the user says otherwise: as the manifest says, or by entropy where the network
+    /// has one sample only.
     pub fn uncertainty(&self) -> Method {
         self.manifest.uncertainty.or_entropy(&self.presegmentation)
     }
@@ -284,7 +291,9 @@ impl Bundle {
             let extra = if stage == Stage::Refinement { self.manifest.guidance.channels(labels) } else { 0 };
             let name = stage.folder();
             if plan.labels.regions_class_order.is_some() {
-                return Err(format!("the {name} network predicts overlapping regions; the workbench needs one label per voxel"));
+                return Err(format!(
+                    "the {name} network predicts overlapping regions; the workbench needs one label per voxel"
+                ));
             }
             if let Some(previous) = &plan.previous_stage {
                 return Err(format!(
@@ -292,7 +301,10 @@ impl Bundle {
                 ));
             }
             if plan.manifest.heads != labels + 1 {
-                return Err(format!("the {name} network has {} heads for {labels} labels and background", plan.manifest.heads));
+                return Err(format!(
+                    "the {name} network has {} heads for {labels} labels and background",
+                    plan.manifest.heads
+                ));
             }
             if plan.manifest.input_channels != channels + extra {
                 return Err(format!(
@@ -304,7 +316,9 @@ impl Bundle {
                 return Err(format!("the {name} plan normalises {} channels of {channels}", plan.normalization.len()));
             }
             for file in self.weights(stage) {
-                let listed = file.strip_prefix(&self.folder).is_ok_and(|name| self.manifest.files.contains_key(&*name.to_string_lossy()));
+                let listed = file
+                    .strip_prefix(&self.folder)
+                    .is_ok_and(|name| self.manifest.files.contains_key(&*name.to_string_lossy()));
                 if !listed {
                     return Err(format!("{} is not among the files with a digest", file.display()));
                 }
@@ -324,7 +338,8 @@ fn check_torch(manifest: &BundleManifest, plan: &Plan) -> Result<(), BundleError
     if plan.manifest.engine == EngineKind::Native {
         return Ok(());
     }
-    match [&manifest.torch_version, &plan.manifest.torch_version].into_iter().find(|version| *version != TORCH_VERSION) {
+    match [&manifest.torch_version, &plan.manifest.torch_version].into_iter().find(|version| *version != TORCH_VERSION)
+    {
         Some(version) => Err(BundleError::TorchVersion { bundle: version.clone() }),
         None => Ok(()),
     }

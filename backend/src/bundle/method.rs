@@ -1,4 +1,5 @@
-//! How uncertainty is found: which predictions are compared (folds, mirrors, passes with dropout, and their combinations), and by what measure.
+//! How uncertainty is found: which predictions are compared (folds, mirrors, passes with dropout, and their
+//! combinations), and by what measure.
 //!
 //! A bundle declares its own way, so this is known here; the sums themselves are the pipeline's.
 
@@ -12,7 +13,8 @@ use super::plans::Plan;
 
 /// What varies from sample to sample; what does not vary stays at the first fold, unflipped, without dropout.
 ///
-/// As text `folds+mirrors`, `mirrors`, `dropout:8`, `folds+dropout:8` and so on; `single` where nothing varies. In `bundle.json` a list of the parts.
+/// As text `folds+mirrors`, `mirrors`, `dropout:8`, `folds+dropout:8` and so on; `single` where nothing varies. In
+/// `bundle.json` a list of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Samples {
@@ -20,7 +22,8 @@ pub struct Samples {
     pub folds: bool,
     /// Test-time augmentation: every combination of flips, turned back.
     pub mirrors: bool,
-    /// Monte-Carlo dropout: passes with dropout on, of every fold and mirror that is sampled; 0 is none, and dropout off.
+    /// Monte-Carlo dropout: passes with dropout on, of every fold and mirror that is sampled; 0 is none, and dropout
+    /// off.
     pub dropout: u32,
 }
 
@@ -60,7 +63,10 @@ impl Samples {
     }
 
     fn parts(self) -> Vec<String> {
-        let named = [(self.folds, "folds"), (self.mirrors, "mirrors")].into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned());
+        let named = [(self.folds, "folds"), (self.mirrors, "mirrors")]
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name.to_owned());
         named.chain((self.dropout > 0).then(|| format!("dropout:{}", self.dropout))).collect()
     }
 
@@ -72,7 +78,8 @@ impl Samples {
                 ("folds", _) => samples.folds = true,
                 ("mirrors", _) => samples.mirrors = true,
                 (_, Some(passes)) if samples.dropout == 0 => {
-                    samples.dropout = passes.parse().ok().filter(|passes| (1..=MOST_DROPOUT_PASSES).contains(passes))?;
+                    samples.dropout =
+                        passes.parse().ok().filter(|passes| (1..=MOST_DROPOUT_PASSES).contains(passes))?;
                 }
                 _ => return None,
             }
@@ -96,7 +103,8 @@ impl FromStr for Samples {
     type Err = MethodError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let samples = if text == "single" { Self::of_parts(std::iter::empty()) } else { Self::of_parts(text.split('+')) };
+        let samples =
+            if text == "single" { Self::of_parts(std::iter::empty()) } else { Self::of_parts(text.split('+')) };
         samples.ok_or_else(|| MethodError::UnknownSamples(text.to_owned()))
     }
 }
@@ -164,11 +172,15 @@ impl FromStr for Measure {
     type Err = MethodError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Measure::ALL.into_iter().find(|measure| measure.name() == text).ok_or_else(|| MethodError::UnknownMeasure(text.to_owned()))
+        Measure::ALL
+            .into_iter()
+            .find(|measure| measure.name() == text)
+            .ok_or_else(|| MethodError::UnknownMeasure(text.to_owned()))
     }
 }
 
-/// How uncertainty is found: samples, and what is made of them. As text `SAMPLES/MEASURE`, such as `folds+mirrors/entropy`.
+/// How uncertainty is found: samples, and what is made of them. As text `SAMPLES/MEASURE`, such as
+/// `folds+mirrors/entropy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Method {
     /// Where samples come from.
@@ -194,9 +206,11 @@ impl Method {
         Ok(self)
     }
 
-    /// As it is where the network can do it. A network with one sample to offer gets entropy, which needs no second one.
+    /// As it is where the network can do it. A network with one sample to offer gets entropy, which needs no second
+    /// one.
     pub fn or_entropy(self, plan: &Plan) -> Self {
-        let measure = if matches!(self.check(plan), Err(MethodError::OneSample(_))) { Measure::Entropy } else { self.measure };
+        let measure =
+            if matches!(self.check(plan), Err(MethodError::OneSample(_))) { Measure::Entropy } else { self.measure };
         Self { measure, ..self }
     }
 }
@@ -243,10 +257,14 @@ pub enum MethodError {
     )]
     UnknownSamples(String),
     /// Not a measure.
-    #[error("'{0}' is not an uncertainty measure; use variance, entropy, mutual-information, bhattacharyya or confidence")]
+    #[error(
+        "'{0}' is not an uncertainty measure; use variance, entropy, mutual-information, bhattacharyya or confidence"
+    )]
     UnknownMeasure(String),
     /// Dropout that is not there.
-    #[error("{0} needs dropout, and the network was trained without; `i3deep bundle inspect` lists what the bundle can sample")]
+    #[error(
+        "{0} needs dropout, and the network was trained without; `i3deep bundle inspect` lists what the bundle can sample"
+    )]
     NoDropout(Method),
     /// Nothing to disagree with.
     #[error("{0} compares samples, and this bundle has only one of these; use entropy or confidence, or other samples")]
@@ -304,7 +322,10 @@ mod tests {
     #[test]
     fn methods_are_read() {
         fn check(text: &str, expected: Result<&str, &str>) {
-            let got = text.parse::<MethodText>().map(|method| method.or(Samples::default()).to_string()).map_err(|error| error.to_string());
+            let got = text
+                .parse::<MethodText>()
+                .map(|method| method.or(Samples::default()).to_string())
+                .map_err(|error| error.to_string());
             match expected {
                 Ok(method) => assert_eq!(got.as_deref(), Ok(method)),
                 Err(words) => assert!(got.as_ref().is_err_and(|error| error.contains(words)), "{got:?}"),
@@ -324,7 +345,9 @@ mod tests {
             assert_eq!(samples.count(plan), expected, "{samples}");
             let passes = (0..plan.manifest.folds.len()).flat_map(|fold| {
                 let mirrors = 0..sliding_window::mirrors(plan.mirror_axes().as_deref()).len();
-                mirrors.flat_map(move |mirror| (0..10).map(Some).chain([None]).map(move |dropout| Pass { fold, mirror, dropout }))
+                mirrors.flat_map(move |mirror| {
+                    (0..10).map(Some).chain([None]).map(move |dropout| Pass { fold, mirror, dropout })
+                })
             });
             assert_eq!(passes.filter(|pass| samples.takes(*pass)).count(), expected, "{samples}");
         }
@@ -355,7 +378,13 @@ mod tests {
         check("dropout:8/entropy", &least, Err("dropout:8/entropy needs dropout, and the network was trained without"));
         check("dropout:8/variance", &plan(1, None, true), Ok(()));
         check("folds/variance", &plan(1, Some(vec![0]), true), Err("only one"));
-        assert_eq!(Method { measure: Measure::Variance, ..Method::default() }.or_entropy(&least).measure, Measure::Entropy);
-        assert_eq!(Method { measure: Measure::Variance, ..Method::default() }.or_entropy(&plan(2, None, false)).measure, Measure::Variance);
+        assert_eq!(
+            Method { measure: Measure::Variance, ..Method::default() }.or_entropy(&least).measure,
+            Measure::Entropy
+        );
+        assert_eq!(
+            Method { measure: Measure::Variance, ..Method::default() }.or_entropy(&plan(2, None, false)).measure,
+            Measure::Variance
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Networks on disk, checked before they run: bundles, their plans, and how their uncertainty is found. Reads files; runs nothing.
+//! Networks on disk, checked before they run: bundles, their plans, and how their uncertainty is found. Reads files;
+//! runs nothing.
 
 pub mod plans;
 pub mod architecture;
@@ -13,8 +14,8 @@ mod catalogue;
 
 pub use catalogue::{Catalogue, folders};
 pub use manifest::{
-    AcquisitionDefaults, Bundle, BundleError, BundleManifest, GuidanceEncoding, PresegmentationChannels, Refinement, Stage, TORCH_VERSION,
-    weights,
+    AcquisitionDefaults, Bundle, BundleError, BundleManifest, GuidanceEncoding, PresegmentationChannels, Refinement,
+    Stage, TORCH_VERSION, weights,
 };
 
 #[cfg(test)]

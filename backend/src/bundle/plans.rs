@@ -245,7 +245,8 @@ impl DatasetLabels {
 
     /// All foreground values, ascending: the channels that a cascade's previous stage becomes.
     pub fn values(&self) -> Vec<u16> {
-        let mut values: Vec<u16> = self.foreground.iter().flat_map(|(_, values)| values).copied().filter(|v| *v != 0).collect();
+        let mut values: Vec<u16> =
+            self.foreground.iter().flat_map(|(_, values)| values).copied().filter(|v| *v != 0).collect();
         values.sort_unstable();
         values.dedup();
         values
@@ -253,7 +254,8 @@ impl DatasetLabels {
 }
 
 impl Plan {
-    /// Reads a network folder's `network.json`, `plans.json` and `dataset.json`, or nnU-Net's own folder with all of its folds.
+    /// Reads a network folder's `network.json`, `plans.json` and `dataset.json`, or nnU-Net's own folder with all of
+    /// its folds.
     ///
     /// # Errors
     /// [`PlansError`]; what is not supported is named before any work is done.
@@ -267,7 +269,11 @@ impl Plan {
     /// [`PlansError`], also for folds and checkpoints that are not there.
     pub fn choose(folder: &Path, choice: &Choice) -> Result<Self, PlansError> {
         let exported = folder.join("network.json");
-        let manifest = if exported.is_file() { choice.among(folder, read_json(&exported)?)? } else { trained::manifest(folder, choice)? };
+        let manifest = if exported.is_file() {
+            choice.among(folder, read_json(&exported)?)?
+        } else {
+            trained::manifest(folder, choice)?
+        };
         Self::complete(folder, manifest)
     }
 
@@ -312,12 +318,18 @@ impl Plan {
         let [a, b, c] = self.transpose_forward;
         let backward = |axis: usize| self.transpose_forward.get(self.transpose_backward[axis]) == Some(&axis);
         if ![0, 1, 2].iter().all(|axis| [a, b, c].contains(axis)) || !(0..3).all(backward) {
-            return Err(format!("transpose_backward {:?} does not undo transpose_forward {:?}", self.transpose_backward, [a, b, c]));
+            return Err(format!(
+                "transpose_backward {:?} does not undo transpose_forward {:?}",
+                self.transpose_backward,
+                [a, b, c]
+            ));
         }
         if !matches!(self.patch_size.len(), 2 | 3) || self.patch_size.contains(&0) {
             return Err(format!("patch_size {:?} has not 2 or 3 sizes", self.patch_size));
         }
-        if self.spacing_mm.len() != self.patch_size.len() || self.spacing_mm.iter().any(|mm| !(*mm > 0.0 && mm.is_finite())) {
+        if self.spacing_mm.len() != self.patch_size.len()
+            || self.spacing_mm.iter().any(|mm| !(*mm > 0.0 && mm.is_finite()))
+        {
             return Err(format!("spacing {:?} does not fit patch_size {:?}", self.spacing_mm, self.patch_size));
         }
         if let Some(axes) = &self.manifest.mirror_axes
@@ -329,7 +341,10 @@ impl Plan {
             let divisor = architecture.divisor();
             let divides = |(size, divisor): (&usize, &usize)| size % divisor == 0;
             if divisor.len() != self.patch_size.len() || !self.patch_size.iter().zip(&divisor).all(divides) {
-                return Err(format!("patch_size {:?} is no multiple of the network's strides, {divisor:?}", self.patch_size));
+                return Err(format!(
+                    "patch_size {:?} is no multiple of the network's strides, {divisor:?}",
+                    self.patch_size
+                ));
             }
         }
         let heads = self.labels.heads();
@@ -364,7 +379,8 @@ impl Plan {
         }
     }
 
-    /// Target spacing for a scan whose spacing along the network's axes is given: 2D networks leave the first axis alone.
+    /// Target spacing for a scan whose spacing along the network's axes is given: 2D networks leave the first axis
+    /// alone.
     pub fn target_spacing_mm(&self, original_mm: [f64; 3]) -> [f64; 3] {
         match self.spacing_mm[..] {
             [z, y, x] => [z, y, x],
@@ -395,7 +411,10 @@ impl Plan {
             resample_labels: spline(1),
             resample_logits: spline(1),
             previous_stage: None,
-            labels: DatasetLabels { foreground: vec![("a".into(), vec![1]), ("b".into(), vec![2])], regions_class_order: None },
+            labels: DatasetLabels {
+                foreground: vec![("a".into(), vec![1]), ("b".into(), vec![2])],
+                regions_class_order: None,
+            },
             channels: vec!["image".into()],
             file_ending: ".nii.gz".into(),
             architecture: None,
@@ -435,7 +454,8 @@ impl Choice {
 /// [`PlansError::Read`] or [`PlansError::Invalid`].
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, PlansError> {
     let text = std::fs::read(file).map_err(|source| PlansError::Read { file: file.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|error| PlansError::Invalid { file: file.to_owned(), reason: error.to_string() })
+    serde_json::from_slice(&text)
+        .map_err(|error| PlansError::Invalid { file: file.to_owned(), reason: error.to_string() })
 }
 
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
@@ -444,7 +464,10 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 /// A configuration with what it inherits; the child wins.
 pub(super) fn resolve(configurations: &Value, name: &str, depth: usize) -> Result<Map<String, Value>, String> {
-    let own = configurations.get(name).and_then(Value::as_object).ok_or_else(|| format!("there is no configuration '{name}'"))?;
+    let own = configurations
+        .get(name)
+        .and_then(Value::as_object)
+        .ok_or_else(|| format!("there is no configuration '{name}'"))?;
     let Some(parent) = own.get("inherits_from").and_then(Value::as_str) else {
         return Ok(own.clone());
     };
@@ -464,14 +487,20 @@ fn check_classes(plans: &Value) -> Result<(), PlansError> {
         return Err(PlansError::Unsupported { what: "the image reader", name: name.to_owned(), supported });
     }
     match named("label_manager").filter(|name| *name != "LabelManager") {
-        Some(name) => Err(PlansError::Unsupported { what: "the label manager", name: name.to_owned(), supported: "LabelManager" }),
+        Some(name) => {
+            Err(PlansError::Unsupported { what: "the label manager", name: name.to_owned(), supported: "LabelManager" })
+        }
         None => Ok(()),
     }
 }
 
 fn check_preprocessor(configuration: &Map<String, Value>) -> Result<(), PlansError> {
     match configuration.get("preprocessor_name").and_then(Value::as_str).filter(|name| *name != "DefaultPreprocessor") {
-        Some(name) => Err(PlansError::Unsupported { what: "the preprocessor", name: name.to_owned(), supported: "DefaultPreprocessor" }),
+        Some(name) => Err(PlansError::Unsupported {
+            what: "the preprocessor",
+            name: name.to_owned(),
+            supported: "DefaultPreprocessor",
+        }),
         None => Ok(()),
     }
 }
@@ -490,7 +519,11 @@ fn normalizations(configuration: &Map<String, Value>, file: &Path) -> Result<Vec
     let schemes: Vec<String> = parse(field("normalization_schemes")).map_err(invalid)?;
     let masks: Vec<bool> = parse(field("use_mask_for_norm")).map_err(invalid)?;
     if masks.len() != schemes.len() {
-        return Err(invalid(format!("it has {} normalization_schemes and {} use_mask_for_norm", schemes.len(), masks.len())));
+        return Err(invalid(format!(
+            "it has {} normalization_schemes and {} use_mask_for_norm",
+            schemes.len(),
+            masks.len()
+        )));
     }
     schemes.iter().zip(masks).map(|(name, mask)| Ok((normalization(name)?, mask))).collect()
 }
@@ -500,7 +533,9 @@ fn intensities(plans: &Value, configuration: &Map<String, Value>) -> Vec<Option<
     let keys = ["foreground_intensity_properties_per_channel", "foreground_intensity_properties_by_modality"];
     let properties = keys.iter().find_map(|key| plans.get(*key));
     (0..channels)
-        .map(|channel| properties.and_then(|p| p.get(channel.to_string())).and_then(|p| serde_json::from_value(p.clone()).ok()))
+        .map(|channel| {
+            properties.and_then(|p| p.get(channel.to_string())).and_then(|p| serde_json::from_value(p.clone()).ok())
+        })
         .collect()
 }
 
@@ -568,7 +603,10 @@ fn separation(kwargs: Option<&Map<String, Value>>, left_out: Option<bool>) -> Se
     let Some(kwargs) = kwargs else { return Separation::default() };
     Separation {
         force: kwargs.get("force_separate_z").map_or(left_out, Value::as_bool),
-        threshold: kwargs.get("separate_z_anisotropy_threshold").and_then(Value::as_f64).unwrap_or(Separation::default().threshold),
+        threshold: kwargs
+            .get("separate_z_anisotropy_threshold")
+            .and_then(Value::as_f64)
+            .unwrap_or(Separation::default().threshold),
     }
 }
 
@@ -577,7 +615,9 @@ fn channel_names(dataset: &Value) -> Vec<String> {
     let by_number: BTreeMap<usize, String> = names
         .into_iter()
         .flatten()
-        .filter_map(|(key, name)| Some((key.parse().ok()?, name.as_str().map_or_else(|| name.to_string(), str::to_owned))))
+        .filter_map(|(key, name)| {
+            Some((key.parse().ok()?, name.as_str().map_or_else(|| name.to_string(), str::to_owned)))
+        })
         .collect();
     by_number.into_values().collect()
 }
@@ -600,7 +640,8 @@ fn labels(dataset: &Value) -> Result<DatasetLabels, String> {
     if let Some((name, _)) = foreground.iter().find(|(_, values)| values.iter().any(|value| *value > MAX_LABEL)) {
         return Err(format!("label '{name}' is beyond {MAX_LABEL}, the largest that this program writes"));
     }
-    let regions_class_order: Option<Vec<u16>> = if regions { Some(parse(dataset["regions_class_order"].clone())?) } else { None };
+    let regions_class_order: Option<Vec<u16>> =
+        if regions { Some(parse(dataset["regions_class_order"].clone())?) } else { None };
     if let Some(order) = &regions_class_order
         && (order.len() != foreground.len() || order.iter().any(|value| *value > MAX_LABEL))
     {
@@ -643,9 +684,16 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_named() {
-        assert!(normalization("MyNormalization").unwrap_err().to_string().contains("'MyNormalization' is not supported"));
+        assert!(
+            normalization("MyNormalization").unwrap_err().to_string().contains("'MyNormalization' is not supported")
+        );
         let odd = json!({"resampling_fn_data": "my_resampling"});
-        assert!(resampling(odd.as_object().unwrap(), "resampling_fn_data", 3).unwrap_err().to_string().contains("my_resampling"));
+        assert!(
+            resampling(odd.as_object().unwrap(), "resampling_fn_data", 3)
+                .unwrap_err()
+                .to_string()
+                .contains("my_resampling")
+        );
         let readers = check_classes(&json!({"image_reader_writer": "Tiff3DIO"})).unwrap_err().to_string();
         assert!(readers.contains("the image reader 'Tiff3DIO' is not supported"), "{readers}");
         assert!(file_ending(&json!({"file_ending": ".png"})).unwrap_err().to_string().contains("'.png'"));
@@ -669,7 +717,10 @@ mod tests {
     fn a_keyword_left_out_is_not_a_null() {
         fn check(kwargs: Value, expected: Option<bool>) {
             let configuration = json!({"f": "resample_data_or_seg_to_shape", "f_kwargs": kwargs});
-            let Resampling::Spline { separation, .. } = resampling(configuration.as_object().unwrap(), "f", 1).unwrap() else { panic!() };
+            let Resampling::Spline { separation, .. } = resampling(configuration.as_object().unwrap(), "f", 1).unwrap()
+            else {
+                panic!()
+            };
             assert_eq!(separation.force, expected);
         }
         check(json!({"order": 1}), Some(false));

@@ -43,17 +43,29 @@ pub enum ResultsError {
 ///
 /// # Errors
 /// [`ResultsError`], which lists what there is.
-pub fn find(results: &Path, dataset: &str, [trainer, plans, configuration]: [&str; 3]) -> Result<PathBuf, ResultsError> {
+pub fn find(
+    results: &Path,
+    dataset: &str,
+    [trainer, plans, configuration]: [&str; 3],
+) -> Result<PathBuf, ResultsError> {
     let datasets: Vec<String> = subfolders(results).into_iter().filter(|name| name.starts_with("Dataset")).collect();
     let number: Option<u32> = dataset.parse().ok();
     let fits = |name: &&String| match number {
-        Some(number) => name.strip_prefix("Dataset").and_then(|rest| rest.split('_').next()?.parse().ok()) == Some(number),
+        Some(number) => {
+            name.strip_prefix("Dataset").and_then(|rest| rest.split('_').next()?.parse().ok()) == Some(number)
+        }
         None => *name == dataset,
     };
     let found: Vec<&String> = datasets.iter().filter(fits).collect();
     let name = match found[..] {
         [name] => name,
-        [] => return Err(ResultsError::NoDataset { folder: results.to_owned(), wanted: dataset.to_owned(), there: listed(&datasets) }),
+        [] => {
+            return Err(ResultsError::NoDataset {
+                folder: results.to_owned(),
+                wanted: dataset.to_owned(),
+                there: listed(&datasets),
+            });
+        }
         _ => {
             return Err(ResultsError::Ambiguous {
                 wanted: dataset.to_owned(),
@@ -82,9 +94,13 @@ mod tests {
     fn trainings_are_found_by_number_and_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let results = folder.path();
-        for name in
-            ["Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__2d", "Dataset040_Kidney/x", "Dataset007_A", "Dataset007_B", "notes"]
-        {
+        for name in [
+            "Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__2d",
+            "Dataset040_Kidney/x",
+            "Dataset007_A",
+            "Dataset007_B",
+            "notes",
+        ] {
             std::fs::create_dir_all(results.join(name)).unwrap();
         }
         let check = |dataset: &str, configuration: &str, expected: Result<&str, &str>| {
@@ -101,7 +117,11 @@ mod tests {
         check("4", "2d", hippocampus);
         check("004", "2d", hippocampus);
         check("Dataset004_Hippocampus", "2d", hippocampus);
-        check("4", "3d_fullres", Err("has no nnUNetTrainer__nnUNetPlans__3d_fullres; it has: nnUNetTrainer__nnUNetPlans__2d"));
+        check(
+            "4",
+            "3d_fullres",
+            Err("has no nnUNetTrainer__nnUNetPlans__3d_fullres; it has: nnUNetTrainer__nnUNetPlans__2d"),
+        );
         check("40", "2d", Err("it has: none"));
         check("7", "2d", Err("may be any of Dataset007_A, Dataset007_B"));
         check("5", "2d", Err("has no dataset 5; it has: Dataset004_Hippocampus, Dataset007_A"));

@@ -89,10 +89,13 @@ pub(super) fn manifest(folder: &Path, choice: &Choice) -> Result<NetworkManifest
 }
 
 fn no_plans(folder: &Path) -> TrainedError {
-    if ["plans.pkl", "postprocessing.json.pkl"].iter().any(|name| folder.join(name).is_file()) || holds_version_1(folder) {
+    if ["plans.pkl", "postprocessing.json.pkl"].iter().any(|name| folder.join(name).is_file())
+        || holds_version_1(folder)
+    {
         return TrainedError::Version1(folder.to_owned());
     }
-    let networks: Vec<String> = subfolders(folder).into_iter().filter(|name| folder.join(name).join("plans.json").is_file()).collect();
+    let networks: Vec<String> =
+        subfolders(folder).into_iter().filter(|name| folder.join(name).join("plans.json").is_file()).collect();
     if networks.is_empty() {
         return TrainedError::NoNetwork(folder.to_owned());
     }
@@ -111,7 +114,8 @@ pub(super) fn subfolders(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The folds that are wanted; without a wish all that hold the checkpoint but `all`, as nnU-Net counts them, or `all` where it is alone.
+/// The folds that are wanted; without a wish all that hold the checkpoint but `all`, as nnU-Net counts them, or `all`
+/// where it is alone.
 fn folds(folder: &Path, checkpoint: &str, wanted: &[String]) -> Result<Vec<String>, TrainedError> {
     let holds = |name: &str, checkpoint: &str| folder.join(name).join(checkpoint).is_file();
     let names = subfolders(folder);
@@ -130,7 +134,12 @@ fn folds(folder: &Path, checkpoint: &str, wanted: &[String]) -> Result<Vec<Strin
             ),
             (true, true) => "no fold has been trained there".to_owned(),
         };
-        TrainedError::NoFold { folder: folder.to_owned(), checkpoint: checkpoint.to_owned(), fold: fold.to_owned(), there }
+        TrainedError::NoFold {
+            folder: folder.to_owned(),
+            checkpoint: checkpoint.to_owned(),
+            fold: fold.to_owned(),
+            there,
+        }
     };
     if let Some(fold) = wanted.iter().find(|fold| !there.contains(fold)) {
         return Err(missing(fold));

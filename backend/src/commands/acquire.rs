@@ -23,8 +23,8 @@ pub(crate) struct Args {
     /// Where to write the choice.
     #[arg(long, value_name = "FILE", default_value = "slices.json")]
     out: PathBuf,
-    /// How to choose: greedy, greedy-per-second, published, random, random-foreground, class-stratified, equidistant, equidistant-foreground or
-    /// component-centre.
+    /// How to choose: greedy, greedy-per-second, published, random, random-foreground, class-stratified, equidistant,
+    /// equidistant-foreground or component-centre.
     #[arg(long, default_value_t)]
     strategy: Strategy,
     /// Share of the axial planes with presegmented foreground that may be spent, over all axes together.
@@ -33,10 +33,12 @@ pub(crate) struct Args {
     /// Weights of the sagittal, coronal and axial planes; 0 switches an axis off.
     #[arg(long, value_name = "S,C,A", default_value = "1,1,1", value_parser = super::phantom::parse_triple::<f64>)]
     axis_weights: [f64; 3],
-    /// How far a corrected plane settles what lies beside it, in millimetres; from the size of what is segmented unless given.
+    /// How far a corrected plane settles what lies beside it, in millimetres; from the size of what is segmented unless
+    /// given.
     #[arg(long, value_name = "MM")]
     reach: Option<f64>,
-    /// A slices.json of planes that are corrected already: they count as known and are not offered again. May be repeated.
+    /// A slices.json of planes that are corrected already: they count as known and are not offered again. May be
+    /// repeated.
     #[arg(long, value_name = "FILE")]
     settled: Vec<PathBuf>,
     /// Seed of the random strategy.

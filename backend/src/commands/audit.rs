@@ -21,7 +21,9 @@ pub(crate) enum Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args::Verify { data } = args;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let state = runtime.block_on(verify_audit(data)).with_context(|| format!("cannot read the records in {}", data.display()))?;
+    let state = runtime
+        .block_on(verify_audit(data))
+        .with_context(|| format!("cannot read the records in {}", data.display()))?;
     match state {
         AuditState::Whole { rows, last } => {
             println!(
@@ -31,7 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ok(())
         }
         AuditState::Broken { row } => {
-            bail!("record {row} does not follow from the one before it: it, or one before it, was altered, removed or put in")
+            bail!(
+                "record {row} does not follow from the one before it: it, or one before it, was altered, removed or put in"
+            )
         }
     }
 }

@@ -20,7 +20,8 @@ pub(crate) struct Args {
 
 /// Copies, compares, says how much it was.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let copied = block_on(store::backup(&args.data, &args.out))?.with_context(|| format!("cannot back up {}", args.data.display()))?;
+    let copied = block_on(store::backup(&args.data, &args.out))?
+        .with_context(|| format!("cannot back up {}", args.data.display()))?;
     println!("backed up {} rows and {} volumes to {}", copied.rows, copied.volumes, args.out.display());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `i3deep bundle list | inspect | verify | create | install`: what is installed, what it can do, whether it is whole; and new ones from trained folders.
+//! `i3deep bundle list | inspect | verify | create | install`: what is installed, what it can do, whether it is whole;
+//! and new ones from trained folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,8 +60,8 @@ struct CreateArgs {
     /// Folder that nnU-Net trained: nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION.
     #[arg(long, value_name = "DIR")]
     presegmentation: PathBuf,
-    /// Trained folder of a refinement network, which takes corrections as channels. Without, the presegmentation network learns from each case's
-    /// corrections.
+    /// Trained folder of a refinement network, which takes corrections as channels. Without, the presegmentation
+    /// network learns from each case's corrections.
     #[arg(long, value_name = "DIR")]
     refinement: Option<PathBuf>,
     /// The bundle's folder; must not exist.
@@ -227,7 +228,9 @@ fn list(models: &Path, as_json: bool) -> Result<()> {
     for folder in folders(models).with_context(|| format!("cannot read the folder {}", models.display()))? {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         rows.push(match Bundle::read(&folder).and_then(|bundle| bundle.verify().map(|()| bundle)) {
-            Ok(bundle) => json!({"name": name, "version": bundle.manifest.version, "task": bundle.manifest.task, "problem": null}),
+            Ok(bundle) => {
+                json!({"name": name, "version": bundle.manifest.version, "task": bundle.manifest.task, "problem": null})
+            }
             Err(error) => json!({"name": name, "version": null, "task": null, "problem": error.to_string()}),
         });
     }

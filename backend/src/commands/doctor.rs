@@ -81,8 +81,13 @@ fn machine() -> Vec<Finding> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let features = cpu_features();
     let fast = features.contains(&"avx512_bf16") || features.contains(&"amx_bf16");
-    let extra = if fast { "" } else { "; without bf16 networks compute in single precision, 2 to 4 times slower than they could" };
-    let named = if features.is_empty() { "no vector extensions that libtorch uses".to_owned() } else { features.join(" ") };
+    let extra = if fast {
+        ""
+    } else {
+        "; without bf16 networks compute in single precision, 2 to 4 times slower than they could"
+    };
+    let named =
+        if features.is_empty() { "no vector extensions that libtorch uses".to_owned() } else { features.join(" ") };
     let state = if fast || !features.is_empty() { State::Good } else { State::Slow };
     let mut findings = vec![finding("processor", state, format!("{threads} thread(s), {named}{extra}"))];
     if let Some([total, available]) = memory_mib() {
@@ -132,7 +137,8 @@ fn libtorch(choice: DeviceChoice) -> Vec<Finding> {
             "none: this i3deep was built without it and runs no networks; build it with the feature `torch`",
         )];
     };
-    let mut findings = vec![finding("libtorch", State::Good, format!("{}, {} thread(s)", torch.version, torch.threads))];
+    let mut findings =
+        vec![finding("libtorch", State::Good, format!("{}, {} thread(s)", torch.version, torch.threads))];
     let driver = driver();
     findings.push(if torch.devices > 0 {
         let driver = driver.map_or(String::new(), |version| format!(", driver {version}"));
@@ -150,7 +156,9 @@ fn libtorch(choice: DeviceChoice) -> Vec<Finding> {
 /// The NVIDIA driver's version, if one is loaded.
 fn driver() -> Option<String> {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
-    let version = text.split_whitespace().find(|word| word.split('.').count() >= 2 && word.starts_with(|c: char| c.is_ascii_digit()));
+    let version = text
+        .split_whitespace()
+        .find(|word| word.split('.').count() >= 2 && word.starts_with(|c: char| c.is_ascii_digit()));
     Some(version.unwrap_or("of unknown version").to_owned())
 }
 
@@ -195,9 +203,14 @@ fn bundle(folder: &Path) -> Finding {
                 EngineKind::Native => "native",
                 EngineKind::TorchScript => "TorchScript",
             };
-            let engines: Vec<String> = bundle.stages().iter().map(|stage| format!("{} {}", stage.folder(), engine(*stage))).collect();
+            let engines: Vec<String> =
+                bundle.stages().iter().map(|stage| format!("{} {}", stage.folder(), engine(*stage))).collect();
             let adapts = if bundle.refinement.is_some() { "" } else { ", refinement by adaptation" };
-            finding("bundle", State::Good, format!("{name} {}: {}{adapts}", bundle.manifest.version, engines.join(", ")))
+            finding(
+                "bundle",
+                State::Good,
+                format!("{name} {}: {}{adapts}", bundle.manifest.version, engines.join(", ")),
+            )
         }
     }
 }
@@ -211,7 +224,11 @@ fn data_folder(data: &Path) -> Finding {
     let probe = data.join(format!(".doctor-{}", std::process::id()));
     match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => finding("data", State::Good, format!("{shown} can be written")),
-        Err(error) => finding("data", State::Bad, format!("{shown} cannot be written ({error}); give it to the user who runs the server")),
+        Err(error) => finding(
+            "data",
+            State::Bad,
+            format!("{shown} cannot be written ({error}); give it to the user who runs the server"),
+        ),
     }
 }
 
@@ -223,7 +240,9 @@ fn client(client: &Path) -> Finding {
     finding(
         "client",
         State::Bad,
-        format!("{shown} holds no built client; build it with `trunk build --release`, or say where it is with --client"),
+        format!(
+            "{shown} holds no built client; build it with `trunk build --release`, or say where it is with --client"
+        ),
     )
 }
 

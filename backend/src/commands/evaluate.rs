@@ -39,27 +39,31 @@ pub(crate) struct Args {
     /// Acquisition strategies.
     #[arg(long, value_delimiter = ',', default_value = "greedy,published,random,equidistant")]
     strategies: Vec<Strategy>,
-    /// How uncertainty is found, each as SAMPLES/MEASURE. SAMPLES: folds, mirrors, dropout:N, joined by +, or single. MEASURE: entropy, variance,
-    /// mutual-information, bhattacharyya or confidence. A measure alone samples as the bundle does. All share one computation a case.
+    /// How uncertainty is found, each as SAMPLES/MEASURE. SAMPLES: folds, mirrors, dropout:N, joined by +, or single.
+    /// MEASURE: entropy, variance, mutual-information, bhattacharyya or confidence. A measure alone samples as the
+    /// bundle does. All share one computation a case.
     #[arg(long, value_delimiter = ',', value_name = "SAMPLES/MEASURE,…", default_value = "entropy")]
     uncertainty: Vec<MethodText>,
-    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse ones count more.
+    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse
+    /// ones count more.
     #[arg(long, value_name = "DICE,…", value_delimiter = ',')]
     class_dice: Option<Vec<f32>>,
     /// Budgets: shares of the axial planes with presegmented foreground.
     #[arg(long, value_delimiter = ',', default_value = "0.2")]
     budgets: Vec<String>,
-    /// Rounds of correction, each with the whole budget; from the second on, planes are chosen by the refined segmentation's uncertainty.
+    /// Rounds of correction, each with the whole budget; from the second on, planes are chosen by the refined
+    /// segmentation's uncertainty.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// Who corrects: perfect, or jitter:MM for contours that waver.
     #[arg(long, default_value_t)]
     expert: Expert,
-    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction, as in `i3deep refine`. Default: the bundle's.
+    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction, as in `i3deep refine`.
+    /// Default: the bundle's.
     #[arg(long, value_name = "MM", value_parser = parse_distance)]
     blend_mm: Option<f64>,
-    /// Whether the network that refines adapts to each case, as in `i3deep refine`; here auto sets no limit of time, so that the numbers do not depend on
-    /// the machine.
+    /// Whether the network that refines adapts to each case, as in `i3deep refine`; here auto sets no limit of time, so
+    /// that the numbers do not depend on the machine.
     #[arg(long, value_name = "SECONDS|off|auto", default_value_t)]
     adapt: Adapt,
     /// Settings of adaptation to try in the place of the product's: steps, rate, anchor or decoder, as NAME=VALUE.
@@ -68,8 +72,8 @@ pub(crate) struct Args {
     /// Correct and refine nothing: only judge how well each uncertainty finds the presegmentation's errors.
     #[arg(long, conflicts_with_all = ["strategies", "budgets", "rounds"])]
     no_refine: bool,
-    /// Keep every refined segmentation, as cases/CASE/refined_STRATEGY_SAMPLES_MEASURE_BUDGET_rROUND.nii.gz; of rows that were there before, none is
-    /// made anew.
+    /// Keep every refined segmentation, as cases/CASE/refined_STRATEGY_SAMPLES_MEASURE_BUDGET_rROUND.nii.gz; of rows
+    /// that were there before, none is made anew.
     #[arg(long)]
     keep: bool,
     /// Only these cases.
@@ -165,7 +169,8 @@ fn plan(args: &Args, bundle: &Bundle) -> Result<Plan> {
 /// A bar on a terminal, a line a case elsewhere.
 fn evaluate_with_progress(setup: &Setup, cases: &[CaseFiles], jobs: u64, results: &Results) -> Result<()> {
     let rows = setup.plan.rows_per_case() as u64;
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(cases.len() as u64 * rows).with_style(style);
     let outcome = evaluate_all(setup, cases, jobs, results, &|name| {
         bar.inc(rows);

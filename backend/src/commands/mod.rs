@@ -1,4 +1,5 @@
-//! The command line: one file a command. Reads arguments, opens files, calls the library, prints; the numbers are made elsewhere.
+//! The command line: one file a command. Reads arguments, opens files, calls the library, prints; the numbers are made
+//! elsewhere.
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
@@ -69,12 +70,18 @@ enum Command {
 
 /// A share between 0 and 1.
 fn parse_share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("'{text}' is not a share between 0 and 1"))
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("'{text}' is not a share between 0 and 1"))
 }
 
 /// A distance in mm, 0 or more.
 fn parse_distance(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|mm: &f64| mm.is_finite() && *mm >= 0.0).ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
+    text.parse()
+        .ok()
+        .filter(|mm: &f64| mm.is_finite() && *mm >= 0.0)
+        .ok_or_else(|| format!("'{text}' is not a distance in mm, 0 or more"))
 }
 
 /// Waits for something that the store does.

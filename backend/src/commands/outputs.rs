@@ -1,5 +1,5 @@
-//! No command writes over what it was given, nor over its own other outputs: files are the same through links, `.` and `..`, other names of one inode, and
-//! folders that do not exist yet. Looked at before anything is computed.
+//! No command writes over what it was given, nor over its own other outputs: files are the same through links, `.` and
+//! `..`, other names of one inode, and folders that do not exist yet. Looked at before anything is computed.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -120,7 +120,8 @@ fn keys(path: &Path) -> Vec<Key> {
     keys
 }
 
-/// Where a path leads, whether or not something is there: links followed, also those that dangle, `.` and `..` resolved.
+/// Where a path leads, whether or not something is there: links followed, also those that dangle, `.` and `..`
+/// resolved.
 fn place(path: &Path, depth: usize) -> PathBuf {
     const LINKS: usize = 40;
     if let Ok(place) = path.canonicalize() {
@@ -154,7 +155,8 @@ fn folder_of(file: &Path) -> PathBuf {
     if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
 }
 
-/// Makes a file that goes again in a folder, or where the folder will be made: what cannot be written is better known before the computation.
+/// Makes a file that goes again in a folder, or where the folder will be made: what cannot be written is better known
+/// before the computation.
 fn check_writable(folder: &Path) -> Result<()> {
     let there = place(folder, 0);
     let there = there.ancestors().find(|folder| folder.exists()).unwrap_or(&there);
@@ -212,7 +214,16 @@ mod tests {
 
     #[test]
     fn outputs_are_never_inputs() {
-        for output in ["folder/scan", "folder/./scan", "folder/../folder/scan", "soft", "softer", "hard", "other/scan", "absent/../soft"] {
+        for output in [
+            "folder/scan",
+            "folder/./scan",
+            "folder/../folder/scan",
+            "soft",
+            "softer",
+            "hard",
+            "other/scan",
+            "absent/../soft",
+        ] {
             check(&["folder/scan"], &[output], Some("would be written over the scan"));
             check(&[output], &["folder/scan"], Some("would be written over the scan"));
         }
@@ -221,9 +232,13 @@ mod tests {
 
     #[test]
     fn outputs_are_never_one_another() {
-        for (one, two) in
-            [("a", "a"), ("a", "folder/../a"), ("folder/new", "dangling"), ("other/new", "folder/new"), ("new/a", "new/b/../a")]
-        {
+        for (one, two) in [
+            ("a", "a"),
+            ("a", "folder/../a"),
+            ("folder/new", "dangling"),
+            ("other/new", "folder/new"),
+            ("new/a", "new/b/../a"),
+        ] {
             check(&["folder/scan"], &[one, two], Some("are the same file"));
         }
         check(&["folder/scan"], &["a", "b", "new/a", "new/b"], None);

@@ -28,7 +28,8 @@ pub(crate) struct Args {
     /// Voxel spacing along x, y and z in millimetres; 1,1,1.5 unless given, with --lesions 1,1,1.
     #[arg(long, value_name = "X,Y,Z", value_parser = parse_triple::<f64>)]
     spacing: Option<[f64; 3]>,
-    /// Many small lesions with faint borders, vessels, and look-alikes that only an expert can tell, instead of an organ with a few.
+    /// Many small lesions with faint borders, vessels, and look-alikes that only an expert can tell, instead of an
+    /// organ with a few.
     #[arg(long)]
     lesions: bool,
 }
@@ -37,7 +38,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (size, spacing) = if args.lesions { ([192; 3], [1.0; 3]) } else { ([56, 64, 48], [1.0, 1.0, 1.5]) };
     let (size, spacing) = (args.size.unwrap_or(size), args.spacing.unwrap_or(spacing));
-    ensure!(size.iter().all(|n| (MIN_SIZE..=1024).contains(n)), "--size {size:?}: each axis needs {MIN_SIZE} to 1024 voxels");
+    ensure!(
+        size.iter().all(|n| (MIN_SIZE..=1024).contains(n)),
+        "--size {size:?}: each axis needs {MIN_SIZE} to 1024 voxels"
+    );
     let params = PhantomParams { dims: size, spacing_mm: spacing, seed: args.seed, lesions: args.lesions };
     for folder in ["imagesTr", "labelsTr"] {
         let folder = args.out.join(folder);

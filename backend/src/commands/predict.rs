@@ -35,8 +35,8 @@ pub(crate) struct Args {
     /// Folder for segmentations: CASE.nii.gz. Created if absent.
     #[arg(short = 'o', value_name = "DIR")]
     output: PathBuf,
-    /// Folder that nnU-Net trained (TRAINER__PLANS__CONFIGURATION, as it lies), or one made by `i3deep-models export`. Several are an ensemble: the mean of
-    /// their probabilities decides.
+    /// Folder that nnU-Net trained (TRAINER__PLANS__CONFIGURATION, as it lies), or one made by `i3deep-models export`.
+    /// Several are an ensemble: the mean of their probabilities decides.
     #[arg(short = 'm', long, value_name = "DIR", num_args = 1.., required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"])]
     network: Vec<PathBuf>,
     /// In place of -m: dataset in the folder nnUNet_results (an environment variable), by number or name.
@@ -54,7 +54,8 @@ pub(crate) struct Args {
     /// Folds, such as 0 1 2 or all; default: all numbered ones that are there.
     #[arg(short = 'f', value_name = "FOLD", num_args = 1..)]
     folds: Vec<String>,
-    /// Distance of neighbouring patches as a share of the patch, more than 0 and at most 1. Larger is faster and less accurate.
+    /// Distance of neighbouring patches as a share of the patch, more than 0 and at most 1. Larger is faster and less
+    /// accurate.
     #[arg(long = "step_size", value_name = "SHARE", default_value_t = 0.5)]
     step_size: f64,
     /// No mirroring: faster, less accurate.
@@ -78,11 +79,12 @@ pub(crate) struct Args {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// `exact`: nnU-Net's own labels, voxel by voxel. `fast`: patches two by two, and nnU-Net's own weights in bfloat16 on processors that have it: then
-    /// voxels at borders may change their label.
+    /// `exact`: nnU-Net's own labels, voxel by voxel. `fast`: patches two by two, and nnU-Net's own weights in bfloat16
+    /// on processors that have it: then voxels at borders may change their label.
     #[arg(long, value_enum, default_value_t)]
     precision: Precision,
-    /// Where logits are gathered: on the device, in the host's memory, or (auto) in `fast` mode on a CUDA device that has the memory.
+    /// Where logits are gathered: on the device, in the host's memory, or (auto) in `fast` mode on a CUDA device that
+    /// has the memory.
     #[arg(long, value_enum, default_value_t, hide = true)]
     accumulate: Accumulate,
     /// nnU-Net's postprocessing.json, to be applied to the segmentations.
@@ -123,7 +125,8 @@ enum Precision {
 
 /// nnU-Net's long options with one dash, as clap reads them: with two.
 pub(crate) fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    const OPTIONS: [&str; 9] = ["step_size", "prev_stage_predictions", "num_parts", "part_id", "device", "chk", "tr", "npp", "nps"];
+    const OPTIONS: [&str; 9] =
+        ["step_size", "prev_stage_predictions", "num_parts", "part_id", "device", "chk", "tr", "npp", "nps"];
     let mut all: Vec<OsString> = arguments.into_iter().collect();
     if all.get(1).is_none_or(|command| command != "predict") {
         return all;
@@ -148,14 +151,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let networks = networks(args)?;
     if let [network] = &networks[..] {
-        let Predicted { failures, of, .. } = Run { args, network, output: &args.output, in_ensemble: false }.predict()?;
+        let Predicted { failures, of, .. } =
+            Run { args, network, output: &args.output, in_ensemble: false }.predict()?;
         return said(&failures, of);
     }
     // A run that was stopped leaves its probabilities, which are large; the next one into the same folder removes them.
     let parts = args.output.join(".ensemble");
     let outcome = predict_ensemble(args, &networks, &parts);
     match fs::remove_dir_all(&parts) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => eprintln!("warning: {} could not be removed: {error}", shown(&parts)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            eprintln!("warning: {} could not be removed: {error}", shown(&parts))
+        }
         _ => {}
     }
     outcome
@@ -167,7 +173,8 @@ fn networks(args: &Args) -> Result<Vec<PathBuf>> {
     let results = std::env::var_os("nnUNet_results").context(
         "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's own folder with -m",
     )?;
-    let find = |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
+    let find =
+        |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
     args.configurations.iter().map(find).collect()
 }
 
@@ -180,7 +187,12 @@ fn predict_ensemble(args: &Args, networks: &[PathBuf], parts: &Path) -> Result<(
         let mut predicted = Run { args, network, output, in_ensemble: true }.predict()?;
         failures.append(&mut predicted.failures);
         if let Some(first) = &first {
-            ensure!(first.plan.labels == predicted.plan.labels, "{} predicts other labels than {}", shown(network), shown(&networks[0]));
+            ensure!(
+                first.plan.labels == predicted.plan.labels,
+                "{} predicts other labels than {}",
+                shown(network),
+                shown(&networks[0])
+            );
         }
         first.get_or_insert(predicted);
     }
@@ -194,7 +206,9 @@ fn predict_ensemble(args: &Args, networks: &[PathBuf], parts: &Path) -> Result<(
         }
         let name = case.stem.file_name().unwrap_or_default();
         let archives: Vec<PathBuf> = folders.iter().map(|folder| folder.join(with_ending(name, ".npz"))).collect();
-        if let Err(error) = ensemble(&archives, &case.images[0], &plan, args.postprocessing.as_deref(), &args.output.join(name)) {
+        if let Err(error) =
+            ensemble(&archives, &case.images[0], &plan, args.postprocessing.as_deref(), &args.output.join(name))
+        {
             failures.push(CaseFailure { name: case.name.clone(), error });
         }
     }
@@ -324,7 +338,8 @@ fn sorted_out(args: &Args, cases: Vec<Case>, plan: &Plan) -> (Vec<Case>, Vec<Cas
 
 /// Failures at the end, where they are seen, one a line.
 fn said(failures: &[CaseFailure], of: usize) -> Result<()> {
-    let lines: String = failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, words::of(&failure.error))).collect();
+    let lines: String =
+        failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, words::of(&failure.error))).collect();
     ensure!(failures.is_empty(), "{} of {of} case(s) failed, the others are written:{lines}", failures.len());
     Ok(())
 }
@@ -340,14 +355,20 @@ fn check(args: &Args) -> Result<()> {
         ));
     }
     if args.part_id >= args.num_parts {
-        return Err(wrong(format!("-part_id {}: parts are counted from 0 to {}", args.part_id, args.num_parts.saturating_sub(1))));
+        return Err(wrong(format!(
+            "-part_id {}: parts are counted from 0 to {}",
+            args.part_id,
+            args.num_parts.saturating_sub(1)
+        )));
     }
     Ok(())
 }
 
 fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
     if let (Some(stage), None) = (&plan.previous_stage, &args.previous) {
-        anyhow::bail!("the network is the second stage of a cascade; give the segmentations of {stage} with -prev_stage_predictions DIR");
+        anyhow::bail!(
+            "the network is the second stage of a cascade; give the segmentations of {stage} with -prev_stage_predictions DIR"
+        );
     }
     Ok(())
 }
@@ -358,8 +379,9 @@ fn check_channels(case: &Case, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let stem = case.stem.file_name().unwrap_or_default();
-    let wanted: Vec<OsString> =
-        (0..plan.normalization.len()).map(|channel| with_ending(stem, &format!("_{channel:04}{}", plan.file_ending))).collect();
+    let wanted: Vec<OsString> = (0..plan.normalization.len())
+        .map(|channel| with_ending(stem, &format!("_{channel:04}{}", plan.file_ending)))
+        .collect();
     let names = |names: Vec<&OsStr>| names.iter().map(|name| shown(Path::new(name))).collect::<Vec<_>>().join(", ");
     let got: Vec<&OsStr> = case.images.iter().filter_map(|image| image.file_name()).collect();
     let missing: Vec<&OsStr> = wanted.iter().map(OsString::as_os_str).filter(|name| !got.contains(name)).collect();
@@ -400,8 +422,8 @@ fn write_records(args: &Args, network: &Path, output: &Path) -> Result<()> {
     put(arguments, (serde_json::to_string_pretty(&record)? + "\n").as_bytes())
 }
 
-/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, …; a folder of DICOM files is a case of one channel. Names are bytes, whether or not they are text; those that begin with a dot are
-/// other programs' own.
+/// Cases by name with their channels in order: `CASE_0000`, `CASE_0001`, …; a folder of DICOM files is a case of one
+/// channel. Names are bytes, whether or not they are text; those that begin with a dot are other programs' own.
 fn cases(folder: &Path, ending: &str) -> Result<BTreeMap<OsString, Vec<PathBuf>>> {
     let mut cases: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", shown(folder)))?;
@@ -436,8 +458,14 @@ mod tests {
             let got = with_two_dashes(line.split(' ').map(OsString::from));
             assert_eq!(got, expected.split(' ').map(OsString::from).collect::<Vec<_>>());
         }
-        check("i3deep predict -i a -o b -step_size 0.7 -device cpu", "i3deep predict -i a -o b --step_size 0.7 --device cpu");
-        check("i3deep predict -step_size=0.7 --device cpu -f 0 1", "i3deep predict --step_size=0.7 --device cpu -f 0 1");
+        check(
+            "i3deep predict -i a -o b -step_size 0.7 -device cpu",
+            "i3deep predict -i a -o b --step_size 0.7 --device cpu",
+        );
+        check(
+            "i3deep predict -step_size=0.7 --device cpu -f 0 1",
+            "i3deep predict --step_size=0.7 --device cpu -f 0 1",
+        );
         check("i3deep predict -num_parts 2 -part_id 1 -chk x", "i3deep predict --num_parts 2 --part_id 1 --chk x");
         check("i3deep refine -device cpu", "i3deep refine -device cpu");
     }
@@ -462,10 +490,16 @@ mod tests {
         let names: Vec<(String, Vec<String>)> = found
             .into_iter()
             .map(|(case, images)| {
-                (case.into_string().unwrap(), images.iter().map(|i| i.file_name().unwrap().to_string_lossy().into_owned()).collect())
+                (
+                    case.into_string().unwrap(),
+                    images.iter().map(|i| i.file_name().unwrap().to_string_lossy().into_owned()).collect(),
+                )
             })
             .collect();
         let expected = [("a_x", vec!["a_x_0000.nii.gz", "a_x_0001.nii.gz"]), ("b", vec!["b_0000.nii.gz"])];
-        assert_eq!(names, expected.map(|(case, images)| (case.to_owned(), images.iter().map(|i| (*i).to_owned()).collect())));
+        assert_eq!(
+            names,
+            expected.map(|(case, images)| (case.to_owned(), images.iter().map(|i| (*i).to_owned()).collect()))
+        );
     }
 }

@@ -10,7 +10,9 @@ use super::parse_share;
 use super::progress::Meter;
 use crate::bundle::method::MethodText;
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, OpenedNetworks, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle};
+use crate::tasks::{
+    self, OpenedNetworks, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, open_bundle,
+};
 
 /// Arguments of `i3deep presegment`.
 #[derive(Debug, clap::Args)]
@@ -24,17 +26,20 @@ pub(crate) struct Args {
     /// Folder to write: presegmentation.nii.gz, uncertainty.nii.gz, slices.json.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Share of the axial planes with presegmented foreground that may be spent, over all axes together; at least 3 planes. Default: the bundle's.
+    /// Share of the axial planes with presegmented foreground that may be spent, over all axes together; at least 3
+    /// planes. Default: the bundle's.
     #[arg(long, value_parser = parse_share)]
     budget: Option<f64>,
     /// How to choose slices; default: the bundle's.
     #[arg(long)]
     strategy: Option<Strategy>,
-    /// How uncertainty is found; default: the bundle's. SAMPLES: folds, mirrors, dropout:N, joined by +, or single. MEASURE: entropy, variance,
-    /// mutual-information, bhattacharyya or confidence. A measure alone keeps the bundle's samples.
+    /// How uncertainty is found; default: the bundle's. SAMPLES: folds, mirrors, dropout:N, joined by +, or single.
+    /// MEASURE: entropy, variance, mutual-information, bhattacharyya or confidence. A measure alone keeps the bundle's
+    /// samples.
     #[arg(long, value_name = "SAMPLES/MEASURE")]
     uncertainty: Option<MethodText>,
-    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse ones count more.
+    /// Dice that each label usually gets, in the bundle's order: uncertainty is found label by label, and the worse
+    /// ones count more.
     #[arg(long, value_name = "DICE,…", value_delimiter = ',')]
     class_dice: Option<Vec<f32>>,
     /// auto, cpu or cuda:N.
@@ -64,7 +69,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     options.class_dice.clone_from(&args.class_dice);
     let mut meter = Meter::new("presegmenting");
     let mut networks = OpenedNetworks::on(args.device);
-    let list = tasks::presegment(&bundle, &args.image, &args.out, &options, &mut networks, &mut |done| meter.show(done))?;
+    let list =
+        tasks::presegment(&bundle, &args.image, &args.out, &options, &mut networks, &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", serde_json::to_string(&list)?);
         return Ok(());

@@ -16,8 +16,8 @@ impl Meter {
     /// A meter for `what` is done, such as "presegmenting".
     pub(crate) fn new(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %  {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %  {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(1000).with_style(style).with_message(what)
         });
         Self { bar, what, tenths: 0 }

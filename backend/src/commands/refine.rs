@@ -11,7 +11,9 @@ use super::outputs::{Files, shown};
 use super::progress::Meter;
 use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
-use crate::tasks::{self, Adapt, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices};
+use crate::tasks::{
+    self, Adapt, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices,
+};
 
 /// Arguments of `i3deep refine`.
 #[derive(Debug, clap::Args)]
@@ -25,21 +27,24 @@ pub(crate) struct Args {
     /// Labels (NIfTI) that are right in the listed planes, background included; everything else in it is ignored.
     #[arg(long, value_name = "FILE")]
     corrections: PathBuf,
-    /// The planes that were corrected: the slices.json of `presegment`, cut down if not all were done. Once per round, the first round's first.
+    /// The planes that were corrected: the slices.json of `presegment`, cut down if not all were done. Once per round,
+    /// the first round's first.
     #[arg(long, value_name = "FILE", required = true)]
     slices: Vec<PathBuf>,
-    /// The presegmentation. Default: presegmentation.nii.gz beside the first slices.json; if that is absent it is computed.
+    /// The presegmentation. Default: presegmentation.nii.gz beside the first slices.json; if that is absent it is
+    /// computed.
     #[arg(long, value_name = "FILE")]
     presegmentation: Option<PathBuf>,
     /// Where to write the refined segmentation.
     #[arg(long, value_name = "FILE.nii.gz")]
     out: PathBuf,
-    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was wrong in that plane. 0: not at
-    /// all. Default: the bundle's.
+    /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was
+    /// wrong in that plane. 0: not at all. Default: the bundle's.
     #[arg(long, value_name = "MM", value_parser = parse_distance)]
     blend_mm: Option<f64>,
-    /// Whether the network that refines first learns from the corrected slices: off, auto (as the bundle says; one without a refinement network does) or
-    /// for how many seconds at most. It goes back to what it was where slices that it did not learn from get no better.
+    /// Whether the network that refines first learns from the corrected slices: off, auto (as the bundle says; one
+    /// without a refinement network does) or for how many seconds at most. It goes back to what it was where slices
+    /// that it did not learn from get no better.
     #[arg(long, value_name = "SECONDS|off|auto", default_value_t)]
     adapt: Adapt,
     /// What the network learned from this case in an earlier round (safetensors), to go on from; never of another case.
@@ -54,7 +59,8 @@ pub(crate) struct Args {
     /// Where to write the slices that another round would correct; none that is corrected already.
     #[arg(long, value_name = "FILE.json")]
     slices_out: Option<PathBuf>,
-    /// Budget of those slices, as a share of the axial planes with foreground. Default: that of the slices just corrected.
+    /// Budget of those slices, as a share of the axial planes with foreground. Default: that of the slices just
+    /// corrected.
     #[arg(long, value_parser = parse_share, requires = "slices_out")]
     budget: Option<f64>,
     /// auto, cpu or cuda:N.
@@ -67,7 +73,8 @@ pub(crate) struct Args {
 
 /// Reads, checks, computes, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let beside = args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
+    let beside =
+        args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
     let presegmentation = args.presegmentation.clone().or(beside);
     check_files(args, presegmentation.as_deref())?;
     let bundle = open_bundle(&args.bundle)?;
@@ -90,7 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         uncertainty_out: args.uncertainty_out.as_deref(),
         slices_out: args.slices_out.as_deref().map(|file| (file, &params)),
     };
-    let adaptation = tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
+    let adaptation =
+        tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
     if args.json {
         println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes, "adaptation": adaptation }));
     } else {

@@ -20,7 +20,13 @@ pub(crate) struct Args {
 
 /// Checks the backup, puts it in place, says how much it was.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let copied = block_on(store::restore(&args.from, &args.data))?.with_context(|| format!("cannot restore {}", args.from.display()))?;
-    println!("restored {} rows and {} volumes, each compared with its digest, to {}", copied.rows, copied.volumes, args.data.display());
+    let copied = block_on(store::restore(&args.from, &args.data))?
+        .with_context(|| format!("cannot restore {}", args.from.display()))?;
+    println!(
+        "restored {} rows and {} volumes, each compared with its digest, to {}",
+        copied.rows,
+        copied.volumes,
+        args.data.display()
+    );
     Ok(())
 }

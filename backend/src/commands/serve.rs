@@ -40,15 +40,16 @@ pub(crate) struct Args {
     /// Largest upload.
     #[arg(long, value_name = "N", default_value_t = 2048)]
     upload_limit_mib: u64,
-    /// Start although the data folder does not fit together, as a start without this option has said: go on with the database that is there, and without
-    /// volumes that are missing. Nothing is deleted.
+    /// Start although the data folder does not fit together, as a start without this option has said: go on with the
+    /// database that is there, and without volumes that are missing. Nothing is deleted.
     #[arg(long)]
     accept_data_as_it_is: bool,
-    /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator makes an account. Once there are
-    /// accounts, they are asked for with or without this.
+    /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator
+    /// makes an account. Once there are accounts, they are asked for with or without this.
     #[arg(long)]
     accounts: bool,
-    /// A name, without port, under which the server answers; may be given several times. Needed unless it listens on this machine alone.
+    /// A name, without port, under which the server answers; may be given several times. Needed unless it listens on
+    /// this machine alone.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Certificate chain, PEM.
@@ -57,7 +58,8 @@ pub(crate) struct Args {
     /// The certificate's private key, PEM.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Address of a proxy in front that encrypts; may be given several times. What others say about the origin of a request is not believed.
+    /// Address of a proxy in front that encrypts; may be given several times. What others say about the origin of a
+    /// request is not believed.
     #[arg(long = "proxy", value_name = "ADDRESS")]
     proxies: Vec<IpAddr>,
     /// The header in which the proxy names the account of a person whom it has signed in.
@@ -79,7 +81,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let tls = tls(args)?;
     device_name(args.device)?;
     let client = Client::open(&args.client).with_context(|| {
-        format!("there is no client in {}; build it with `trunk build --release`, or say where it is with --client", args.client.display())
+        format!(
+            "there is no client in {}; build it with `trunk build --release`, or say where it is with --client",
+            args.client.display()
+        )
     })?;
     let bundles = Catalogue::new(args.models.clone());
     let found = bundles.list();
@@ -92,12 +97,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Some(problem) => tracing::warn!("bundle {} cannot be used: {problem}", bundle.name),
         }
     }
-    let listener = TcpListener::bind(args.bind)
-        .with_context(|| format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.bind))?;
+    let listener = TcpListener::bind(args.bind).with_context(|| {
+        format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.bind)
+    })?;
     actix_web::rt::System::new().block_on(serve(args, Open { listener, tls }, Arc::new(bundles), Arc::new(client)))
 }
 
-/// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read along.
+/// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read
+/// along.
 fn check_reach(args: &Args) -> Result<()> {
     if args.bind.ip().is_loopback() {
         return Ok(());
@@ -112,7 +119,10 @@ fn check_reach(args: &Args) -> Result<()> {
         "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add --tls-certificate and --tls-key, or \
          --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
     );
-    ensure!(!args.hosts.is_empty(), "say with --host under which name people open this server, such as --host seg.hospital.example");
+    ensure!(
+        !args.hosts.is_empty(),
+        "say with --host under which name people open this server, such as --host seg.hospital.example"
+    );
     Ok(())
 }
 
@@ -120,7 +130,8 @@ fn tls(args: &Args) -> Result<Option<ServerConfig>> {
     let (Some(certificate), Some(key)) = (&args.tls_certificate, &args.tls_key) else { return Ok(None) };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.with_context(|| format!("cannot read a certificate from {}", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read a private key from {}", key.display()))?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("cannot read a private key from {}", key.display()))?;
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -140,7 +151,9 @@ fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
     if address.ip().is_loopback() {
         hosts.push("localhost".to_owned());
     }
-    let header = |name: &String| HeaderName::from_bytes(name.as_bytes()).with_context(|| format!("{name} is no name of a header"));
+    let header = |name: &String| {
+        HeaderName::from_bytes(name.as_bytes()).with_context(|| format!("{name} is no name of a header"))
+    };
     let user_header = args.proxy_user_header.as_ref().map(header).transpose()?;
     let proxy = (!args.proxies.is_empty()).then(|| Proxy { peers: args.proxies.clone(), user_header });
     let encrypted = args.tls_certificate.is_some() || proxy.is_some();
@@ -150,7 +163,9 @@ fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
 async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Client>) -> Result<()> {
     let address = open.listener.local_addr()?;
     let opening = if args.accept_data_as_it_is { Opening::AsItIs } else { Opening::Checked };
-    let store = Store::open(&args.data, opening).await.with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
+    let store = Store::open(&args.data, opening)
+        .await
+        .with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
     let has_people = store.has_people().await?;
     let access = Arc::new(access(args, address, args.accounts || has_people)?);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -161,12 +176,14 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let upload_limit_bytes = args.upload_limit_mib << 20;
     let url = url(args, address);
     let invitation = if access.accounts && has_people { None } else { Some(access.invite()?) };
-    let parts = Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, access: Arc::clone(&access) };
+    let parts =
+        Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, access: Arc::clone(&access) };
     let server = crate::http::serve(parts, open.listener, open.tls)?;
     let mut ready = format!("i3deep is ready on {url}\n");
     match invitation {
         Some(word) if access.accounts => {
-            ready += &format!("nobody has an account yet; make the first administrator's, once: {url}/?invitation={word}\n")
+            ready +=
+                &format!("nobody has an account yet; make the first administrator's, once: {url}/?invitation={word}\n")
         }
         Some(word) => ready += &format!("from another account of this machine: {url}/?token={word}\n"),
         None => {}

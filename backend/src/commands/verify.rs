@@ -17,7 +17,8 @@ pub(crate) struct Args {
 
 /// Reads every row and every volume; says by name what is wrong.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let found = block_on(store::verify(&args.data))?.with_context(|| format!("cannot look through {}", args.data.display()))?;
+    let found =
+        block_on(store::verify(&args.data))?.with_context(|| format!("cannot look through {}", args.data.display()))?;
     println!("{} cases, {} versions of slices, {} volumes", found.cases, found.versions, found.volumes);
     found.notes.iter().for_each(|note| println!("note: {note}"));
     found.problems.iter().for_each(|problem| println!("problem: {problem}"));

@@ -1,6 +1,7 @@
 //! What went wrong, in one line: every cause once.
 
-/// The chain of causes. A cause whose words stand in those before it already is left out: errors that say their source in their own sentence are the rule.
+/// The chain of causes. A cause whose words stand in those before it already is left out: errors that say their source
+/// in their own sentence are the rule.
 pub(crate) fn of(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {

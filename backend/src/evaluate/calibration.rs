@@ -20,12 +20,14 @@ impl Bin {
     pub fn join(&mut self, other: &Bin) {
         let weight = self.weight + other.weight;
         let joined = |a: f64, b: f64| (a * self.weight + b * other.weight) / weight;
-        (self.confidence, self.accuracy) = (joined(self.confidence, other.confidence), joined(self.accuracy, other.accuracy));
+        (self.confidence, self.accuracy) =
+            (joined(self.confidence, other.confidence), joined(self.accuracy, other.accuracy));
         self.weight = weight;
     }
 }
 
-/// Confidence (1 − uncertainty) against accuracy in `bins` bins; the last bin holds confidence 1 too. Empty bins are left out.
+/// Confidence (1 − uncertainty) against accuracy in `bins` bins; the last bin holds confidence 1 too. Empty bins are
+/// left out.
 pub fn reliability(uncertainty: &[f32], prediction: &[Label], truth: &[Label], bins: usize) -> Vec<Bin> {
     let mut sums = vec![(0_usize, 0_usize, 0.0); bins];
     for ((u, ours), theirs) in uncertainty.iter().zip(prediction).zip(truth) {
@@ -136,14 +138,16 @@ mod tests {
     fn the_reference_uncertainty_metrics_are_reproduced() {
         let vectors = reference::vectors();
         let v = &vectors["uncertainty_metrices"];
-        let (ours, truth, uncertain) = (labels(&v["prediction"]), labels(&v["ground_truth"]), labels(&v["uncertainty"]));
+        let (ours, truth, uncertain) =
+            (labels(&v["prediction"]), labels(&v["ground_truth"]), labels(&v["uncertainty"]));
         let got = certain_dice(&ours, &truth, |at| uncertain[at] == 1);
         let expect = |name: &str, got: f64| assert!((got - v[name].as_f64().unwrap()).abs() < 1e-9, "{name}: {got}");
         expect("uncertainty_filtered_dice", got.filtered);
         expect("relaxed_uncertainty_dice", got.relaxed);
     }
 
-    /// The authors count voxels of confidence 1 in no bin; their balanced error sees foreground only and gives every bin the same weight.
+    /// The authors count voxels of confidence 1 in no bin; their balanced error sees foreground only and gives every
+    /// bin the same weight.
     #[test]
     #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn the_reference_calibration_is_reproduced() {
@@ -153,7 +157,8 @@ mod tests {
         let (ours, truth) = (labels(&v["prediction"]), labels(&v["gt"]));
         let bins = v["n_bins"].as_u64().unwrap() as usize;
         let check = |foreground_only: bool, curve_key: &str, key: &str, balanced: bool| {
-            let kept: Vec<usize> = (0..ours.len()).filter(|at| !foreground_only || ours[*at] > 0 || truth[*at] > 0).collect();
+            let kept: Vec<usize> =
+                (0..ours.len()).filter(|at| !foreground_only || ours[*at] > 0 || truth[*at] > 0).collect();
             let doubtful: Vec<usize> = kept.iter().copied().filter(|at| uncertainty[*at] > 0.0).collect();
             let of = |labels: &[Label]| doubtful.iter().map(|at| labels[*at]).collect::<Vec<_>>();
             let doubts: Vec<f32> = doubtful.iter().map(|at| uncertainty[*at]).collect();
@@ -165,7 +170,9 @@ mod tests {
             reference::check_near("x", &column(&|bin| bin.edge), &reference::floats(&v[curve_key]["x"]), 1e-6);
             reference::check_near("y", &column(&|bin| bin.accuracy), &reference::floats(&v[curve_key]["y"]), 1e-6);
             reference::check_near("w", &column(&|bin| bin.weight), &reference::floats(&v[curve_key]["w"]), 1e-6);
-            let gap = |bin: &Bin| (bin.accuracy - bin.confidence).abs() * if balanced { 1.0 / bins as f64 } else { bin.weight };
+            let gap = |bin: &Bin| {
+                (bin.accuracy - bin.confidence).abs() * if balanced { 1.0 / bins as f64 } else { bin.weight }
+            };
             let error: f64 = curve.iter().map(gap).sum();
             assert!((error - v[key].as_f64().unwrap()).abs() < 1e-6, "{key}: {error}");
         };

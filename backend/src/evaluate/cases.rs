@@ -19,7 +19,8 @@ pub struct CaseFiles {
     pub label: PathBuf,
 }
 
-/// The cases of a folder of labels (`NAME.nii.gz`) with their scans (`NAME_0000.nii.gz`, one file a channel), by name; only some if any are named.
+/// The cases of a folder of labels (`NAME.nii.gz`) with their scans (`NAME_0000.nii.gz`, one file a channel), by name;
+/// only some if any are named.
 ///
 /// # Errors
 /// If the folder cannot be read, a scan is missing or nothing is left.
@@ -27,13 +28,16 @@ pub fn find_cases(images: &Path, labels: &Path, only: &[String], channels: usize
     let mut cases = Vec::new();
     for entry in fs::read_dir(labels).with_context(|| format!("cannot read the folder {}", labels.display()))? {
         let label = entry?.path();
-        let Some(name) = label.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".nii.gz")).map(str::to_owned) else {
+        let Some(name) =
+            label.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".nii.gz")).map(str::to_owned)
+        else {
             continue;
         };
         if !only.is_empty() && !only.contains(&name) {
             continue;
         }
-        let scan: Vec<PathBuf> = (0..channels).map(|channel| images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
+        let scan: Vec<PathBuf> =
+            (0..channels).map(|channel| images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
         if let Some(missing) = scan.iter().find(|path| !path.is_file()) {
             bail!("{name} has labels but no image {}", missing.display());
         }
@@ -55,7 +59,8 @@ pub fn held_out(bundle: &Bundle) -> Result<Vec<String>> {
     }
     let path = bundle.folder.join("split.json");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let Split { held_out } = serde_json::from_str(&text).with_context(|| format!("{} lists no held_out cases", path.display()))?;
+    let Split { held_out } =
+        serde_json::from_str(&text).with_context(|| format!("{} lists no held_out cases", path.display()))?;
     ensure!(!held_out.is_empty(), "{} has set no cases aside", path.display());
     Ok(held_out)
 }

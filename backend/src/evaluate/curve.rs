@@ -7,7 +7,8 @@ pub struct Curve(Vec<(f64, f64)>);
 impl Curve {
     /// From points in any order. Of points of one cost the last one counts; what is not a number is left out.
     pub fn new(points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        let mut sorted: Vec<(f64, f64)> = points.into_iter().filter(|(cost, score)| cost.is_finite() && score.is_finite()).collect();
+        let mut sorted: Vec<(f64, f64)> =
+            points.into_iter().filter(|(cost, score)| cost.is_finite() && score.is_finite()).collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         sorted.reverse();
         sorted.dedup_by(|a, b| a.0 == b.0);
@@ -26,11 +27,13 @@ impl Curve {
         left.1 + (right.1 - left.1) * (cost - left.0) / (right.0 - left.0)
     }
 
-    /// Mean score from no cost to this one: the area below the curve by its width. NaN where the curve does not reach so far.
+    /// Mean score from no cost to this one: the area below the curve by its width. NaN where the curve does not reach
+    /// so far.
     pub fn mean_until(&self, cost: f64) -> f64 {
         let ends = [(0.0, self.at(0.0)), (cost, self.at(cost))];
         let between = self.0.iter().copied().filter(|point| point.0 > 0.0 && point.0 < cost);
-        let points: Vec<(f64, f64)> = ends[..1].iter().copied().chain(between).chain(ends[1..].iter().copied()).collect();
+        let points: Vec<(f64, f64)> =
+            ends[..1].iter().copied().chain(between).chain(ends[1..].iter().copied()).collect();
         points.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (pair[0].1 + pair[1].1) / 2.0).sum::<f64>() / cost
     }
 }

@@ -1,4 +1,5 @@
-//! Exact Euclidean distances on anisotropic grids (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012).
+//! Exact Euclidean distances on anisotropic grids (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled
+//! Functions", 2012).
 
 use shared::geometry::{Dims, Geometry, Plane};
 
@@ -37,12 +38,17 @@ pub(super) fn distances_mm(target: &[bool], dims: Dims, spacing_mm: [f64; 3]) ->
     squares.into_iter().map(f64::sqrt).collect()
 }
 
-/// Distance (mm) of every voxel to the nearest of some planes, along the axis that the plane stands on; infinite without planes.
+/// Distance (mm) of every voxel to the nearest of some planes, along the axis that the plane stands on; infinite
+/// without planes.
 pub(super) fn distances_to_planes_mm(geometry: &Geometry, planes: &[Plane]) -> Vec<f64> {
     let along = [0, 1, 2].map(|stored| {
-        let own: Vec<usize> = planes.iter().filter(|plane| geometry.stored_axis(plane.axis) == stored).map(|plane| plane.index).collect();
-        let nearest =
-            |at: usize| own.iter().map(|plane| plane.abs_diff(at) as f64 * geometry.spacing_mm[stored]).fold(f64::INFINITY, f64::min);
+        let own: Vec<usize> =
+            planes.iter().filter(|plane| geometry.stored_axis(plane.axis) == stored).map(|plane| plane.index).collect();
+        let nearest = |at: usize| {
+            own.iter()
+                .map(|plane| plane.abs_diff(at) as f64 * geometry.spacing_mm[stored])
+                .fold(f64::INFINITY, f64::min)
+        };
         (0..geometry.dims[stored]).map(nearest).collect::<Vec<f64>>()
     });
     let mut nearest = Vec::with_capacity(geometry.voxel_count());

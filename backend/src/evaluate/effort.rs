@@ -28,7 +28,8 @@ impl Drawing {
             let spacing_mm = in_plane_spacing_mm(labels.geometry(), plane);
             drawing.planes += 1;
             drawing.contour_mm += contour_mm(&drawn, PlaneLayout::new(labels.geometry(), plane)?.dims, spacing_mm);
-            drawing.area_mm2 += drawn.iter().filter(|label| **label != BACKGROUND).count() as f64 * spacing_mm[0] * spacing_mm[1];
+            drawing.area_mm2 +=
+                drawn.iter().filter(|label| **label != BACKGROUND).count() as f64 * spacing_mm[0] * spacing_mm[1];
         }
         Ok(drawing)
     }
@@ -39,7 +40,9 @@ impl Drawing {
     /// [`GeometryError::NoSuchPlane`], which the volume's own planes cannot cause.
     pub fn by_hand(labels: &Volume<Label>) -> Result<Self, GeometryError> {
         let axial = (0..labels.geometry().plane_count(Axis::Axial)).map(|index| Plane { axis: Axis::Axial, index });
-        let shown = axial.filter(|plane| labels.read_plane(*plane).is_ok_and(|drawn| drawn.iter().any(|label| *label != BACKGROUND)));
+        let shown = axial.filter(|plane| {
+            labels.read_plane(*plane).is_ok_and(|drawn| drawn.iter().any(|label| *label != BACKGROUND))
+        });
         Self::of(labels, shown)
     }
 
@@ -48,7 +51,8 @@ impl Drawing {
         SECONDS_PER_PLANE * self.planes as f64 + SECONDS_PER_MM * self.contour_mm
     }
 
-    /// Planes as a share of those of a complete manual segmentation. An empty truth counts as one plane: it has to be looked at.
+    /// Planes as a share of those of a complete manual segmentation. An empty truth counts as one plane: it has to be
+    /// looked at.
     pub fn planes_share(&self, by_hand: &Self) -> f64 {
         self.planes as f64 / by_hand.planes.max(1) as f64
     }
@@ -72,8 +76,9 @@ fn in_plane_spacing_mm(geometry: &Geometry, plane: Plane) -> [f64; 2] {
     geometry.in_plane_axes(plane.axis).map(|axis| geometry.spacing_mm[axis])
 }
 
-/// Length of the lines between different labels, and between foreground and the plane's edge. Steps along pixels are longer than the line they follow, by
-/// 4/π on average over its directions, and are shortened by that (Cauchy and Crofton).
+/// Length of the lines between different labels, and between foreground and the plane's edge. Steps along pixels are
+/// longer than the line they follow, by 4/π on average over its directions, and are shortened by that (Cauchy and
+/// Crofton).
 fn contour_mm(labels: &[Label], [width, height]: [usize; 2], [u_mm, v_mm]: [f64; 2]) -> f64 {
     let at = |u: usize, v: usize| if u < width && v < height { labels[u + width * v] } else { BACKGROUND };
     let mut steps_mm = 0.0;
@@ -131,9 +136,15 @@ mod tests {
         let by_hand = Drawing::by_hand(&labels).unwrap();
         assert_eq!((by_hand.planes, by_hand.area_mm2), (2, 8.0));
         let half = Drawing::of(&labels, [Plane { axis: Axis::Axial, index: 2 }]).unwrap();
-        assert_eq!((half.planes_share(&by_hand), half.contour_share(&by_hand), half.area_share(&by_hand)), (0.5, 0.5, 0.5));
+        assert_eq!(
+            (half.planes_share(&by_hand), half.contour_share(&by_hand), half.area_share(&by_hand)),
+            (0.5, 0.5, 0.5)
+        );
         assert!((half.seconds() - (5.0 + 0.2 * half.contour_mm)).abs() < 1e-9);
         let nothing = Drawing::by_hand(&Volume::filled(geometry, BACKGROUND)).unwrap();
-        assert_eq!((half.planes_share(&nothing), half.contour_share(&nothing), half.area_share(&nothing)), (1.0, 0.0, 0.0));
+        assert_eq!(
+            (half.planes_share(&nothing), half.contour_share(&nothing), half.area_share(&nothing)),
+            (1.0, 0.0, 0.0)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Strategies at equal cost: scores over effort and over contour length, from no plane on, and paired tests at the same point of these curves.
+//! Strategies at equal cost: scores over effort and over contour length, from no plane on, and paired tests at the same
+//! point of these curves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,8 @@ pub struct Course {
     pub score: &'static str,
     /// Column of the cost.
     pub cost: &'static str,
-    /// Mean score from no cost to the last of the costs in `at`: the area below the curve by its width. Cases whose curve does not reach so far have none.
+    /// Mean score from no cost to the last of the costs in `at`: the area below the curve by its width. Cases whose
+    /// curve does not reach so far have none.
     pub area: Spread,
     /// Scores at a tenth and a fifth of the cost of a complete manual segmentation.
     pub at: Vec<Spread>,
@@ -59,12 +61,16 @@ pub struct AtEqualCost {
 /// Courses by strategy and uncertainty, and every strategy against `first`.
 pub fn at_equal_cost(columns: &Columns, rows: &[Row], first: &str) -> (Vec<Course>, Vec<AtEqualCost>) {
     let refined: Vec<&Row> = rows.iter().filter(|row| row.key.strategy != UNREFINED && row.key.round == 1).collect();
-    let settings: BTreeSet<(&str, &str)> = refined.iter().map(|row| (row.key.strategy.as_str(), row.key.uncertainty.as_str())).collect();
+    let settings: BTreeSet<(&str, &str)> =
+        refined.iter().map(|row| (row.key.strategy.as_str(), row.key.uncertainty.as_str())).collect();
     let (mut courses, mut comparisons) = (Vec::new(), Vec::new());
     for (score, start) in SCORES {
         for cost in COSTS {
             let curves = |strategy: &str, uncertainty: &str| {
-                let own = refined.iter().copied().filter(|row| row.key.strategy == strategy && row.key.uncertainty == uncertainty);
+                let own = refined
+                    .iter()
+                    .copied()
+                    .filter(|row| row.key.strategy == strategy && row.key.uncertainty == uncertainty);
                 curves_by_case(columns, own, (cost, score, start))
             };
             for (strategy, uncertainty) in &settings {
@@ -88,7 +94,11 @@ pub fn at_equal_cost(columns: &Columns, rows: &[Row], first: &str) -> (Vec<Cours
     (courses, comparisons)
 }
 
-fn course((strategy, uncertainty): (&str, &str), (score, cost): (&'static str, &'static str), curves: &BTreeMap<&str, Curve>) -> Course {
+fn course(
+    (strategy, uncertainty): (&str, &str),
+    (score, cost): (&'static str, &'static str),
+    curves: &BTreeMap<&str, Curve>,
+) -> Course {
     let spread = |value: &dyn Fn(&Curve) -> f64| Spread::of(&curves.values().map(value).collect::<Vec<_>>());
     Course {
         strategy: strategy.to_owned(),
@@ -141,9 +151,19 @@ mod tests {
     fn strategies_are_compared_at_the_same_contour_length() {
         let columns = Columns::new(&LabelSet::default());
         let row = |case: &str, strategy: &str, budget: &str, contour: f64, dice: f64| {
-            let key = Key { case: case.into(), strategy: strategy.into(), uncertainty: "entropy".into(), budget: budget.into(), round: 1 };
+            let key = Key {
+                case: case.into(),
+                strategy: strategy.into(),
+                uncertainty: "entropy".into(),
+                budget: budget.into(),
+                round: 1,
+            };
             let values = [("dice_no_plane", 0.8), ("dice_refined", dice), ("contour_share", contour), ("effort", 0.1)];
-            Row { key, values: columns.values(&values.map(|(name, value)| (name.to_owned(), value))), planes: String::new() }
+            Row {
+                key,
+                values: columns.values(&values.map(|(name, value)| (name.to_owned(), value))),
+                planes: String::new(),
+            }
         };
         // Greedy draws twice the contour for a given budget; per contour, random is ahead.
         let mut rows = Vec::new();
@@ -156,17 +176,25 @@ mod tests {
         }
         rows.push(row("c", "random", "0.1", 0.05, 0.85));
         let (courses, comparisons) = at_equal_cost(&columns, &rows, "greedy");
-        let course =
-            courses.iter().find(|c| (c.strategy.as_str(), c.score, c.cost) == ("greedy", "dice_refined", "contour_share")).unwrap();
+        let course = courses
+            .iter()
+            .find(|c| (c.strategy.as_str(), c.score, c.cost) == ("greedy", "dice_refined", "contour_share"))
+            .unwrap();
         assert!((course.at[0].mean - 0.85).abs() < 1e-12 && (course.area.mean - 0.85).abs() < 1e-12);
         let found: Vec<(f64, f64, usize)> = comparisons
             .iter()
             .filter(|c| (c.score, c.cost) == ("dice_refined", "contour_share"))
             .map(|c| (c.at, (c.mean_difference * 1e4).round() / 1e4, c.cases))
             .collect();
-        assert_eq!(found, [(0.1, 0.03, 2), (0.2, 0.01, 2)], "a case whose curve ends before is counted out, and that is said");
-        let reached =
-            courses.iter().find(|c| (c.strategy.as_str(), c.score, c.cost) == ("random", "dice_refined", "contour_share")).unwrap();
+        assert_eq!(
+            found,
+            [(0.1, 0.03, 2), (0.2, 0.01, 2)],
+            "a case whose curve ends before is counted out, and that is said"
+        );
+        let reached = courses
+            .iter()
+            .find(|c| (c.strategy.as_str(), c.score, c.cost) == ("random", "dice_refined", "contour_share"))
+            .unwrap();
         assert_eq!((reached.at[0].cases, reached.area.cases), (2, 2));
     }
 }

@@ -54,9 +54,13 @@ impl FromStr for Expert {
 
 impl fmt::Display for Expert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults = [("jitter", self.jitter_mm), ("overlook", self.overlooked_mm2), ("contradict", self.contradiction_mm)];
-        let said: Vec<String> =
-            faults.iter().filter(|(_, amount)| *amount > 0.0).map(|(fault, amount)| format!("{fault}:{amount}")).collect();
+        let faults =
+            [("jitter", self.jitter_mm), ("overlook", self.overlooked_mm2), ("contradict", self.contradiction_mm)];
+        let said: Vec<String> = faults
+            .iter()
+            .filter(|(_, amount)| *amount > 0.0)
+            .map(|(fault, amount)| format!("{fault}:{amount}"))
+            .collect();
         f.write_str(if said.is_empty() { "perfect".to_owned() } else { said.join("+") }.as_str())
     }
 }
@@ -66,7 +70,12 @@ impl Expert {
     ///
     /// # Errors
     /// [`GeometryError::NoSuchPlane`].
-    pub fn drawn(self, truth: &Volume<Label>, planes: &[Plane], seed: u64) -> Result<Vec<(Plane, Vec<Label>)>, GeometryError> {
+    pub fn drawn(
+        self,
+        truth: &Volume<Label>,
+        planes: &[Plane],
+        seed: u64,
+    ) -> Result<Vec<(Plane, Vec<Label>)>, GeometryError> {
         let draw = |(turn, plane): (usize, &Plane)| {
             let sheet = Sheet::of(truth, *plane)?;
             let mut labels = truth.read_plane(*plane)?;
@@ -210,7 +219,11 @@ mod tests {
     }
 
     fn planes() -> [Plane; 3] {
-        [Plane { axis: Axis::Sagittal, index: 6 }, Plane { axis: Axis::Coronal, index: 9 }, Plane { axis: Axis::Axial, index: 2 }]
+        [
+            Plane { axis: Axis::Sagittal, index: 6 },
+            Plane { axis: Axis::Coronal, index: 9 },
+            Plane { axis: Axis::Axial, index: 2 },
+        ]
     }
 
     /// What an expert makes of one plane of the cube.
@@ -251,7 +264,8 @@ mod tests {
         let expert: Expert = "contradict:1".parse().unwrap();
         let area = |index: usize| Plane { axis: Axis::Axial, index };
         let drawn = expert.drawn(&truth(), &[area(9), area(10), area(11)], 0).unwrap();
-        let sizes: Vec<usize> = drawn.iter().map(|(_, labels)| labels.iter().filter(|label| **label == 1).count()).collect();
+        let sizes: Vec<usize> =
+            drawn.iter().map(|(_, labels)| labels.iter().filter(|label| **label == 1).count()).collect();
         // A square of ten: with a row of ten on each side, and without its outermost ones.
         assert_eq!(sizes, [140, 64, 140]);
     }
@@ -282,7 +296,11 @@ mod tests {
     fn experts_are_named() {
         fn check(text: &str, expected: Option<[f64; 3]>) {
             let expert: Result<Expert, _> = text.parse();
-            assert_eq!(expert.as_ref().ok().map(|e| [e.jitter_mm, e.overlooked_mm2, e.contradiction_mm]), expected, "{text}");
+            assert_eq!(
+                expert.as_ref().ok().map(|e| [e.jitter_mm, e.overlooked_mm2, e.contradiction_mm]),
+                expected,
+                "{text}"
+            );
             if let Ok(expert) = expert {
                 assert_eq!(expert.to_string(), text);
             }

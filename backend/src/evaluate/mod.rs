@@ -1,5 +1,5 @@
-//! What a setting is worth: a simulated expert corrects the acquired planes of labelled cases, and the result is measured. Uses the pipeline that the
-//! server uses; the pipeline never looks here.
+//! What a setting is worth: a simulated expert corrects the acquired planes of labelled cases, and the result is
+//! measured. Uses the pipeline that the server uses; the pipeline never looks here.
 
 pub mod cases;
 pub mod settings;

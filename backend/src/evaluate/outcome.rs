@@ -23,8 +23,10 @@ use crate::scan_io::{read_labels, read_scan};
 pub fn write_outcome(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<Vec<String>> {
     let (bundle, plan) = (&setup.bundle, &setup.plan);
     // The bundle's own way, or else the first that was asked for.
-    let default = [bundle.uncertainty()].into_iter().chain(plan.methods.iter().copied()).map(|method| method.to_string());
-    let default = default.into_iter().find(|name| rows.iter().any(|row| row.key.uncertainty == *name)).unwrap_or_default();
+    let default =
+        [bundle.uncertainty()].into_iter().chain(plan.methods.iter().copied()).map(|method| method.to_string());
+    let default =
+        default.into_iter().find(|name| rows.iter().any(|row| row.key.uncertainty == *name)).unwrap_or_default();
     let summary = summarise(columns, rows, &default);
     let put = |name: &str, text: String| {
         let path = setup.out.join(name);
@@ -38,8 +40,15 @@ pub fn write_outcome(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Colu
     let reliability = plan.methods.iter().map(curve).collect::<Result<Vec<_>>>()?;
     let pictures = pictures(setup, cases, (columns, rows))?;
     let labels = label_names(&manifest.labels);
-    let report =
-        Report { title: &title, columns, rows, summary: &summary, reliability: &reliability, pictures: &pictures, labels: &labels };
+    let report = Report {
+        title: &title,
+        columns,
+        rows,
+        summary: &summary,
+        reliability: &reliability,
+        pictures: &pictures,
+        labels: &labels,
+    };
     put("report.html", html(&report)?)?;
     let legend = plan.refine.then(|| LEGEND.to_owned());
     Ok(summary.settings.iter().map(line).chain(legend).collect())
@@ -84,7 +93,8 @@ const LEGEND: &str = "Dice of presegmentation / with the corrected planes pasted
 /// The worst, the median and the best case of the pictured setting: presegmentation and refinement.
 fn pictures(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<Vec<(String, String)>> {
     let dice = |row: &Row| columns.get(row, "dice_refined");
-    let mut pictured: Vec<&Row> = rows.iter().filter(|row| setup.plan.is_pictured(&row.key) && dice(row).is_finite()).collect();
+    let mut pictured: Vec<&Row> =
+        rows.iter().filter(|row| setup.plan.is_pictured(&row.key) && dice(row).is_finite()).collect();
     pictured.sort_by(|a, b| dice(b).total_cmp(&dice(a)));
     let Some(last) = pictured.len().checked_sub(1) else { return Ok(Vec::new()) };
     let mut chosen = vec![("best", 0), ("median", last / 2), ("worst", last)];
@@ -97,8 +107,11 @@ fn pictures(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Ro
         let truth = read_labels(&case.label)?;
         let before = read_labels(&setup.presegmentation_file(&case.name))?;
         let after = read_labels(&setup.refined_file(&case.name))?;
-        let caption = format!("{which}: {}, Dice {:.3} → {:.3}", case.name, columns.get(row, "dice_presegmentation"), dice(row));
-        made.extend(side_by_side(&image, &truth, &[&before, &after], &setup.bundle.manifest.labels).map(|url| (caption, url)));
+        let caption =
+            format!("{which}: {}, Dice {:.3} → {:.3}", case.name, columns.get(row, "dice_presegmentation"), dice(row));
+        made.extend(
+            side_by_side(&image, &truth, &[&before, &after], &setup.bundle.manifest.labels).map(|url| (caption, url)),
+        );
     }
     Ok(made)
 }

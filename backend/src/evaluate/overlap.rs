@@ -1,6 +1,7 @@
 //! How well a segmentation agrees with the truth: Dice, surface distances, components found, slices that need no hand.
 //!
-//! A label that is in one of the two volumes only gets the worst value there is, so that no mean gets better by leaving it out.
+//! A label that is in one of the two volumes only gets the worst value there is, so that no mean gets better by leaving
+//! it out.
 
 use shared::geometry::{Axis, Dims, Plane};
 use shared::label::{BACKGROUND, Label};
@@ -15,9 +16,11 @@ use crate::pipeline::components::components;
 pub struct Agreement {
     /// 2 TP / (2 TP + FP + FN); NaN where the label is in neither (nnU-Net's convention: excluded from means).
     pub dice: f64,
-    /// Share of both surfaces within [`TOLERANCE_MM`] of the other; NaN where the label is in neither, 0 where it is in one only.
+    /// Share of both surfaces within [`TOLERANCE_MM`] of the other; NaN where the label is in neither, 0 where it is in
+    /// one only.
     pub nsd: f64,
-    /// 95th percentile of the distances between the surfaces, mm; NaN where the label is in neither, the volume's diagonal where it is in one only.
+    /// 95th percentile of the distances between the surfaces, mm; NaN where the label is in neither, the volume's
+    /// diagonal where it is in one only.
     pub hd95_mm: f64,
     /// Connected components of the truth.
     pub components: usize,
@@ -42,7 +45,12 @@ pub fn agreement(segmentation: &Volume<Label>, truth: &Volume<Label>, label: Lab
 }
 
 /// Dice of a label over the voxels (by offset) that `counts` lets through.
-pub fn dice_where(segmentation: &Volume<Label>, truth: &Volume<Label>, label: Label, counts: impl Fn(usize) -> bool) -> f64 {
+pub fn dice_where(
+    segmentation: &Volume<Label>,
+    truth: &Volume<Label>,
+    label: Label,
+    counts: impl Fn(usize) -> bool,
+) -> f64 {
     let (mut both, mut sum) = (0_usize, 0_usize);
     for (at, (ours, theirs)) in segmentation.voxels().iter().zip(truth.voxels()).enumerate() {
         if counts(at) {
@@ -77,18 +85,21 @@ fn diagonal_mm(dims: Dims, spacing_mm: [f64; 3]) -> f64 {
     dims.iter().zip(spacing_mm).map(|(n, mm)| (*n as f64 * mm).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Axial planes with foreground in either volume, and those of them that an expert would leave untouched: every voxel lies within [`TOLERANCE_MM`], in the
-/// plane, of one that truly has its label, and the other way round.
+/// Axial planes with foreground in either volume, and those of them that an expert would leave untouched: every voxel
+/// lies within [`TOLERANCE_MM`], in the plane, of one that truly has its label, and the other way round.
 pub fn accepted_slices(segmentation: &Volume<Label>, truth: &Volume<Label>) -> (usize, usize) {
     let geometry = truth.geometry();
     let planes = (0..geometry.plane_count(Axis::Axial)).map(|index| Plane { axis: Axis::Axial, index });
     let spacing_mm = geometry.in_plane_axes(Axis::Axial).map(|axis| geometry.spacing_mm[axis]);
     let dims = geometry.plane_dims(Axis::Axial);
     let (mut shown, mut accepted) = (0, 0);
-    for (ours, theirs) in planes.filter_map(|plane| Some((segmentation.read_plane(plane).ok()?, truth.read_plane(plane).ok()?))) {
+    for (ours, theirs) in
+        planes.filter_map(|plane| Some((segmentation.read_plane(plane).ok()?, truth.read_plane(plane).ok()?)))
+    {
         if ours.iter().chain(&theirs).any(|label| *label != BACKGROUND) {
             shown += 1;
-            accepted += usize::from(lie_near(&ours, &theirs, dims, spacing_mm) && lie_near(&theirs, &ours, dims, spacing_mm));
+            accepted +=
+                usize::from(lie_near(&ours, &theirs, dims, spacing_mm) && lie_near(&theirs, &ours, dims, spacing_mm));
         }
     }
     (shown, accepted)
@@ -99,12 +110,15 @@ fn lie_near(ours: &[Label], theirs: &[Label], [width, height]: [usize; 2], spaci
     let reach = spacing_mm.map(|mm| (TOLERANCE_MM / mm + 1e-9) as usize);
     let is_near = |u: usize, v: usize, label: Label| {
         let rows = v.saturating_sub(reach[1])..(v + reach[1] + 1).min(height);
-        rows.flat_map(|y| (u.saturating_sub(reach[0])..(u + reach[0] + 1).min(width)).map(move |x| (x, y))).any(|(x, y)| {
-            let mm = (x.abs_diff(u) as f64 * spacing_mm[0]).hypot(y.abs_diff(v) as f64 * spacing_mm[1]);
-            mm <= TOLERANCE_MM + 1e-9 && theirs[x + width * y] == label
-        })
+        rows.flat_map(|y| (u.saturating_sub(reach[0])..(u + reach[0] + 1).min(width)).map(move |x| (x, y))).any(
+            |(x, y)| {
+                let mm = (x.abs_diff(u) as f64 * spacing_mm[0]).hypot(y.abs_diff(v) as f64 * spacing_mm[1]);
+                mm <= TOLERANCE_MM + 1e-9 && theirs[x + width * y] == label
+            },
+        )
     };
-    (0..height).all(|v| (0..width).all(|u| ours[u + width * v] == theirs[u + width * v] || is_near(u, v, ours[u + width * v])))
+    (0..height)
+        .all(|v| (0..width).all(|u| ours[u + width * v] == theirs[u + width * v] || is_near(u, v, ours[u + width * v])))
 }
 
 /// Connected components of `of`, and how many of them `by` does not touch.
@@ -173,7 +187,8 @@ mod tests {
         fn check(ours: &[&str], truth: &[&str], mm: f64, expected: (usize, usize)) {
             let volume = |planes: &[&str]| {
                 let geometry = Geometry::axis_aligned([planes[0].len(), 1, planes.len()], [mm, 1.0, 1.0]).unwrap();
-                Volume::new(geometry, planes.iter().flat_map(|plane| plane.bytes().map(|b| b - b'0')).collect()).unwrap()
+                Volume::new(geometry, planes.iter().flat_map(|plane| plane.bytes().map(|b| b - b'0')).collect())
+                    .unwrap()
             };
             assert_eq!(accepted_slices(&volume(ours), &volume(truth)), expected, "{ours:?} {truth:?}");
         }

@@ -10,8 +10,14 @@ use shared::volume::Volume;
 /// Bytes of a pixel: red, green, blue.
 type Pixel = [u8; 3];
 
-/// The axial plane with most true foreground, once for each segmentation, side by side, as a data URL. Nothing if the grids differ.
-pub fn side_by_side(image: &Volume<f32>, truth: &Volume<Label>, segmentations: &[&Volume<Label>], labels: &LabelSet) -> Option<String> {
+/// The axial plane with most true foreground, once for each segmentation, side by side, as a data URL. Nothing if the
+/// grids differ.
+pub fn side_by_side(
+    image: &Volume<f32>,
+    truth: &Volume<Label>,
+    segmentations: &[&Volume<Label>],
+    labels: &LabelSet,
+) -> Option<String> {
     let plane = fullest_axial_plane(truth)?;
     let width = truth.geometry().plane_dims(plane.axis)[0];
     let window = Window::automatic(image.voxels());
@@ -24,20 +30,25 @@ pub fn side_by_side(image: &Volume<f32>, truth: &Volume<Label>, segmentations: &
         panels.push((0..grey.len()).map(pixel).collect::<Vec<Pixel>>());
     }
     let rows = grey.len() / width;
-    let across: Vec<Pixel> =
-        (0..rows).flat_map(|v| panels.iter().flat_map(move |panel| panel[v * width..(v + 1) * width].iter().copied())).collect();
+    let across: Vec<Pixel> = (0..rows)
+        .flat_map(|v| panels.iter().flat_map(move |panel| panel[v * width..(v + 1) * width].iter().copied()))
+        .collect();
     Some(format!("data:image/png;base64,{}", STANDARD.encode(png(&across, width * panels.len()).ok()?)))
 }
 
 fn fullest_axial_plane(truth: &Volume<Label>) -> Option<Plane> {
     let planes = (0..truth.geometry().plane_count(Axis::Axial)).map(|index| Plane { axis: Axis::Axial, index });
-    planes.max_by_key(|plane| truth.read_plane(*plane).map_or(0, |labels| labels.iter().filter(|label| **label != BACKGROUND).count()))
+    planes.max_by_key(|plane| {
+        truth.read_plane(*plane).map_or(0, |labels| labels.iter().filter(|label| **label != BACKGROUND).count())
+    })
 }
 
 /// Pixels whose right or lower neighbour has another label.
 fn contour(labels: &[Label], width: usize) -> Vec<bool> {
     let differs = |at: usize, other: Option<&Label>| other.is_some_and(|other| *other != labels[at]);
-    (0..labels.len()).map(|at| differs(at, labels.get(at + width)) || ((at + 1) % width != 0 && differs(at, labels.get(at + 1)))).collect()
+    (0..labels.len())
+        .map(|at| differs(at, labels.get(at + width)) || ((at + 1) % width != 0 && differs(at, labels.get(at + 1))))
+        .collect()
 }
 
 fn shaded(grey: u8, label: Label, on_contour: bool, labels: &LabelSet) -> Pixel {

@@ -1,4 +1,5 @@
-//! `report.html`: the results as tables and plots, in one file that needs nothing else. What it looks like is in `templates/report.html`.
+//! `report.html`: the results as tables and plots, in one file that needs nothing else. What it looks like is in
+//! `templates/report.html`.
 
 mod plot;
 
@@ -112,7 +113,8 @@ fn settings_table(report: &Report, shown: &[(String, &'static str)]) -> Option<T
         };
         [name(&summary.setting), all.to_string()].into_iter().chain(shown.iter().map(mean)).collect()
     };
-    let head = ["setting (means over cases)", "cases"].into_iter().chain(shown.iter().map(|(_, title)| *title)).collect();
+    let head =
+        ["setting (means over cases)", "cases"].into_iter().chain(shown.iter().map(|(_, title)| *title)).collect();
     let rows: Vec<Vec<String>> = refined(report).map(row).collect();
     (!rows.is_empty()).then_some(Table { head, rows })
 }
@@ -120,7 +122,8 @@ fn settings_table(report: &Report, shown: &[(String, &'static str)]) -> Option<T
 /// A measure of the four lines: before, pasted, with no plane, refined.
 fn lines_table(report: &Report, measure: &str) -> Option<Table> {
     const TITLES: [&str; 4] = ["presegmentation", "planes pasted", "network, no plane", "refined"];
-    let shown: Vec<(String, &str)> = LINES.iter().zip(TITLES).map(|(line, title)| (column(measure, line), title)).collect();
+    let shown: Vec<(String, &str)> =
+        LINES.iter().zip(TITLES).map(|(line, title)| (column(measure, line), title)).collect();
     settings_table(report, &shown)
 }
 
@@ -146,19 +149,35 @@ fn removed_table(report: &Report) -> Option<Table> {
     let row = |summary: &SettingSummary| {
         let removed = summary.removed?;
         let [from, from_outside] = [removed.from, removed.from_outside].map(str::to_owned);
-        let cells = [percent(removed.everywhere), from, percent(removed.outside), from_outside, removed.below_pasted.to_string()];
+        let cells = [
+            percent(removed.everywhere),
+            from,
+            percent(removed.outside),
+            from_outside,
+            removed.below_pasted.to_string(),
+        ];
         Some([name(&summary.setting), removed.cases.to_string()].into_iter().chain(cells).collect())
     };
     let rows: Vec<Vec<String>> = refined(report).filter_map(row).collect();
-    let head =
-        vec!["setting", "cases", "error removed", "counted from", "outside the planes", "counted from", "cases > 0.01 below pasting"];
+    let head = vec![
+        "setting",
+        "cases",
+        "error removed",
+        "counted from",
+        "outside the planes",
+        "counted from",
+        "cases > 0.01 below pasting",
+    ];
     (!rows.is_empty()).then_some(Table { head, rows })
 }
 
 fn courses_table(report: &Report) -> Option<Table> {
-    let said = |spread: &Spread| if spread.cases > 0 { format!("{} ({})", number(spread.mean), spread.cases) } else { "–".to_owned() };
+    let said = |spread: &Spread| {
+        if spread.cases > 0 { format!("{} ({})", number(spread.mean), spread.cases) } else { "–".to_owned() }
+    };
     let row = |course: &Course| {
-        let words = [format!("{} on {}", course.strategy, course.uncertainty), course.score.to_owned(), course.cost.to_owned()];
+        let words =
+            [format!("{} on {}", course.strategy, course.uncertainty), course.score.to_owned(), course.cost.to_owned()];
         words.into_iter().chain(course.at.iter().map(said)).chain([said(&course.area)]).collect()
     };
     let head = vec!["strategy", "score", "over", "at 10 % (cases)", "at 20 % (cases)", "mean up to 20 % (cases)"];
@@ -170,7 +189,15 @@ fn equal_cost_table(report: &Report) -> Option<Table> {
     let row = |c: &AtEqualCost| {
         let difference = if c.cases > 0 { format!("{:+.4}", c.mean_difference) } else { "–".to_owned() };
         let at = format!("{:.0} % {}", 100.0 * c.at, c.cost);
-        vec![c.strategy.clone(), c.against.clone(), c.score.to_owned(), at, difference, c.cases.to_string(), format!("{:.2e}", c.p)]
+        vec![
+            c.strategy.clone(),
+            c.against.clone(),
+            c.score.to_owned(),
+            at,
+            difference,
+            c.cases.to_string(),
+            format!("{:.2e}", c.p),
+        ]
     };
     let head = vec!["strategy", "against", "score", "at", "mean difference", "cases", "p (Wilcoxon)"];
     let compared = &report.summary.at_equal_cost;
@@ -180,13 +207,21 @@ fn equal_cost_table(report: &Report) -> Option<Table> {
 fn comparisons_table(comparisons: &[Comparison]) -> Option<Table> {
     let row = |c: &Comparison| {
         let difference = if c.cases > 0 { format!("{:+.4}", c.mean_difference) } else { "–".to_owned() };
-        vec![name(&c.setting), c.against.clone(), c.column.clone(), difference, c.cases.to_string(), format!("{:.2e}", c.p)]
+        vec![
+            name(&c.setting),
+            c.against.clone(),
+            c.column.clone(),
+            difference,
+            c.cases.to_string(),
+            format!("{:.2e}", c.p),
+        ]
     };
     let head = vec!["setting", "against", "measure", "mean difference", "cases", "p (Wilcoxon)"];
     (!comparisons.is_empty()).then(|| Table { head, rows: comparisons.iter().map(row).collect() })
 }
 
-/// How well each uncertainty finds the presegmentation's errors, which no strategy or budget changes: one row a case counts.
+/// How well each uncertainty finds the presegmentation's errors, which no strategy or budget changes: one row a case
+/// counts.
 fn uncertainty_table(report: &Report) -> Table {
     const SHOWN: [(&str, &str); 6] = [
         ("auroc", "AUROC of errors"),
@@ -197,18 +232,23 @@ fn uncertainty_table(report: &Report) -> Table {
         ("uncertainty_mean", "mean"),
     ];
     let row = |uncertainty: String| {
-        let mut rows: Vec<&Row> = report.rows.iter().filter(|row| row.key.uncertainty == uncertainty && row.key.round <= 1).collect();
+        let mut rows: Vec<&Row> =
+            report.rows.iter().filter(|row| row.key.uncertainty == uncertainty && row.key.round <= 1).collect();
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows.dedup_by(|a, b| a.key.case == b.key.case);
         let means = SHOWN.map(|(column, _)| {
-            let values: Vec<f64> = rows.iter().map(|row| report.columns.get(row, column)).filter(|value| value.is_finite()).collect();
+            let values: Vec<f64> =
+                rows.iter().map(|row| report.columns.get(row, column)).filter(|value| value.is_finite()).collect();
             let of = if values.len() < rows.len() { format!(" ({})", values.len()) } else { String::new() };
             number(mean(values)) + &of
         });
         [uncertainty, rows.len().to_string()].into_iter().chain(means).collect()
     };
     let head = ["uncertainty (means over cases)", "cases"].into_iter().chain(SHOWN.map(|(_, title)| title)).collect();
-    Table { head, rows: distinct(report.rows.iter().map(|row| row.key.uncertainty.clone())).into_iter().map(row).collect() }
+    Table {
+        head,
+        rows: distinct(report.rows.iter().map(|row| row.key.uncertainty.clone())).into_iter().map(row).collect(),
+    }
 }
 
 /// Distinct values, in the order in which they come.
@@ -223,7 +263,9 @@ fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn span(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let span = values.filter(|v| v.is_finite()).fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
+    let span = values
+        .filter(|v| v.is_finite())
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
     if span[0] <= span[1] { span } else { [0.0, 1.0] }
 }
 
@@ -234,7 +276,8 @@ fn against_budget(report: &Report, uncertainty: &str, strategy: &str, column: &s
         .settings
         .iter()
         .filter(|s| s.setting.round == 1 && s.setting.uncertainty == uncertainty && s.setting.strategy == strategy);
-    let mut points: Vec<(f64, f64)> = of.filter_map(|s| Some((s.setting.budget.parse().ok()?, s.columns.get(column)?.mean))).collect();
+    let mut points: Vec<(f64, f64)> =
+        of.filter_map(|s| Some((s.setting.budget.parse().ok()?, s.columns.get(column)?.mean))).collect();
     points.retain(|(_, mean)| mean.is_finite());
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points
@@ -244,20 +287,31 @@ fn budget_plots(report: &Report) -> Vec<Plot> {
     let measures = distinct(refined(report).map(|s| s.setting.uncertainty.clone()));
     let titles = [("dice", "Refined Dice, whole scan"), ("dice_outside", "Refined Dice, outside the corrected planes")];
     let plots = |uncertainty: &String| {
-        titles.map(|(measure, title)| lines_against_budget(report, uncertainty, measure, &format!("{title} ({uncertainty})")))
+        titles.map(|(measure, title)| {
+            lines_against_budget(report, uncertainty, measure, &format!("{title} ({uncertainty})"))
+        })
     };
     measures.iter().flat_map(plots).collect()
 }
 
-/// Refined, a line a strategy; and what stands without the network's listening, of the first strategy: the other three of the four lines.
+/// Refined, a line a strategy; and what stands without the network's listening, of the first strategy: the other three
+/// of the four lines.
 fn lines_against_budget(report: &Report, uncertainty: &str, measure: &str, title: &str) -> Plot {
     let strategies = distinct(refined(report).map(|s| s.setting.strategy.clone()));
     let refined = strategies.iter().map(|strategy| (strategy.clone(), strategy, column(measure, "refined")));
-    let others = [("presegmentation", "presegmentation"), ("planes pasted", "corrections_pasted"), ("network, no plane", "no_plane")];
-    let others =
-        strategies.first().into_iter().flat_map(|first| others.map(|(name, line)| (name.to_owned(), first, column(measure, line))));
-    let (names, lines): (Vec<String>, Vec<Vec<(f64, f64)>>) =
-        refined.chain(others).map(|(name, strategy, column)| (name, against_budget(report, uncertainty, strategy, &column))).unzip();
+    let others = [
+        ("presegmentation", "presegmentation"),
+        ("planes pasted", "corrections_pasted"),
+        ("network, no plane", "no_plane"),
+    ];
+    let others = strategies
+        .first()
+        .into_iter()
+        .flat_map(|first| others.map(|(name, line)| (name.to_owned(), first, column(measure, line))));
+    let (names, lines): (Vec<String>, Vec<Vec<(f64, f64)>>) = refined
+        .chain(others)
+        .map(|(name, strategy, column)| (name, against_budget(report, uncertainty, strategy, &column)))
+        .unzip();
     let points = || lines.iter().flatten();
     let mut plot = Plot::new(title, span(points().map(|p| p.0)), span(points().map(|p| p.1)));
     for budget in distinct(points().map(|p| p.0.to_string())) {
@@ -279,10 +333,17 @@ fn class_boxes(report: &Report) -> Vec<Plot> {
             .filter_map(|s| Some((name(&s.setting), *s.columns.get(&column)?)))
             .filter(|(_, s)| s.cases > 0)
             .collect();
-        let before = report.summary.settings.first().and_then(|s| s.columns.get(&format!("dice_presegmentation_{value}")).copied());
+        let before = report
+            .summary
+            .settings
+            .first()
+            .and_then(|s| s.columns.get(&format!("dice_presegmentation_{value}")).copied());
         let all: Vec<_> = before.map(|s| ("presegmentation".to_owned(), s)).into_iter().chain(spreads).collect();
-        let mut plot =
-            Plot::new(format!("{label}: before and after"), [0.0, all.len() as f64], span(all.iter().flat_map(|(_, s)| s.range)));
+        let mut plot = Plot::new(
+            format!("{label}: before and after"),
+            [0.0, all.len() as f64],
+            span(all.iter().flat_map(|(_, s)| s.range)),
+        );
         for (at, (_, spread)) in all.iter().enumerate() {
             let (x, colour) = (at as f64 + 0.5, colour(at));
             plot.bar([x - 0.3, x + 0.3], [spread.quartiles[0], spread.quartiles[2]], colour);
@@ -300,7 +361,11 @@ fn effort_plot(report: &Report) -> Option<Plot> {
     }
     let value = |s: &SettingSummary, column: &str| s.columns.get(column).map_or(f64::NAN, |spread| spread.mean);
     let of = |column: &str| span(report.summary.settings.iter().map(|s| value(s, column)));
-    let mut plot = Plot::new("Refined Dice against effort (planes ÷ axial planes with foreground)", of("effort"), of("dice_refined"));
+    let mut plot = Plot::new(
+        "Refined Dice against effort (planes ÷ axial planes with foreground)",
+        of("effort"),
+        of("dice_refined"),
+    );
     let [low, high] = of("effort");
     for x in [low, high] {
         plot.x_label(x, format!("{x:.2}"));
@@ -314,7 +379,8 @@ fn effort_plot(report: &Report) -> Option<Plot> {
 }
 
 fn plane_histograms(report: &Report) -> Vec<Plot> {
-    let strategies = distinct(report.rows.iter().map(|row| row.key.strategy.clone()).filter(|strategy| strategy != UNREFINED));
+    let strategies =
+        distinct(report.rows.iter().map(|row| row.key.strategy.clone()).filter(|strategy| strategy != UNREFINED));
     let histogram = |strategy: &String| {
         let axes = ["sagittal", "coronal", "axial"];
         let counts = axes.map(|axis| {
@@ -358,13 +424,29 @@ mod tests {
 
     #[test]
     fn the_page_tells_the_numbers_and_loads_nothing() {
-        let columns = Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "organ".into(), colour: "#ffffff".into() }]));
+        let columns =
+            Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "organ".into(), colour: "#ffffff".into() }]));
         let row = |strategy: &str, budget: &str, dice: f64| Row {
-            key: Key { case: "a<b".into(), strategy: strategy.into(), uncertainty: "entropy".into(), budget: budget.into(), round: 1 },
-            values: columns.values(&[("dice_refined".into(), dice), ("dice_refined_1".into(), dice), ("auroc".into(), 0.9625)]),
+            key: Key {
+                case: "a<b".into(),
+                strategy: strategy.into(),
+                uncertainty: "entropy".into(),
+                budget: budget.into(),
+                round: 1,
+            },
+            values: columns.values(&[
+                ("dice_refined".into(), dice),
+                ("dice_refined_1".into(), dice),
+                ("auroc".into(), 0.9625),
+            ]),
             planes: "axial:3 coronal:1".into(),
         };
-        let rows = [row("greedy", "0.1", 0.8125), row("greedy", "0.2", 0.875), row("random", "0.1", 0.75), row("random", "0.2", f64::NAN)];
+        let rows = [
+            row("greedy", "0.1", 0.8125),
+            row("greedy", "0.2", 0.875),
+            row("random", "0.1", 0.75),
+            row("random", "0.2", f64::NAN),
+        ];
         let summary = summarise(&columns, &rows, "entropy");
         let page = html(&Report {
             title: "bundle <x>",

@@ -1,4 +1,5 @@
-//! `results.csv`: one row per case and setting, appended as rows are finished, so that a run that was stopped goes on where it was.
+//! `results.csv`: one row per case and setting, appended as rows are finished, so that a run that was stopped goes on
+//! where it was.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -22,7 +23,8 @@ pub struct Key {
     pub round: u32,
 }
 
-/// In place of a strategy, in rows that judge an uncertainty only: budget and round are 0, and what needs a refined segmentation is empty.
+/// In place of a strategy, in rows that judge an uncertainty only: budget and round are 0, and what needs a refined
+/// segmentation is empty.
 pub const UNREFINED: &str = "none";
 
 /// A finished measurement.
@@ -42,21 +44,25 @@ pub struct Columns(Vec<String>);
 
 const KEYS: [&str; 5] = ["case", "strategy", "uncertainty", "budget", "round"];
 
-/// The four segmentations that are judged: before anyone corrects; the same with the corrected planes pasted in, which needs no network; what the refinement
-/// network makes of the scan when it is shown no plane; and what it makes of it with the planes. What the planes taught it lies between the last two.
+/// The four segmentations that are judged: before anyone corrects; the same with the corrected planes pasted in, which
+/// needs no network; what the refinement network makes of the scan when it is shown no plane; and what it makes of it
+/// with the planes. What the planes taught it lies between the last two.
 pub const LINES: [&str; 4] = ["presegmentation", "corrections_pasted", "no_plane", "refined"];
 
-/// What is measured of each of [`LINES`]: means over the labels that are in it or in the truth (`labels` says how many these are), and sums.
+/// What is measured of each of [`LINES`]: means over the labels that are in it or in the truth (`labels` says how many
+/// these are), and sums.
 ///
-/// `outside` leaves the corrected planes out. `missed` components of the truth are not touched, `invented` ones touch nothing true. `accepted` is the share of
-/// the axial slices that an expert would leave untouched ([`super::overlap::accepted_slices`]).
+/// `outside` leaves the corrected planes out. `missed` components of the truth are not touched, `invented` ones touch
+/// nothing true. `accepted` is the share of the axial slices that an expert would leave untouched
+/// ([`super::overlap::accepted_slices`]).
 const OF_EACH_LINE: [&str; 8] = ["dice", "dice_outside", "nsd", "hd95_mm", "missed", "invented", "accepted", "labels"];
 
-/// What corrections cost (see [`super::effort::Drawing`]; shares are of a complete manual segmentation), what they bring, and how good the uncertainty is.
+/// What corrections cost (see [`super::effort::Drawing`]; shares are of a complete manual segmentation), what they
+/// bring, and how good the uncertainty is.
 ///
-/// `gain_per_plane` is Dice beyond that of the network with no plane, by plane. `harmed_far` counts voxels that the presegmentation had right and the
-/// refinement has wrong, more than 3 mm from every plane; `mended_far` the other way round. `contradicted` is the share of the voxels in two of the expert's
-/// planes of which these say different things.
+/// `gain_per_plane` is Dice beyond that of the network with no plane, by plane. `harmed_far` counts voxels that the
+/// presegmentation had right and the refinement has wrong, more than 3 mm from every plane; `mended_far` the other way
+/// round. `contradicted` is the share of the voxels in two of the expert's planes of which these say different things.
 const OTHERS: [&str; 22] = [
     "planes",
     "effort",
@@ -124,7 +130,13 @@ impl Columns {
 
     fn record(&self, row: &Row) -> Vec<String> {
         let key = &row.key;
-        let keys = [key.case.clone(), key.strategy.clone(), key.uncertainty.clone(), key.budget.clone(), key.round.to_string()];
+        let keys = [
+            key.case.clone(),
+            key.strategy.clone(),
+            key.uncertainty.clone(),
+            key.budget.clone(),
+            key.round.to_string(),
+        ];
         // The shortest text that reads back as the same number.
         let values = row.values.iter().map(|v| if v.is_nan() { String::new() } else { v.to_string() });
         keys.into_iter().chain(values).chain([row.planes.clone()]).collect()
@@ -132,9 +144,16 @@ impl Columns {
 
     fn row(&self, record: &csv::StringRecord) -> Option<Row> {
         let field = |at: usize| record.get(at).map(str::to_owned);
-        let key = Key { case: field(0)?, strategy: field(1)?, uncertainty: field(2)?, budget: field(3)?, round: field(4)?.parse().ok()? };
+        let key = Key {
+            case: field(0)?,
+            strategy: field(1)?,
+            uncertainty: field(2)?,
+            budget: field(3)?,
+            round: field(4)?.parse().ok()?,
+        };
         let number = |text: &str| if text.is_empty() { Some(f64::NAN) } else { text.parse().ok() };
-        let values: Option<Vec<f64>> = (KEYS.len()..KEYS.len() + self.0.len()).map(|at| number(record.get(at)?)).collect();
+        let values: Option<Vec<f64>> =
+            (KEYS.len()..KEYS.len() + self.0.len()).map(|at| number(record.get(at)?)).collect();
         Some(Row { key, values: values?, planes: field(KEYS.len() + self.0.len())? })
     }
 }
@@ -201,7 +220,8 @@ fn read(path: &Path, columns: &Columns) -> io::Result<Vec<Row>> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&bytes[..whole]);
     if reader.headers()?.iter().ne(columns.header()) {
-        let message = format!("{} has other columns than this evaluation writes; use another --out folder", path.display());
+        let message =
+            format!("{} has other columns than this evaluation writes; use another --out folder", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(reader.records().map_while(Result::ok).filter_map(|record| columns.row(&record)).collect())
@@ -234,7 +254,13 @@ mod tests {
     }
 
     fn row(case: &str, dice: f64) -> Row {
-        let key = Key { case: case.into(), strategy: "greedy".into(), uncertainty: "entropy".into(), budget: "0.2".into(), round: 1 };
+        let key = Key {
+            case: case.into(),
+            strategy: "greedy".into(),
+            uncertainty: "entropy".into(),
+            budget: "0.2".into(),
+            round: 1,
+        };
         Row { key, values: columns().values(&[("dice_refined".into(), dice)]), planes: "axial:3 coronal:1".into() }
     }
 

@@ -1,4 +1,5 @@
-//! The evaluation itself: every case through presegmentation once, then through acquisition, the simulated expert and refinement for every setting.
+//! The evaluation itself: every case through presegmentation once, then through acquisition, the simulated expert and
+//! refinement for every setting.
 //!
 //! Cases run side by side; within a case the order is fixed, so that the numbers do not depend on how many run at once.
 
@@ -99,11 +100,13 @@ impl Subject<'_> {
         plan.keys(name).iter().any(|key| !results.contains(key))
     }
 
-    /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes, or in none; planes that several settings
-    /// share are refined once. `finished` sees every new row's key and segmentation.
+    /// Tries every setting that has no row yet. `refine` makes a segmentation from corrections in the given planes, or
+    /// in none; planes that several settings share are refined once. `finished` sees every new row's key and
+    /// segmentation.
     ///
-    /// After a round, the refined segmentation and its uncertainty are what the next round's planes are chosen by; all planes of earlier rounds stay
-    /// corrected. A round whose row is there is gone through again only where a later one is missing.
+    /// After a round, the refined segmentation and its uncertainty are what the next round's planes are chosen by; all
+    /// planes of earlier rounds stay corrected. A round whose row is there is gone through again only where a later one
+    /// is missing.
     ///
     /// # Errors
     /// Whatever `refine` says, or that a row cannot be written.
@@ -116,25 +119,32 @@ impl Subject<'_> {
         mut finished: impl FnMut(&Key, &Volume<Label>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let presegmentation = &self.presegmented.labels;
-        let qualities: Vec<Quality> = self.presegmented.uncertainty.iter().map(|u| quality(u, presegmentation, self.truth)).collect();
+        let qualities: Vec<Quality> =
+            self.presegmented.uncertainty.iter().map(|u| quality(u, presegmentation, self.truth)).collect();
         let nowhere = vec![false; presegmentation.voxels().len()];
         let before = self.line("presegmentation", presegmentation, &nowhere);
         if !plan.refine {
             return self.judge(plan, results, columns, (&before, &qualities));
         }
-        // What a network learned in earlier rounds goes on into the next, so that how a set of planes came together matters.
+        // What a network learned in earlier rounds goes on into the next, so that how a set of planes came together
+        // matters.
         let mut known: HashMap<Vec<Vec<Plane>>, Rc<Round>> = HashMap::new();
         let mut alone: Option<Volume<Label>> = None;
         for course in plan.courses(self.name) {
             let Some(last) = course.keys.iter().rposition(|key| !results.contains(key)) else { continue };
-            let params =
-                AcquisitionParams { strategy: course.strategy, budget: course.budget, seed: plan.seed, ..AcquisitionParams::default() };
+            let params = AcquisitionParams {
+                strategy: course.strategy,
+                budget: course.budget,
+                seed: plan.seed,
+                ..AcquisitionParams::default()
+            };
             let mut planes: Vec<Plane> = Vec::new();
             let mut rounds: Vec<Vec<Plane>> = Vec::new();
             let mut earlier: Option<Rc<Round>> = None;
             for key in &course.keys[..=last] {
                 let seen = earlier.as_deref().and_then(|round| Some((round.uncertainty.as_ref()?, &round.labels)));
-                let (uncertainty, labels) = seen.unwrap_or((&self.presegmented.uncertainty[course.method], presegmentation));
+                let (uncertainty, labels) =
+                    seen.unwrap_or((&self.presegmented.uncertainty[course.method], presegmentation));
                 planes.extend(acquire(uncertainty, labels, &params, &planes)?.slices.iter().map(|slice| slice.plane()));
                 let drawn = plan.expert.drawn(self.truth, &planes, plan.seed)?;
                 let corrections = corrections(self.truth.geometry(), &drawn)?;
@@ -153,7 +163,8 @@ impl Subject<'_> {
                     }
                 };
                 if !results.contains(key) {
-                    let quality = seen.map_or_else(|| qualities[course.method].clone(), |(u, labels)| quality(u, labels, self.truth));
+                    let quality = seen
+                        .map_or_else(|| qualities[course.method].clone(), |(u, labels)| quality(u, labels, self.truth));
                     let alone = match &mut alone {
                         Some(alone) => alone,
                         none => {
@@ -161,12 +172,20 @@ impl Subject<'_> {
                             none.insert(refine(&Corrections { volume: &nothing, planes: &[], weights: None })?.labels)
                         }
                     };
-                    let mut values =
-                        self.lines(&Corrected { corrections: &corrections, planes: &planes, alone, refined: &round.labels })?;
-                    values.push(("contradicted".to_owned(), consistency(self.truth.geometry(), &drawn)?.contradicted_share()));
+                    let mut values = self.lines(&Corrected {
+                        corrections: &corrections,
+                        planes: &planes,
+                        alone,
+                        refined: &round.labels,
+                    })?;
+                    values.push((
+                        "contradicted".to_owned(),
+                        consistency(self.truth.geometry(), &drawn)?.contradicted_share(),
+                    ));
                     values.extend(quality.values);
                     values.extend(round.learned());
-                    let names: Vec<String> = planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
+                    let names: Vec<String> =
+                        planes.iter().map(|plane| format!("{}:{}", plane.axis, plane.index)).collect();
                     finished(key, &round.labels)?;
                     results.push(Row { key: key.clone(), values: columns.values(&values), planes: names.join(" ") })?;
                 }
@@ -193,11 +212,14 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// How a segmentation agrees with the truth, everywhere and where `inside` is false: the columns of one of the table's lines.
+    /// How a segmentation agrees with the truth, everywhere and where `inside` is false: the columns of one of the
+    /// table's lines.
     fn line(&self, which: &str, segmentation: &Volume<Label>, inside: &[bool]) -> Vec<(String, f64)> {
         let labels: Vec<Label> = self.labels.0.iter().map(|label| label.value).collect();
-        let agreements: Vec<Agreement> = labels.iter().map(|label| agreement(segmentation, self.truth, *label)).collect();
-        let outside: Vec<f64> = labels.iter().map(|label| dice_where(segmentation, self.truth, *label, |at| !inside[at])).collect();
+        let agreements: Vec<Agreement> =
+            labels.iter().map(|label| agreement(segmentation, self.truth, *label)).collect();
+        let outside: Vec<f64> =
+            labels.iter().map(|label| dice_where(segmentation, self.truth, *label, |at| !inside[at])).collect();
         let each = |f: fn(&Agreement) -> f64| mean(agreements.iter().map(f));
         let sum = |f: fn(&Agreement) -> usize| agreements.iter().map(f).sum::<usize>() as f64;
         let (shown, accepted) = accepted_slices(segmentation, self.truth);
@@ -220,7 +242,8 @@ impl Subject<'_> {
         values
     }
 
-    /// All lines of the table beside each other, with what the corrections cost and what they did far from their planes.
+    /// All lines of the table beside each other, with what the corrections cost and what they did far from their
+    /// planes.
     fn lines(&self, case: &Corrected<'_>) -> anyhow::Result<Vec<(String, f64)>> {
         let geometry = self.truth.geometry();
         let inside = within(geometry, case.planes)?;
@@ -237,7 +260,9 @@ impl Subject<'_> {
         }
         let by_hand = Drawing::by_hand(self.truth)?;
         let drawing = Drawing::of(case.corrections, case.planes.iter().copied())?;
-        let dice = |which: &str| values.iter().find(|(name, _)| *name == column("dice", which)).map_or(f64::NAN, |(_, value)| *value);
+        let dice = |which: &str| {
+            values.iter().find(|(name, _)| *name == column("dice", which)).map_or(f64::NAN, |(_, value)| *value)
+        };
         let gain = dice("refined") - dice("no_plane");
         let [harmed, mended] = self.far(case.refined, case.planes);
         let costs = [
@@ -257,7 +282,8 @@ impl Subject<'_> {
         Ok(values)
     }
 
-    /// Voxels more than [`FAR_MM`] from every plane that were right before and are wrong after, and the other way round.
+    /// Voxels more than [`FAR_MM`] from every plane that were right before and are wrong after, and the other way
+    /// round.
     fn far(&self, refined: &Volume<Label>, planes: &[Plane]) -> [usize; 2] {
         let mm = distances_to_planes_mm(self.truth.geometry(), planes);
         let (before, after, truth) = (self.presegmented.labels.voxels(), refined.voxels(), self.truth.voxels());
@@ -292,7 +318,11 @@ impl Round {
     fn learned(&self) -> Vec<(String, f64)> {
         let Some(AdaptedTo { report, .. }) = &self.adapted else { return Vec::new() };
         let [before, after] = report.error.unwrap_or([f64::NAN; 2]);
-        let named = [("adapted_steps", f64::from(report.steps)), ("adapted_error_before", before), ("adapted_error_after", after)];
+        let named = [
+            ("adapted_steps", f64::from(report.steps)),
+            ("adapted_error_before", before),
+            ("adapted_error_after", after),
+        ];
         named.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 }
@@ -331,7 +361,12 @@ impl Plan {
                         budget: text.clone(),
                         round,
                     };
-                    courses.push(Course { method, strategy: *strategy, budget: *budget, keys: (1..=self.rounds).map(key).collect() });
+                    courses.push(Course {
+                        method,
+                        strategy: *strategy,
+                        budget: *budget,
+                        keys: (1..=self.rounds).map(key).collect(),
+                    });
                 }
             }
         }
@@ -376,7 +411,8 @@ mod tests {
     use super::*;
     use crate::phantom::{PhantomParams, generate};
 
-    /// Uncertainty where nothing is wrong: so little that an empty plane, which is cheap, holds less of it by the second than a plane with errors.
+    /// Uncertainty where nothing is wrong: so little that an empty plane, which is cheap, holds less of it by the
+    /// second than a plane with errors.
     const SURE: f32 = 0.001;
 
     fn labels() -> LabelSet {
@@ -401,13 +437,15 @@ mod tests {
         let truth = generate(&PhantomParams { dims: [32, 36, 24], ..PhantomParams::default() }, case).unwrap().labels;
         let geometry: Geometry = truth.geometry().clone();
         let row = geometry.dims[0] * 3;
-        let moved: Vec<Label> = (0..truth.voxels().len()).map(|at| if at < row { 0 } else { truth.voxels()[at - row] }).collect();
+        let moved: Vec<Label> =
+            (0..truth.voxels().len()).map(|at| if at < row { 0 } else { truth.voxels()[at - row] }).collect();
         let unsure = moved.iter().zip(truth.voxels()).map(|(a, b)| if a == b { SURE } else { 0.9 }).collect();
         let labels = Volume::new(geometry.clone(), moved).unwrap();
         (Presegmented { labels, uncertainty: vec![Volume::new(geometry, unsure).unwrap()] }, truth)
     }
 
-    /// Evaluates one case with the plainest refinement there is, pasting the corrected planes; says how often it was asked.
+    /// Evaluates one case with the plainest refinement there is, pasting the corrected planes; says how often it was
+    /// asked.
     fn evaluate(case: u64, results: &Results, columns: &Columns) -> usize {
         evaluate_by(&plan(), case, results, columns)
     }
@@ -425,7 +463,8 @@ mod tests {
                 pasted.write_plane(*plane, &corrections.read_plane(*plane)?)?;
             }
             // Unsure where it is still wrong, as the presegmentation was.
-            let unsure = pasted.voxels().iter().zip(truth.voxels()).map(|(a, b)| if a == b { SURE } else { 0.9 }).collect();
+            let unsure =
+                pasted.voxels().iter().zip(truth.voxels()).map(|(a, b)| if a == b { SURE } else { 0.9 }).collect();
             let uncertainty = Volume::new(pasted.geometry().clone(), unsure)?;
             Ok(Refined { labels: pasted, uncertainty, adapted: None })
         };
@@ -465,10 +504,15 @@ mod tests {
         evaluate_by(&plan, 0, &results, &columns);
         let (_, rows) = results.finish().unwrap();
         for strategy in &plan.strategies {
-            let of = |round: u32| rows.iter().find(|row| row.key.strategy == strategy.name() && row.key.round == round).unwrap();
+            let of = |round: u32| {
+                rows.iter().find(|row| row.key.strategy == strategy.name() && row.key.round == round).unwrap()
+            };
             for round in 2..=3 {
                 let (before, after) = (of(round - 1), of(round));
-                assert!(after.planes.starts_with(&before.planes) && after.planes.len() > before.planes.len(), "{strategy}");
+                assert!(
+                    after.planes.starts_with(&before.planes) && after.planes.len() > before.planes.len(),
+                    "{strategy}"
+                );
                 let mut planes: Vec<&str> = after.planes.split(' ').collect();
                 planes.sort_unstable();
                 planes.dedup();
@@ -521,9 +565,15 @@ mod tests {
         }
         let (_, rows) = results.finish().unwrap();
         let gain = |strategy: &str| {
-            let of = rows.iter().filter(|row| row.key.strategy == strategy && row.key.budget == "0.4" && row.key.round == 1);
+            let of =
+                rows.iter().filter(|row| row.key.strategy == strategy && row.key.budget == "0.4" && row.key.round == 1);
             mean(of.map(|row| columns.get(row, "voxels_changed")))
         };
-        assert!(gain("greedy") > gain("random") && gain("greedy") > gain("equidistant"), "{} {}", gain("greedy"), gain("random"));
+        assert!(
+            gain("greedy") > gain("random") && gain("greedy") > gain("equidistant"),
+            "{} {}",
+            gain("greedy"),
+            gain("random")
+        );
     }
 }

@@ -44,14 +44,16 @@ pub fn check_settings(setup: &Setup) -> Result<()> {
     };
     match fs::read_to_string(&path) {
         Ok(text) => {
-            let before: Settings = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+            let before: Settings =
+                serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
             ensure!(
                 before == settings,
                 "{} holds results of another bundle, expert, seed, blending or class Dice; use another folder",
                 setup.out.display()
             );
         }
-        Err(_) => fs::write(&path, serde_json::to_string_pretty(&settings)?).with_context(|| format!("cannot write {}", path.display()))?,
+        Err(_) => fs::write(&path, serde_json::to_string_pretty(&settings)?)
+            .with_context(|| format!("cannot write {}", path.display()))?,
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ pub fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
 
 /// Mean of the finite values; NaN of none.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
-    let (sum, count) = values.into_iter().filter(|v| v.is_finite()).fold((0.0, 0_usize), |(sum, count), v| (sum + v, count + 1));
+    let (sum, count) =
+        values.into_iter().filter(|v| v.is_finite()).fold((0.0, 0_usize), |(sum, count), v| (sum + v, count + 1));
     sum / count as f64
 }
 
@@ -62,8 +63,8 @@ impl Spread {
     }
 }
 
-/// Two-sided p-value of Wilcoxon's signed-rank test on differences, by the normal approximation with corrections for ties and continuity; zeros are left
-/// out. 1 where nothing differs.
+/// Two-sided p-value of Wilcoxon's signed-rank test on differences, by the normal approximation with corrections for
+/// ties and continuity; zeros are left out. 1 where nothing differs.
 pub fn wilcoxon(differences: &[f64]) -> f64 {
     let mut kept: Vec<f64> = differences.iter().copied().filter(|d| d.is_finite() && *d != 0.0).collect();
     kept.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));

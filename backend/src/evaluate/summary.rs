@@ -1,4 +1,5 @@
-//! `summary.json` and `summary.csv`: each setting's means over the cases, each with its number of cases, and paired tests between strategies.
+//! `summary.json` and `summary.csv`: each setting's means over the cases, each with its number of cases, and paired
+//! tests between strategies.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,12 @@ impl Setting {
     /// The setting of a row.
     pub fn of(row: &Row) -> Self {
         let key = &row.key;
-        Self { strategy: key.strategy.clone(), uncertainty: key.uncertainty.clone(), budget: key.budget.clone(), round: key.round }
+        Self {
+            strategy: key.strategy.clone(),
+            uncertainty: key.uncertainty.clone(),
+            budget: key.budget.clone(),
+            round: key.round,
+        }
     }
 }
 
@@ -43,7 +49,8 @@ pub struct SettingSummary {
     pub removed: Option<Removed>,
 }
 
-/// Share of the error (1 − mean Dice) that is gone after refinement, of the better of presegmentation and network with no plane: what the planes did.
+/// Share of the error (1 − mean Dice) that is gone after refinement, of the better of presegmentation and network with
+/// no plane: what the planes did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Removed {
     /// Over whole scans.
@@ -56,7 +63,8 @@ pub struct Removed {
     pub from_outside: &'static str,
     /// Cases.
     pub cases: usize,
-    /// Those among all that have both whose refined Dice is more than [`TELLING_DICE`] below that of the presegmentation with the planes pasted in.
+    /// Those among all that have both whose refined Dice is more than [`TELLING_DICE`] below that of the
+    /// presegmentation with the planes pasted in.
     pub below_pasted: usize,
 }
 
@@ -74,13 +82,15 @@ impl Removed {
             (1.0 - (1.0 - after) / (1.0 - best), from, whole.len())
         };
         let ((everywhere, from, cases), (outside, from_outside, _)) = (share(""), share("_outside"));
-        let lost = |row: &&&Row| columns.get(row, "dice_corrections_pasted") - columns.get(row, "dice_refined") > TELLING_DICE;
+        let lost =
+            |row: &&&Row| columns.get(row, "dice_corrections_pasted") - columns.get(row, "dice_refined") > TELLING_DICE;
         let below_pasted = rows.iter().filter(lost).count();
         (cases > 0).then_some(Self { everywhere, from, outside, from_outside, cases, below_pasted })
     }
 }
 
-/// Two strategies on the same cases with the same uncertainty, budget and round; or two uncertainties with the same strategy, budget and round.
+/// Two strategies on the same cases with the same uncertainty, budget and round; or two uncertainties with the same
+/// strategy, budget and round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// The first.
@@ -122,18 +132,27 @@ pub fn summarise(columns: &Columns, rows: &[Row], default: &str) -> Summary {
         by_setting.entry(Setting::of(row)).or_default().push(row);
     }
     let settings = by_setting.iter().map(|(setting, rows)| {
-        let spread = |name: &String| (name.clone(), Spread::of(&rows.iter().map(|row| columns.get(row, name)).collect::<Vec<_>>()));
+        let spread = |name: &String| {
+            (name.clone(), Spread::of(&rows.iter().map(|row| columns.get(row, name)).collect::<Vec<_>>()))
+        };
         let removed = if setting.strategy == UNREFINED { None } else { Removed::of(columns, rows) };
         SettingSummary { setting: setting.clone(), columns: columns.names().iter().map(spread).collect(), removed }
     });
     let mut comparisons = Vec::new();
-    for (first, rows) in by_setting.iter().filter(|(setting, _)| ["greedy", "published"].contains(&setting.strategy.as_str())) {
+    for (first, rows) in
+        by_setting.iter().filter(|(setting, _)| ["greedy", "published"].contains(&setting.strategy.as_str()))
+    {
         for (second, others) in &by_setting {
-            let alike = first.uncertainty == second.uncertainty && first.budget == second.budget && first.round == second.round;
-            if !alike || first.strategy == second.strategy || (second.strategy == "greedy" && first.strategy == "published") {
+            let alike =
+                first.uncertainty == second.uncertainty && first.budget == second.budget && first.round == second.round;
+            if !alike
+                || first.strategy == second.strategy
+                || (second.strategy == "greedy" && first.strategy == "published")
+            {
                 continue;
             }
-            comparisons.extend(COMPARED.map(|column| compare(columns, column, (first, rows), (&second.strategy, others))));
+            comparisons
+                .extend(COMPARED.map(|column| compare(columns, column, (first, rows), (&second.strategy, others))));
         }
     }
     let uncertainty_comparisons = between_uncertainties(columns, &by_setting, default);
@@ -154,7 +173,16 @@ impl Summary {
             for (column, spread) in columns {
                 let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
                 let (mean, sd) = (number(spread.mean), number(spread.sd));
-                writer.write_record([strategy, uncertainty, budget, &round.to_string(), column, &mean, &sd, &spread.cases.to_string()])?;
+                writer.write_record([
+                    strategy,
+                    uncertainty,
+                    budget,
+                    &round.to_string(),
+                    column,
+                    &mean,
+                    &sd,
+                    &spread.cases.to_string(),
+                ])?;
             }
         }
         writer.into_inner().map_err(|error| error.into_error().into())
@@ -162,7 +190,11 @@ impl Summary {
 }
 
 /// AUROC once an uncertainty, as it does not depend on the strategy; refined Dice for every setting.
-fn between_uncertainties(columns: &Columns, by_setting: &BTreeMap<Setting, Vec<&Row>>, default: &str) -> Vec<Comparison> {
+fn between_uncertainties(
+    columns: &Columns,
+    by_setting: &BTreeMap<Setting, Vec<&Row>>,
+    default: &str,
+) -> Vec<Comparison> {
     let mut judged: Vec<&str> = Vec::new();
     let mut comparisons = Vec::new();
     for (setting, rows) in by_setting.iter().filter(|(setting, _)| setting.uncertainty != default) {
@@ -183,7 +215,8 @@ fn between_uncertainties(columns: &Columns, by_setting: &BTreeMap<Setting, Vec<&
 fn compare(columns: &Columns, column: &str, first: (&Setting, &[&Row]), second: (&str, &[&Row])) -> Comparison {
     let partner = |row: &Row| second.1.iter().find(|other| other.key.case == row.key.case);
     let pairs = first.1.iter().filter_map(|row| Some((row, partner(row)?)));
-    let differences: Vec<f64> = pairs.map(|(a, b)| columns.get(a, column) - columns.get(b, column)).filter(|d| d.is_finite()).collect();
+    let differences: Vec<f64> =
+        pairs.map(|(a, b)| columns.get(a, column) - columns.get(b, column)).filter(|d| d.is_finite()).collect();
     Comparison {
         setting: first.0.clone(),
         against: second.0.to_owned(),
@@ -202,15 +235,27 @@ mod tests {
     use super::*;
 
     fn row(columns: &Columns, case: &str, strategy: &str, dice: f64) -> Row {
-        let key = Key { case: case.into(), strategy: strategy.into(), uncertainty: "entropy".into(), budget: "0.2".into(), round: 1 };
+        let key = Key {
+            case: case.into(),
+            strategy: strategy.into(),
+            uncertainty: "entropy".into(),
+            budget: "0.2".into(),
+            round: 1,
+        };
         Row { key, values: columns.values(&[("dice_refined".into(), dice)]), planes: String::new() }
     }
 
     #[test]
     fn strategies_are_compared_case_by_case() {
         let columns = Columns::new(&LabelSet::default());
-        let rows = [("a", "greedy", 0.9), ("b", "greedy", 0.8), ("a", "random", 0.7), ("b", "random", 0.75), ("c", "random", 0.1)]
-            .map(|(case, strategy, dice)| row(&columns, case, strategy, dice));
+        let rows = [
+            ("a", "greedy", 0.9),
+            ("b", "greedy", 0.8),
+            ("a", "random", 0.7),
+            ("b", "random", 0.75),
+            ("c", "random", 0.1),
+        ]
+        .map(|(case, strategy, dice)| row(&columns, case, strategy, dice));
         let summary = summarise(&columns, &rows, "entropy");
         assert!(summary.uncertainty_comparisons.is_empty());
         assert_eq!(summary.settings.len(), 2);
@@ -229,7 +274,8 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(at, [before, alone, after])| {
-                    let values = [("dice_presegmentation", *before), ("dice_no_plane", *alone), ("dice_refined", *after)];
+                    let values =
+                        [("dice_presegmentation", *before), ("dice_no_plane", *alone), ("dice_refined", *after)];
                     let values = values.map(|(name, value)| (name.to_owned(), value));
                     Row { values: columns.values(&values), ..row(&columns, &at.to_string(), "greedy", 0.0) }
                 })
@@ -258,8 +304,18 @@ mod tests {
         let columns = Columns::new(&LabelSet::default());
         let row = |case: &str, uncertainty: &str, budget: &str, auroc: f64, dice: f64| {
             let (strategy, round) = if budget == "0" { ("none", 0) } else { ("greedy", 1) };
-            let key = Key { case: case.into(), strategy: strategy.into(), uncertainty: uncertainty.into(), budget: budget.into(), round };
-            Row { key, values: columns.values(&[("auroc".into(), auroc), ("dice_refined".into(), dice)]), planes: String::new() }
+            let key = Key {
+                case: case.into(),
+                strategy: strategy.into(),
+                uncertainty: uncertainty.into(),
+                budget: budget.into(),
+                round,
+            };
+            Row {
+                key,
+                values: columns.values(&[("auroc".into(), auroc), ("dice_refined".into(), dice)]),
+                planes: String::new(),
+            }
         };
         let mut rows = Vec::new();
         for case in ["a", "b"] {

@@ -70,12 +70,18 @@ impl Setup {
     }
 }
 
-/// Evaluates all cases, `jobs` at a time; `finished` hears the name of each. Every network computes on one thread, so that no number depends on how
-/// many cases run at once.
+/// Evaluates all cases, `jobs` at a time; `finished` hears the name of each. Every network computes on one thread, so
+/// that no number depends on how many cases run at once.
 ///
 /// # Errors
 /// The first failure of any case, with its name; the others are stopped.
-pub fn evaluate_all(setup: &Setup, cases: &[CaseFiles], jobs: u64, results: &Results, finished: &(dyn Fn(&str) + Sync)) -> Result<()> {
+pub fn evaluate_all(
+    setup: &Setup,
+    cases: &[CaseFiles],
+    jobs: u64,
+    results: &Results,
+    finished: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     set_threads(1);
     let weights = setup.class_dice.as_deref().map(|dice| class_weights(&setup.bundle, dice)).transpose()?;
     let next = AtomicUsize::new(0);
@@ -142,15 +148,19 @@ impl<'a> Worker<'a> {
             };
             let begun = Instant::now();
             let elapsed_s = || begun.elapsed().as_secs_f64();
-            let adaptation = self.setup.adaptation.as_ref().map(|params| Adaptation { params, weights, elapsed_s: &elapsed_s });
-            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| ControlFlow::Continue(()))?)
+            let adaptation =
+                self.setup.adaptation.as_ref().map(|params| Adaptation { params, weights, elapsed_s: &elapsed_s });
+            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| {
+                ControlFlow::Continue(())
+            })?)
         };
         subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {
             if plan.is_pictured(key) {
                 write_labels(&self.setup.refined_file(&case.name), segmentation, &origin)?;
             }
             if self.setup.keep {
-                let setting = format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
+                let setting =
+                    format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
                 let file = self.setup.case_folder(&case.name).join(format!("refined_{setting}.nii.gz"));
                 write_labels(&file, segmentation, &origin)?;
             }
@@ -158,7 +168,8 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is missing is computed at once.
+    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is
+    /// missing is computed at once.
     fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], origin: &Origin) -> Result<Presegmented> {
         let Setup { bundle, plan, .. } = self.setup;
         let folder = self.setup.case_folder(&case.name);

@@ -24,7 +24,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a sender may be silent within a body.
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
-/// Slower than this, after the first [`SILENCE_LIMIT`], a sender holds a place that others need: a fortieth of a slow DSL line.
+/// Slower than this, after the first [`SILENCE_LIMIT`], a sender holds a place that others need: a fortieth of a slow
+/// DSL line.
 const MINIMUM_BYTES_PER_S: u64 = 4096;
 /// What all bodies that are held in memory may take together; uploads go to disk as they come.
 const HELD_LIMIT_KIB: usize = 64 << 10;
@@ -63,7 +64,8 @@ pub(super) async fn watch(
     let to_disk = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
     let held = request.app_data::<Data<Held>>().filter(|_| !to_disk).map(|held| Arc::clone(&held.0));
     let share = Share::default();
-    let body = Watched { body: request.take_payload(), begun: None, received: 0, timer: None, held, share: share.clone() };
+    let body =
+        Watched { body: request.take_payload(), begun: None, received: 0, timer: None, held, share: share.clone() };
     request.set_payload(Payload::Stream { payload: Box::pin(body) });
     // What was read of the body counts until the request is answered.
     request.extensions_mut().insert(share);
@@ -105,7 +107,9 @@ impl Watched {
     fn hold(&self, bytes: usize) -> Result<(), PayloadError> {
         let Some(held) = &self.held else { return Ok(()) };
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(held).try_acquire_many_owned(kib).map_err(|_| PayloadError::Io(io::ErrorKind::ResourceBusy.into()))?;
+        let permit = Arc::clone(held)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| PayloadError::Io(io::ErrorKind::ResourceBusy.into()))?;
         self.share.add(permit);
         Ok(())
     }
@@ -152,7 +156,8 @@ mod tests {
         }
         check(0, 0, 10_000);
         check(4, 0, 6000);
-        // A byte a second, which earns what its bytes take at the least speed, and no more; just fast enough; fast, then silence.
+        // A byte a second, which earns what its bytes take at the least speed, and no more; just fast enough; fast,
+        // then silence.
         check(10, 10, 2);
         check(11, 11, 0);
         check(60, 4096 * 60, 10_000);
@@ -166,7 +171,14 @@ mod tests {
             let chunks = stream::iter((0..60).map(|_| Ok(Bytes::from_static(&[0; 1024]))));
             let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(chunks);
             let body = Payload::Stream { payload };
-            Watched { body, begun: None, received: 0, timer: None, held: Some(Arc::clone(memory)), share: Share::default() }
+            Watched {
+                body,
+                begun: None,
+                received: 0,
+                timer: None,
+                held: Some(Arc::clone(memory)),
+                share: Share::default(),
+            }
         }
         async fn check(body: &mut Watched, expected: Option<io::ErrorKind>) {
             let mut end = None;

@@ -40,7 +40,8 @@ impl Client {
         )
     }
 
-    /// The file for a path; paths that name none are the workbench's own and get the page. Nothing outside the folder is ever found.
+    /// The file for a path; paths that name none are the workbench's own and get the page. Nothing outside the folder
+    /// is ever found.
     fn find(&self, path: &str) -> PathBuf {
         let page = self.folder.join("index.html");
         let wanted = self.folder.join(path.trim_start_matches('/'));
@@ -84,9 +85,12 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     Ok(response)
 }
 
-/// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays in no history.
+/// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays
+/// in no history.
 fn exchange_word(parts: &Parts, request: &HttpRequest) -> Result<Option<HttpResponse>, Refusal> {
-    let Some(word) = request.query_string().split('&').find_map(|pair| pair.strip_prefix("token=")) else { return Ok(None) };
+    let Some(word) = request.query_string().split('&').find_map(|pair| pair.strip_prefix("token=")) else {
+        return Ok(None);
+    };
     let cookie = people::exchange(parts, word)?;
     let mut answer = HttpResponse::SeeOther();
     answer.insert_header((LOCATION, request.path().to_owned()));
@@ -116,7 +120,9 @@ mod tests {
         std::fs::write(root.join("index.html"), "").unwrap();
         std::fs::write(root.join("a.js"), "").unwrap();
         let client = Client::open(&root).unwrap();
-        let check = |path: &str, expected: &str| assert_eq!(client.find(path), root.canonicalize().unwrap().join(expected), "{path}");
+        let check = |path: &str, expected: &str| {
+            assert_eq!(client.find(path), root.canonicalize().unwrap().join(expected), "{path}")
+        };
         check("/", "index.html");
         check("/a.js", "a.js");
         check("/case/0123", "index.html");

@@ -39,7 +39,9 @@ impl Refusal {
     /// A body that could not be taken in.
     pub(super) fn of_json(error: &JsonPayloadError) -> Self {
         match error {
-            JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => Self::too_large(*limit as u64),
+            JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
+                Self::too_large(*limit as u64)
+            }
             JsonPayloadError::Payload(error) => Self::of_payload(error),
             other => Self::unreadable(&other.to_string()),
         }
@@ -87,8 +89,7 @@ impl Refusal {
     /// Something that the person at the screen can do nothing about; the log says what.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!("a request failed: {error}");
-        let message =
-            "the server could not do this; nothing was changed. Try again; if it stays so, its operator finds the reason in the log";
+        let message = "the server could not do this; nothing was changed. Try again; if it stays so, its operator finds the reason in the log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
     }
 }
@@ -144,15 +145,21 @@ impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         let status = match error {
             IntakeError::Store(error) => return error.into(),
-            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. } if is_full(&error) => {
+            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. }
+                if is_full(&error) =>
+            {
                 return Self::full();
             }
             IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. } => {
                 return Self::internal(&error);
             }
-            IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => StatusCode::BAD_REQUEST,
+            IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => {
+                StatusCode::BAD_REQUEST
+            }
             IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
-            IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             IntakeError::Name(_)
             | IntakeError::Files(_)
             | IntakeError::Network(_)

@@ -90,14 +90,16 @@ fn answers_to(names: &[String], host: &str) -> bool {
     names.contains(&name) || (is_loopback(&name) && names.iter().any(|name| is_loopback(name)))
 }
 
-/// The host that the browser itself put into the request. A page may set `Forwarded` and `X-Forwarded-Host`, never this.
+/// The host that the browser itself put into the request. A page may set `Forwarded` and `X-Forwarded-Host`, never
+/// this.
 fn named_host(request: &ServiceRequest) -> String {
     let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default().to_owned()
 }
 
 fn is_loopback(name: &str) -> bool {
-    name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    name == "localhost"
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The name in `name:port` or `name`, as RFC 3986 has it; nothing if it is anything else.

@@ -28,7 +28,8 @@ pub use client::Client;
 use error::Refusal;
 pub use people::{Access, Proxy};
 
-/// What a slice's correction may weigh: a plane of 1024² in which every voxel differs from its neighbour, or one of 4096² as experts draw.
+/// What a slice's correction may weigh: a plane of 1024² in which every voxel differs from its neighbour, or one of
+/// 4096² as experts draw.
 const JSON_LIMIT_BYTES: usize = 8 << 20;
 /// How long a client may leave what was sent to it unread.
 const UNREAD_LIMIT: Duration = Duration::from_secs(20);

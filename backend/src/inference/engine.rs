@@ -20,10 +20,12 @@ pub trait Engine: Send + Sync {
     /// The folds, to each be kept or wrapped; they leave together.
     fn into_folds(self: Box<Self>) -> Vec<Box<dyn Network>>;
 
-    /// The label of every voxel of a case's crop, on the scan's spacing, along the network's axes; nothing leaves the device on the way.
+    /// The label of every voxel of a case's crop, on the scan's spacing, along the network's axes; nothing leaves the
+    /// device on the way.
     ///
     /// # Errors
-    /// [`NetworkError`]; [`NetworkError::Engine`] where the device's memory does not suffice even for one patch at a time.
+    /// [`NetworkError`]; [`NetworkError::Engine`] where the device's memory does not suffice even for one patch at a
+    /// time.
     fn labels(&self, case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError>;
 
     /// A copy of a fold that can learn. It shares no memory with the engine, which stays as it is.
@@ -33,7 +35,8 @@ pub trait Engine: Send + Sync {
     fn trainable(&self, fold: usize) -> Result<Box<dyn TrainableNetwork>, NetworkError>;
 }
 
-/// A network whose weights may change, at rest or in use like any other. What changes them is in this room: `tensors` gives its parameters.
+/// A network whose weights may change, at rest or in use like any other. What changes them is in this room: `tensors`
+/// gives its parameters.
 pub trait TrainableNetwork: Network {
     /// The weights as a safetensors file, to be kept.
     ///
@@ -44,7 +47,8 @@ pub trait TrainableNetwork: Network {
     /// Takes weights that [`TrainableNetwork::weights`] gave.
     ///
     /// # Errors
-    /// [`NetworkError::NotTrainable`] if they are damaged, not finite, or those of another network; the network is then as before.
+    /// [`NetworkError::NotTrainable`] if they are damaged, not finite, or those of another network; the network is then
+    /// as before.
     fn set_weights(&mut self, file: &[u8]) -> Result<(), NetworkError>;
 }
 
@@ -56,7 +60,8 @@ pub enum Arithmetic {
     Exact,
     /// The fastest that the machine has for f32; logits differ by rounding.
     Fast,
-    /// Convolutions in bfloat16 where the processor computes in it, else as [`Arithmetic::Fast`]; a voxel in thousands may change its label.
+    /// Convolutions in bfloat16 where the processor computes in it, else as [`Arithmetic::Fast`]; a voxel in thousands
+    /// may change its label.
     Bfloat16,
 }
 
@@ -74,6 +79,11 @@ pub struct OpenError {
 ///
 /// # Errors
 /// [`OpenError`]: [`NetworkError`] with the file's name.
-pub fn open(folder: &Path, plan: &Plan, device: DeviceChoice, arithmetic: Arithmetic) -> Result<Box<dyn Engine>, OpenError> {
+pub fn open(
+    folder: &Path,
+    plan: &Plan,
+    device: DeviceChoice,
+    arithmetic: Arithmetic,
+) -> Result<Box<dyn Engine>, OpenError> {
     torch::open(folder, plan, device, arithmetic)
 }

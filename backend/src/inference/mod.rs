@@ -1,5 +1,6 @@
-//! Engines: patches in, logits out, blended over a volume. What runs a network (libtorch, from a TorchScript program or from nnU-Net's own weights) is
-//! behind [`engine::Engine`]; only the folders `torch` and `native` name `tch`. Reads files of weights, nothing of scans.
+//! Engines: patches in, logits out, blended over a volume. What runs a network (libtorch, from a TorchScript program or
+//! from nnU-Net's own weights) is behind [`engine::Engine`]; only the folders `torch` and `native` name `tch`. Reads
+//! files of weights, nothing of scans.
 
 pub mod sliding_window;
 pub mod resident;
@@ -16,14 +17,15 @@ use thiserror::Error;
 pub trait Network: Send + Sync {
     /// Computes logits.
     ///
-    /// `batch` holds `n * channels` patches of `size` voxels (`[z, y, x]`, x fastest; 2D networks get z = 1); the answer holds `n * heads` of them.
+    /// `batch` holds `n * channels` patches of `size` voxels (`[z, y, x]`, x fastest; 2D networks get z = 1); the
+    /// answer holds `n * heads` of them.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails, for example for want of memory.
     fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
 
-    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch, whatever else
-    /// computes meanwhile; so long as dropout is on, batches must come one after another.
+    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch,
+    /// whatever else computes meanwhile; so long as dropout is on, batches must come one after another.
     ///
     /// # Errors
     /// [`NetworkError`] when the engine fails.
@@ -81,7 +83,9 @@ impl std::str::FromStr for DeviceChoice {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| format!("'{number}' is not the number of a device")),
+            Some(("cuda", number)) => {
+                number.parse().map(Self::Cuda).map_err(|_| format!("'{number}' is not the number of a device"))
+            }
             _ => Err(format!("'{text}' is not a device; use auto, cpu or cuda:N")),
         }
     }
@@ -104,7 +108,9 @@ pub enum NetworkError {
     #[error("the network failed: {0}")]
     Engine(String),
     /// The answer does not have the shape the manifest promises.
-    #[error("the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its weights")]
+    #[error(
+        "the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its weights"
+    )]
     WrongShape {
         /// Values expected.
         expected: usize,
@@ -112,7 +118,9 @@ pub enum NetworkError {
         got: usize,
     },
     /// fp16 overflow, as nnU-Net raises it.
-    #[error("the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained on")]
+    #[error(
+        "the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained on"
+    )]
     NotFinite,
     /// The caller asked to stop.
     #[error("cancelled")]

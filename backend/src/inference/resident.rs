@@ -1,6 +1,8 @@
-//! What a device needs to know of a case to take it from its normalised voxels to labels without handing anything back on the way.
+//! What a device needs to know of a case to take it from its normalised voxels to labels without handing anything back
+//! on the way.
 //!
-//! Plain numbers: how to resample is told as one matrix an axis, made by the pipeline from its own resampling, so that there is one truth about it.
+//! Plain numbers: how to resample is told as one matrix an axis, made by the pipeline from its own resampling, so that
+//! there is one truth about it.
 
 use ndarray::{Array2, ArrayView3};
 
@@ -22,7 +24,8 @@ pub struct Case<'a> {
     pub to_scan: Option<Resize>,
     /// Whether the logits are rounded to half precision on the scan's spacing, as nnU-Net does after splines.
     pub half: bool,
-    /// With regions every head whose sigmoid exceeds one half writes its label, in this order; else the first of the largest heads wins.
+    /// With regions every head whose sigmoid exceeds one half writes its label, in this order; else the first of the
+    /// largest heads wins.
     pub regions: Option<Vec<u8>>,
 }
 

@@ -22,7 +22,8 @@ pub struct Window {
     pub heads: usize,
     /// Patches that are forwarded together. One by one is what nnU-Net does; more is faster and differs in a last bit.
     pub batch: usize,
-    /// Batches that are forwarded at the same time, each by itself: what comes out is the same, memory for as many forwards is needed.
+    /// Batches that are forwarded at the same time, each by itself: what comes out is the same, memory for as many
+    /// forwards is needed.
     pub at_once: usize,
 }
 
@@ -54,8 +55,8 @@ pub fn starts(size: usize, patch: usize, step: f64) -> Vec<usize> {
     (0..count).map(|i| (actual * i as f64).round_ties_even() as usize).collect()
 }
 
-/// Weights of a patch's voxels: a Gaussian of sigma = patch / 8 around its centre, largest 10, rounded to half precision on the way that nnU-Net
-/// takes (f64 → f32 → f16); zeros become the smallest weight.
+/// Weights of a patch's voxels: a Gaussian of sigma = patch / 8 around its centre, largest 10, rounded to half
+/// precision on the way that nnU-Net takes (f64 → f32 → f16); zeros become the smallest weight.
 pub fn gaussian(patch: [usize; 3], two_dimensional: bool) -> Vec<f16> {
     let kernels = patch.map(|n| if two_dimensional && n == 1 { vec![1.0] } else { gaussian_axis(n) });
     let mut weights = Vec::with_capacity(patch.iter().product());
@@ -96,8 +97,8 @@ pub enum Combine {
 
 /// Logits over a volume.
 ///
-/// `data` is `[channels, z, y, x]`; the answer holds volumes `[heads, z, y, x]` of the same size, one for [`Combine::Mean`], one per mirror for
-/// [`Combine::Separate`].
+/// `data` is `[channels, z, y, x]`; the answer holds volumes `[heads, z, y, x]` of the same size, one for
+/// [`Combine::Mean`], one per mirror for [`Combine::Separate`].
 ///
 /// # Errors
 /// [`NetworkError`]: the network's, infinite logits, or [`NetworkError::Cancelled`] when `progress` says so.
@@ -114,7 +115,8 @@ pub fn logits(
     Ok(all)
 }
 
-/// Logits of several networks over a volume: `take` gets each network's volumes, see [`logits`], in the networks' order.
+/// Logits of several networks over a volume: `take` gets each network's volumes, see [`logits`], in the networks'
+/// order.
 ///
 /// Memory: one network's volumes, and `window.at_once` forwards with at most two finished batches each.
 ///
@@ -159,7 +161,8 @@ pub fn logits_of_folds(
     })
 }
 
-/// Computes `items` on several threads and hands the answers over in the items' order. Every thread is at most two answers ahead of `take`.
+/// Computes `items` on several threads and hands the answers over in the items' order. Every thread is at most two
+/// answers ahead of `take`.
 fn in_order<T: Sync, A: Send, E>(
     items: &[T],
     threads: usize,
@@ -263,7 +266,11 @@ impl Blender {
 /// First voxels of all patches, in nnU-Net's order.
 pub(super) fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
     let along = |axis: usize| {
-        if axis == 0 && window.two_dimensional { (0..size[0]).collect() } else { starts(size[axis], window.patch[axis], window.step) }
+        if axis == 0 && window.two_dimensional {
+            (0..size[0]).collect()
+        } else {
+            starts(size[axis], window.patch[axis], window.step)
+        }
     };
     let (zs, ys, xs) = (along(0), along(1), along(2));
     let mut all = Vec::with_capacity(zs.len() * ys.len() * xs.len());
@@ -275,8 +282,14 @@ pub(super) fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
     all
 }
 
-/// Forwards patches as one batch and turns the answers back; where the engine fails, for example for want of memory, as two halves.
-fn forward(network: &dyn Network, input: ArrayView4<'_, f32>, window: &Window, jobs: &[Job<'_>]) -> Result<Vec<Array4<f32>>, NetworkError> {
+/// Forwards patches as one batch and turns the answers back; where the engine fails, for example for want of memory, as
+/// two halves.
+fn forward(
+    network: &dyn Network,
+    input: ArrayView4<'_, f32>,
+    window: &Window,
+    jobs: &[Job<'_>],
+) -> Result<Vec<Array4<f32>>, NetworkError> {
     let [z, y, x] = window.patch;
     let mut batch = Vec::with_capacity(jobs.len() * input.shape()[0] * z * y * x);
     for job in jobs {
@@ -400,7 +413,8 @@ mod tests {
 
     #[test]
     fn mirrors_come_in_nnunets_order() {
-        let expected: Vec<Mirror> = vec![vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
+        let expected: Vec<Mirror> =
+            vec![vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
         assert_eq!(mirrors(Some(&[0, 1, 2])), expected);
         assert_eq!(mirrors(None), [Mirror::new()]);
     }
@@ -430,10 +444,13 @@ mod tests {
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
         for size in [(1, 1, 9, 4), (1, 4, 4, 4), (1, 7, 2, 11)] {
             let data = Array4::from_shape_fn(size, |(_, z, y, x)| (z + y + x) as f32);
-            let all = logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 1, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(()))
-                .unwrap();
+            let all = logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 1, 2])), Combine::Mean, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap();
             for (at, value) in all[0].slice(s![0..1, .., .., ..]).indexed_iter() {
-                // Half-precision accumulators keep about three digits; the corners' weights, a few units of the smallest half, keep whole numbers.
+                // Half-precision accumulators keep about three digits; the corners' weights, a few units of the
+                // smallest half, keep whole numbers.
                 assert!((value.to_f32() - 2.0 * data[at]).abs() <= 0.004 * (1.0 + data[at]), "{value} at {at:?}");
             }
         }
@@ -443,8 +460,10 @@ mod tests {
     fn mirrored_answers_are_turned_back() {
         let window = Window { patch: [4, 2, 2], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
         let data = Array4::<f32>::zeros((1, 4, 2, 2));
-        let all =
-            logits(&Ruler, data.view(), &window, &mirrors(Some(&[0])), Combine::Separate, &mut |_| ControlFlow::Continue(())).unwrap();
+        let all = logits(&Ruler, data.view(), &window, &mirrors(Some(&[0])), Combine::Separate, &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
         let along_z = |volume: &Array4<f16>| (0..4).map(|z| volume[[1, z, 0, 0]].to_f32()).collect::<Vec<_>>();
         assert_eq!(along_z(&all[0]), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(along_z(&all[1]), [3.0, 2.0, 1.0, 0.0]);
@@ -455,7 +474,10 @@ mod tests {
         let data = Array4::from_shape_fn((1, 5, 6, 7), |(_, z, y, x)| (z * y + x) as f32);
         let run = |batch: usize, at_once: usize| {
             let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch, at_once };
-            logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 2])), Combine::Mean, &mut |_| ControlFlow::Continue(())).unwrap()
+            logits(&Ruler, data.view(), &window, &mirrors(Some(&[0, 2])), Combine::Mean, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap()
         };
         for (batch, at_once) in [(2, 1), (3, 1), (8, 1), (100, 1), (1, 2), (1, 3), (3, 2), (100, 2)] {
             assert_eq!(run(batch, at_once), run(1, 1), "batch {batch}, {at_once} at once");
@@ -495,7 +517,11 @@ mod tests {
     impl Network for Failing {
         fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
             let number = self.forwards.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if number >= self.from { Err(NetworkError::Engine(format!("forward {number}"))) } else { Ruler.forward(batch, n, size) }
+            if number >= self.from {
+                Err(NetworkError::Engine(format!("forward {number}")))
+            } else {
+                Ruler.forward(batch, n, size)
+            }
         }
 
         fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
@@ -508,7 +534,8 @@ mod tests {
         let data = Array4::<f32>::zeros((1, 4, 4, 40));
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 2 };
         let network = Failing { forwards: 0.into(), from: 3 };
-        let outcome = logits(&network, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
+        let outcome =
+            logits(&network, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(outcome, Err(NetworkError::Engine(_))));
         assert!(network.forwards.into_inner() < 12, "of 19 forwards the rest is left out");
     }
@@ -525,7 +552,8 @@ mod tests {
         };
         let networks: [&dyn Network; 2] = [&one, &two];
         let mut take = |all: Vec<Array4<f16>>| volumes += all.len();
-        logits_of_folds(&networks, data.view(), &window, &mirrors(Some(&[0])), Combine::Mean, &mut progress, &mut take).unwrap();
+        logits_of_folds(&networks, data.view(), &window, &mirrors(Some(&[0])), Combine::Mean, &mut progress, &mut take)
+            .unwrap();
         assert_eq!((volumes, shares), (2, vec![0.25, 0.5, 0.75, 1.0]));
     }
 
@@ -546,7 +574,9 @@ mod tests {
     fn batches_that_do_not_fit_are_halved() {
         let data = Array4::<f32>::zeros((1, 4, 4, 9));
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 5, at_once: 1 };
-        let all = logits(&Small, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(())).unwrap();
+        let all =
+            logits(&Small, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()))
+                .unwrap();
         assert_eq!(all[0].dim(), (2, 4, 4, 9));
     }
 
@@ -554,7 +584,8 @@ mod tests {
     fn infinite_logits_are_an_error() {
         let data = Array4::from_elem((1, 4, 4, 4), 3e38);
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
-        let outcome = logits(&Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
+        let outcome =
+            logits(&Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(outcome, Err(NetworkError::NotFinite)));
     }
 
@@ -580,7 +611,8 @@ mod tests {
     #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn nnunets_accumulation_is_reproduced() {
         let index = reference::nnunet_index();
-        let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "fp16_accumulate").unwrap().clone();
+        let vector =
+            index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "fp16_accumulate").unwrap().clone();
         let values = |name: &str| reference::nnunet_f64(vector[name].as_str().unwrap());
         let (w, acc, out) = (values("w"), values("acc"), values("out"));
         let (voxels, heads) = (values("cnt").len(), acc.len() / values("cnt").len());
@@ -617,7 +649,8 @@ mod tests {
     fn a_cancelled_run_stops() {
         let window = Window { patch: [2, 2, 2], step: 0.5, two_dimensional: false, heads: 2, batch: 1, at_once: 1 };
         let data = Array4::<f32>::zeros((1, 4, 4, 4));
-        let outcome = logits(&Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Break(()));
+        let outcome =
+            logits(&Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Break(()));
         assert!(matches!(outcome, Err(NetworkError::Cancelled)));
     }
 }

@@ -1,4 +1,5 @@
-//! Learning, told in plain numbers: what a network sees in a patch, what is right there, and what it had better not forget.
+//! Learning, told in plain numbers: what a network sees in a patch, what is right there, and what it had better not
+//! forget.
 
 use ndarray::{Array3, Array4};
 
@@ -13,8 +14,8 @@ pub struct TrainingPatch {
     pub anchor: Array4<f32>,
 }
 
-/// How a network learns from a patch: Adam (Kingma & Ba 2015) on cross-entropy + 1 − mean soft Dice of the foreground heads over the voxels whose head is
-/// known, and the Kullback–Leibler divergence from the anchor over the others.
+/// How a network learns from a patch: Adam (Kingma & Ba 2015) on cross-entropy + 1 − mean soft Dice of the foreground
+/// heads over the voxels whose head is known, and the Kullback–Leibler divergence from the anchor over the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRule {
     /// Adam's step size.
@@ -32,6 +33,7 @@ pub struct LearningRule {
 pub enum Layers {
     /// All.
     All,
-    /// Those behind the bottleneck, by the parameters' names; all where no name says so. Half the work of a step is saved.
+    /// Those behind the bottleneck, by the parameters' names; all where no name says so. Half the work of a step is
+    /// saved.
     Decoder,
 }

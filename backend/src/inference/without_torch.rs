@@ -14,7 +14,12 @@ pub trait TensorNetwork {}
 ///
 /// # Errors
 /// [`NetworkError::WithoutTorch`].
-pub(super) fn open(folder: &Path, _plan: &Plan, _device: DeviceChoice, _arithmetic: Arithmetic) -> Result<Box<dyn Engine>, OpenError> {
+pub(super) fn open(
+    folder: &Path,
+    _plan: &Plan,
+    _device: DeviceChoice,
+    _arithmetic: Arithmetic,
+) -> Result<Box<dyn Engine>, OpenError> {
     Err(OpenError { file: folder.to_owned(), source: NetworkError::WithoutTorch })
 }
 

@@ -13,8 +13,8 @@ const MAX_FILES: usize = 8192;
 /// Most bytes that archives unpack to.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// The same files with each zip archive replaced by what it holds, unpacked beside it under names of our own. What other programs hide in archives is left
-/// out.
+/// The same files with each zip archive replaced by what it holds, unpacked beside it under names of our own. What
+/// other programs hide in archives is left out.
 ///
 /// # Errors
 /// [`ScanError::Damaged`] or [`ScanError::ArchiveTooLarge`] for archives, [`ScanError::Io`].
@@ -49,7 +49,8 @@ fn unpack(file: &Path, left: &mut u64, all: &mut Vec<PathBuf>) -> Result<(), Sca
         // Never a name from the archive.
         let path = folder.join(number.to_string());
         let written = io::copy(&mut (&mut entry).take(*left + 1), &mut File::create(&path)?)?;
-        *left = left.checked_sub(written).ok_or(ScanError::ArchiveTooLarge { files: MAX_FILES, mib: MAX_BYTES >> 20 })?;
+        *left =
+            left.checked_sub(written).ok_or(ScanError::ArchiveTooLarge { files: MAX_FILES, mib: MAX_BYTES >> 20 })?;
         all.push(path);
     }
     Ok(())

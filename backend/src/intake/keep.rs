@@ -24,7 +24,13 @@ pub async fn keep(
     Ok(kept?)
 }
 
-async fn create(store: &Store, actor: &Actor, name: Option<String>, bundle: BundleInfo, scan: Looked) -> Result<CaseSummary, StoreError> {
+async fn create(
+    store: &Store,
+    actor: &Actor,
+    name: Option<String>,
+    bundle: BundleInfo,
+    scan: Looked,
+) -> Result<CaseSummary, StoreError> {
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
     for image in scan.images {

@@ -13,7 +13,9 @@ use super::archive::unpacked;
 use crate::bundle::Bundle;
 use crate::pipeline::network_grid::{check_network_grid, content_box, joined};
 use crate::pipeline::outliers::outliers;
-use crate::scan_io::{Origin, Scan, ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts};
+use crate::scan_io::{
+    Origin, Scan, ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts,
+};
 use crate::tasks::orientation_warning;
 
 /// A scan that has passed all checks.
@@ -36,8 +38,9 @@ pub struct Channel {
     pub voxels: Bytes,
 }
 
-/// The scans among files that were brought together, archives unpacked, in their order: the DICOM files of each series; a header whose voxels have a file of their own with the
-/// file that follows it, or else the one before it. Names say nothing here.
+/// The scans among files that were brought together, archives unpacked, in their order: the DICOM files of each series;
+/// a header whose voxels have a file of their own with the file that follows it, or else the one before it. Names say
+/// nothing here.
 ///
 /// # Errors
 /// [`ScanError`] for DICOM files that cannot be read.
@@ -61,7 +64,8 @@ pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
     Ok(nifti.chain(told_apart(&series)?.into_iter().map(ScanFiles::Series)).collect())
 }
 
-/// Reads a scan's files, one a channel, and checks that they are scans on one grid which the bundle's networks can work on.
+/// Reads a scan's files, one a channel, and checks that they are scans on one grid which the bundle's networks can work
+/// on.
 ///
 /// # Errors
 /// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`], [`IntakeError::Network`] or [`IntakeError::NoImage`].
@@ -141,20 +145,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bundle = bundle();
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
-            let files = [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&gather(&files).unwrap(), &bundle).map(|scan| scan.images.len()).map_err(|error| error.to_string());
+            let files =
+                [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
+            let got = look_through(&gather(&files).unwrap(), &bundle)
+                .map(|scan| scan.images.len())
+                .map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         };
         check([4, 5, 6], 1.0, Ok(2));
         check(
             [4, 5, 7],
             1.0,
-            Err("T2 has 4 × 5 × 7 voxels instead of 4 × 5 × 6. Channels must share one grid; resample it onto the first"),
+            Err(
+                "T2 has 4 × 5 × 7 voxels instead of 4 × 5 × 6. Channels must share one grid; resample it onto the first",
+            ),
         );
         check(
             [4, 5, 6],
             1.5,
-            Err("T2 has voxels of 1.5 × 1.5 × 1.5 mm instead of 1 × 1 × 1. Channels must share one grid; resample it onto the first"),
+            Err(
+                "T2 has voxels of 1.5 × 1.5 × 1.5 mm instead of 1 × 1 × 1. Channels must share one grid; resample it onto the first",
+            ),
         );
     }
 

@@ -1,7 +1,8 @@
-//! A scan comes in: looked through under all checks, packed for the browser, and only then kept. What is refused leaves nothing behind.
+//! A scan comes in: looked through under all checks, packed for the browser, and only then kept. What is refused leaves
+//! nothing behind.
 //!
-//! Whoever brings scans calls [`find_bundle`], [`look_through`] and [`keep`] in this order, whatever protocol it speaks. Knows files and the store, no
-//! requests.
+//! Whoever brings scans calls [`find_bundle`], [`look_through`] and [`keep`] in this order, whatever protocol it
+//! speaks. Knows files and the store, no requests.
 
 mod archive;
 mod keep;
@@ -105,8 +106,10 @@ impl IntakeError {
 /// # Errors
 /// [`IntakeError::UnknownBundle`], [`IntakeError::BundleUnusable`] or [`IntakeError::WrongChannelCount`].
 pub fn find_bundle(offered: &[BundleInfo], wanted: &str, images: usize) -> Result<BundleInfo, IntakeError> {
-    let unknown =
-        || IntakeError::UnknownBundle { wanted: wanted.to_owned(), offered: offered.iter().map(|bundle| bundle.name.clone()).collect() };
+    let unknown = || IntakeError::UnknownBundle {
+        wanted: wanted.to_owned(),
+        offered: offered.iter().map(|bundle| bundle.name.clone()).collect(),
+    };
     let bundle = offered.iter().find(|bundle| bundle.name == wanted).ok_or_else(unknown)?.clone();
     if let Some(problem) = bundle.problem {
         return Err(IntakeError::BundleUnusable { bundle: bundle.name, problem });
@@ -136,7 +139,8 @@ mod tests {
         let offered = [bundle("brain", None), bundle("liver", Some("fold_0.pt is missing"))];
         let check = |wanted: &str, images: usize, expected: Result<&str, (ErrorCode, &str)>| {
             let got = find_bundle(&offered, wanted, images);
-            let got = got.as_ref().map(|bundle| bundle.name.as_str()).map_err(|error| (error.code(), error.to_string()));
+            let got =
+                got.as_ref().map(|bundle| bundle.name.as_str()).map_err(|error| (error.code(), error.to_string()));
             assert_eq!(got, expected.map_err(|(code, words)| (code, words.to_owned())));
         };
         check("brain", 2, Ok("brain"));
@@ -145,7 +149,10 @@ mod tests {
         check(
             "brain",
             1,
-            Err((ErrorCode::WrongChannelCount, "brain needs 2 image(s) (T1, T2), 1 were sent; send one per channel, in this order")),
+            Err((
+                ErrorCode::WrongChannelCount,
+                "brain needs 2 image(s) (T1, T2), 1 were sent; send one per channel, in this order",
+            )),
         );
     }
 }

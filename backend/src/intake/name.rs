@@ -1,4 +1,5 @@
-//! What a case is called. Never after its file: scanners and people name those after patients, and a case's name is on every page.
+//! What a case is called. Never after its file: scanners and people name those after patients, and a case's name is on
+//! every page.
 
 use super::IntakeError;
 
@@ -16,7 +17,10 @@ pub fn case_name(typed: &str) -> Result<Option<String>, IntakeError> {
         return Ok(None);
     }
     if let Some(turns) = name.chars().find(|c| turns_text(*c)) {
-        return Err(IntakeError::Name(format!("it has a character that turns the text around it (U+{:04X})", u32::from(turns))));
+        return Err(IntakeError::Name(format!(
+            "it has a character that turns the text around it (U+{:04X})",
+            u32::from(turns)
+        )));
     }
     if let Some(hidden) = name.chars().find(|c| is_hidden(*c)) {
         return Err(IntakeError::Name(format!("it has a character that nobody sees (U+{:04X})", u32::from(hidden))));
@@ -29,8 +33,8 @@ fn turns_text(c: char) -> bool {
     matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Code points that take no room (the standard's `Default_Ignorable_Code_Point`), and blanks that look like letters. Joiners are among them: in names of
-/// cases nobody misses them.
+/// Code points that take no room (the standard's `Default_Ignorable_Code_Point`), and blanks that look like letters.
+/// Joiners are among them: in names of cases nobody misses them.
 fn is_hidden(c: char) -> bool {
     matches!(
         c,

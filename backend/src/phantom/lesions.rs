@@ -1,6 +1,8 @@
-//! Scans with many small lesions in an organ, as in the liver or the lungs: faint borders, vessels, and look-alikes that only an expert can tell.
+//! Scans with many small lesions in an organ, as in the liver or the lungs: faint borders, vessels, and look-alikes
+//! that only an expert can tell.
 //!
-//! Look-alikes are drawn from the same distribution as lesions and carry no label: no network can be right about all of them, one corrected plane can.
+//! Look-alikes are drawn from the same distribution as lesions and carry no label: no network can be right about all of
+//! them, one corrected plane can.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -65,8 +67,16 @@ impl Scene {
             // The look-alikes come first, so that a lesion that touches one keeps its label.
             spots.push(Spot::draw(rng, (centre_mm, radius_mm), coarsest_mm, (number >= alike).then_some(LESION)));
         }
-        let texture = [(1.3, 0.03), (4.0, 0.03), (12.0, 0.025)].map(|(cell_mm, amount)| (Noise::new(rng.random(), cell_mm), amount));
-        Self { body, organ, spots, texture, bias: Noise::new(rng.random(), smallest_mm * 0.8), noise: rng.random_range(0.02..0.035) }
+        let texture = [(1.3, 0.03), (4.0, 0.03), (12.0, 0.025)]
+            .map(|(cell_mm, amount)| (Noise::new(rng.random(), cell_mm), amount));
+        Self {
+            body,
+            organ,
+            spots,
+            texture,
+            bias: Noise::new(rng.random(), smallest_mm * 0.8),
+            noise: rng.random_range(0.02..0.035),
+        }
     }
 }
 
@@ -82,8 +92,8 @@ fn free_place(rng: &mut Pcg64, organ: &Blob, radius_mm: f64, taken: &[([f64; 3],
     let apart = |a: &[f64; 3], b: &[f64; 3]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
     (0..60).find_map(|_| {
         let at = organ.outwards(rng, 0.05..0.9);
-        let is_free =
-            organ.depth_mm(at) > radius_mm && taken.iter().all(|(other, their_mm)| apart(&at, other) > 1.8 * (radius_mm + their_mm));
+        let is_free = organ.depth_mm(at) > radius_mm
+            && taken.iter().all(|(other, their_mm)| apart(&at, other) > 1.8 * (radius_mm + their_mm));
         is_free.then_some(at)
     })
 }
@@ -99,7 +109,8 @@ impl Spot {
     }
 }
 
-/// Bright tubes that branch away from the organ's middle, as rows of overlapping balls: what cuts across a lesion's shape in one plane.
+/// Bright tubes that branch away from the organ's middle, as rows of overlapping balls: what cuts across a lesion's
+/// shape in one plane.
 fn vessels(rng: &mut Pcg64, organ: &Blob, smallest_mm: f64) -> Vec<Spot> {
     let mut spots = Vec::new();
     for _ in 0..rng.random_range(4..=7) {
@@ -108,7 +119,9 @@ fn vessels(rng: &mut Pcg64, organ: &Blob, smallest_mm: f64) -> Vec<Spot> {
         let (thick_mm, contrast) = (smallest_mm * rng.random_range(0.012..0.025), rng.random_range(0.08..0.14));
         for step in 0..=40 {
             let t = f64::from(step) / 40.0;
-            let at: [f64; 3] = std::array::from_fn(|i| start[i] + (end[i] - start[i]) * t + bend[i] * (std::f64::consts::PI * t).sin());
+            let at: [f64; 3] = std::array::from_fn(|i| {
+                start[i] + (end[i] - start[i]) * t + bend[i] * (std::f64::consts::PI * t).sin()
+            });
             let blob = Blob::draw(rng, at, [thick_mm * (1.0 - 0.6 * t); 3], 0.0, 0.0);
             spots.push(Spot { blob, contrast, edge_mm: 0.3 * thick_mm, label: None });
         }
@@ -120,7 +133,8 @@ fn vessels(rng: &mut Pcg64, organ: &Blob, smallest_mm: f64) -> Vec<Spot> {
 struct Canvas {
     dims: [usize; 3],
     spacing_mm: [f64; 3],
-    /// True intensity without texture; what spots add is kept apart, so that overlapping balls of a vessel do not add up.
+    /// True intensity without texture; what spots add is kept apart, so that overlapping balls of a vessel do not add
+    /// up.
     base: Vec<f64>,
     added: Vec<f64>,
     labels: Vec<Label>,
@@ -130,8 +144,13 @@ impl Canvas {
     fn of(geometry: &Geometry, scene: &Scene) -> Self {
         let (dims, spacing_mm) = (geometry.dims, geometry.spacing_mm);
         let count = geometry.voxel_count();
-        let mut canvas =
-            Self { dims, spacing_mm, base: Vec::with_capacity(count), added: vec![0.0; count], labels: Vec::with_capacity(count) };
+        let mut canvas = Self {
+            dims,
+            spacing_mm,
+            base: Vec::with_capacity(count),
+            added: vec![0.0; count],
+            labels: Vec::with_capacity(count),
+        };
         for z in 0..dims[2] {
             for y in 0..dims[1] {
                 for x in 0..dims[0] {
@@ -157,7 +176,8 @@ impl Canvas {
         let reach_mm = spot.blob.radii_mm.iter().copied().fold(0.0, f64::max) * 1.4 + 3.0 * spot.edge_mm;
         let range = |axis: usize| {
             let voxel = |mm: f64| (mm / self.spacing_mm[axis]).clamp(0.0, self.dims[axis] as f64) as usize;
-            voxel(spot.blob.centre_mm[axis] - reach_mm)..(voxel(spot.blob.centre_mm[axis] + reach_mm) + 1).min(self.dims[axis])
+            voxel(spot.blob.centre_mm[axis] - reach_mm)
+                ..(voxel(spot.blob.centre_mm[axis] + reach_mm) + 1).min(self.dims[axis])
         };
         let [xs, ys, zs] = [range(0), range(1), range(2)];
         for z in zs {
@@ -217,9 +237,15 @@ mod tests {
             let made = phantom(case, dims, spacing_mm);
             let lesions = agreement(&made.labels, &made.labels, LESION).components;
             assert!((7..=24).contains(&lesions), "{lesions} lesions in case {case}");
-            let share =
-                |label: Label| made.labels.voxels().iter().filter(|l| **l == label).count() as f64 / made.labels.voxels().len() as f64;
-            assert!(share(LESION) < 0.25 * share(ORGAN) && share(LESION) > 0.001, "{} of {}", share(LESION), share(ORGAN));
+            let share = |label: Label| {
+                made.labels.voxels().iter().filter(|l| **l == label).count() as f64 / made.labels.voxels().len() as f64
+            };
+            assert!(
+                share(LESION) < 0.25 * share(ORGAN) && share(LESION) > 0.001,
+                "{} of {}",
+                share(LESION),
+                share(ORGAN)
+            );
         }
     }
 
@@ -236,7 +262,9 @@ mod tests {
             .collect();
         let dice = |level: f32| {
             let both = pairs.iter().filter(|(v, lesion)| *v < level && *lesion).count() as f64;
-            2.0 * both / (pairs.iter().filter(|(v, _)| *v < level).count() + pairs.iter().filter(|(_, l)| *l).count()).max(1) as f64
+            2.0 * both
+                / (pairs.iter().filter(|(v, _)| *v < level).count() + pairs.iter().filter(|(_, l)| *l).count()).max(1)
+                    as f64
         };
         let best = (200..900).step_by(10).map(|level| dice(level as f32)).fold(0.0, f64::max);
         assert!(best < 0.7, "a threshold reaches Dice {best}");

@@ -1,4 +1,5 @@
-//! From uncertainty and presegmentation to the slices worth correcting: [`profiles`] sums the volumes up, [`rank`] chooses by the sums.
+//! From uncertainty and presegmentation to the slices worth correcting: [`profiles`] sums the volumes up, [`rank`]
+//! chooses by the sums.
 //!
 //! Looks upstream only: what the expert said reaches it as the names of planes already corrected, never as labels.
 
@@ -30,7 +31,8 @@ pub enum AcquireError {
     DifferentGrids(GridDifference),
 }
 
-/// Chooses and ranks slices. Planes in `settled` were corrected in earlier rounds: they count as known and are not offered again.
+/// Chooses and ranks slices. Planes in `settled` were corrected in earlier rounds: they count as known and are not
+/// offered again.
 ///
 /// # Errors
 /// [`AcquireError::DifferentGrids`].
@@ -47,7 +49,8 @@ pub fn acquire(
     Ok(rank(&profiles, params, settled))
 }
 
-/// Sums the volumes up. The result does not depend on the number of threads. Uncertainty that is negative or not finite counts as none.
+/// Sums the volumes up. The result does not depend on the number of threads. Uncertainty that is negative or not finite
+/// counts as none.
 ///
 /// # Errors
 /// [`AcquireError::DifferentGrids`].
@@ -66,7 +69,8 @@ pub fn profiles(uncertainty: &Volume<f32>, presegmentation: &Volume<Label>) -> R
             *u *= weights[start + x / grid.edge];
         }
     });
-    let mut components: Vec<Component> = found.components.into_iter().map(|component| component.described(&grid)).collect();
+    let mut components: Vec<Component> =
+        found.components.into_iter().map(|component| component.described(&grid)).collect();
     components.sort_by_key(|c| std::cmp::Reverse(c.voxels));
     Ok(Profiles { geometry, axes, components, by_label: Vec::new() })
 }

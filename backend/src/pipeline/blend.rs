@@ -1,6 +1,8 @@
-//! No seam beside a corrected plane: where the network was wrong in it, its neighbours are pulled towards the correction, less and less.
+//! No seam beside a corrected plane: where the network was wrong in it, its neighbours are pulled towards the
+//! correction, less and less.
 //!
-//! Where network and expert agree in a plane nothing is pulled, so that surfaces which slant through it stay as the network has them.
+//! Where network and expert agree in a plane nothing is pulled, so that surfaces which slant through it stay as the
+//! network has them.
 
 use half::f16;
 use ndarray::{Array3, ArrayView4, Zip};
@@ -34,8 +36,9 @@ struct Pull {
     label: Volume<Label>,
 }
 
-/// Decides voxels within `blend_mm` of a corrected plane, along its axis, anew: their logits are mixed with the correction's label by a weight that falls
-/// from 1 in the plane to 0 at that distance. `labels` are the network's own, on the scan's grid; all other voxels stay as they are.
+/// Decides voxels within `blend_mm` of a corrected plane, along its axis, anew: their logits are mixed with the
+/// correction's label by a weight that falls from 1 in the plane to 0 at that distance. `labels` are the network's own,
+/// on the scan's grid; all other voxels stay as they are.
 ///
 /// # Errors
 /// [`GeometryError`] if a plane or the frame is not the scan's.
@@ -80,7 +83,12 @@ fn target(head: usize, label: Label, plan: &Plan) -> f32 {
 }
 
 /// The nearest plane in which network and expert disagree pulls; of equally near ones the last.
-fn pull(network: &Volume<Label>, corrections: &Volume<Label>, planes: &[Plane], blend_mm: f64) -> Result<Pull, GeometryError> {
+fn pull(
+    network: &Volume<Label>,
+    corrections: &Volume<Label>,
+    planes: &[Plane],
+    blend_mm: f64,
+) -> Result<Pull, GeometryError> {
     let scan: &Geometry = network.geometry();
     let mut pull = Pull { weight: Volume::filled(scan.clone(), 0.0), label: Volume::filled(scan.clone(), 0) };
     for plane in planes {

@@ -2,8 +2,9 @@
 
 use shared::geometry::{Dims, Geometry};
 
-/// Numbers the components of the voxels (by offset, x fastest) that `belongs` lets through: from 1, in the order of their first voxels; 0 is none.
-/// `visit` hears every component's number and each of its voxels, one component after the other.
+/// Numbers the components of the voxels (by offset, x fastest) that `belongs` lets through: from 1, in the order of
+/// their first voxels; 0 is none. `visit` hears every component's number and each of its voxels, one component after
+/// the other.
 pub fn components(dims: Dims, belongs: impl Fn(usize) -> bool, mut visit: impl FnMut(u32, usize)) -> Vec<u32> {
     let mut number_of = vec![0_u32; dims.iter().product()];
     let mut number = 0;
@@ -31,7 +32,8 @@ pub fn components(dims: Dims, belongs: impl Fn(usize) -> bool, mut visit: impl F
 /// The up to 26 voxels around a voxel, and itself.
 fn neighbours(at: usize, dims: Dims) -> impl Iterator<Item = usize> {
     let voxel = Geometry::voxel_at(at, dims);
-    let [xs, ys, zs] = std::array::from_fn::<_, 3, _>(|axis| voxel[axis].saturating_sub(1)..(voxel[axis] + 2).min(dims[axis]));
+    let [xs, ys, zs] =
+        std::array::from_fn::<_, 3, _>(|axis| voxel[axis].saturating_sub(1)..(voxel[axis] + 2).min(dims[axis]));
     zs.flat_map(move |z| {
         let xs = xs.clone();
         ys.clone().flat_map(move |y| xs.clone().map(move |x| Geometry::offset([x, y, z], dims)))

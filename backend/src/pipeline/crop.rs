@@ -20,8 +20,12 @@ pub fn bounding_box(mask: &Array3<bool>) -> [Range<usize>; 3] {
     let mut low = [nz, ny, nx];
     let mut high = [0; 3];
     for (row, voxels) in mask.rows().into_iter().enumerate() {
-        if let (Some(first), Some(last)) = (voxels.iter().position(|inside| *inside), voxels.iter().rposition(|inside| *inside)) {
-            for (axis, (from, to)) in [(row / ny, row / ny), (row % ny, row % ny), (first, last)].into_iter().enumerate() {
+        if let (Some(first), Some(last)) =
+            (voxels.iter().position(|inside| *inside), voxels.iter().rposition(|inside| *inside))
+        {
+            for (axis, (from, to)) in
+                [(row / ny, row / ny), (row % ny, row % ny), (first, last)].into_iter().enumerate()
+            {
                 low[axis] = low[axis].min(from);
                 high[axis] = high[axis].max(to + 1);
             }

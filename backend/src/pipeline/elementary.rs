@@ -1,5 +1,6 @@
-//! exp and ln in plain arithmetic, so that the compiler computes several at once; the library's are called one by one. Polynomials and constants are
-//! those of the Cephes library (S. Moshier, `expf` and `logf`): off by two units in the last place at most.
+//! exp and ln in plain arithmetic, so that the compiler computes several at once; the library's are called one by one.
+//! Polynomials and constants are those of the Cephes library (S. Moshier, `expf` and `logf`): off by two units in the
+//! last place at most.
 
 /// The upper part of ln 2, exact in few bits, and the rest.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
@@ -54,7 +55,11 @@ mod tests {
             assert!((f64::from(exp(x)) - exact).abs() <= 2.5e-7 * exact, "exp({x}) is {}", exp(x));
             let positive = exp(x);
             let exact = f64::from(positive).ln();
-            assert!((f64::from(ln(positive)) - exact).abs() <= 2.5e-7 * exact.abs() + 1e-9, "ln({positive}) is {}", ln(positive));
+            assert!(
+                (f64::from(ln(positive)) - exact).abs() <= 2.5e-7 * exact.abs() + 1e-9,
+                "ln({positive}) is {}",
+                ln(positive)
+            );
         }
     }
 

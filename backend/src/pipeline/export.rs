@@ -1,7 +1,8 @@
 //! From the network's grid back to the scan's: resample, decide, un-crop, un-transpose.
 //!
-//! No volume of all classes at full resolution ever exists. Where logits are resampled linearly, which is nnU-Net's default, threads walk the scan in
-//! slabs of a few planes and decide while they interpolate; else one class after the other is resampled.
+//! No volume of all classes at full resolution ever exists. Where logits are resampled linearly, which is nnU-Net's
+//! default, threads walk the scan in slabs of a few planes and decide while they interpolate; else one class after the
+//! other is resampled.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -17,14 +18,20 @@ use super::frame::{Frame, network_axes};
 use super::resample::{Taps, nearest_indices, resample, separate_axis, taps};
 use super::resample_torch::{Channel, resample_torch};
 
-/// The label of every voxel of the scan; background outside the crop. Without regions it is the head with the largest logit, the first of equals;
-/// with regions every head whose sigmoid exceeds one half writes its label, later ones over earlier ones.
+/// The label of every voxel of the scan; background outside the crop. Without regions it is the head with the largest
+/// logit, the first of equals; with regions every head whose sigmoid exceeds one half writes its label, later ones over
+/// earlier ones.
 ///
 /// `logits` is `[heads, z, y, x]` on the network's grid.
 ///
 /// # Errors
 /// [`GeometryError`] if the frame is not the scan's.
-pub fn labels(logits: ArrayView4<'_, f16>, frame: &Frame, plan: &Plan, scan: &Geometry) -> Result<Volume<Label>, GeometryError> {
+pub fn labels(
+    logits: ArrayView4<'_, f16>,
+    frame: &Frame,
+    plan: &Plan,
+    scan: &Geometry,
+) -> Result<Volume<Label>, GeometryError> {
     let rule = Rule::of(plan);
     let labels = match plan.resample_logits {
         Resampling::Spline { order: order @ (0 | 1), separation } if frame.cropped() != frame.network => {
@@ -50,8 +57,9 @@ pub(super) fn adjusted_labels(
     to_scan(labels_by_head(logits, frame, plan.resample_logits, &Rule::of(plan), &adjust), frame, 0, scan)
 }
 
-/// The labels as nnU-Net finds them when it is asked for probabilities (from these, not from logits), and every head's probabilities `[x, y, z]` of
-/// the scan, x fastest, handed to `take` one head after the other. Outside the crop it is background for certain, with regions nothing.
+/// The labels as nnU-Net finds them when it is asked for probabilities (from these, not from logits), and every head's
+/// probabilities `[x, y, z]` of the scan, x fastest, handed to `take` one head after the other. Outside the crop it is
+/// background for certain, with regions nothing.
 ///
 /// # Errors
 /// [`GeometryError`] if the frame is not the scan's, and what `take` answers.
@@ -85,8 +93,8 @@ pub fn labels_and_probabilities<E: From<GeometryError>>(
     Ok(to_scan(labels, frame, 0, scan)?)
 }
 
-/// The label of every voxel from probabilities `[heads, voxels]`, as nnU-Net finds it for an ensemble: the first of the largest, or the last region above
-/// one half.
+/// The label of every voxel from probabilities `[heads, voxels]`, as nnU-Net finds it for an ensemble: the first of the
+/// largest, or the last region above one half.
 pub fn labels_of_probabilities(probabilities: ArrayView2<'_, f32>, plan: &Plan) -> Vec<Label> {
     let rule = Rule::of(plan);
     let mut labels = vec![0; probabilities.ncols()];
@@ -129,7 +137,9 @@ impl Rule {
     pub(super) fn of(plan: &Plan) -> Self {
         match &plan.labels.regions_class_order {
             None => Self::Largest,
-            Some(order) => Self::Regions(order.iter().map(|label| Label::try_from(*label).unwrap_or(Label::MAX)).collect()),
+            Some(order) => {
+                Self::Regions(order.iter().map(|label| Label::try_from(*label).unwrap_or(Label::MAX)).collect())
+            }
         }
     }
 }
@@ -142,7 +152,8 @@ fn sigmoid(logit: f32) -> f32 {
 /// Planes that a thread resamples before it goes on to the next class.
 const SLAB: usize = 16;
 
-/// Every output plane is decided from two source planes, which are resized within themselves first and kept while they are needed.
+/// Every output plane is decided from two source planes, which are resized within themselves first and kept while they
+/// are needed.
 fn labels_by_slab(logits: ArrayView4<'_, f16>, frame: &Frame, taps: &[Vec<Taps>; 3], rule: &Rule) -> Array3<Label> {
     let [_, height, width] = frame.cropped();
     let plane = height * width;
@@ -167,7 +178,8 @@ fn labels_by_slab(logits: ArrayView4<'_, f16>, frame: &Frame, taps: &[Vec<Taps>;
 /// How far below the largest value another one may seem and yet be rounded above it.
 const CLOSE: f64 = 1e-12;
 
-/// `exact` gives a head's value at an index as scipy sums it; `best` holds the value of each voxel's label, or one that is rounded to the same.
+/// `exact` gives a head's value at an index as scipy sums it; `best` holds the value of each voxel's label, or one that
+/// is rounded to the same.
 fn decide(
     head: usize,
     values: impl Iterator<Item = f64>,
@@ -181,7 +193,8 @@ fn decide(
         Rule::Largest if head == 0 => best.iter_mut().zip(values).for_each(|(best, value)| *best = value),
         Rule::Largest => {
             for (at, ((value, label), best)) in values.zip(labels).zip(best).enumerate() {
-                // Rounding keeps order, so only what is larger can be larger once rounded; equal ones stay with the first.
+                // Rounding keeps order, so only what is larger can be larger once rounded; equal ones stay with the
+                // first.
                 if value > *best - best.abs() * CLOSE {
                     if rounded(value, head, at) > rounded(*best, usize::from(*label), at) {
                         *label = head as Label;
@@ -200,7 +213,8 @@ fn decide(
     }
 }
 
-/// The value itself, unless it lies so close to the middle between two halves that the order of its sum decides which of them it becomes.
+/// The value itself, unless it lies so close to the middle between two halves that the order of its sum decides which
+/// of them it becomes.
 fn settled(value: f64, exact: impl Fn() -> f64) -> f64 {
     let exponent = ((value.to_bits() >> 52 & 0x7ff) as i64 - 1023).clamp(-14, 1000);
     let steps = value.abs() * f64::from_bits(((1023 + 10 - exponent) as u64) << 52);
@@ -240,11 +254,16 @@ impl<'a> Planes<'a> {
     fn pair(&mut self, low: usize, high: usize) -> [&[f64]; 2] {
         for wanted in [low, high] {
             if !self.kept.iter().flatten().any(|(index, _)| *index == wanted) {
-                let free = self.kept.iter().position(|kept| kept.as_ref().is_none_or(|(index, _)| *index != low && *index != high));
+                let free = self
+                    .kept
+                    .iter()
+                    .position(|kept| kept.as_ref().is_none_or(|(index, _)| *index != low && *index != high));
                 self.kept[free.unwrap_or(0)] = Some((wanted, self.resized(wanted)));
             }
         }
-        let find = |wanted: usize| self.kept.iter().flatten().find(|(index, _)| *index == wanted).map_or(&[][..], |(_, plane)| plane);
+        let find = |wanted: usize| {
+            self.kept.iter().flatten().find(|(index, _)| *index == wanted).map_or(&[][..], |(_, plane)| plane)
+        };
         [find(low), find(high)]
     }
 
@@ -280,7 +299,11 @@ fn linear_taps(frame: &Frame, order: u8, separate: Option<usize>) -> [Vec<Taps>;
         if separate == Some(axis) {
             return nearest_indices(n, length).into_iter().map(Taps::only).collect();
         }
-        if order == 0 { taps(n, length, 0).into_iter().map(|t| Taps::only(t.indices[0])).collect() } else { taps(n, length, 1) }
+        if order == 0 {
+            taps(n, length, 0).into_iter().map(|t| Taps::only(t.indices[0])).collect()
+        } else {
+            taps(n, length, 1)
+        }
     })
 }
 
@@ -307,7 +330,12 @@ fn labels_by_head(
 }
 
 /// One head's logits on the crop's grid, rounded as nnU-Net rounds them: to half precision by splines, not by torch.
-fn head_on_scan_spacing(logits: ArrayView4<'_, f16>, channel: Channel, frame: &Frame, resampling: Resampling) -> Array3<f32> {
+fn head_on_scan_spacing(
+    logits: ArrayView4<'_, f16>,
+    channel: Channel,
+    frame: &Frame,
+    resampling: Resampling,
+) -> Array3<f32> {
     let logit = logits.index_axis(Axis(0), channel.index);
     match resampling {
         Resampling::Spline { order: order @ (0 | 1), separation } if frame.cropped() != frame.network => {
@@ -345,7 +373,9 @@ fn to_scan_spacing(
     let separate = |separation| separate_axis(frame.network_spacing_mm, frame.spacing_mm, separation);
     match resampling {
         Resampling::None => values.to_owned(),
-        Resampling::Spline { order, separation } => resample(values, frame.cropped(), order, separate(separation), round),
+        Resampling::Spline { order, separation } => {
+            resample(values, frame.cropped(), order, separate(separation), round)
+        }
         Resampling::Torch { separation } => resample_torch(values, frame.cropped(), separate(separation), channel),
     }
 }
@@ -368,7 +398,10 @@ impl Softmax {
         let largest = largest.unwrap_or_default();
         let mut total = Array3::zeros(largest.raw_dim());
         for values in heads {
-            Zip::from(&mut total).and(&largest).and(&values).par_for_each(|total, largest, value| *total += (value - largest).exp());
+            Zip::from(&mut total)
+                .and(&largest)
+                .and(&values)
+                .par_for_each(|total, largest, value| *total += (value - largest).exp());
         }
         Self { largest, total }
     }
@@ -380,7 +413,12 @@ impl Softmax {
     }
 }
 
-pub(super) fn to_scan<T: Copy>(cropped: Array3<T>, frame: &Frame, outside: T, scan: &Geometry) -> Result<Volume<T>, GeometryError> {
+pub(super) fn to_scan<T: Copy>(
+    cropped: Array3<T>,
+    frame: &Frame,
+    outside: T,
+    scan: &Geometry,
+) -> Result<Volume<T>, GeometryError> {
     let mut full = Array3::from_elem(frame.full, outside);
     let [z, y, x] = frame.crop.clone();
     full.slice_mut(s![z, y, x]).assign(&cropped);
@@ -395,7 +433,8 @@ pub(super) fn f16_from_f64(value: f64) -> f16 {
     if exact == value || !single.is_finite() || single.to_bits() & 1 == 1 {
         return f16::from_f32(single);
     }
-    let towards = if (value > exact) == (single > 0.0) { single.to_bits() + 1 } else { single.to_bits().wrapping_sub(1) };
+    let towards =
+        if (value > exact) == (single > 0.0) { single.to_bits() + 1 } else { single.to_bits().wrapping_sub(1) };
     f16::from_f32(if single == 0.0 { single } else { f32::from_bits(towards) })
 }
 
@@ -411,7 +450,8 @@ mod tests {
     #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn halves_are_rounded_once() {
         let index = reference::nnunet_index();
-        let vector = index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "f64_to_f16_numpy").unwrap().clone();
+        let vector =
+            index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "f64_to_f16_numpy").unwrap().clone();
         let values = reference::nnunet_f64(vector["x"].as_str().unwrap());
         let expected = reference::nnunet_f64(vector["out"].as_str().unwrap());
         assert!(values.len() > 100 && values.len() == expected.len(), "{} values", values.len());
@@ -483,9 +523,12 @@ mod tests {
         let index = reference::nnunet_index();
         let mut checked = 0;
         for vector in index["vectors"].as_array().unwrap().iter().filter(|v| v["logits_out"].is_string()) {
-            let [logits, expected] = ["logits", "logits_out"].map(|name| reference::nnunet_array(vector[name].as_str().unwrap()));
-            let [network, cropped] = [&logits, &expected].map(|volume| std::array::from_fn(|axis| volume.shape()[axis + 1]));
-            let taps = linear_taps(&frame(network, cropped, [1.0; 3]), 1, vector["axis"].as_u64().map(|axis| axis as usize));
+            let [logits, expected] =
+                ["logits", "logits_out"].map(|name| reference::nnunet_array(vector[name].as_str().unwrap()));
+            let [network, cropped] =
+                [&logits, &expected].map(|volume| std::array::from_fn(|axis| volume.shape()[axis + 1]));
+            let taps =
+                linear_taps(&frame(network, cropped, [1.0; 3]), 1, vector["axis"].as_u64().map(|axis| axis as usize));
             for (logit, expected) in logits.outer_iter().zip(expected.outer_iter()) {
                 let got = linear_head(logit.mapv(f16::from_f32).view(), &frame(network, cropped, [1.0; 3]), &taps);
                 assert_eq!(got, expected, "{}", vector["name"]);
@@ -497,7 +540,8 @@ mod tests {
 
     #[test]
     fn probabilities_sum_to_one_and_are_background_outside_of_the_crop() {
-        let logits = Array4::from_shape_fn((3, 2, 2, 2), |(h, z, y, x)| f16::from_f32((h * (z + 2 * y + x)) as f32 / 3.0));
+        let logits =
+            Array4::from_shape_fn((3, 2, 2, 2), |(h, z, y, x)| f16::from_f32((h * (z + 2 * y + x)) as f32 / 3.0));
         let frame = Frame { full: [4, 2, 2], crop: [1..3, 0..2, 0..2], ..frame([2, 2, 2], [2, 2, 2], [1.0; 3]) };
         let scan = Geometry::axis_aligned([2, 2, 4], [1.0; 3]).unwrap();
         let mut heads: Vec<Vec<f32>> = Vec::new();
@@ -514,7 +558,8 @@ mod tests {
 
     #[test]
     fn later_regions_write_over_earlier_ones() {
-        let logits = Array4::from_shape_vec((2, 1, 1, 3), [1.0, 1.0, -1.0, -1.0, 1.0, 1.0].map(f16::from_f32).to_vec()).unwrap();
+        let logits =
+            Array4::from_shape_vec((2, 1, 1, 3), [1.0, 1.0, -1.0, -1.0, 1.0, 1.0].map(f16::from_f32).to_vec()).unwrap();
         let scan = Geometry::axis_aligned([3, 1, 1], [1.0; 3]).unwrap();
         let frame = frame([1, 1, 3], [1, 1, 3], [1.0; 3]);
         let got = labels(logits.view(), &frame, &plan(spline(), Some(vec![4, 2])), &scan).unwrap();

@@ -37,7 +37,8 @@ impl Frame {
         volume.slice(s![z, y, x])
     }
 
-    /// A plane of the scan as `(array axis, index)` within the crop, along the network's axes; nothing if it lies outside the crop.
+    /// A plane of the scan as `(array axis, index)` within the crop, along the network's axes; nothing if it lies
+    /// outside the crop.
     pub fn cropped_plane(&self, plane: Plane, scan: &Geometry) -> Option<(usize, usize)> {
         let zyx_axis = 2 - scan.stored_axis(plane.axis);
         let axis = self.transpose_forward.iter().position(|from| *from == zyx_axis)?;
@@ -50,7 +51,8 @@ impl Frame {
 pub fn zyx_view<T: Copy>(volume: &Volume<T>) -> ArrayView3<'_, T> {
     let [x, y, z] = volume.geometry().dims;
     // A volume holds as many voxels as its grid, so the shape always fits.
-    ArrayView3::from_shape((z, y, x), volume.voxels()).unwrap_or_else(|_| unreachable!("a volume's voxels fill its grid"))
+    ArrayView3::from_shape((z, y, x), volume.voxels())
+        .unwrap_or_else(|_| unreachable!("a volume's voxels fill its grid"))
 }
 
 /// A volume `[z, y, x]` along the network's axes.

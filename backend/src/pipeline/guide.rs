@@ -1,5 +1,5 @@
-//! Corrections as network input. Every corrected plane reaches the network's grid, at any spacing; background that the expert confirmed is told
-//! apart from what nobody looked at.
+//! Corrections as network input. Every corrected plane reaches the network's grid, at any spacing; background that the
+//! expert confirmed is told apart from what nobody looked at.
 //!
 //! The same rules as `i3deep_models.guidance`, tested against its fixtures.
 
@@ -15,7 +15,9 @@ pub const UNANNOTATED: i16 = -1;
 
 /// For each target index the source index whose voxel holds its centre.
 pub fn source_index(target_size: usize, source_size: usize) -> Vec<usize> {
-    (0..target_size).map(|t| (((t as f64 + 0.5) * source_size as f64 / target_size as f64).floor() as usize).min(source_size - 1)).collect()
+    (0..target_size)
+        .map(|t| (((t as f64 + 0.5) * source_size as f64 / target_size as f64).floor() as usize).min(source_size - 1))
+        .collect()
 }
 
 /// Target planes that a source plane reaches: those whose centres it holds, else the one that holds its own centre.
@@ -53,7 +55,8 @@ pub fn sheets(labels: ArrayView3<'_, Label>, (axis, index): (usize, usize), targ
     target_planes(index, source[axis], &maps[axis]).into_iter().map(sheet).collect()
 }
 
-/// Draws sheets into a box of their grid; [`UNANNOTATED`] elsewhere. Where two claim a voxel the nearer wins, of equally near ones the first.
+/// Draws sheets into a box of their grid; [`UNANNOTATED`] elsewhere. Where two claim a voxel the nearer wins, of
+/// equally near ones the first.
 pub fn draw<'a>(sheets: impl IntoIterator<Item = &'a Sheet>, within: [Range<usize>; 3]) -> Array3<i16> {
     let size = within.each_ref().map(ExactSizeIterator::len);
     let mut result = Array3::from_elem(size, UNANNOTATED);
@@ -74,7 +77,8 @@ pub fn draw<'a>(sheets: impl IntoIterator<Item = &'a Sheet>, within: [Range<usiz
 
 /// Carries corrected planes `(array axis, index)` of `labels` to another grid; [`UNANNOTATED`] elsewhere.
 ///
-/// Where two planes claim a voxel the nearer wins (plane centres, in target voxels), then the lower axis, then the lower index.
+/// Where two planes claim a voxel the nearer wins (plane centres, in target voxels), then the lower axis, then the
+/// lower index.
 pub fn project(labels: ArrayView3<'_, Label>, planes: &[(usize, usize)], target: [usize; 3]) -> Array3<i16> {
     let mut planes = planes.to_vec();
     planes.sort_unstable();
@@ -83,8 +87,8 @@ pub fn project(labels: ArrayView3<'_, Label>, planes: &[(usize, usize)], target:
     draw(&all, target.map(|n| 0..n))
 }
 
-/// Guidance channels `[guidance, z, y, x]` on the network's grid, in the bundle's order: corrected foreground labels, the annotated mask, the
-/// presegmentation's foreground labels. Volumes are along the network's axes and cropped.
+/// Guidance channels `[guidance, z, y, x]` on the network's grid, in the bundle's order: corrected foreground labels,
+/// the annotated mask, the presegmentation's foreground labels. Volumes are along the network's axes and cropped.
 pub fn channels(
     corrections: ArrayView3<'_, i16>,
     presegmentation: ArrayView3<'_, Label>,
@@ -131,11 +135,14 @@ mod tests {
     #[test]
     fn python_builds_the_same_guidance() {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/guidance");
-        let cases: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+        let cases: Vec<serde_json::Value> =
+            serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
         for case in &cases {
             let ints = |name: &str| -> Vec<i64> { serde_json::from_value(case[name].clone()).unwrap() };
             let shape = |name: &str| -> [usize; 3] { serde_json::from_value(case[name].clone()).unwrap() };
-            let labels = Array3::from_shape_vec(shape("source_shape"), ints("labels").iter().map(|v| *v as Label).collect()).unwrap();
+            let labels =
+                Array3::from_shape_vec(shape("source_shape"), ints("labels").iter().map(|v| *v as Label).collect())
+                    .unwrap();
             let planes: Vec<(usize, usize)> = serde_json::from_value(case["planes"].clone()).unwrap();
             let got = project(labels.view(), &planes, shape("target_shape"));
             assert_eq!(got.iter().map(|v| i64::from(*v)).collect::<Vec<_>>(), ints("projected"), "{}", case["name"]);
@@ -177,7 +184,8 @@ mod tests {
             proptest::prop_assert_eq!(draw(&all, within), whole.slice(s![z, y, x]).to_owned());
         }
 
-        /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel where that is coarser).
+        /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel
+        /// where that is coarser).
         #[test]
         fn no_plane_vanishes(source in proptest::array::uniform3(1_usize..14), target in proptest::array::uniform3(1_usize..14), axis in 0_usize..3, pick in 0.0_f64..1.0) {
             let index = ((pick * source[axis] as f64) as usize).min(source[axis] - 1);

@@ -1,4 +1,5 @@
-//! The stages, in the order in which data passes them. Pure given a network: numbers in, numbers out; no paths, no clocks, no HTTP.
+//! The stages, in the order in which data passes them. Pure given a network: numbers in, numbers out; no paths, no
+//! clocks, no HTTP.
 
 pub mod frame;
 pub mod crop;

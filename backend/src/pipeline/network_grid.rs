@@ -50,8 +50,13 @@ pub(super) fn network_shape(
     network_spacing_mm: [f64; 3],
     plan: &Plan,
 ) -> Result<[usize; 3], NetworkGridError> {
-    let network = if plan.resample_data == Resampling::None { cropped } else { new_shape(cropped, spacing_mm, network_spacing_mm) };
-    let voxels = |shape: [usize; 3]| shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n)).unwrap_or(usize::MAX);
+    let network = if plan.resample_data == Resampling::None {
+        cropped
+    } else {
+        new_shape(cropped, spacing_mm, network_spacing_mm)
+    };
+    let voxels =
+        |shape: [usize; 3]| shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n)).unwrap_or(usize::MAX);
     if network.contains(&0) {
         return Err(NetworkGridError::TooSmall(network));
     }
@@ -63,7 +68,8 @@ pub(super) fn network_shape(
         let shape = with_unit(factor);
         !shape.contains(&0) && voxels(shape) <= MAX_NETWORK_VOXELS
     };
-    let flat = cropped.contains(&1) && spacing_mm.iter().any(|mm| *mm > 500.0 * spacing_mm.iter().copied().fold(f64::INFINITY, f64::min));
+    let flat = cropped.contains(&1)
+        && spacing_mm.iter().any(|mm| *mm > 500.0 * spacing_mm.iter().copied().fold(f64::INFINITY, f64::min));
     let longer_than_a_body = cropped.iter().zip(spacing_mm).any(|(n, mm)| *n as f64 * mm > LONGEST_MM);
     let cause = if flat {
         "The file is a picture of two dimensions, or its slices are much too far apart; this network takes volumes of three"
@@ -80,7 +86,10 @@ pub fn content_box(channel: &Volume<f32>) -> Option<[Range<usize>; 3]> {
     let [nx, ny, _] = channel.geometry().dims;
     let mut found = None;
     for (row, values) in channel.voxels().chunks(nx).enumerate() {
-        let (Some(first), Some(last)) = (values.iter().position(|v| *v != 0.0), values.iter().rposition(|v| *v != 0.0)) else { continue };
+        let (Some(first), Some(last)) = (values.iter().position(|v| *v != 0.0), values.iter().rposition(|v| *v != 0.0))
+        else {
+            continue;
+        };
         let (z, y) = (row / ny, row % ny);
         found = joined(found, Some([z..z + 1, y..y + 1, first..last + 1]));
     }
@@ -97,11 +106,16 @@ pub fn joined(one: Option<[Range<usize>; 3]>, other: Option<[Range<usize>; 3]>) 
     }
 }
 
-/// Whether a scan whose content fills this box (`[z, y, x]`, as [`content_box`] finds it; all of the scan if there is none) fits a network's grid.
+/// Whether a scan whose content fills this box (`[z, y, x]`, as [`content_box`] finds it; all of the scan if there is
+/// none) fits a network's grid.
 ///
 /// # Errors
 /// [`NetworkGridError`].
-pub fn check_network_grid(scan: &Geometry, content: Option<&[Range<usize>; 3]>, plan: &Plan) -> Result<(), NetworkGridError> {
+pub fn check_network_grid(
+    scan: &Geometry,
+    content: Option<&[Range<usize>; 3]>,
+    plan: &Plan,
+) -> Result<(), NetworkGridError> {
     let axes = plan.transpose_forward;
     let [sx, sy, sz] = scan.spacing_mm;
     let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
@@ -131,7 +145,11 @@ mod tests {
         let dims = [56, 64, 48];
         check([1.0, 1.0, 1.5], dims, None);
         check([8.0, 8.0, 12.0], dims, None);
-        check([100.0, 100.0, 150.0], dims, Some("4800 × 6400 × 5600 voxels on the network's grid, more than 536870912"));
+        check(
+            [100.0, 100.0, 150.0],
+            dims,
+            Some("4800 × 6400 × 5600 voxels on the network's grid, more than 536870912"),
+        );
         check([1000.0, 1000.0, 1500.0], dims, Some("may be in micrometres"));
         check([20.0; 3], [64; 3], Some("853 × 1280 × 1280 voxels"));
         check([9000.0, 9000.0, 9000.0], [2000, 2000, 100], Some("spacing (pixdim) may be wrong"));
@@ -147,7 +165,11 @@ mod tests {
             at.iter().for_each(|voxel| volume.voxels_mut()[Geometry::offset(*voxel, [5, 6, 7])] = -1.0);
             volume
         };
-        let boxes = [content_box(&volume(&[[1, 2, 3], [1, 4, 3]])), content_box(&volume(&[[4, 2, 5]])), content_box(&volume(&[]))];
+        let boxes = [
+            content_box(&volume(&[[1, 2, 3], [1, 4, 3]])),
+            content_box(&volume(&[[4, 2, 5]])),
+            content_box(&volume(&[])),
+        ];
         assert_eq!(boxes, [Some([3..4, 2..5, 1..2]), Some([5..6, 2..3, 4..5]), None]);
         assert_eq!(boxes.into_iter().fold(None, joined), Some([3..6, 2..5, 1..5]));
     }

@@ -1,5 +1,5 @@
-//! nnU-Net's intensity normalisations. Means and standard deviations are summed in numpy's own order (f32, pairwise), because a last bit here can
-//! become another label there.
+//! nnU-Net's intensity normalisations. Means and standard deviations are summed in numpy's own order (f32, pairwise),
+//! because a last bit here can become another label there.
 
 use ndarray::{Array3, ArrayView3, Zip};
 
@@ -14,8 +14,8 @@ pub enum Misfit {
     NoIntensities,
 }
 
-/// A channel's values, normalised. `values` may be a view with any strides, which numpy's order of summation depends on; `mask` says which voxels
-/// count and change for masked z-scores.
+/// A channel's values, normalised. `values` may be a view with any strides, which numpy's order of summation depends
+/// on; `mask` says which voxels count and change for masked z-scores.
 ///
 /// # Errors
 /// [`Misfit`].
@@ -98,7 +98,8 @@ fn divided(sum: f32, count: usize) -> f32 {
     (f64::from(sum) / count as f64) as f32
 }
 
-/// The values in the order in which they lie in memory, and the sizes of the axes that remain when those that are contiguous are taken as one.
+/// The values in the order in which they lie in memory, and the sizes of the axes that remain when those that are
+/// contiguous are taken as one.
 fn in_memory_order(values: ArrayView3<'_, f32>) -> (Vec<f32>, Vec<usize>) {
     let mut axes = [0, 1, 2];
     axes.sort_by_key(|axis| std::cmp::Reverse((values.shape()[*axis] > 1, values.strides()[*axis].unsigned_abs())));
@@ -116,8 +117,9 @@ fn in_memory_order(values: ArrayView3<'_, f32>) -> (Vec<f32>, Vec<usize>) {
 /// What numpy's iterator takes at a time.
 const BUFFER: usize = 8192;
 
-/// numpy's `add.reduce` over axes of the given sizes, as its iterator buffers them since 2.3: the largest trailing product that fits the buffer, as
-/// often as it fits but not across the next axis, is summed pairwise; these sums are added one after the other.
+/// numpy's `add.reduce` over axes of the given sizes, as its iterator buffers them since 2.3: the largest trailing
+/// product that fits the buffer, as often as it fits but not across the next axis, is summed pairwise; these sums are
+/// added one after the other.
 fn sum(flat: &[f32], loops: &[usize]) -> f32 {
     let Some((last, outer)) = loops.split_last() else { return pairwise(flat) };
     let mut core = *last;

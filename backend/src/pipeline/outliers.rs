@@ -1,4 +1,5 @@
-//! A few voxels that would ruin a network's normalisation: one of a million far from all others takes the contrast from the rest.
+//! A few voxels that would ruin a network's normalisation: one of a million far from all others takes the contrast from
+//! the rest.
 
 use shared::geometry::Geometry;
 use shared::intensity::Quantiles;
@@ -21,7 +22,8 @@ pub fn outliers(volume: &Volume<f32>, normalization: Normalization) -> Option<St
         // Clipped by the plan, or left as it is.
         Normalization::Ct | Normalization::None | Normalization::Rgb => return None,
     };
-    let furthest = if quantiles.maximum() - high >= low - quantiles.minimum() { quantiles.maximum() } else { quantiles.minimum() };
+    let furthest =
+        if quantiles.maximum() - high >= low - quantiles.minimum() { quantiles.maximum() } else { quantiles.minimum() };
     let at = volume.voxels().iter().position(|v| *v == furthest)?;
     (low < high && wider > WIDER).then(|| {
         format!(

@@ -33,11 +33,17 @@ impl Postprocessing {
     pub fn parse(content: &Value) -> Result<Self, PostprocessError> {
         let list = |key: &str| content.get(key).and_then(Value::as_array);
         let functions = list("postprocessing_fns").ok_or(PostprocessError::Invalid("it has no postprocessing_fns"))?;
-        let arguments = list("postprocessing_kwargs").ok_or(PostprocessError::Invalid("it has no postprocessing_kwargs"))?;
+        let arguments =
+            list("postprocessing_kwargs").ok_or(PostprocessError::Invalid("it has no postprocessing_kwargs"))?;
         if functions.len() != arguments.len() {
             return Err(PostprocessError::Invalid("it has not as many postprocessing_kwargs as postprocessing_fns"));
         }
-        functions.iter().zip(arguments).map(|(function, kwargs)| labels_of(function, kwargs)).collect::<Result<_, _>>().map(Self)
+        functions
+            .iter()
+            .zip(arguments)
+            .map(|(function, kwargs)| labels_of(function, kwargs))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Applies every step to a segmentation.
@@ -60,7 +66,10 @@ fn labels_of(function: &Value, kwargs: &Value) -> Result<Vec<Label>, Postprocess
         return Err(PostprocessError::Unsupported(format!("{name} with another background_label")));
     }
     let mut labels = Vec::new();
-    collect_labels(kwargs.get("labels_or_regions").ok_or(PostprocessError::Invalid("labels_or_regions is missing"))?, &mut labels)?;
+    collect_labels(
+        kwargs.get("labels_or_regions").ok_or(PostprocessError::Invalid("labels_or_regions is missing"))?,
+        &mut labels,
+    )?;
     Ok(labels)
 }
 
@@ -74,8 +83,8 @@ fn collect_labels(value: &Value, labels: &mut Vec<Label>) -> Result<(), Postproc
     Ok(())
 }
 
-/// Voxels of the labels' union that lie in none of its largest components; voxels touch by faces, edges and corners. Of components of one size all
-/// are largest.
+/// Voxels of the labels' union that lie in none of its largest components; voxels touch by faces, edges and corners. Of
+/// components of one size all are largest.
 fn all_but_largest(segmentation: &[Label], dims: Dims, labels: &[Label]) -> Vec<bool> {
     let mut sizes: Vec<usize> = vec![0];
     let belongs = |at: usize| labels.contains(&segmentation[at]);
@@ -97,7 +106,8 @@ mod tests {
 
     fn check(kwargs: Value, before: &[Label], after: &[Label]) {
         let content = json!({"postprocessing_fns": [KEEP_LARGEST], "postprocessing_kwargs": [kwargs]});
-        let mut volume = Volume::new(Geometry::axis_aligned([before.len(), 1, 1], [1.0; 3]).unwrap(), before.to_vec()).unwrap();
+        let mut volume =
+            Volume::new(Geometry::axis_aligned([before.len(), 1, 1], [1.0; 3]).unwrap(), before.to_vec()).unwrap();
         Postprocessing::parse(&content).unwrap().apply(&mut volume);
         assert_eq!(volume.voxels(), after);
     }
@@ -133,7 +143,8 @@ mod tests {
             let (z, y, x) = before.dim();
             let voxels: Vec<Label> = before.iter().copied().collect();
             let lost = all_but_largest(&voxels, [x, y, z], &labels);
-            let after: Vec<Label> = voxels.iter().zip(&lost).map(|(label, lost)| if *lost { 0 } else { *label }).collect();
+            let after: Vec<Label> =
+                voxels.iter().zip(&lost).map(|(label, lost)| if *lost { 0 } else { *label }).collect();
             assert_eq!(after, array(name).iter().copied().collect::<Vec<_>>(), "{name}");
         }
     }

@@ -22,11 +22,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Patch by patch, as nnU-Net does it: the same logits. Two forwards run beside each other, since small layers leave processors idle; each computes
-    /// with as many threads as if it were alone, so no bit depends on it.
+    /// Patch by patch, as nnU-Net does it: the same logits. Two forwards run beside each other, since small layers
+    /// leave processors idle; each computes with as many threads as if it were alone, so no bit depends on it.
     pub const EXACT: Self = Self { step: DEFAULT_STEP, batch: 1, at_once: 2 };
-    /// Two patches at once, where oneDNN's convolutions take over on a CPU; larger batches bring little more and cost memory. Logits differ in a last
-    /// bit of half precision.
+    /// Two patches at once, where oneDNN's convolutions take over on a CPU; larger batches bring little more and cost
+    /// memory. Logits differ in a last bit of half precision.
     pub const FAST: Self = Self { step: DEFAULT_STEP, batch: 2, at_once: 1 };
     /// On a CUDA device: a patch in all its mirrors at once. Where that needs too much memory it is halved.
     pub const CUDA: Self = Self { step: DEFAULT_STEP, batch: 8, at_once: 1 };
@@ -59,7 +59,15 @@ pub fn mean_logits<N: Network>(
             }
         }
     };
-    sliding_window::logits_of_folds(&networks, data, &window(plan, options), &mirrors, Combine::Mean, progress, &mut add)?;
+    sliding_window::logits_of_folds(
+        &networks,
+        data,
+        &window(plan, options),
+        &mirrors,
+        Combine::Mean,
+        progress,
+        &mut add,
+    )?;
     let mut total = total.ok_or(NetworkError::NoFold)?;
     if folds.len() > 1 {
         total.mapv_inplace(|v| f16::from_f32(v.to_f32() / folds.len() as f32));
@@ -104,7 +112,8 @@ mod tests {
             let networks: Vec<Constant> = folds.iter().map(|v| Constant(*v)).collect();
             let data = Array4::zeros((1, 4, 4, 4));
             let plan = Plan::for_tests([1.0; 3]);
-            let logits = mean_logits(&networks, &plan, data.view(), Options::EXACT, &mut |_| ControlFlow::Continue(())).unwrap();
+            let logits =
+                mean_logits(&networks, &plan, data.view(), Options::EXACT, &mut |_| ControlFlow::Continue(())).unwrap();
             // In the middle; at the corners a patch weighs so little that halves get coarse.
             assert_eq!(logits[[0, 2, 2, 2]].to_f32(), expected);
         }

@@ -101,11 +101,16 @@ pub fn preprocess(channels: &[Volume<f32>], plan: &Plan) -> Result<Preprocessed,
     preprocess_stage(channels, None, plan)
 }
 
-/// Prepares the channels of a scan; a cascade's network also gets the previous stage's labels, as one channel per foreground label.
+/// Prepares the channels of a scan; a cascade's network also gets the previous stage's labels, as one channel per
+/// foreground label.
 ///
 /// # Errors
 /// [`PreprocessError`].
-pub fn preprocess_stage(channels: &[Volume<f32>], previous: Option<&Volume<Label>>, plan: &Plan) -> Result<Preprocessed, PreprocessError> {
+pub fn preprocess_stage(
+    channels: &[Volume<f32>],
+    previous: Option<&Volume<Label>>,
+    plan: &Plan,
+) -> Result<Preprocessed, PreprocessError> {
     Ok(crop_and_normalise(channels, previous, plan)?.resampled(plan))
 }
 
@@ -127,7 +132,12 @@ impl Normalised {
         let of = channels.len();
         let mut data = Array4::zeros((of + previous.len(), frame.network[0], frame.network[1], frame.network[2]));
         for (index, values) in channels.into_iter().enumerate() {
-            data.index_axis_mut(Axis(0), index).assign(&to_network(values, &frame, plan.resample_data, Channel { index, of }));
+            data.index_axis_mut(Axis(0), index).assign(&to_network(
+                values,
+                &frame,
+                plan.resample_data,
+                Channel { index, of },
+            ));
         }
         for (number, labels) in previous.iter().enumerate() {
             data.index_axis_mut(Axis(0), of + number).assign(labels);
@@ -140,7 +150,11 @@ impl Normalised {
 ///
 /// # Errors
 /// [`PreprocessError`].
-pub fn crop_and_normalise(channels: &[Volume<f32>], previous: Option<&Volume<Label>>, plan: &Plan) -> Result<Normalised, PreprocessError> {
+pub fn crop_and_normalise(
+    channels: &[Volume<f32>],
+    previous: Option<&Volume<Label>>,
+    plan: &Plan,
+) -> Result<Normalised, PreprocessError> {
     check_channels(channels, plan)?;
     let previous = check_previous(channels, previous, plan)?;
     let views: Vec<ArrayView3<'_, f32>> = channels.iter().map(zyx_view).collect();
@@ -164,7 +178,8 @@ pub fn crop_and_normalise(channels: &[Volume<f32>], previous: Option<&Volume<Lab
         let inside = inside.slice(s![z.clone(), y.clone(), x.clone()]);
         let (scheme, masked) = plan.normalization[index];
         let intensity = plan.intensity.get(index).copied().flatten();
-        normalise(inside, scheme, masked.then(|| mask.view()), intensity).map_err(|misfit| PreprocessError::of_misfit(misfit, index))
+        normalise(inside, scheme, masked.then(|| mask.view()), intensity)
+            .map_err(|misfit| PreprocessError::of_misfit(misfit, index))
     });
     let channels = normalised.collect::<Result<Vec<_>, _>>()?;
     let previous = previous.map_or_else(Vec::new, |labels| {
@@ -199,7 +214,9 @@ fn to_network(values: Array3<f32>, frame: &Frame, resampling: Resampling, channe
     match resampling {
         Resampling::None => values,
         Resampling::Spline { .. } | Resampling::Torch { .. } if values.shape() == frame.network => values,
-        Resampling::Spline { order, separation } => resample(values.view(), frame.network, order, separate(separation), |v| v as f32),
+        Resampling::Spline { order, separation } => {
+            resample(values.view(), frame.network, order, separate(separation), |v| v as f32)
+        }
         Resampling::Torch { separation } => resample_torch(values.view(), frame.network, separate(separation), channel),
     }
 }
@@ -208,7 +225,9 @@ fn labels_to_network(labels: Array3<i16>, frame: &Frame, resampling: Resampling)
     let separate = |separation| separate_axis(frame.spacing_mm, frame.network_spacing_mm, separation);
     match resampling {
         Resampling::None => labels,
-        Resampling::Spline { order, separation } => resample_labels(labels.view(), frame.network, order, separate(separation)),
+        Resampling::Spline { order, separation } => {
+            resample_labels(labels.view(), frame.network, order, separate(separation))
+        }
         Resampling::Torch { separation } => resample_labels_torch(labels.view(), frame.network, separate(separation)),
     }
 }
@@ -221,9 +240,15 @@ fn check_channels(channels: &[Volume<f32>], plan: &Plan) -> Result<(), Preproces
     let first = channels[0].geometry();
     for (channel, volume) in channels.iter().enumerate() {
         let geometry = volume.geometry();
-        geometry.check_same_grid(first).map_err(|difference| PreprocessError::DifferentGrids { channel, difference })?;
+        geometry
+            .check_same_grid(first)
+            .map_err(|difference| PreprocessError::DifferentGrids { channel, difference })?;
         if let Some((at, value)) = volume.voxels().iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(PreprocessError::NotFinite { channel, voxel: Geometry::voxel_at(at, geometry.dims), value: *value });
+            return Err(PreprocessError::NotFinite {
+                channel,
+                voxel: Geometry::voxel_at(at, geometry.dims),
+                value: *value,
+            });
         }
     }
     Ok(())
@@ -260,21 +285,32 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY] {
             let scan = scan([3, 4, 5], [1.0; 3], |voxel| if voxel == [2, 1, 3] { bad } else { 1.0 });
             let error = preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err();
-            assert_eq!(error.to_string(), format!("voxel [2, 1, 3] of image 0 is {bad}, not a number that can be computed with"));
+            assert_eq!(
+                error.to_string(),
+                format!("voxel [2, 1, 3] of image 0 is {bad}, not a number that can be computed with")
+            );
         }
     }
 
     #[test]
     fn a_scan_that_vanishes_is_refused() {
         let scan = scan([1, 1, 1], [0.4; 3], |_| 1.0);
-        assert_eq!(preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err(), NetworkGridError::TooSmall([0, 0, 0]).into());
+        assert_eq!(
+            preprocess(&[scan], &Plan::for_tests([1.0; 3])).unwrap_err(),
+            NetworkGridError::TooSmall([0, 0, 0]).into()
+        );
     }
 
     #[test]
     fn the_second_stage_of_a_cascade_sees_the_first_as_channels() {
         let image = scan([2, 1, 1], [1.0; 3], |_| 3.0);
         let plan = Plan { previous_stage: Some("3d_lowres".into()), ..Plan::for_tests([1.0; 3]) };
-        assert!(preprocess(std::slice::from_ref(&image), &plan).unwrap_err().to_string().contains("needs the segmentations of 3d_lowres"));
+        assert!(
+            preprocess(std::slice::from_ref(&image), &plan)
+                .unwrap_err()
+                .to_string()
+                .contains("needs the segmentations of 3d_lowres")
+        );
         let labels = Volume::new(image.geometry().clone(), vec![2, 1]).unwrap();
         let data = preprocess_stage(&[image], Some(&labels), &plan).unwrap().data;
         assert_eq!(data.into_raw_vec_and_offset().0, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);

@@ -50,7 +50,8 @@ pub struct Presegmentation {
     pub uncertainty: Vec<Volume<f32>>,
 }
 
-/// Segments a scan with all folds and mirrors; labels come from the mean logits, whatever the uncertainty is sampled from.
+/// Segments a scan with all folds and mirrors; labels come from the mean logits, whatever the uncertainty is sampled
+/// from.
 ///
 /// # Errors
 /// [`SegmentError`].
@@ -66,12 +67,18 @@ pub fn presegment(
     let scan = channels[0].geometry();
     let labels = export::labels(logits.view(), &frame, plan, scan)?;
     drop(logits);
-    let uncertainty = uncertainty.into_iter().map(|values| on_scan(values, &frame, plan, scan)).collect::<Result<_, _>>()?;
+    let uncertainty =
+        uncertainty.into_iter().map(|values| on_scan(values, &frame, plan, scan)).collect::<Result<_, _>>()?;
     Ok(Presegmentation { labels, uncertainty })
 }
 
 /// Uncertainty `[z, y, x]` of the network's grid on the scan's; 0 outside the crop.
-pub(super) fn on_scan(values: Vec<f32>, frame: &Frame, plan: &Plan, scan: &Geometry) -> Result<Volume<f32>, GeometryError> {
+pub(super) fn on_scan(
+    values: Vec<f32>,
+    frame: &Frame,
+    plan: &Plan,
+    scan: &Geometry,
+) -> Result<Volume<f32>, GeometryError> {
     let [z, y, x] = frame.network;
     let values = Array3::from_shape_vec((z, y, x), values).map_err(|_| GeometryError::BadDims([x, y, z]))?;
     export::scalars(values.view(), frame, plan, 0.0, scan)

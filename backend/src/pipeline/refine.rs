@@ -36,8 +36,8 @@ pub struct RefineInput<'a> {
     pub foreground: &'a [Label],
     /// The channels that the network was trained with; none for a presegmentation network, which knows no guidance.
     pub encoding: Option<GuidanceEncoding>,
-    /// Within this distance of a corrected plane, along its axis, labels pass over to the correction where the network was wrong in that plane; 0 is not
-    /// at all.
+    /// Within this distance of a corrected plane, along its axis, labels pass over to the correction where the network
+    /// was wrong in that plane; 0 is not at all.
     pub blend_mm: f64,
 }
 
@@ -66,14 +66,15 @@ pub struct AdaptedTo {
 pub struct Refined {
     /// The labels. Voxels of corrected planes equal the correction, exactly.
     pub labels: Volume<Label>,
-    /// Entropy of the mean prediction, 0 (sure) to 1; 0 outside the crop and in corrected planes, which the expert has settled.
+    /// Entropy of the mean prediction, 0 (sure) to 1; 0 outside the crop and in corrected planes, which the expert has
+    /// settled.
     pub uncertainty: Volume<f32>,
     /// What the network learned first, if it was asked to.
     pub adapted: Option<AdaptedTo>,
 }
 
-/// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from the mean logits. Asked to adapt, the
-/// first fold learns from the case and then speaks alone, unless it falls back.
+/// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from
+/// the mean logits. Asked to adapt, the first fold learns from the case and then speaks alone, unless it falls back.
 ///
 /// # Errors
 /// [`SegmentError`]; planes outside the scan are a [`shared::geometry::GeometryError`].
@@ -131,21 +132,29 @@ impl Guided {
         }
         let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
         let corrections = along(input.corrections);
-        let mut cropped: Vec<(usize, usize)> = input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
+        let mut cropped: Vec<(usize, usize)> =
+            input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
         cropped.sort_unstable();
         cropped.dedup();
         let corrections = frame.crop_of(&corrections);
-        let planes: Vec<Vec<Sheet>> = cropped.into_iter().map(|plane| guide::sheets(corrections, plane, frame.network)).collect();
+        let planes: Vec<Vec<Sheet>> =
+            cropped.into_iter().map(|plane| guide::sheets(corrections, plane, frame.network)).collect();
         let presegmentation = guide::nearest(frame.crop_of(&along(input.presegmentation)), frame.network);
         if let Some(encoding) = input.encoding {
             let drawn = guide::draw(planes.iter().flatten(), frame.network.map(|n| 0..n));
             let guidance = guide::channels(drawn.view(), presegmentation.view(), input.foreground, encoding);
-            data = concatenate(Axis(0), &[data.view(), guidance.view()]).map_err(|error| NetworkError::Engine(error.to_string()))?;
+            data = concatenate(Axis(0), &[data.view(), guidance.view()])
+                .map_err(|error| NetworkError::Engine(error.to_string()))?;
         }
         Ok(Self { frame, data, images, planes, presegmentation })
     }
 
-    fn sample(&self, folds: &mut [Box<dyn Network>], plan: &Plan, progress: &mut Progress<'_>) -> Result<Sampled, SegmentError> {
+    fn sample(
+        &self,
+        folds: &mut [Box<dyn Network>],
+        plan: &Plan,
+        progress: &mut Progress<'_>,
+    ) -> Result<Sampled, SegmentError> {
         let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };
         Ok(sample(folds, plan, self.data.view(), &sampling, progress)?)
     }
@@ -180,7 +189,8 @@ impl Guided {
         if let Some(weights) = weights {
             network.set_weights(weights)?;
         }
-        let Adapted { network, report } = adapt(network, plan, learned_from, params, elapsed_s, &mut part(progress, LEARNING))?;
+        let Adapted { network, report } =
+            adapt(network, plan, learned_from, params, elapsed_s, &mut part(progress, LEARNING))?;
         let Some(network) = network else {
             return Ok((before, AdaptedTo { report, weights: weights.map(<[u8]>::to_vec) }));
         };
@@ -225,7 +235,8 @@ mod tests {
         fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
             let (voxels, margin): (usize, f32) = (size.iter().product(), self.margin);
             let answer = |patch: &[f32]| -> Vec<f32> {
-                let ahead = |bright: bool| patch[..voxels].iter().map(move |v| if (*v > 0.0) == bright { margin } else { 0.0 });
+                let ahead =
+                    |bright: bool| patch[..voxels].iter().map(move |v| if (*v > 0.0) == bright { margin } else { 0.0 });
                 ahead(false).chain(ahead(true)).chain((0..voxels).map(|_| -20.0)).collect()
             };
             Ok(batch.chunks_exact(batch.len() / n).flat_map(answer).collect())
@@ -236,7 +247,8 @@ mod tests {
         }
     }
 
-    /// 8 × 8 × 8 voxels, bright where x < 4; a margin of nothing to empty around it, so that the crop leaves the first plane out.
+    /// 8 × 8 × 8 voxels, bright where x < 4; a margin of nothing to empty around it, so that the crop leaves the first
+    /// plane out.
     fn scan() -> Volume<f32> {
         let geometry = Geometry::axis_aligned([8; 3], [1.0; 3]).unwrap();
         let voxels = (0..512)
@@ -260,7 +272,8 @@ mod tests {
     fn refined(margins: &[f32], corrections: &Volume<Label>, planes: &[Plane], blend_mm: f64) -> Refined {
         let scan = scan();
         let presegmentation = Volume::filled(scan.geometry().clone(), 0);
-        let mut folds: Vec<Box<dyn Network>> = margins.iter().map(|margin| Box::new(Bright { margin: *margin }) as _).collect();
+        let mut folds: Vec<Box<dyn Network>> =
+            margins.iter().map(|margin| Box::new(Bright { margin: *margin }) as _).collect();
         let input = RefineInput {
             channels: &[scan],
             presegmentation: &presegmentation,
@@ -281,7 +294,10 @@ mod tests {
             for z in 0..8 {
                 let doubt = got.uncertainty.read_plane(axial(z)).unwrap();
                 let settled = z == 0 || z == 3;
-                assert!(doubt.iter().all(|u| if settled { *u == 0.0 } else { expected.contains(u) }), "{margins:?}, plane {z}: {doubt:?}");
+                assert!(
+                    doubt.iter().all(|u| if settled { *u == 0.0 } else { expected.contains(u) }),
+                    "{margins:?}, plane {z}: {doubt:?}"
+                );
             }
             assert_eq!(got.labels.read_plane(axial(3)).unwrap(), [2; 64]);
             assert_eq!(got.labels.get([1, 1, 5]), Some(1));

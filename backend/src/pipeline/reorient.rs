@@ -1,4 +1,5 @@
-//! Stored axes in another order and direction; every voxel keeps its place in the patient. For networks that know scans as their training data were stored.
+//! Stored axes in another order and direction; every voxel keeps its place in the patient. For networks that know scans
+//! as their training data were stored.
 
 use shared::geometry::{Geometry, Plane};
 use shared::volume::Volume;
@@ -16,7 +17,8 @@ impl Reorientation {
     /// Nothing is stored otherwise.
     pub const IDENTITY: Self = Self { from: [0, 1, 2], reversed: [false; 3] };
 
-    /// From how a volume is stored to an orientation such as RAS, whose letters say where the axes run to. Nothing for what is no orientation.
+    /// From how a volume is stored to an orientation such as RAS, whose letters say where the axes run to. Nothing for
+    /// what is no orientation.
     pub fn to(wanted: &str, stored: &Geometry) -> Option<Self> {
         const PAIRS: [&str; 3] = ["LR", "PA", "IS"];
         let stored: Vec<char> = stored.orientation().chars().collect();
@@ -78,7 +80,8 @@ impl Reorientation {
                 }
             }
         }
-        let geometry = Geometry::new(self.from.map(|axis| old.dims[axis]), self.from.map(|axis| old.spacing_mm[axis]), affine);
+        let geometry =
+            Geometry::new(self.from.map(|axis| old.dims[axis]), self.from.map(|axis| old.spacing_mm[axis]), affine);
         // A grid stored otherwise has the same sizes and an affine that is as invertible.
         geometry.unwrap_or_else(|_| unreachable!("a grid stored otherwise is a grid"))
     }
@@ -99,7 +102,11 @@ mod tests {
 
     /// 2 × 3 × 4 voxels stored as LPS, numbered.
     fn volume() -> Volume<usize> {
-        let geometry = Geometry::new([2, 3, 4], [1.0, 2.0, 3.0], [[-1.0, 0.0, 0.0, 5.0], [0.0, -2.0, 0.0, 6.0], [0.0, 0.0, 3.0, 7.0]]);
+        let geometry = Geometry::new(
+            [2, 3, 4],
+            [1.0, 2.0, 3.0],
+            [[-1.0, 0.0, 0.0, 5.0], [0.0, -2.0, 0.0, 6.0], [0.0, 0.0, 3.0, 7.0]],
+        );
         Volume::new(geometry.unwrap(), (0..24).collect()).unwrap()
     }
 
@@ -112,10 +119,14 @@ mod tests {
             assert_eq!(new.geometry().orientation(), wanted);
             assert_eq!(way.is_identity(), wanted == "LPS");
             for (at, voxel) in new.voxels().iter().enumerate() {
-                let place =
-                    |geometry: &Geometry, at: usize| geometry.world_from_voxel(Geometry::voxel_at(at, geometry.dims).map(|i| i as f64));
+                let place = |geometry: &Geometry, at: usize| {
+                    geometry.world_from_voxel(Geometry::voxel_at(at, geometry.dims).map(|i| i as f64))
+                };
                 let (there, here) = (place(new.geometry(), at), place(old.geometry(), *voxel));
-                assert!(there.iter().zip(here).all(|(a, b)| (a - b).abs() < 1e-9), "{wanted}: {there:?} is not {here:?}");
+                assert!(
+                    there.iter().zip(here).all(|(a, b)| (a - b).abs() < 1e-9),
+                    "{wanted}: {there:?} is not {here:?}"
+                );
             }
             assert_eq!(way.inverse().apply(new), old, "{wanted}");
         }

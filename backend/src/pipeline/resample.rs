@@ -1,7 +1,9 @@
-//! From one grid to another as nnU-Net does it (`resample_data_or_seg_to_shape`): splines in f64, thick slices resampled within the slice only.
+//! From one grid to another as nnU-Net does it (`resample_data_or_seg_to_shape`): splines in f64, thick slices
+//! resampled within the slice only.
 //!
-//! Equals scipy's `zoom(grid_mode=True, mode="nearest")` behind scikit-image's `resize`, evaluated one axis at a time: rows of a volume are combined
-//! whole, so that the inner loops run along memory. At most two volumes of f64 exist at a time.
+//! Equals scipy's `zoom(grid_mode=True, mode="nearest")` behind scikit-image's `resize`, evaluated one axis at a time:
+//! rows of a volume are combined whole, so that the inner loops run along memory. At most two volumes of f64 exist at a
+//! time.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
@@ -13,7 +15,9 @@ const PAD: usize = 12;
 
 /// nnU-Net's size of a resampled volume: `round(old / new * n)` per axis, half to even.
 pub fn new_shape(shape: [usize; 3], spacing_mm: [f64; 3], new_spacing_mm: [f64; 3]) -> [usize; 3] {
-    std::array::from_fn(|axis| (spacing_mm[axis] / new_spacing_mm[axis] * shape[axis] as f64).round_ties_even() as usize)
+    std::array::from_fn(|axis| {
+        (spacing_mm[axis] / new_spacing_mm[axis] * shape[axis] as f64).round_ties_even() as usize
+    })
 }
 
 /// The axis that is resampled by nearest neighbour, if the volume is that anisotropic.
@@ -31,8 +35,9 @@ pub fn separate_axis(spacing_mm: [f64; 3], new_spacing_mm: [f64; 3], separation:
     if let [axis] = thick[..] { Some(axis) } else { None }
 }
 
-/// Resamples a volume. `order` is 0, 1 or 3; `separate` is an axis resampled by nearest neighbour; `round` turns results into voxels.
-/// Results stay within the input's range (per slice, if separate). An unchanged shape returns the values untouched.
+/// Resamples a volume. `order` is 0, 1 or 3; `separate` is an axis resampled by nearest neighbour; `round` turns
+/// results into voxels. Results stay within the input's range (per slice, if separate). An unchanged shape returns the
+/// values untouched.
 pub fn resample<T: Copy + Default + Send + Sync>(
     volume: ArrayView3<'_, f32>,
     shape: [usize; 3],
@@ -66,7 +71,8 @@ fn resize<T: Copy + Default + Send + Sync>(
     round: &(impl Fn(f64) -> T + Sync),
 ) -> Array3<T> {
     let limits = range(volume.iter().copied());
-    // Cubic splines are filtered along every axis, also those whose size stays: the filter and its inverse cancel only up to rounding.
+    // Cubic splines are filtered along every axis, also those whose size stays: the filter and its inverse cancel only
+    // up to rounding.
     let partly = resize_first_axis(volume, shape[0], order);
     let taps = [1, 2].map(|axis| taps(volume.shape()[axis], shape[axis], order));
     let mut result = Array3::from_elem(shape, T::default());
@@ -159,7 +165,8 @@ fn coefficients<R: Iterator<Item = f64>>(rows: impl Iterator<Item = R>, width: u
     padded
 }
 
-/// Resampling along one axis as a matrix `[length, n]`: what becomes of each unit vector. Exact but for rounding, and for the clipping that follows.
+/// Resampling along one axis as a matrix `[length, n]`: what becomes of each unit vector. Exact but for rounding, and
+/// for the clipping that follows.
 pub(super) fn matrix(n: usize, length: usize, order: u8) -> Array2<f64> {
     let unit = Array2::<f64>::eye(n);
     let lines = coefficients(unit.outer_iter().map(|row| row.into_iter().copied()), n, order);
@@ -191,7 +198,11 @@ impl Taps {
         let position = (k as f64 + 0.5) * (n as f64 / length as f64) - 0.5 + pad as f64;
         let clamp = |i: i64| i.clamp(0, last) as usize;
         if order == 0 {
-            return Self { indices: [clamp((position + 0.5).floor() as i64), 0, 0, 0], weights: [1.0, 0.0, 0.0, 0.0], count: 1 };
+            return Self {
+                indices: [clamp((position + 0.5).floor() as i64), 0, 0, 0],
+                weights: [1.0, 0.0, 0.0, 0.0],
+                count: 1,
+            };
         }
         let floor = position.floor();
         let t = position - floor;
@@ -232,7 +243,8 @@ impl Taps {
     }
 }
 
-/// Turns rows of samples into cubic B-spline coefficients along the first axis, in place: scipy's `spline_filter1d` with half-sample symmetric borders.
+/// Turns rows of samples into cubic B-spline coefficients along the first axis, in place: scipy's `spline_filter1d`
+/// with half-sample symmetric borders.
 fn prefilter(c: &mut [f64], width: usize) {
     const Z: f64 = -0.267_949_192_431_122_7;
     let n = c.len() / width;
@@ -309,7 +321,9 @@ mod tests {
     fn nnunets_results_are_reproduced() {
         let index = reference::nnunet_index();
         let mut checked = 0;
-        for vector in index["vectors"].as_array().unwrap().iter().filter(|v| v["name"].as_str().unwrap().starts_with("resample")) {
+        for vector in
+            index["vectors"].as_array().unwrap().iter().filter(|v| v["name"].as_str().unwrap().starts_with("resample"))
+        {
             let shape: [usize; 3] = serde_json::from_value(vector["new_shape"].clone()).unwrap();
             let axis = vector["axis"].as_u64().map(|a| a as usize);
             let [source, expected] = ["x", "x_out"].map(|name| reference::nnunet_array(vector[name].as_str().unwrap()));

@@ -1,13 +1,20 @@
-//! Labels of a cascade's previous stage on the network's grid: every label's share is resampled, the largest share wins.
+//! Labels of a cascade's previous stage on the network's grid: every label's share is resampled, the largest share
+//! wins.
 
 use ndarray::{Array3, ArrayView3, Axis, Zip};
 
 use super::resample::{Taps, nearest_indices, taps};
 use super::resample_torch::{Channel, resample_torch};
 
-/// nnU-Net's `resample_data_or_seg_to_shape` of labels, with batchgenerators' rule since 0.25.4: the largest linearly interpolated share (order 1);
-/// of equal shares that of the nearest voxel, if it is among them, else the smallest label.
-pub fn resample_labels(labels: ArrayView3<'_, i16>, shape: [usize; 3], order: u8, separate: Option<usize>) -> Array3<i16> {
+/// nnU-Net's `resample_data_or_seg_to_shape` of labels, with batchgenerators' rule since 0.25.4: the largest linearly
+/// interpolated share (order 1); of equal shares that of the nearest voxel, if it is among them, else the smallest
+/// label.
+pub fn resample_labels(
+    labels: ArrayView3<'_, i16>,
+    shape: [usize; 3],
+    order: u8,
+    separate: Option<usize>,
+) -> Array3<i16> {
     let size: [usize; 3] = std::array::from_fn(|axis| labels.shape()[axis]);
     if size == shape {
         return labels.to_owned();
@@ -36,14 +43,19 @@ fn largest_share(labels: ArrayView3<'_, i16>, [z, y, x]: [&Taps; 3], nearest: i1
         let [a, b, c] = [corner >> 2 & 1, corner >> 1 & 1, corner & 1];
         *entry = (labels[[z.indices[a], y.indices[b], x.indices[c]]], z.weights[a] * y.weights[b] * x.weights[c]);
     }
-    let share = |label: i16| corners.iter().filter(|(l, _)| *l == label).map(|(_, weight)| weight).sum::<f64>().min(1.0);
+    let share =
+        |label: i16| corners.iter().filter(|(l, _)| *l == label).map(|(_, weight)| weight).sum::<f64>().min(1.0);
     let best = corners.iter().map(|(label, _)| share(*label)).fold(f64::NEG_INFINITY, f64::max);
     let tied = |label: i16| share(label) == best;
-    if tied(nearest) { nearest } else { corners.iter().map(|(label, _)| *label).filter(|label| tied(*label)).min().unwrap_or(nearest) }
+    if tied(nearest) {
+        nearest
+    } else {
+        corners.iter().map(|(label, _)| *label).filter(|label| tied(*label)).min().unwrap_or(nearest)
+    }
 }
 
-/// `resample_torch_fornnunet` of labels: shares in thousandths, in half precision; more than 700 is enough, a later label first; else the first of
-/// the largest.
+/// `resample_torch_fornnunet` of labels: shares in thousandths, in half precision; more than 700 is enough, a later
+/// label first; else the first of the largest.
 pub fn resample_labels_torch(labels: ArrayView3<'_, i16>, shape: [usize; 3], separate: Option<usize>) -> Array3<i16> {
     let mut present: Vec<i16> = labels.iter().copied().collect();
     present.sort_unstable();

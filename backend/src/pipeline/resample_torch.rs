@@ -1,7 +1,9 @@
-//! From one grid to another as `resample_torch_fornnunet` does it: torch's linear interpolation on a CPU, in f32, without libtorch.
+//! From one grid to another as `resample_torch_fornnunet` does it: torch's linear interpolation on a CPU, in f32,
+//! without libtorch.
 //!
-//! The same operations in the same order as ATen's kernels with fused multiply-add, so that the last bit agrees where libtorch uses that too: one
-//! axis after the other in general; all four corners of a slice at once where slices are small, which is when ATen takes another kernel.
+//! The same operations in the same order as ATen's kernels with fused multiply-add, so that the last bit agrees where
+//! libtorch uses that too: one axis after the other in general; all four corners of a slice at once where slices are
+//! small, which is when ATen takes another kernel.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
@@ -22,7 +24,12 @@ pub struct Channel {
 }
 
 /// Resamples a volume linearly; `separate` is an axis resampled by nearest neighbour.
-pub fn resample_torch(volume: ArrayView3<'_, f32>, shape: [usize; 3], separate: Option<usize>, channel: Channel) -> Array3<f32> {
+pub fn resample_torch(
+    volume: ArrayView3<'_, f32>,
+    shape: [usize; 3],
+    separate: Option<usize>,
+    channel: Channel,
+) -> Array3<f32> {
     if volume.shape() == shape {
         return volume.as_standard_layout().into_owned();
     }
@@ -84,7 +91,10 @@ fn trilinear(volume: ArrayView3<'_, f32>, shape: [usize; 3]) -> Array3<f32> {
         volume.axis_iter(Axis(0)).into_par_iter().map(|plane| one_by_one(plane, &along_y, &along_x)).collect();
     let mut result = Array3::zeros(shape);
     Zip::from(result.outer_iter_mut()).and(&ndarray::Array1::from(along_z)).par_for_each(|mut out, pair| {
-        Zip::from(&mut out).and(&planes[pair.low]).and(&planes[pair.high]).for_each(|out, low, high| *out = between(*low, *high, *pair));
+        Zip::from(&mut out)
+            .and(&planes[pair.low])
+            .and(&planes[pair.high])
+            .for_each(|out, low, high| *out = between(*low, *high, *pair));
     });
     result
 }
@@ -121,12 +131,23 @@ fn bilinear(volume: ArrayView3<'_, f32>, shape: [usize; 2], channel: Channel) ->
 }
 
 /// All four corners at once: from the last to the first where vectorised, else from the first to the last.
-fn corners(source: ArrayView2<'_, f32>, along_y: &[Pair], along_x: &[Pair], vectorised: bool, out: &mut ArrayViewMut2<'_, f32>) {
+fn corners(
+    source: ArrayView2<'_, f32>,
+    along_y: &[Pair],
+    along_x: &[Pair],
+    vectorised: bool,
+    out: &mut ArrayViewMut2<'_, f32>,
+) {
     for (y, h) in along_y.iter().enumerate() {
         for (x, w) in along_x.iter().enumerate() {
-            let values = [source[[h.low, w.low]], source[[h.low, w.high]], source[[h.high, w.low]], source[[h.high, w.high]]];
-            let weights =
-                [h.low_weight * w.low_weight, h.low_weight * w.high_weight, h.high_weight * w.low_weight, h.high_weight * w.high_weight];
+            let values =
+                [source[[h.low, w.low]], source[[h.low, w.high]], source[[h.high, w.low]], source[[h.high, w.high]]];
+            let weights = [
+                h.low_weight * w.low_weight,
+                h.low_weight * w.high_weight,
+                h.high_weight * w.low_weight,
+                h.high_weight * w.high_weight,
+            ];
             let fused = |at: usize, sum: f32| values[at].mul_add(weights[at], sum);
             out[[y, x]] = if vectorised {
                 fused(0, fused(1, fused(3, values[2] * weights[2])))
@@ -142,7 +163,8 @@ mod tests {
     use super::*;
     use crate::reference;
 
-    /// `resample_torch_fornnunet` on seven volumes: images and logits, whole and by slices. Where these were made decides the last bit.
+    /// `resample_torch_fornnunet` on seven volumes: images and logits, whole and by slices. Where these were made
+    /// decides the last bit.
     #[test]
     #[cfg_attr(not(material), ignore = "../shared is not there")]
     fn torchs_results_are_reproduced() {
@@ -159,7 +181,11 @@ mod tests {
                 for (index, (channel, wanted)) in source.outer_iter().zip(expected.outer_iter()).enumerate() {
                     let got = resample_torch(channel, shape, axis, Channel { index, of });
                     for (got, wanted) in got.iter().zip(wanted.iter()) {
-                        assert!((got - wanted).abs() <= 1e-6 * (1.0 + wanted.abs()), "{} {input}: {got} is not {wanted}", vector["name"]);
+                        assert!(
+                            (got - wanted).abs() <= 1e-6 * (1.0 + wanted.abs()),
+                            "{} {input}: {got} is not {wanted}",
+                            vector["name"]
+                        );
                         checked += 1;
                     }
                 }

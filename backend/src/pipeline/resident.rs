@@ -1,4 +1,5 @@
-//! Prediction that stays on a device: the same steps as `preprocess`, `predict` and `export`, told to the device as plain numbers.
+//! Prediction that stays on a device: the same steps as `preprocess`, `predict` and `export`, told to the device as
+//! plain numbers.
 
 use half::f16;
 use ndarray::{Array2, Array4};
@@ -18,11 +19,12 @@ use super::preprocess::Normalised;
 use super::presegment::SegmentError;
 use super::{resample, resample_torch};
 
-/// The label of every voxel of the scan, computed where the networks are. Labels are those of [`super::predict::mean_logits`] and
-/// [`super::export::labels`] but for last bits: resampling is in f32.
+/// The label of every voxel of the scan, computed where the networks are. Labels are those of
+/// [`super::predict::mean_logits`] and [`super::export::labels`] but for last bits: resampling is in f32.
 ///
 /// # Errors
-/// [`SegmentError`]; a [`crate::inference::NetworkError::Engine`] where the device has too little memory, upon which the way over the host may serve.
+/// [`SegmentError`]; a [`crate::inference::NetworkError::Engine`] where the device has too little memory, upon which
+/// the way over the host may serve.
 pub fn labels(
     engine: &dyn Engine,
     plan: &Plan,
@@ -61,7 +63,8 @@ pub enum Outcome {
     Logits(Array4<f16>, Frame),
 }
 
-/// [`labels`]; where the device's memory does not suffice, logits that are gathered on the host, as by [`mean_logits`]. `fell_back` hears why.
+/// [`labels`]; where the device's memory does not suffice, logits that are gathered on the host, as by [`mean_logits`].
+/// `fell_back` hears why.
 ///
 /// # Errors
 /// [`SegmentError`].
@@ -78,7 +81,10 @@ pub fn labels_or_logits(
         Err(SegmentError::Network(NetworkError::Engine(why))) => {
             fell_back(&why);
             let prepared = normalised.resampled(plan);
-            Ok(Outcome::Logits(mean_logits(engine.folds(), plan, prepared.data.view(), options, progress)?, prepared.frame))
+            Ok(Outcome::Logits(
+                mean_logits(engine.folds(), plan, prepared.data.view(), options, progress)?,
+                prepared.frame,
+            ))
         }
         labels => Ok(Outcome::Labels(labels?)),
     }
@@ -136,7 +142,8 @@ mod tests {
             from_mm[axis] = 5.0;
         }
         let separation = Separation::default();
-        let resampling = order.map_or(Resampling::Torch { separation }, |order| Resampling::Spline { order, separation });
+        let resampling =
+            order.map_or(Resampling::Torch { separation }, |order| Resampling::Spline { order, separation });
         let expected = match order {
             Some(order) => resample::resample(volume.view(), to, order, apart, |v| v as f32),
             None => resample_torch(volume.view(), to, apart, Channel { index: 0, of: 1 }),
@@ -148,7 +155,13 @@ mod tests {
         let got = resized(volume.view(), &resize);
         proptest::prop_assert_eq!(got.shape(), expected.shape());
         for (at, value) in got.indexed_iter() {
-            proptest::prop_assert!((value - expected[at]).abs() < 1e-4, "{} instead of {} at {:?}", value, expected[at], at);
+            proptest::prop_assert!(
+                (value - expected[at]).abs() < 1e-4,
+                "{} instead of {} at {:?}",
+                value,
+                expected[at],
+                at
+            );
         }
         Ok(())
     }
@@ -185,7 +198,9 @@ mod fall_back_tests {
             }
             // Three heads: the patch, its opposite and nothing.
             let patches = batch.chunks(size.iter().product());
-            Ok(patches.flat_map(|patch| [1.0, -1.0, 0.0].into_iter().flat_map(|sign| patch.iter().map(move |v| sign * v))).collect())
+            Ok(patches
+                .flat_map(|patch| [1.0, -1.0, 0.0].into_iter().flat_map(|sign| patch.iter().map(move |v| sign * v)))
+                .collect())
         }
 
         fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
@@ -223,14 +238,18 @@ mod fall_back_tests {
 
     fn run(answer: fn() -> NetworkError, broken: bool) -> (Result<Outcome, SegmentError>, Vec<String>) {
         let engine = Device { answer, folds: vec![Box::new(Small { broken })] };
-        let scan = Geometry::new([6, 5, 7], [1.0; 3], [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+        let scan =
+            Geometry::new([6, 5, 7], [1.0; 3], [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+                .unwrap();
         let voxels = (0..210).map(|at| (at * 37 % 101) as f32 + 1.0).collect();
         let channel = Volume::new(scan.clone(), voxels).unwrap();
         let plan = Plan::for_tests([1.0; 3]);
         let normalised = crop_and_normalise(&[channel], None, &plan).unwrap();
         let mut reasons = Vec::new();
         let go_on = &mut |_| ControlFlow::Continue(());
-        let outcome = labels_or_logits(&engine, &plan, &scan, normalised, Options::FAST, go_on, &mut |why| reasons.push(why.to_owned()));
+        let outcome = labels_or_logits(&engine, &plan, &scan, normalised, Options::FAST, go_on, &mut |why| {
+            reasons.push(why.to_owned())
+        });
         (outcome, reasons)
     }
 
@@ -245,7 +264,10 @@ mod fall_back_tests {
         assert!(logits.index_axis(ndarray::Axis(0), 0).iter().any(|v| v.to_f32() > 0.5), "the volume is there");
 
         let (outcome, reasons) = run(full, true);
-        assert_eq!(outcome.unwrap_err().to_string(), NetworkError::Engine("out of memory, patch by patch".to_owned()).to_string());
+        assert_eq!(
+            outcome.unwrap_err().to_string(),
+            NetworkError::Engine("out of memory, patch by patch".to_owned()).to_string()
+        );
         assert_eq!(reasons, ["out of memory"], "it was tried");
     }
 

@@ -1,7 +1,8 @@
-//! All passes of a network over a volume, each computed once: the mean logits, which labels come from, and any number of uncertainties.
+//! All passes of a network over a volume, each computed once: the mean logits, which labels come from, and any number
+//! of uncertainties.
 //!
-//! Labels do not depend on how uncertainty is sampled: all folds and mirrors vote for them, without dropout. Methods that share passes share them here;
-//! only passes with dropout come on top.
+//! Labels do not depend on how uncertainty is sampled: all folds and mirrors vote for them, without dropout. Methods
+//! that share passes share them here; only passes with dropout come on top.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -21,7 +22,8 @@ use crate::inference::{Network, NetworkError, Progress};
 pub struct Sampling<'a> {
     /// One uncertainty each. [`Method::check`] says beforehand what a network cannot do.
     pub methods: &'a [Method],
-    /// Weights of the foreground classes: uncertainty is then found class by class and merged. Without, it is that of all classes together.
+    /// Weights of the foreground classes: uncertainty is then found class by class and merged. Without, it is that of
+    /// all classes together.
     pub class_weights: Option<&'a [f32]>,
     /// Seed of dropout.
     pub seed: u64,
@@ -75,9 +77,13 @@ pub fn sample(
         for first in (0..mirrors.len()).step_by(group) {
             let mirrors = &mirrors[first..(first + group).min(mirrors.len())];
             let mut inner = |share: f32| progress((done as f32 + share * mirrors.len() as f32) / all);
-            let volumes = sliding_window::logits(network.as_mut(), data, &window, mirrors, Combine::Separate, &mut inner)?;
+            let volumes =
+                sliding_window::logits(network.as_mut(), data, &window, mirrors, Combine::Separate, &mut inner)?;
             for (mirror, logits) in (first..).zip(volumes) {
-                tally.add(Pass { fold, mirror, dropout: None }, logits.as_standard_layout().as_slice().unwrap_or_default())?;
+                tally.add(
+                    Pass { fold, mirror, dropout: None },
+                    logits.as_standard_layout().as_slice().unwrap_or_default(),
+                )?;
             }
             done += mirrors.len();
         }
@@ -99,7 +105,8 @@ pub fn sample(
     }
     let Tallied { logits, uncertainty } = tally.finish()?;
     let (expected, got) = (heads * z * y * x, logits.len());
-    let logits = Array4::from_shape_vec((heads, z, y, x), logits).map_err(|_| NetworkError::WrongShape { expected, got })?;
+    let logits =
+        Array4::from_shape_vec((heads, z, y, x), logits).map_err(|_| NetworkError::WrongShape { expected, got })?;
     Ok(Sampled { logits, uncertainty })
 }
 
@@ -122,8 +129,8 @@ fn pass_seed(seed: u64, Pass { fold, mirror, dropout }: Pass) -> u64 {
     (seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-/// The sums over passes: mean logits, and the statistics of each kind of samples. Beside the pass that comes in it holds one f32 volume a head, and what
-/// [`Accumulator`] says.
+/// The sums over passes: mean logits, and the statistics of each kind of samples. Beside the pass that comes in it
+/// holds one f32 volume a head, and what [`Accumulator`] says.
 #[derive(Debug)]
 pub struct Tally<'a> {
     sums: Vec<f32>,
@@ -157,8 +164,16 @@ impl<'a> Tally<'a> {
             }
         }
         let scope = if class_weights.is_some() { Scope::PerClass } else { Scope::Joint };
-        let kind = |(samples, measures): (Samples, Vec<Measure>)| (samples, Accumulator::with_scope(heads, voxels, &measures, scope));
-        Self { sums: vec![0.0; heads * voxels], passes: 0, methods, class_weights, kinds: measures.into_iter().map(kind).collect() }
+        let kind = |(samples, measures): (Samples, Vec<Measure>)| {
+            (samples, Accumulator::with_scope(heads, voxels, &measures, scope))
+        };
+        Self {
+            sums: vec![0.0; heads * voxels],
+            passes: 0,
+            methods,
+            class_weights,
+            kinds: measures.into_iter().map(kind).collect(),
+        }
     }
 
     /// Takes in a pass's logits, `[head][voxel]`.
@@ -180,7 +195,10 @@ impl<'a> Tally<'a> {
                 },
             );
         }
-        self.kinds.iter_mut().filter(|(samples, _)| samples.takes(pass)).try_for_each(|(_, statistics)| statistics.add(logits))
+        self.kinds
+            .iter_mut()
+            .filter(|(samples, _)| samples.takes(pass))
+            .try_for_each(|(_, statistics)| statistics.add(logits))
     }
 
     /// Uncertainties and mean logits.
@@ -217,7 +235,8 @@ mod tests {
     use super::*;
     use crate::bundle::method::MethodText;
 
-    /// Answers, times the head, its patch plus its own number, a pattern that does not turn with the patch, and noise that the seed decides while dropout is on; remembers the seeds.
+    /// Answers, times the head, its patch plus its own number, a pattern that does not turn with the patch, and noise
+    /// that the seed decides while dropout is on; remembers the seeds.
     struct Noisy {
         number: f32,
         seed: Option<u64>,
@@ -230,8 +249,11 @@ mod tests {
             let noise = self.seed.map_or(0.0, |seed| (seed >> 40) as f32 / 3e6);
             let patches = batch.chunks_exact(voxels).take(n);
             let value = |(at, v): (usize, &f32)| v + self.number + (at % 7) as f32 / 9.0 + noise;
-            let answer =
-                |patch: &[f32]| (0..3 * voxels).map(|i| (i / voxels) as f32 * value((i % voxels, &patch[i % voxels]))).collect::<Vec<_>>();
+            let answer = |patch: &[f32]| {
+                (0..3 * voxels)
+                    .map(|i| (i / voxels) as f32 * value((i % voxels, &patch[i % voxels])))
+                    .collect::<Vec<_>>()
+            };
             Ok(patches.flat_map(answer).collect())
         }
 
@@ -244,13 +266,16 @@ mod tests {
 
     /// What two folds say of a small volume, and the seeds that dropout was switched on with.
     fn sampled(texts: &[&str], class_weights: Option<&[f32]>, seed: u64) -> (Sampled, Vec<u64>) {
-        let methods: Vec<Method> = texts.iter().map(|text| text.parse::<MethodText>().unwrap().or(Samples::default())).collect();
+        let methods: Vec<Method> =
+            texts.iter().map(|text| text.parse::<MethodText>().unwrap().or(Samples::default())).collect();
         let seeds = Arc::new(Mutex::new(Vec::new()));
         let fold = |number: f32| Box::new(Noisy { number, seed: None, seeds: seeds.clone() }) as Box<dyn Network>;
         let mut folds = [fold(0.25), fold(-0.5)];
         let data = Array4::from_shape_fn((1, 5, 6, 7), |(_, z, y, x)| (z * y + x) as f32 / 10.0 - 1.0);
         let sampling = Sampling { methods: &methods, class_weights, seed };
-        let result = sample(&mut folds, &Plan::for_tests([1.0; 3]), data.view(), &sampling, &mut |_| ControlFlow::Continue(())).unwrap();
+        let result =
+            sample(&mut folds, &Plan::for_tests([1.0; 3]), data.view(), &sampling, &mut |_| ControlFlow::Continue(()))
+                .unwrap();
         let seeds = seeds.lock().unwrap().clone();
         (result, seeds)
     }
@@ -258,9 +283,12 @@ mod tests {
     #[test]
     fn labels_do_not_depend_on_the_samples() {
         let expected = sampled(&[], None, 0).0.logits;
-        for texts in
-            [&["entropy"][..], &["mirrors/variance", "folds/entropy"], &["dropout:3/entropy"], &["folds+mirrors+dropout:2/variance"]]
-        {
+        for texts in [
+            &["entropy"][..],
+            &["mirrors/variance", "folds/entropy"],
+            &["dropout:3/entropy"],
+            &["folds+mirrors+dropout:2/variance"],
+        ] {
             assert_eq!(sampled(texts, None, 7).0.logits, expected, "{texts:?}");
         }
     }

@@ -1,6 +1,8 @@
-//! How unsure the networks are, voxel by voxel, from the spread of several predictions (folds, mirrors, passes with dropout).
+//! How unsure the networks are, voxel by voxel, from the spread of several predictions (folds, mirrors, passes with
+//! dropout).
 //!
-//! Samples go in one at a time and are forgotten: memory does not grow with their number. Knows probabilities, not networks. Nothing here is ever NaN.
+//! Samples go in one at a time and are forgotten: memory does not grow with their number. Knows probabilities, not
+//! networks. Nothing here is ever NaN.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -45,8 +47,8 @@ pub enum UncertaintyError {
 /// | sum of log p | Bhattacharyya | heads | heads |
 /// | sum of log (1 − p) | Bhattacharyya | – | heads |
 ///
-/// So with three classes any single joint measure takes 2 or 3 volumes. Voxels are held in blocks, all rows of a block side by side: a thread takes a sample
-/// in block by block and needs no memory beyond a few rows of one.
+/// So with three classes any single joint measure takes 2 or 3 volumes. Voxels are held in blocks, all rows of a block
+/// side by side: a thread takes a sample in block by block and needs no memory beyond a few rows of one.
 #[derive(Debug)]
 pub struct Accumulator {
     layout: Layout,
@@ -112,19 +114,26 @@ impl Accumulator {
     }
 
     /// `read` copies a head's values from a voxel on; `normalise` makes a block's values probabilities.
-    fn take(&mut self, read: impl Fn(usize, usize, &mut [f32]) + Sync, normalise: impl Fn(&mut [f32], usize, &mut [f32]) + Sync) {
+    fn take(
+        &mut self,
+        read: impl Fn(usize, usize, &mut [f32]) + Sync,
+        normalise: impl Fn(&mut [f32], usize, &mut [f32]) + Sync,
+    ) {
         self.samples += 1;
         let (layout, share) = (self.layout, 1.0 / self.samples as f32);
         let scratch = || (vec![0.0; layout.heads * BLOCK], vec![0.0; 2 * BLOCK]);
-        self.rows.par_chunks_mut(layout.rows() * BLOCK).enumerate().for_each_init(scratch, |(values, two), (number, rows)| {
-            let width = rows.len() / layout.rows();
-            let values = &mut values[..layout.heads * width];
-            for (head, row) in values.chunks_exact_mut(width).enumerate() {
-                read(head, number * BLOCK, row);
-            }
-            normalise(values, width, &mut two[..2 * width]);
-            layout.split_mut(rows, width).add(values, width, share, &mut two[..2 * width]);
-        });
+        self.rows.par_chunks_mut(layout.rows() * BLOCK).enumerate().for_each_init(
+            scratch,
+            |(values, two), (number, rows)| {
+                let width = rows.len() / layout.rows();
+                let values = &mut values[..layout.heads * width];
+                for (head, row) in values.chunks_exact_mut(width).enumerate() {
+                    read(head, number * BLOCK, row);
+                }
+                normalise(values, width, &mut two[..2 * width]);
+                layout.split_mut(rows, width).add(values, width, share, &mut two[..2 * width]);
+            },
+        );
     }
 
     /// Mean probabilities, head by head (`[head][voxel]`); empty if only the Bhattacharyya coefficient was asked for.
@@ -161,8 +170,8 @@ impl Accumulator {
         self.values(measure, &Of::Classes(vec![(class, 1.0)]))
     }
 
-    /// Classes one by one, merged with weights for the foreground classes 1, 2, … (normalised here; see [`class_weights`]). Classes that were accumulated
-    /// together have no weights.
+    /// Classes one by one, merged with weights for the foreground classes 1, 2, … (normalised here; see
+    /// [`class_weights`]). Classes that were accumulated together have no weights.
     ///
     /// # Errors
     /// [`UncertaintyError::NotAccumulated`].
@@ -170,7 +179,8 @@ impl Accumulator {
         self.values(measure, &self.of(Some(weights)))
     }
 
-    /// As [`Accumulator::finish`], or as [`Accumulator::finish_weighted`] where there are weights, in the memory of the statistics.
+    /// As [`Accumulator::finish`], or as [`Accumulator::finish_weighted`] where there are weights, in the memory of the
+    /// statistics.
     ///
     /// # Errors
     /// [`UncertaintyError::NotAccumulated`].
@@ -271,7 +281,13 @@ impl Layout {
             part
         };
         let [mean, squares, entropies, logs, rests] = self.counts;
-        Parts { mean: next(mean), squares: next(squares), entropies: next(entropies), logs: next(logs), rests: next(rests) }
+        Parts {
+            mean: next(mean),
+            squares: next(squares),
+            entropies: next(entropies),
+            logs: next(logs),
+            rests: next(rests),
+        }
     }
 
     fn split_mut<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Parts<&'a mut [f32]> {
@@ -281,7 +297,13 @@ impl Layout {
             part
         };
         let [mean, squares, entropies, logs, rests] = self.counts;
-        Parts { mean: next(mean), squares: next(squares), entropies: next(entropies), logs: next(logs), rests: next(rests) }
+        Parts {
+            mean: next(mean),
+            squares: next(squares),
+            entropies: next(entropies),
+            logs: next(logs),
+            rests: next(rests),
+        }
     }
 }
 
@@ -324,7 +346,8 @@ impl Parts<&mut [f32]> {
     }
 }
 
-/// The mean and the squares about it after one more sample. The background's deviation is what the other classes' leave.
+/// The mean and the squares about it after one more sample. The background's deviation is what the other classes'
+/// leave.
 fn welford(mean: &mut [f32], squares: &mut [f32], values: &[f32], share: f32, two: &mut [f32]) {
     let width = two.len() / 2;
     let per_class = squares.len() > width;
@@ -381,7 +404,9 @@ impl Parts<&[f32]> {
             (0..heads).for_each(|head| each(result, means.of(head), |sum, p| *sum -= plogp(p)));
         };
         match measure {
-            Measure::Variance => each(result, self.squares, |u, s| *u = s / (samples * heads as f32 * LARGEST_VARIANCE)),
+            Measure::Variance => {
+                each(result, self.squares, |u, s| *u = s / (samples * heads as f32 * LARGEST_VARIANCE))
+            }
             Measure::Entropy => {
                 entropy(result);
                 result.iter_mut().for_each(|u| *u /= largest_entropy);
@@ -392,7 +417,9 @@ impl Parts<&[f32]> {
             }
             Measure::Bhattacharyya => {
                 result.fill(1.0);
-                self.logs.chunks_exact(result.len()).for_each(|logs| each(result, logs, |u, sum| *u -= exp(sum / samples)));
+                self.logs
+                    .chunks_exact(result.len())
+                    .for_each(|logs| each(result, logs, |u, sum| *u -= exp(sum / samples)));
             }
             Measure::Confidence => {
                 result.fill(0.0);
@@ -404,14 +431,20 @@ impl Parts<&[f32]> {
 
     fn of_class(&self, measure: Measure, class: usize, means: &Means<'_>, samples: f32, result: &mut [f32]) {
         let width = result.len();
-        let row = |rows: &'_ [f32]| -> std::ops::Range<usize> { if rows.is_empty() { 0..0 } else { class * width..(class + 1) * width } };
+        let row = |rows: &'_ [f32]| -> std::ops::Range<usize> {
+            if rows.is_empty() { 0..0 } else { class * width..(class + 1) * width }
+        };
         let entropy = |p: f32| binary_entropy(p) / std::f32::consts::LN_2;
         match measure {
-            Measure::Variance => each(result, &self.squares[row(self.squares)], |u, s| *u = s / samples / LARGEST_VARIANCE),
+            Measure::Variance => {
+                each(result, &self.squares[row(self.squares)], |u, s| *u = s / samples / LARGEST_VARIANCE)
+            }
             Measure::Entropy => each(result, means.of(class), |u, p| *u = entropy(p)),
             Measure::MutualInformation => {
                 each(result, means.of(class), |u, p| *u = entropy(p));
-                each(result, &self.entropies[row(self.entropies)], |u, sum| *u -= sum / samples / std::f32::consts::LN_2);
+                each(result, &self.entropies[row(self.entropies)], |u, sum| {
+                    *u -= sum / samples / std::f32::consts::LN_2
+                });
             }
             Measure::Bhattacharyya => {
                 each(result, &self.logs[row(self.logs)], |u, sum| *u = 1.0 - exp(sum / samples));
@@ -457,7 +490,8 @@ fn softmax(values: &mut [f32], width: usize, two: &mut [f32]) {
     values.chunks_exact_mut(width).for_each(|row| each(row, total, |value, total| *value /= total));
 }
 
-/// Weights of the foreground classes from how well each is usually segmented: softmax(1 − Dice), so that the worse class counts more.
+/// Weights of the foreground classes from how well each is usually segmented: softmax(1 − Dice), so that the worse
+/// class counts more.
 pub fn class_weights(dices: &[f32]) -> Vec<f32> {
     let raw: Vec<f32> = dices.iter().map(|dice| (1.0 - dice).exp()).collect();
     let total: f32 = raw.iter().sum();
@@ -545,7 +579,9 @@ mod tests {
 
     /// Logits of samples that are far apart, `[head][voxel]`, over more than one block.
     fn logits(heads: usize, voxels: usize, seed: usize) -> Vec<f16> {
-        (0..heads * voxels).map(|at| f16::from_f32(((at * 7919 + seed * 104_729) % 2003) as f32 / 100.0 - 10.0)).collect()
+        (0..heads * voxels)
+            .map(|at| f16::from_f32(((at * 7919 + seed * 104_729) % 2003) as f32 / 100.0 - 10.0))
+            .collect()
     }
 
     #[test]
@@ -558,7 +594,8 @@ mod tests {
                 let sample = logits(heads, voxels, seed);
                 let exponentials: Vec<f64> = sample.iter().map(|v| v.to_f64().exp()).collect();
                 let total = |voxel: usize| (0..heads).map(|head| exponentials[head * voxels + voxel]).sum::<f64>();
-                let probabilities: Vec<f32> = exponentials.iter().enumerate().map(|(at, e)| (e / total(at % voxels)) as f32).collect();
+                let probabilities: Vec<f32> =
+                    exponentials.iter().enumerate().map(|(at, e)| (e / total(at % voxels)) as f32).collect();
                 of_logits.add(&sample).unwrap();
                 of_probabilities.add_probabilities(&probabilities).unwrap();
             }
@@ -573,7 +610,9 @@ mod tests {
     #[test]
     fn finishing_in_place_changes_no_value() {
         let (heads, voxels) = (4, 3 * BLOCK + 5);
-        for (scope, weights) in [(Scope::Joint, None), (Scope::PerClass, None), (Scope::PerClass, Some([0.2, 0.5, 0.3]))] {
+        for (scope, weights) in
+            [(Scope::Joint, None), (Scope::PerClass, None), (Scope::PerClass, Some([0.2, 0.5, 0.3]))]
+        {
             for measure in Measure::ALL {
                 let mut accumulator = Accumulator::with_scope(heads, voxels, &[measure], scope);
                 (0..3).for_each(|seed| accumulator.add(&logits(heads, voxels, seed)).unwrap());
@@ -609,23 +648,36 @@ mod tests {
         // [class][sample][voxel] → one [class][voxel] per sample.
         let samples: Vec<Vec<f32>> = (0..samples)
             .map(|t| {
-                (0..heads).flat_map(|c| (0..voxels).map(move |v| (c * samples + t) * voxels + v)).map(|i| probabilities[i] as f32).collect()
+                (0..heads)
+                    .flat_map(|c| (0..voxels).map(move |v| (c * samples + t) * voxels + v))
+                    .map(|i| probabilities[i] as f32)
+                    .collect()
             })
             .collect();
         let one_by_one = accumulate(&samples, heads, Scope::PerClass);
         let joint = accumulate(&samples, heads, Scope::Joint);
         let expected = &vectors["uncertainty"];
 
-        let check = |name: &str, got: &[f32], want: &serde_json::Value| reference::check_near(name, got, &reference::floats(want), 1e-6);
+        let check = |name: &str, got: &[f32], want: &serde_json::Value| {
+            reference::check_near(name, got, &reference::floats(want), 1e-6)
+        };
         for class in 0..heads {
             let of = |measure| one_by_one.finish_class(measure, class).unwrap();
             check("variance", &reference::min_max(&of(Measure::Variance)), &expected["variance"]["per_class"][class]);
             check("entropy", &of(Measure::Entropy), &expected["entropy"]["per_class"][class]);
             check("bhattacharyya", &of(Measure::Bhattacharyya), &expected["bhattacharyya"]["per_class"][class]);
         }
-        check("variance / 0.25", &one_by_one.finish_class(Measure::Variance, 1).unwrap(), &expected["variance_intended_div_0.25_class1"]);
+        check(
+            "variance / 0.25",
+            &one_by_one.finish_class(Measure::Variance, 1).unwrap(),
+            &expected["variance_intended_div_0.25_class1"],
+        );
         check("entropy, merged", &one_by_one.finish(Measure::Entropy).unwrap(), &expected["entropy"]["merged_mean_fg"]);
-        check("bhattacharyya, merged", &one_by_one.finish(Measure::Bhattacharyya).unwrap(), &expected["bhattacharyya"]["merged_mean_fg"]);
+        check(
+            "bhattacharyya, merged",
+            &one_by_one.finish(Measure::Bhattacharyya).unwrap(),
+            &expected["bhattacharyya"]["merged_mean_fg"],
+        );
         let weights = class_weights(&[0.75, 0.28]);
         check("weights", &weights, &expected["class_dice_weights"]["weights"]);
         check("three weights", &class_weights(&[0.78, 0.57, 0.79]), &expected["class_dice_weights_3"]["weights"]);
@@ -637,8 +689,9 @@ mod tests {
         check("joint bhattacharyya", &bhattacharyya, &expected["class_bhattacharyya_intended_exponent_1_over_T"]);
         check("confidence", &joint.finish(Measure::Confidence).unwrap(), &expected["confidence"]);
         let logs = joint.layout.split(&joint.rows, voxels).logs;
-        let coded: Vec<f32> =
-            (0..voxels).map(|v| 1.0 - (0..heads).map(|c| (logs[c * voxels + v] / heads as f32).exp()).sum::<f32>()).collect();
+        let coded: Vec<f32> = (0..voxels)
+            .map(|v| 1.0 - (0..heads).map(|c| (logs[c * voxels + v] / heads as f32).exp()).sum::<f32>())
+            .collect();
         check("joint bhattacharyya as coded", &coded, &expected["class_bhattacharyya_as_coded_exponent_1_over_C"]);
         let class_variances: Vec<Vec<f32>> =
             (0..heads).map(|c| reference::min_max(&one_by_one.finish_class(Measure::Variance, c).unwrap())).collect();
@@ -648,8 +701,9 @@ mod tests {
         check("joint variance", &mean_of(&class_variances), &expected["class_variance"]);
         check("variance, merged", &mean_of(&class_variances[1..]), &expected["variance"]["merged_mean_fg"]);
         let mean = joint.mean_probabilities();
-        let prediction: Vec<f32> =
-            (0..voxels).map(|v| (0..heads).max_by(|a, b| mean[a * voxels + v].total_cmp(&mean[b * voxels + v])).unwrap() as f32).collect();
+        let prediction: Vec<f32> = (0..voxels)
+            .map(|v| (0..heads).max_by(|a, b| mean[a * voxels + v].total_cmp(&mean[b * voxels + v])).unwrap() as f32)
+            .collect();
         check("prediction", &prediction, &expected["prediction"]);
     }
 }

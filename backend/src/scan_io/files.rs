@@ -22,7 +22,8 @@ pub enum ScanFiles {
 }
 
 impl ScanFiles {
-    /// What a name stands for: a folder for the DICOM files within, a DICOM file for itself, `.hdr` or `.img` for both of them.
+    /// What a name stands for: a folder for the DICOM files within, a DICOM file for itself, `.hdr` or `.img` for both
+    /// of them.
     pub fn at(path: &Path) -> Self {
         if path.is_dir() {
             return Self::Series(series_files(path));
@@ -92,7 +93,8 @@ pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
     }
 }
 
-/// A scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts, no extensions, no intents, no attributes.
+/// A scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts, no
+/// extensions, no intents, no attributes.
 ///
 /// # Errors
 /// As [`read_scan`].

@@ -1,5 +1,6 @@
-//! Unpacking under a cap, front to back: nothing but the voxels is ever held. The header is read first and says how much is to come, so that a small file
-//! that unpacks to gigabytes costs nothing. nifti-rs accepts a wrong checksum, a missing trailer and several gzip members cut to one; this does not.
+//! Unpacking under a cap, front to back: nothing but the voxels is ever held. The header is read first and says how
+//! much is to come, so that a small file that unpacks to gigabytes costs nothing. nifti-rs accepts a wrong checksum, a
+//! missing trailer and several gzip members cut to one; this does not.
 
 use std::io::{self, BufRead, Read};
 

@@ -1,5 +1,5 @@
-//! What a NIfTI header says, in versions 1 and 2 alike, and what is kept of it: numbers that place voxels. Texts, extensions, intents and everything
-//! else that may name a patient are never read.
+//! What a NIfTI header says, in versions 1 and 2 alike, and what is kept of it: numbers that place voxels. Texts,
+//! extensions, intents and everything else that may name a patient are never read.
 
 use nifti::{Endianness, NiftiHeader};
 use shared::geometry::{Affine, Geometry};
@@ -42,7 +42,10 @@ impl Header {
     /// Reads the header at a file's beginning.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ScanError> {
         if bytes.len() < HEADER_BYTES {
-            return Err(ScanError::NotNifti(format!("it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}", bytes.len())));
+            return Err(ScanError::NotNifti(format!(
+                "it holds {} bytes, a NIfTI header alone has {HEADER_BYTES}",
+                bytes.len()
+            )));
         }
         if let b"n+2\0" | b"ni2\0" = &bytes[4..8] {
             return Self::parse_second(bytes);
@@ -50,7 +53,9 @@ impl Header {
         match &bytes[344..348] {
             b"n+1\0" | b"ni1\0" => {}
             _ if [348_i32.to_le_bytes(), 348_i32.to_be_bytes()].iter().any(|size| bytes.starts_with(size)) => {
-                return Err(ScanError::NotNifti("it is an Analyze 7.5 header, which does not say which side is left".into()));
+                return Err(ScanError::NotNifti(
+                    "it is an Analyze 7.5 header, which does not say which side is left".into(),
+                ));
             }
             _ if bytes.get(128..132) == Some(b"DICM") => {
                 return Err(ScanError::NotNifti("it is a DICOM file".into()));
@@ -80,7 +85,10 @@ impl Header {
     /// NIfTI-2, by the offsets of nifti2.h; the `nifti` crate reads version 1 alone.
     fn parse_second(bytes: &[u8]) -> Result<Self, ScanError> {
         if bytes.len() < SECOND_HEADER_BYTES {
-            return Err(ScanError::NotNifti(format!("it holds {} bytes, a NIfTI-2 header alone has {SECOND_HEADER_BYTES}", bytes.len())));
+            return Err(ScanError::NotNifti(format!(
+                "it holds {} bytes, a NIfTI-2 header alone has {SECOND_HEADER_BYTES}",
+                bytes.len()
+            )));
         }
         let big_endian = match bytes[..4] {
             [0x1c, 2, 0, 0] => false,
@@ -151,7 +159,8 @@ impl Header {
         }
     }
 
-    /// The 352 bytes of a NIfTI-1 file before its voxels: the same place in space, three dimensions (two if the scan has two), nothing else.
+    /// The 352 bytes of a NIfTI-1 file before its voxels: the same place in space, three dimensions (two if the scan
+    /// has two), nothing else.
     pub(super) fn written(&self, voxels: Voxels) -> [u8; VOXELS_AT] {
         let mut bytes = [0; VOXELS_AT];
         let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);

@@ -1,4 +1,5 @@
-//! Files of labels: whole numbers, a hair off where a program has calculated with them. Only what is looked at is checked.
+//! Files of labels: whole numbers, a hair off where a program has calculated with them. Only what is looked at is
+//! checked.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use shared::volume::Volume;
 use super::nifti::{Raw, read_raw};
 use super::{Origin, ScanError, ScanFiles};
 
-/// How far a value may be from a whole number. A float slope in front of bytes leaves 0.996 or 2.0000001; a value that is further off was interpolated.
+/// How far a value may be from a whole number. A float slope in front of bytes leaves 0.996 or 2.0000001; a value that
+/// is further off was interpolated.
 const LABEL_TOLERANCE: f32 = 0.01;
 
 /// A file of labels, none of which has been looked at.
@@ -28,7 +30,9 @@ impl LabelFile {
         let Raw { origin, decoded } = match ScanFiles::at(path) {
             ScanFiles::Nifti(file) => read_raw(&file, None)?,
             ScanFiles::Pair { header, voxels } => read_raw(&header, Some(&voxels))?,
-            ScanFiles::Series(_) => return Err(ScanError::NotNifti("it is DICOM, which holds intensities and no labels".into())),
+            ScanFiles::Series(_) => {
+                return Err(ScanError::NotNifti("it is DICOM, which holds intensities and no labels".into()));
+            }
         };
         Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin })
     }
@@ -64,7 +68,11 @@ impl LabelFile {
             let values = self.values.read_plane(*plane)?;
             let [u, _] = self.geometry().plane_dims(plane.axis);
             let place = |at: usize| self.geometry().voxel_from_plane(*plane, [at % u, at / u]);
-            let plane_labels = values.iter().enumerate().map(|(at, value)| label(*value, || place(at))).collect::<Result<Vec<_>, _>>()?;
+            let plane_labels = values
+                .iter()
+                .enumerate()
+                .map(|(at, value)| label(*value, || place(at)))
+                .collect::<Result<Vec<_>, _>>()?;
             labels.write_plane(*plane, &plane_labels)?;
         }
         Ok(labels)
@@ -77,7 +85,8 @@ impl LabelFile {
     pub fn all(self) -> Result<Volume<Label>, ScanError> {
         let dims = self.geometry().dims;
         let values = self.values.voxels().iter().enumerate();
-        let labels = values.map(|(at, value)| label(*value, || Geometry::voxel_at(at, dims))).collect::<Result<Vec<_>, _>>()?;
+        let labels =
+            values.map(|(at, value)| label(*value, || Geometry::voxel_at(at, dims))).collect::<Result<Vec<_>, _>>()?;
         Ok(Volume::new(self.geometry().clone(), labels)?)
     }
 }

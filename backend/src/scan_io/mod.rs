@@ -1,4 +1,5 @@
-//! Files ↔ volumes. The door to the `nifti` and `dicom` crates: gates that keep bad files out, the place that headers claim, and what is written on a scan's own grid.
+//! Files ↔ volumes. The door to the `nifti` and `dicom` crates: gates that keep bad files out, the place that headers
+//! claim, and what is written on a scan's own grid.
 
 mod header;
 mod placing;
@@ -22,14 +23,19 @@ pub use files::{ScanFiles, read_origin, read_scan, read_scan_files, without_text
 use shared::api::ErrorCode;
 use thiserror::Error;
 
-/// Why a scan cannot be read or written; every message says what is wrong and what to do. None names a file: callers know which one it was.
+/// Why a scan cannot be read or written; every message says what is wrong and what to do. None names a file: callers
+/// know which one it was.
 #[derive(Debug, Error)]
 pub enum ScanError {
     /// The first bytes are not those of a NIfTI file.
-    #[error("this is not a NIfTI file: {0}. Scans are NIfTI volumes (.nii, .nii.gz, or .hdr with .img) or DICOM series")]
+    #[error(
+        "this is not a NIfTI file: {0}. Scans are NIfTI volumes (.nii, .nii.gz, or .hdr with .img) or DICOM series"
+    )]
     NotNifti(String),
     /// A header without its voxels.
-    #[error("this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under the same name")]
+    #[error(
+        "this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under the same name"
+    )]
     NoVoxels,
     /// The compressed stream ends early or its checksum is wrong.
     #[error("the file is damaged or cut off ({0}). Copy or export it again and compare the sizes")]
@@ -43,13 +49,17 @@ pub enum ScanError {
         got: usize,
     },
     /// Voxels are said to begin behind the end.
-    #[error("the file is cut off, or its header is wrong: voxels are to begin at byte {offset}, behind its end. Copy or export it again")]
+    #[error(
+        "the file is cut off, or its header is wrong: voxels are to begin at byte {offset}, behind its end. Copy or export it again"
+    )]
     NoVoxelsAt {
         /// Where.
         offset: usize,
     },
     /// Voxels are said to begin where they cannot.
-    #[error("the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export the file again")]
+    #[error(
+        "the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export the file again"
+    )]
     Offset {
         /// What it says.
         offset: f64,
@@ -59,7 +69,9 @@ pub enum ScanError {
         most: usize,
     },
     /// A slope without an intercept.
-    #[error("the header scales voxels by {slope} and adds {intercept}, which is no number (scl_slope, scl_inter). Export the file again")]
+    #[error(
+        "the header scales voxels by {slope} and adds {intercept}, which is no number (scl_slope, scl_inter). Export the file again"
+    )]
     Scaling {
         /// What voxels are multiplied with.
         slope: f64,
@@ -91,7 +103,9 @@ pub enum ScanError {
         mib: usize,
     },
     /// A header that promises more voxels than can be worked on.
-    #[error("the scan has {got} voxels, more than {limit}, which is the limit. Crop it or resample it to coarser voxels")]
+    #[error(
+        "the scan has {got} voxels, more than {limit}, which is the limit. Crop it or resample it to coarser voxels"
+    )]
     TooManyVoxels {
         /// Voxels.
         got: usize,

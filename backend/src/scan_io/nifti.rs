@@ -1,4 +1,5 @@
-//! NIfTI files, read as ITK and nibabel read them: versions 1 and 2, one file or two, packed or not, in either byte order.
+//! NIfTI files, read as ITK and nibabel read them: versions 1 and 2, one file or two, packed or not, in either byte
+//! order.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -22,7 +23,8 @@ const MAX_VOXELS: usize = 1 << 29;
 /// How far behind the header voxels may begin; extensions of connectomes fill a few megabytes.
 const MAX_OFFSET: f64 = (64 << 20) as f64;
 
-/// Where a scan comes from: what of its header places it, so that what is made from the scan lies where the scan lies. Holds no text.
+/// Where a scan comes from: what of its header places it, so that what is made from the scan lies where the scan lies.
+/// Holds no text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     pub(super) header: Header,
@@ -80,7 +82,8 @@ impl Origin {
     }
 }
 
-/// Where the scan of a header comes from, and a reader that stands at its first voxel; `voxels` are those of a header that stands alone.
+/// Where the scan of a header comes from, and a reader that stands at its first voxel; `voxels` are those of a header
+/// that stands alone.
 fn open_scan(file: &Path, voxels: Option<&Path>) -> Result<(Origin, Unpacked<BufReader<File>>), ScanError> {
     let mut file = open(file)?;
     let (origin, read) = read_origin_of(&mut file)?;
@@ -165,7 +168,8 @@ pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8
     let (origin, mut voxels) = open_scan(file, voxels)?;
     let header = &origin.header;
     let size = voxel_size(header.datatype)?;
-    let kept = Voxels { datatype: header.datatype, bits: 8 * size as i16, slope: header.slope, intercept: header.intercept };
+    let kept =
+        Voxels { datatype: header.datatype, bits: 8 * size as i16, slope: header.slope, intercept: header.intercept };
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&header.written(kept))?;
     let mut left = origin.geometry().voxel_count() * size;
@@ -187,7 +191,8 @@ pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8
     Ok(packed.finish()?)
 }
 
-/// Extents along x, y, z. Further dimensions of one point are how some tools write 3D; a picture of two dimensions is a volume of one plane.
+/// Extents along x, y, z. Further dimensions of one point are how some tools write 3D; a picture of two dimensions is a
+/// volume of one plane.
 fn dims(header: &Header) -> Result<[usize; 3], ScanError> {
     let rank = header.dim[0];
     let extents = &header.dim[1..=rank.clamp(1, 7) as usize];
@@ -376,7 +381,9 @@ mod tests {
             bytes[from..from + count * size].chunks_exact_mut(size).for_each(<[u8]>::reverse);
         };
         // sizeof_hdr; dim; datatype, bitpix; pixdim, vox_offset; sform_code; srow; voxels.
-        for (from, count, size) in [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 9, 4), (254, 1, 2), (280, 12, 4), (VOXELS_AT, 24, 2)] {
+        for (from, count, size) in
+            [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 9, 4), (254, 1, 2), (280, 12, 4), (VOXELS_AT, 24, 2)]
+        {
             swap(&mut big, from, count, size);
         }
         let (little, big) = (read_bytes(&little).unwrap(), read_bytes(&big).unwrap());
@@ -393,7 +400,10 @@ mod tests {
         let path = folder.path().join("u.nii.gz");
         let image = read_bytes(&file(|_| {})).unwrap();
         write_f32(&path, &image.volume.map(|v| v / 2.0), &image.origin).unwrap();
-        assert_eq!(read_labels(&path).unwrap_err().to_string(), "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255");
+        assert_eq!(
+            read_labels(&path).unwrap_err().to_string(),
+            "voxel [1, 0, 0] is 0.5, but labels are whole numbers from 0 to 255"
+        );
     }
 
     #[test]
@@ -408,7 +418,8 @@ mod tests {
                 b[range.clone()].iter_mut().zip(CANARY.iter().cycle()).for_each(|(byte, letter)| *byte = *letter);
             }
             b[108..112].copy_from_slice(&384_f32.to_le_bytes());
-            let extension: Vec<u8> = [&[1, 0, 0, 0][..], &32_i32.to_le_bytes(), &6_i32.to_le_bytes(), CANARY, CANARY, CANARY].concat();
+            let extension: Vec<u8> =
+                [&[1, 0, 0, 0][..], &32_i32.to_le_bytes(), &6_i32.to_le_bytes(), CANARY, CANARY, CANARY].concat();
             let voxels = b.split_off(VOXELS_AT);
             b.truncate(HEADER_BYTES);
             b.extend(&extension[..36]);

@@ -1,7 +1,9 @@
-//! Where a header says that its voxels lie. The scan's own place is the sform's, else the qform's, else that of the sizes alone, as nibabel has it (nifti1.h,
-//! "3D image orientation and location in space"). Other programs choose otherwise where these contradict each other, and save masks accordingly: ITK
-//! (SimpleITK, ITK-SNAP, Slicer) prefers a qform to an sform whose code is not 1 or that is sheared, takes spacing from `pixdim` and directions from the
-//! form, turns axes with negative `pixdim`, and puts a scan without orientation at the origin. All of these are [`Placings`] of the same voxels.
+//! Where a header says that its voxels lie. The scan's own place is the sform's, else the qform's, else that of the
+//! sizes alone, as nibabel has it (nifti1.h, "3D image orientation and location in space"). Other programs choose
+//! otherwise where these contradict each other, and save masks accordingly: ITK (SimpleITK, ITK-SNAP, Slicer) prefers a
+//! qform to an sform whose code is not 1 or that is sheared, takes spacing from `pixdim` and directions from the form,
+//! turns axes with negative `pixdim`, and puts a scan without orientation at the origin. All of these are [`Placings`]
+//! of the same voxels.
 
 use shared::geometry::{Affine, Geometry, GeometryError, GridDifference};
 
@@ -51,7 +53,8 @@ impl Placings {
         &self.0[0]
     }
 
-    /// Whether labels under another header lie on this scan's voxels: in any of the places that nibabel or ITK read from them, if this header allows it.
+    /// Whether labels under another header lie on this scan's voxels: in any of the places that nibabel or ITK read
+    /// from them, if this header allows it.
     ///
     /// # Errors
     /// The difference between the two own places.
@@ -65,8 +68,8 @@ impl Placings {
         let own = self.own();
         let (columns, spacing) = (own.column_lengths_mm(), own.spacing_mm);
         let [x, y, z] = spacing;
-        let apart =
-            (0..2 + usize::from(z < FLAT_SPACING * x.max(y))).any(|axis| (columns[axis] - spacing[axis]).abs() > 0.01 * spacing[axis]);
+        let apart = (0..2 + usize::from(z < FLAT_SPACING * x.max(y)))
+            .any(|axis| (columns[axis] - spacing[axis]).abs() > 0.01 * spacing[axis]);
         let words = |mm: [f64; 3]| mm.map(|v| format!("{v:.3}")).join(" × ");
         apart.then(|| {
             format!(
@@ -118,7 +121,9 @@ fn candidates(header: &Header, dims: [usize; 3], spacing_mm: [f64; 3]) -> Vec<Af
     // As ITK has them: directions of the form, sizes and signs of `pixdim`.
     let signs = [1, 2, 3].map(|axis| if header.pixdim[axis] < 0.0 { -1.0 } else { 1.0 });
     all.extend(forms.iter().map(in_mm).map(|form| resized(&form, spacing_mm)));
-    all.extend(forms.iter().map(in_mm).map(|form| resized(&form, std::array::from_fn(|axis| signs[axis] * spacing_mm[axis]))));
+    all.extend(
+        forms.iter().map(in_mm).map(|form| resized(&form, std::array::from_fn(|axis| signs[axis] * spacing_mm[axis]))),
+    );
     // As programs have them that know no units.
     if unit != 1.0 {
         all.extend(forms);
@@ -133,7 +138,9 @@ fn is_invertible(form: &Affine) -> bool {
 /// A form's directions with these sizes.
 fn resized(form: &Affine, sizes: [f64; 3]) -> Affine {
     let length = |column: usize| form.iter().map(|row| row[column].powi(2)).sum::<f64>().sqrt();
-    form.map(|row| [row[0] / length(0) * sizes[0], row[1] / length(1) * sizes[1], row[2] / length(2) * sizes[2], row[3]])
+    form.map(|row| {
+        [row[0] / length(0) * sizes[0], row[1] / length(1) * sizes[1], row[2] / length(2) * sizes[2], row[3]]
+    })
 }
 
 /// The centre of the volume at the origin and x to the left, as nibabel and SPM have it for scans without orientation.
@@ -147,7 +154,8 @@ fn at_origin([x, y, z]: [f64; 3]) -> Affine {
     [[-x, 0.0, 0.0, 0.0], [0.0, -y, 0.0, 0.0], [0.0, 0.0, z, 0.0]]
 }
 
-/// What of an affine a picture has: its own two axes. As ITK, which drops the third; where that leaves nothing, sizes alone.
+/// What of an affine a picture has: its own two axes. As ITK, which drops the third; where that leaves nothing, sizes
+/// alone.
 fn in_plane(affine: &Affine) -> Affine {
     let [[a, b, _, tx], [c, d, _, ty], _] = *affine;
     [[a, b, 0.0, tx], [c, d, 0.0, ty], [0.0, 0.0, 1.0, 0.0]]
@@ -178,8 +186,9 @@ fn quaternion_form(header: &Header) -> Option<Affine> {
         size => size,
     };
     let sizes = [size(1), size(2), size(3) * handedness];
-    let form =
-        [0, 1, 2].map(|row| [rotation[row][0] * sizes[0], rotation[row][1] * sizes[1], rotation[row][2] * sizes[2], header.offset[row]]);
+    let form = [0, 1, 2].map(|row| {
+        [rotation[row][0] * sizes[0], rotation[row][1] * sizes[1], rotation[row][2] * sizes[2], header.offset[row]]
+    });
     is_invertible(&form).then_some(form)
 }
 
@@ -221,7 +230,8 @@ mod tests {
     #[test]
     fn units_are_converted_and_sizes_of_zero_are_one() {
         // SimpleITK 2.5.7 reads spacing (2, 3, 4) and origin (9, -8, 7) LPS from each.
-        let mut micrometres = Header { sform_code: 1, units: 3, srow: SFORM.map(|row| row.map(|v| v * 1000.0)), ..header() };
+        let mut micrometres =
+            Header { sform_code: 1, units: 3, srow: SFORM.map(|row| row.map(|v| v * 1000.0)), ..header() };
         let mut metres = Header { sform_code: 1, units: 1, srow: SFORM.map(|row| row.map(|v| v / 1000.0)), ..header() };
         for axis in 1..4 {
             micrometres.pixdim[axis] *= 1000.0;
@@ -230,7 +240,10 @@ mod tests {
         for scan in [&micrometres, &metres] {
             check(scan, SFORM);
             let spacing = Placings::of(scan, [5, 6, 7]).unwrap().own().spacing_mm;
-            assert!(spacing.iter().zip([2.0, 3.0, 4.0]).all(|(got, wanted)| (got - wanted).abs() < 1e-9), "{spacing:?}");
+            assert!(
+                spacing.iter().zip([2.0, 3.0, 4.0]).all(|(got, wanted)| (got - wanted).abs() < 1e-9),
+                "{spacing:?}"
+            );
         }
         let mut none = header();
         none.pixdim[1] = 0.0;
@@ -243,8 +256,19 @@ mod tests {
             (Header { sform_code: 1, ..header() }, "affine is not invertible"),
             (Header { qform_code: 1, quatern: [1.0, 1.0, 1.0], ..header() }, "affine is not invertible"),
             (Header { sform_code: 1, srow: [[f64::NAN; 4]; 3], ..header() }, "affine is not invertible"),
-            (Header { pixdim: [1.0, 1e30, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], sform_code: 1, srow: SFORM, ..header() }, "spacing"),
-            (Header { pixdim: [1.0, f64::NAN, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], sform_code: 1, srow: SFORM, ..header() }, "spacing"),
+            (
+                Header { pixdim: [1.0, 1e30, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], sform_code: 1, srow: SFORM, ..header() },
+                "spacing",
+            ),
+            (
+                Header {
+                    pixdim: [1.0, f64::NAN, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+                    sform_code: 1,
+                    srow: SFORM,
+                    ..header()
+                },
+                "spacing",
+            ),
         ] {
             let message = Placings::of(&bad, [5, 6, 7]).unwrap_err().to_string();
             assert!(message.contains(words), "{message}");
@@ -298,12 +322,20 @@ mod tests {
 
     #[test]
     fn contradictions_are_named() {
-        assert_eq!(Placings::of(&Header { sform_code: 1, srow: SFORM, ..header() }, [5, 6, 7]).unwrap().contradictions(), None);
+        assert_eq!(
+            Placings::of(&Header { sform_code: 1, srow: SFORM, ..header() }, [5, 6, 7]).unwrap().contradictions(),
+            None
+        );
         let mut wide = SFORM;
         wide[0][0] = 5.0;
-        let words = Placings::of(&Header { sform_code: 1, srow: wide, ..header() }, [5, 6, 7]).unwrap().contradictions().unwrap();
+        let words = Placings::of(&Header { sform_code: 1, srow: wide, ..header() }, [5, 6, 7])
+            .unwrap()
+            .contradictions()
+            .unwrap();
         assert!(
-            words.starts_with("contradicts itself: voxels of 5.000 × 3.000 × 4.000 mm by its affine, of 2.000 × 3.000 × 4.000 mm"),
+            words.starts_with(
+                "contradicts itself: voxels of 5.000 × 3.000 × 4.000 mm by its affine, of 2.000 × 3.000 × 4.000 mm"
+            ),
             "{words}"
         );
     }

@@ -49,7 +49,8 @@ fn scaling(header: &Header) -> Result<Option<(f64, f64)>, ScanError> {
     }
 }
 
-/// Reads the `count` voxels that begin at byte `start`. Slope and intercept are applied in f64, as SimpleITK and nibabel do.
+/// Reads the `count` voxels that begin at byte `start`. Slope and intercept are applied in f64, as SimpleITK and
+/// nibabel do.
 pub(super) fn decode(file: impl Read, header: &Header, start: usize, count: usize) -> Result<Decoded, ScanError> {
     let scaling = scaling(header)?;
     macro_rules! values {
@@ -58,7 +59,8 @@ pub(super) fn decode(file: impl Read, header: &Header, start: usize, count: usiz
             read(file, start, count, SIZE, scaling, |chunk| {
                 let mut array = [0; SIZE];
                 array.copy_from_slice(chunk);
-                let value = if header.big_endian { <$kind>::from_be_bytes(array) } else { <$kind>::from_le_bytes(array) };
+                let value =
+                    if header.big_endian { <$kind>::from_be_bytes(array) } else { <$kind>::from_le_bytes(array) };
                 value as f64
             })
         }};
@@ -103,7 +105,10 @@ fn read(
             values.push(narrow);
         }
         if got < wanted {
-            return Err(ScanError::Truncated { expected: start + count * size, got: start + values.len() * size + got % size });
+            return Err(ScanError::Truncated {
+                expected: start + count * size,
+                got: start + values.len() * size + got % size,
+            });
         }
     }
     Ok(Decoded { values, too_large })

@@ -29,7 +29,8 @@ pub fn write_f32(path: &Path, values: &Volume<f32>, origin: &Origin) -> Result<(
     write(path, origin, Voxels::FLOAT32, &bytes)
 }
 
-/// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
+/// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole
+/// or not at all.
 ///
 /// # Errors
 /// [`ScanError::Io`].
@@ -73,7 +74,11 @@ pub(super) fn packed_f32(values: &Volume<f32>, origin: &Origin) -> Result<Vec<u8
 /// The system's, or what `fill` says.
 pub fn whole(path: &Path, fill: impl FnOnce(&File) -> std::io::Result<()>) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let partial = tempfile::Builder::new().prefix(".i3deep-").suffix(".partial").permissions(permissions()).tempfile_in(folder)?;
+    let partial = tempfile::Builder::new()
+        .prefix(".i3deep-")
+        .suffix(".partial")
+        .permissions(permissions())
+        .tempfile_in(folder)?;
     fill(partial.as_file())?;
     partial.as_file().sync_all()?;
     partial.persist(path).map_err(|error| error.error)?;

@@ -1,5 +1,6 @@
-//! Who did what and when: a row for every change, in the change's own transaction, each holding the digest of the one before it. Rows that were altered,
-//! removed or put in are found by [`verify_audit`]; cut off at the end are found by whoever has noted the last digest elsewhere.
+//! Who did what and when: a row for every change, in the change's own transaction, each holding the digest of the one
+//! before it. Rows that were altered, removed or put in are found by [`verify_audit`]; cut off at the end are found by
+//! whoever has noted the last digest elsewhere.
 //!
 //! Objects are ids, planes and account names; a case's name, which may be a patient's, never stands here.
 
@@ -33,8 +34,15 @@ pub enum AuditState {
 }
 
 /// Notes a change; part of the change's transaction.
-pub(super) async fn record(connection: &mut SqliteConnection, actor: &Actor, action: &str, object: &str) -> Result<(), StoreError> {
-    let last = sqlx::query("SELECT number, chain FROM audit ORDER BY number DESC LIMIT 1").fetch_optional(&mut *connection).await?;
+pub(super) async fn record(
+    connection: &mut SqliteConnection,
+    actor: &Actor,
+    action: &str,
+    object: &str,
+) -> Result<(), StoreError> {
+    let last = sqlx::query("SELECT number, chain FROM audit ORDER BY number DESC LIMIT 1")
+        .fetch_optional(&mut *connection)
+        .await?;
     let (number, before): (i64, String) = match last {
         Some(row) => (row.try_get::<i64, _>("number")? + 1, row.try_get("chain")?),
         None => (1, BEGINNING.to_owned()),
@@ -71,7 +79,8 @@ pub async fn verify_audit(data: &Path) -> Result<AuditState, StoreError> {
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let (mut before, mut rows) = (BEGINNING.to_owned(), 0);
     loop {
-        let query = "SELECT number, at_s, actor, action, object, chain FROM audit WHERE number > ? ORDER BY number LIMIT 1000";
+        let query =
+            "SELECT number, at_s, actor, action, object, chain FROM audit WHERE number > ? ORDER BY number LIMIT 1000";
         let page = sqlx::query(query).bind(rows).fetch_all(&mut connection).await?;
         if page.is_empty() {
             return Ok(AuditState::Whole { rows, last: before });

@@ -1,4 +1,5 @@
-//! Backups: the database as it was at one moment and the volumes that it names, in a folder of their own, taken while people work; and the way back.
+//! Backups: the database as it was at one moment and the volumes that it names, in a folder of their own, taken while
+//! people work; and the way back.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -54,10 +55,16 @@ impl Manifest {
 /// [`StoreError::Refused`] if the target holds something or a volume is damaged; the system's.
 pub async fn backup(data: &Path, out: &Path) -> Result<Copied, StoreError> {
     if !data.join(DATABASE).exists() {
-        return Err(refused(format!("there is no database in {}", data.display()), "name the folder that `i3deep serve --data` works in"));
+        return Err(refused(
+            format!("there is no database in {}", data.display()),
+            "name the folder that `i3deep serve --data` works in",
+        ));
     }
     if out.exists() && fs::read_dir(out)?.next().is_some() {
-        return Err(refused(format!("the backup folder {} is not empty", out.display()), "choose an empty folder, or a new name"));
+        return Err(refused(
+            format!("the backup folder {} is not empty", out.display()),
+            "choose an empty folder, or a new name",
+        ));
     }
     fs::create_dir_all(out)?;
     let mut attempt = 1;
@@ -66,7 +73,9 @@ pub async fn backup(data: &Path, out: &Path) -> Result<Copied, StoreError> {
         match copy_volumes(&manifest.volumes, &data.join(BLOBS), &out.join(BLOBS)) {
             Ok(()) => break manifest,
             // Deleted for good between the snapshot and the copy: the next snapshot does not name it.
-            Err(StoreError::Files(error)) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
+            Err(StoreError::Files(error)) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {
+                attempt += 1
+            }
             Err(error) => return Err(error),
         }
     };
@@ -85,11 +94,18 @@ async fn snapshot(data: &Path, out: &Path) -> Result<Manifest, StoreError> {
     File::open(&file)?.sync_all()?;
     let mut copy = open_to_read(&file).await?;
     let mark = Mark::of_database(&mut copy).await?;
-    let mark =
-        mark.ok_or_else(|| refused("the database is that of an older i3deep".into(), "start the server once, which brings it up to date"))?;
+    let mark = mark.ok_or_else(|| {
+        refused("the database is that of an older i3deep".into(), "start the server once, which brings it up to date")
+    })?;
     let program = env!("CARGO_PKG_VERSION").to_owned();
-    let manifest =
-        Manifest { format: FORMAT, program, made_s: now_s(), mark, rows: rows(&mut copy).await?, volumes: named_blobs(&mut copy).await? };
+    let manifest = Manifest {
+        format: FORMAT,
+        program,
+        made_s: now_s(),
+        mark,
+        rows: rows(&mut copy).await?,
+        volumes: named_blobs(&mut copy).await?,
+    };
     copy.close().await?;
     Ok(manifest)
 }
@@ -120,7 +136,8 @@ fn copy_volume(digest: &Digest, from: &Path, place: &Path) -> Result<(), StoreEr
     Ok(fs::rename(&partial, place)?)
 }
 
-/// Puts a backup in the place of what a data folder holds. What was there goes to quarantine; the server must not be running.
+/// Puts a backup in the place of what a data folder holds. What was there goes to quarantine; the server must not be
+/// running.
 ///
 /// # Errors
 /// [`StoreError::Refused`] if the backup is not whole, and [`StoreError::InUse`]; the folder is then as it was.
@@ -130,8 +147,11 @@ pub async fn restore(from: &Path, data: &Path) -> Result<Copied, StoreError> {
     copy_restored(&manifest.volumes, &from.join(BLOBS), data)?;
     let prepared = data.join(format!("{DATABASE}.restored"));
     prepare(&from.join(DATABASE), &prepared, &manifest, Mark::read(data)?).await?;
-    let present: Vec<PathBuf> =
-        ["-wal", "-shm", ""].map(|end| data.join(format!("{DATABASE}{end}"))).into_iter().filter(|file| file.exists()).collect();
+    let present: Vec<PathBuf> = ["-wal", "-shm", ""]
+        .map(|end| data.join(format!("{DATABASE}{end}")))
+        .into_iter()
+        .filter(|file| file.exists())
+        .collect();
     if !present.is_empty() {
         folder.quarantine(&present, &today())?;
     }
@@ -151,7 +171,10 @@ async fn check(from: &Path) -> Result<Manifest, StoreError> {
         .map_err(|error| refused(format!("{} is no finished backup ({MANIFEST}: {error})", from.display()), advice))?;
     let manifest: Manifest = serde_json::from_slice(&text)?;
     if manifest.format != FORMAT {
-        return Err(refused(format!("the backup has format {}, this program reads {FORMAT}", manifest.format), "update i3deep"));
+        return Err(refused(
+            format!("the backup has format {}, this program reads {FORMAT}", manifest.format),
+            "update i3deep",
+        ));
     }
     let mut database = open_to_read(&from.join(DATABASE)).await?;
     let mut problems = differences(&manifest.rows, &rows(&mut database).await?);
@@ -187,7 +210,8 @@ fn copy_restored(volumes: &BTreeSet<Digest>, from: &Path, data: &Path) -> Result
 /// A copy of the backup's database that goes on in an epoch of its own; every row is compared before.
 async fn prepare(from: &Path, prepared: &Path, manifest: &Manifest, seen: Option<Mark>) -> Result<(), StoreError> {
     fs::copy(from, prepared)?;
-    let options = SqliteConnectOptions::new().filename(prepared).journal_mode(SqliteJournalMode::Delete).foreign_keys(true);
+    let options =
+        SqliteConnectOptions::new().filename(prepared).journal_mode(SqliteJournalMode::Delete).foreign_keys(true);
     let mut connection: SqliteConnection = options.connect().await?;
     let differing = differences(&manifest.rows, &rows(&mut connection).await?);
     if let Some(first) = differing.first() {

@@ -38,7 +38,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn bin(&self) -> Result<Vec<BinnedCase>, StoreError> {
-        let rows = sqlx::query(AssertSqlSafe(format!("{SUMMARY} WHERE c.deleted_s IS NOT NULL ORDER BY c.deleted_s DESC, c.number DESC")));
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "{SUMMARY} WHERE c.deleted_s IS NOT NULL ORDER BY c.deleted_s DESC, c.number DESC"
+        )));
         let binned = |row| {
             let deleted_s: i64 = Row::try_get(row, "deleted_s")?;
             Ok(BinnedCase {
@@ -91,8 +93,10 @@ impl Store {
         .bind(id.as_str())
         .fetch_all(&mut *change)
         .await?;
-        let purged =
-            sqlx::query("DELETE FROM cases WHERE id = ? AND deleted_s IS NOT NULL").bind(id.as_str()).execute(&mut *change).await?;
+        let purged = sqlx::query("DELETE FROM cases WHERE id = ? AND deleted_s IS NOT NULL")
+            .bind(id.as_str())
+            .execute(&mut *change)
+            .await?;
         if purged.rows_affected() == 0 {
             return Err(StoreError::NotFound("such case in the bin"));
         }
@@ -111,8 +115,10 @@ impl Store {
 
     /// Deletes for good what has been in the bin for its time.
     pub(super) async fn empty_bin(&self) -> Result<(), StoreError> {
-        let over: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM cases WHERE deleted_s < ?").bind(now_s() - KEPT_S).fetch_all(&self.readers).await?;
+        let over: Vec<String> = sqlx::query_scalar("SELECT id FROM cases WHERE deleted_s < ?")
+            .bind(now_s() - KEPT_S)
+            .fetch_all(&self.readers)
+            .await?;
         for id in over {
             self.purge_case(&Actor::server(), &id.into()).await?;
         }

@@ -1,4 +1,5 @@
-//! Volumes on disk, each named by the SHA-256 of its bytes, flushed before anything points at it. The only file that names `object_store`'s files.
+//! Volumes on disk, each named by the SHA-256 of its bytes, flushed before anything points at it. The only file that
+//! names `object_store`'s files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -86,10 +87,16 @@ impl Blobs {
     pub(super) fn open(folder: &Path, data: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)?;
         let files = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { files: Arc::new(files), folder: folder.canonicalize()?, data: data.canonicalize()?, fresh: Arc::default() })
+        Ok(Self {
+            files: Arc::new(files),
+            folder: folder.canonicalize()?,
+            data: data.canonicalize()?,
+            fresh: Arc::default(),
+        })
     }
 
-    /// Stores bytes; the same bytes twice are one blob. One that is there and damaged heals: the damaged file goes to quarantine.
+    /// Stores bytes; the same bytes twice are one blob. One that is there and damaged heals: the damaged file goes to
+    /// quarantine.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Blobs`].
@@ -102,7 +109,10 @@ impl Blobs {
                 return Ok(digest);
             }
             let place = folder::quarantine(&self.data, &[file], &today())?;
-            tracing::warn!("the volume {digest} was damaged and is stored anew; the damaged file is in {}", place.display());
+            tracing::warn!(
+                "the volume {digest} was damaged and is stored anew; the damaged file is in {}",
+                place.display()
+            );
         } else {
             self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
         }

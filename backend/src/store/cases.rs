@@ -66,7 +66,10 @@ impl Store {
         .bind(serde_json::to_string(&case.labels)?)
         .fetch_one(&mut *change)
         .await?;
-        sqlx::query("UPDATE cases SET name = 'Case ' || number WHERE number = ? AND name = ''").bind(number).execute(&mut *change).await?;
+        sqlx::query("UPDATE cases SET name = 'Case ' || number WHERE number = ? AND name = ''")
+            .bind(number)
+            .execute(&mut *change)
+            .await?;
         for (channel, image) in (0_i64..).zip(&case.images) {
             sqlx::query("INSERT INTO images (case_number, channel, info, scan, voxels) VALUES (?, ?, ?, ?, ?)")
                 .bind(number)
@@ -89,7 +92,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn cases(&self) -> Result<Vec<CaseSummary>, StoreError> {
-        let rows = sqlx::query(all_summaries("WHERE c.deleted_s IS NULL ORDER BY c.number DESC")).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(all_summaries("WHERE c.deleted_s IS NULL ORDER BY c.number DESC"))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(summary).collect()
     }
 
@@ -98,8 +103,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn summary(&self, id: &CaseId) -> Result<CaseSummary, StoreError> {
-        let row =
-            sqlx::query(all_summaries("WHERE c.deleted_s IS NULL AND c.id = ?")).bind(id.as_str()).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(all_summaries("WHERE c.deleted_s IS NULL AND c.id = ?"))
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
         summary(&row.ok_or(StoreError::NotFound("such case"))?)
     }
 
@@ -110,17 +117,19 @@ impl Store {
     pub async fn case(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
         let summary = self.summary(id).await?;
         let row =
-            sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM open_cases WHERE id = ?").bind(id.as_str());
+            sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM open_cases WHERE id = ?")
+                .bind(id.as_str());
         let row = row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such case"))?;
         let number: i64 = row.try_get("number")?;
         let images: Vec<String> = sqlx::query_scalar("SELECT info FROM images WHERE case_number = ? ORDER BY channel")
             .bind(number)
             .fetch_all(&self.readers)
             .await?;
-        let rounds: Vec<u32> = sqlx::query_scalar("SELECT round FROM segmentations WHERE case_number = ? ORDER BY round")
-            .bind(number)
-            .fetch_all(&self.readers)
-            .await?;
+        let rounds: Vec<u32> =
+            sqlx::query_scalar("SELECT round FROM segmentations WHERE case_number = ? ORDER BY round")
+                .bind(number)
+                .fetch_all(&self.readers)
+                .await?;
         let slices: Option<String> = row.try_get("slices")?;
         let corrections = self.corrections(id).await?;
         Ok(CaseDetail {
@@ -140,12 +149,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn image(&self, id: &CaseId, channel: u32) -> Result<Digest, StoreError> {
-        sqlx::query_scalar("SELECT voxels FROM images JOIN open_cases ON number = case_number WHERE id = ? AND channel = ?")
-            .bind(id.as_str())
-            .bind(channel)
-            .fetch_optional(&self.readers)
-            .await?
-            .ok_or(StoreError::NotFound("such image"))
+        sqlx::query_scalar(
+            "SELECT voxels FROM images JOIN open_cases ON number = case_number WHERE id = ? AND channel = ?",
+        )
+        .bind(id.as_str())
+        .bind(channel)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(StoreError::NotFound("such image"))
     }
 
     /// The uncertainty of the newest segmentation, u8 per voxel.
@@ -153,8 +164,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], also before the presegmentation is done.
     pub async fn uncertainty(&self, id: &CaseId) -> Result<Digest, StoreError> {
-        let found: Option<Option<Digest>> =
-            sqlx::query_scalar("SELECT uncertainty FROM open_cases WHERE id = ?").bind(id.as_str()).fetch_optional(&self.readers).await?;
+        let found: Option<Option<Digest>> = sqlx::query_scalar("SELECT uncertainty FROM open_cases WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
         found.flatten().ok_or(StoreError::NotFound("uncertainty of this case yet"))
     }
 }
@@ -186,7 +199,8 @@ pub(super) fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
 
 /// A stage is never stored: it follows from what there is and what is under way.
 fn stage(last_round: Option<u32>, job: Option<&Job>) -> Stage {
-    let refining = job.is_some_and(|job| job.kind == JobKind::Refine && matches!(job.state, JobState::Queued | JobState::Running));
+    let refining =
+        job.is_some_and(|job| job.kind == JobKind::Refine && matches!(job.state, JobState::Queued | JobState::Running));
     match last_round {
         None => Stage::Presegmenting,
         Some(_) if refining => Stage::Refining,

@@ -7,8 +7,9 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::StoreError;
 
-/// A transaction that has the write lock from its start, so that what it reads still holds when it writes. Unless it ends well, its connection is thrown
-/// away with it: after a commit that failed, nobody can say in which state a connection is, and the next writer must not inherit it.
+/// A transaction that has the write lock from its start, so that what it reads still holds when it writes. Unless it
+/// ends well, its connection is thrown away with it: after a commit that failed, nobody can say in which state a
+/// connection is, and the next writer must not inherit it.
 pub(super) struct Change {
     connection: PoolConnection<Sqlite>,
     ended: bool,

@@ -20,12 +20,19 @@ impl Store {
         latest(&mut connection, number).await
     }
 
-    /// Saves a slice; `slice.revision` is what it is based on. Saying the same again is answered like the first time, so that a client whose answer
-    /// was lost may ask again. What is refused because its base is not the latest is kept beside it, among the slice's versions.
+    /// Saves a slice; `slice.revision` is what it is based on. Saying the same again is answered like the first time,
+    /// so that a client whose answer was lost may ask again. What is refused because its base is not the latest is kept
+    /// beside it, among the slice's versions.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] if the slice was saved from elsewhere since, [`StoreError::Correction`] if it does not fit the case.
-    pub async fn save_correction(&self, actor: &Actor, id: &CaseId, slice: &CorrectedSlice) -> Result<CorrectedSlice, StoreError> {
+    /// [`StoreError::Stale`] if the slice was saved from elsewhere since, [`StoreError::Correction`] if it does not fit
+    /// the case.
+    pub async fn save_correction(
+        &self,
+        actor: &Actor,
+        id: &CaseId,
+        slice: &CorrectedSlice,
+    ) -> Result<CorrectedSlice, StoreError> {
         let mut change = self.change().await?;
         let number = number(&mut change, id).await?;
         let row = sqlx::query("SELECT geometry, labels, slices IS NOT NULL AS open FROM cases WHERE number = ?")
@@ -39,7 +46,9 @@ impl Store {
         let labels: LabelSet = serde_json::from_str(row.try_get("labels")?)?;
         slice.labels(&geometry, &labels)?;
         let stored = newest(&mut change, number, slice.plane).await?;
-        if let Some(stored) = stored.as_ref().filter(|stored| stored.base == slice.revision && stored.slice.says_the_same(slice)) {
+        if let Some(stored) =
+            stored.as_ref().filter(|stored| stored.base == slice.revision && stored.slice.says_the_same(slice))
+        {
             let saved = stored.slice.clone();
             change.abandon().await?;
             return Ok(saved);
@@ -51,7 +60,8 @@ impl Store {
         }
         let saved = CorrectedSlice { revision: slice.revision.saturating_add(1), ..slice.clone() };
         insert(&mut change, actor, number, slice.revision, &saved).await?;
-        audit::record(&mut change, actor, "slice.save", &format!("{id} {} revision {}", slice.plane, saved.revision)).await?;
+        audit::record(&mut change, actor, "slice.save", &format!("{id} {} revision {}", slice.plane, saved.revision))
+            .await?;
         change.commit().await?;
         self.announce(id);
         Ok(saved)
@@ -88,7 +98,8 @@ async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) ->
     row.as_ref().map(stored).transpose()
 }
 
-/// What holds of every saved slice, in the order in which the slices were saved last, so that the later word wins where planes cross.
+/// What holds of every saved slice, in the order in which the slices were saved last, so that the later word wins where
+/// planes cross.
 pub(super) async fn latest(connection: &mut SqliteConnection, number: i64) -> Result<Vec<CorrectedSlice>, StoreError> {
     let rows = sqlx::query(AssertSqlSafe(format!("{HOLDING} WHERE k.case_number = ? ORDER BY k.version"))).bind(number);
     rows.fetch_all(connection).await?.iter().map(|row| Ok(stored(row)?.slice)).collect()

@@ -1,5 +1,5 @@
-//! A data folder as it lies there, before a database is opened in it. No start deletes anything: what does not fit is refused in words, and what nobody
-//! knows is moved to quarantine.
+//! A data folder as it lies there, before a database is opened in it. No start deletes anything: what does not fit is
+//! refused in words, and what nobody knows is moved to quarantine.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -119,9 +119,11 @@ pub(super) fn try_write(file: &Path) -> io::Result<()> {
     written
 }
 
-/// Something in a folder without a database that i3Deep has not put there. A disk of its own has `lost+found`, and systems leave hidden files.
+/// Something in a folder without a database that i3Deep has not put there. A disk of its own has `lost+found`, and
+/// systems leave hidden files.
 fn stranger(data: &Path) -> io::Result<Option<String>> {
-    const OURS: [&str; 8] = ["lock", BLOBS, WORK, QUARANTINE, "mark.json", "mark.partial", "ready.partial", "lost+found"];
+    const OURS: [&str; 8] =
+        ["lock", BLOBS, WORK, QUARANTINE, "mark.json", "mark.partial", "ready.partial", "lost+found"];
     if data.join(DATABASE).exists() {
         return Ok(None);
     }
@@ -161,7 +163,11 @@ pub(super) fn check_all_there(blobs: &Blobs, named: &BTreeSet<Digest>) -> Result
     let missing: Vec<&Digest> = named.iter().filter(|digest| !blobs.path(digest).is_file()).collect();
     let Some(first) = missing.first() else { return Ok(()) };
     Err(StoreError::Refused {
-        problem: format!("{} of {} volumes that the database names are missing from {BLOBS}/, such as {first}", missing.len(), named.len()),
+        problem: format!(
+            "{} of {} volumes that the database names are missing from {BLOBS}/, such as {first}",
+            missing.len(),
+            named.len()
+        ),
         advice: "put them back, or restore a backup with `i3deep restore`. To go on without them, start once with --accept-data-as-it-is",
     })
 }

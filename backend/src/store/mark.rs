@@ -1,5 +1,5 @@
-//! How far a data folder's database has come, written beside it: so that a start with another day's database is noticed before anything is done to what
-//! that database does not know.
+//! How far a data folder's database has come, written beside it: so that a start with another day's database is noticed
+//! before anything is done to what that database does not know.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -39,14 +39,17 @@ impl Mark {
 
     /// The point that a database has come to; nothing for one that is older than marks are.
     pub(super) async fn of_database(connection: &mut SqliteConnection) -> Result<Option<Self>, StoreError> {
-        let known: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'history')").fetch_one(&mut *connection).await?;
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'history')")
+            .fetch_one(&mut *connection)
+            .await?;
         if !known {
             return Ok(None);
         }
         let row = sqlx::query("SELECT folder, epoch, changes FROM history").fetch_optional(connection).await?;
-        row.map(|row| Ok(Self { folder: row.try_get("folder")?, epoch: row.try_get("epoch")?, changes: row.try_get("changes")? }))
-            .transpose()
+        row.map(|row| {
+            Ok(Self { folder: row.try_get("folder")?, epoch: row.try_get("epoch")?, changes: row.try_get("changes")? })
+        })
+        .transpose()
     }
 
     /// Writes the mark of a database that has committed this much; the file is whole at any moment.

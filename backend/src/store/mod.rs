@@ -1,8 +1,9 @@
-//! What the server remembers: cases, corrections, segmentations, jobs. The only writer of server state; the door to the database and to blobs.
+//! What the server remembers: cases, corrections, segmentations, jobs. The only writer of server state; the door to the
+//! database and to blobs.
 //!
-//! State is SQLite with a write-ahead log that is flushed at every commit: what has been acknowledged survives a power cut. Volumes are blobs named by
-//! their content; nothing is overwritten, rows point at new blobs. Nothing is deleted but what a person has deleted for good, and what this very server has
-//! written and then had no use for.
+//! State is SQLite with a write-ahead log that is flushed at every commit: what has been acknowledged survives a power
+//! cut. Volumes are blobs named by their content; nothing is overwritten, rows point at new blobs. Nothing is deleted
+//! but what a person has deleted for good, and what this very server has written and then had no use for.
 
 mod actor;
 mod audit;
@@ -174,7 +175,10 @@ fn today() -> String {
 
 /// The number that a case is referred to with in the database.
 async fn number(connection: &mut SqliteConnection, id: &CaseId) -> Result<i64, StoreError> {
-    let number = sqlx::query_scalar("SELECT number FROM open_cases WHERE id = ?").bind(id.as_str()).fetch_optional(connection).await?;
+    let number = sqlx::query_scalar("SELECT number FROM open_cases WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
     number.ok_or(StoreError::NotFound("such case"))
 }
 

@@ -38,8 +38,8 @@ pub enum Opening {
 }
 
 impl Store {
-    /// Opens or creates the store in a folder. What was under way when the last server stopped is queued again. Files that no row names are moved to
-    /// quarantine; nothing is deleted.
+    /// Opens or creates the store in a folder. What was under way when the last server stopped is queued again. Files
+    /// that no row names are moved to quarantine; nothing is deleted.
     ///
     /// # Errors
     /// [`StoreError`], also [`StoreError::InUse`] and [`StoreError::Refused`].
@@ -50,7 +50,12 @@ impl Store {
         let seen = Mark::read(&folder.path)?;
         begin_history(&writer, &folder, seen.as_ref(), opening).await?;
         let options = options(&folder).pragma("query_only", "ON");
-        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).connect_with(options).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await?;
         let store = Self {
             readers,
             writer,
@@ -72,13 +77,18 @@ impl Store {
         Ok(store)
     }
 
-    /// Moves files that no row names out of the way: uploads and results that were cut off, or volumes of another day's database.
+    /// Moves files that no row names out of the way: uploads and results that were cut off, or volumes of another day's
+    /// database.
     fn quarantine_unknown(&self, named: &BTreeSet<Digest>) -> Result<(), StoreError> {
         let mut unknown = folder::files(self.blobs.folder())?;
         unknown.retain(|file| Digest::from_file_name(file).is_none_or(|digest| !named.contains(&digest)));
         if !unknown.is_empty() {
             let place = self.folder.quarantine(&unknown, &today())?;
-            tracing::warn!("{} files of {BLOBS}/ that the database does not know were moved to {}", unknown.len(), place.display());
+            tracing::warn!(
+                "{} files of {BLOBS}/ that the database does not know were moved to {}",
+                unknown.len(),
+                place.display()
+            );
         }
         Ok(())
     }
@@ -117,8 +127,11 @@ fn is_new(folder: &Folder, opening: Opening) -> Result<bool, StoreError> {
     match (folder.is_new(), opening) {
         (Err(StoreError::Refused { .. }), Opening::AsItIs) => {
             // The log of a database that is gone would be thrown away by the next one.
-            let left: Vec<_> =
-                ["-wal", "-shm"].map(|end| folder.path.join(format!("{DATABASE}{end}"))).into_iter().filter(|file| file.exists()).collect();
+            let left: Vec<_> = ["-wal", "-shm"]
+                .map(|end| folder.path.join(format!("{DATABASE}{end}")))
+                .into_iter()
+                .filter(|file| file.exists())
+                .collect();
             folder.quarantine(&left, &today())?;
             Ok(true)
         }
@@ -140,7 +153,8 @@ fn options(folder: &Folder) -> SqliteConnectOptions {
 /// The one connection that writes, to a database that is whole.
 async fn connect(folder: &Folder, create: bool) -> Result<SqlitePool, StoreError> {
     let options = options(folder).create_if_missing(create);
-    let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    let writer =
+        SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
     let writer = writer.connect_with(options).await.map_err(damaged)?;
     if folder.database().metadata().is_ok_and(|data| data.len() <= CHECKED_BYTES) {
         let said: String = query_scalar("PRAGMA quick_check(1)").fetch_one(&writer).await.map_err(damaged)?;
@@ -161,7 +175,12 @@ fn damaged(error: sqlx::Error) -> StoreError {
 }
 
 /// Compares the database with what the folder has seen, before anything is changed in it; then brings it up to date.
-async fn begin_history(writer: &SqlitePool, folder: &Folder, seen: Option<&Mark>, opening: Opening) -> Result<(), StoreError> {
+async fn begin_history(
+    writer: &SqlitePool,
+    folder: &Folder,
+    seen: Option<&Mark>,
+    opening: Opening,
+) -> Result<(), StoreError> {
     let mut connection = writer.acquire().await?;
     let own = Mark::of_database(&mut connection).await?;
     let older = match (seen, &own) {
@@ -178,7 +197,11 @@ async fn begin_history(writer: &SqlitePool, folder: &Folder, seen: Option<&Mark>
         MigrateError::VersionMissing(step) | MigrateError::VersionTooNew(step, _) => StoreError::newer_database(step),
         other => other.into(),
     })?;
-    let begin = seen.cloned().unwrap_or_else(|| Mark { folder: uuid::Uuid::new_v4().simple().to_string(), epoch: 0, changes: 0 });
+    let begin = seen.cloned().unwrap_or_else(|| Mark {
+        folder: uuid::Uuid::new_v4().simple().to_string(),
+        epoch: 0,
+        changes: 0,
+    });
     let mut change = Change::begin(writer).await?;
     sqlx::query("INSERT INTO history (id, folder, epoch, changes) VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING")
         .bind(&begin.folder)
@@ -196,8 +219,8 @@ async fn is_empty(connection: &mut SqliteConnection) -> Result<bool, StoreError>
     Ok(tables == 0)
 }
 
-/// The database goes on from an earlier day: revisions that are given from now on differ from those that were given since that day, so that a window which
-/// still shows those cannot overwrite unseen.
+/// The database goes on from an earlier day: revisions that are given from now on differ from those that were given
+/// since that day, so that a window which still shows those cannot overwrite unseen.
 pub(super) async fn begin_epoch(connection: &mut SqliteConnection, seen: Option<&Mark>) -> Result<(), StoreError> {
     sqlx::query("UPDATE history SET epoch = max(epoch, ?) + 1, folder = coalesce(?, folder)")
         .bind(seen.map_or(0, |seen| seen.epoch))
@@ -221,15 +244,21 @@ impl StoreError {
 
     fn older_database(seen: Option<&Mark>, own: Option<&Mark>) -> Self {
         let problem = match (seen, own) {
-            (Some(seen), Some(own)) if seen.folder != own.folder => format!("the database {DATABASE} is that of another data folder"),
+            (Some(seen), Some(own)) if seen.folder != own.folder => {
+                format!("the database {DATABASE} is that of another data folder")
+            }
             (Some(seen), Some(own)) if seen.epoch == own.epoch => format!(
                 "the database {DATABASE} is older than this folder: it lacks the last {} changes. It may be another day's, or its log {DATABASE}-wal is missing",
                 seen.changes - own.changes
             ),
             (Some(_), _) => {
-                format!("the database {DATABASE} is older than this folder. It may be another day's, or its log {DATABASE}-wal is missing")
+                format!(
+                    "the database {DATABASE} is older than this folder. It may be another day's, or its log {DATABASE}-wal is missing"
+                )
             }
-            (None, _) => format!("the database {DATABASE} is empty, but volumes are stored. Its log {DATABASE}-wal may be missing"),
+            (None, _) => format!(
+                "the database {DATABASE} is empty, but volumes are stored. Its log {DATABASE}-wal may be missing"
+            ),
         };
         let advice = "put the latest database and its log back, or restore a backup with `i3deep restore`. To go on with this one and lose what came after \
                       it, start once with --accept-data-as-it-is";

@@ -1,7 +1,7 @@
 //! Who may work here: people, their sessions, their programs' keys, and which cases are whose.
 //!
-//! Secrets are kept as digests: whoever reads the database can sign in as nobody. Passwords come here as argon2id hashes; how they are made and
-//! compared is `http::people`'s.
+//! Secrets are kept as digests: whoever reads the database can sign in as nobody. Passwords come here as argon2id
+//! hashes; how they are made and compared is `http::people`'s.
 
 use shared::api::{KeyInfo, Person, Role};
 use shared::case::{CaseId, JobId};
@@ -40,7 +40,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn people(&self) -> Result<Vec<Person>, StoreError> {
-        let rows = sqlx::query("SELECT name, role, disabled FROM people ORDER BY name").fetch_all(&self.readers).await?;
+        let rows =
+            sqlx::query("SELECT name, role, disabled FROM people ORDER BY name").fetch_all(&self.readers).await?;
         rows.iter().map(person).collect()
     }
 
@@ -49,7 +50,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn credentials(&self, name: &str) -> Result<Option<(Person, String)>, StoreError> {
-        let row = sqlx::query("SELECT name, role, disabled, password FROM people WHERE name = ? AND NOT disabled").bind(name);
+        let row =
+            sqlx::query("SELECT name, role, disabled, password FROM people WHERE name = ? AND NOT disabled").bind(name);
         let row = row.fetch_optional(&self.readers).await?;
         row.map(|row| Ok((person(&row)?, row.try_get("password")?))).transpose()
     }
@@ -80,21 +82,28 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::NotNow`] if nobody were left to let others in.
-    pub async fn change_person(&self, actor: &Actor, person: &Person, password: Option<&str>) -> Result<(), StoreError> {
+    pub async fn change_person(
+        &self,
+        actor: &Actor,
+        person: &Person,
+        password: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        let changed = sqlx::query("UPDATE people SET role = ?, disabled = ?, password = coalesce(?, password) WHERE name = ?")
-            .bind(to_word(&person.role)?)
-            .bind(person.disabled)
-            .bind(password)
-            .bind(&person.name)
-            .execute(&mut *change)
-            .await?;
+        let changed =
+            sqlx::query("UPDATE people SET role = ?, disabled = ?, password = coalesce(?, password) WHERE name = ?")
+                .bind(to_word(&person.role)?)
+                .bind(person.disabled)
+                .bind(password)
+                .bind(&person.name)
+                .execute(&mut *change)
+                .await?;
         if changed.rows_affected() == 0 {
             return Err(StoreError::NotFound("such person"));
         }
-        let admins: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND NOT disabled)")
-            .fetch_one(&mut *change)
-            .await?;
+        let admins: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND NOT disabled)")
+                .fetch_one(&mut *change)
+                .await?;
         if !admins {
             return Err(StoreError::NotNow("this is the last administrator; make somebody else one first"));
         }
@@ -132,8 +141,10 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn end_session(&self, digest: &str) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        let name: Option<String> =
-            sqlx::query_scalar("DELETE FROM sessions WHERE digest = ? RETURNING person").bind(digest).fetch_optional(&mut *change).await?;
+        let name: Option<String> = sqlx::query_scalar("DELETE FROM sessions WHERE digest = ? RETURNING person")
+            .bind(digest)
+            .fetch_optional(&mut *change)
+            .await?;
         if let Some(name) = name {
             audit::record(&mut change, &Actor::person(name), "session.end", "").await?;
         }
@@ -178,13 +189,15 @@ impl Store {
     pub async fn add_key(&self, name: &str, label: &str, digest: &str) -> Result<KeyInfo, StoreError> {
         let mut change = self.change().await?;
         let now = now_s();
-        let id = sqlx::query_scalar("INSERT INTO keys (person, label, digest, created_s, seen_s) VALUES (?, ?, ?, ?, 0) RETURNING id")
-            .bind(name)
-            .bind(label)
-            .bind(digest)
-            .bind(now)
-            .fetch_one(&mut *change)
-            .await?;
+        let id = sqlx::query_scalar(
+            "INSERT INTO keys (person, label, digest, created_s, seen_s) VALUES (?, ?, ?, ?, 0) RETURNING id",
+        )
+        .bind(name)
+        .bind(label)
+        .bind(digest)
+        .bind(now)
+        .fetch_one(&mut *change)
+        .await?;
         audit::record(&mut change, &Actor::person(name), "key.add", label).await?;
         change.commit().await?;
         Ok(KeyInfo { id, label: label.to_owned(), created_s: now, seen_s: None })
@@ -195,8 +208,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn keys(&self, name: &str) -> Result<Vec<KeyInfo>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, label, created_s, nullif(seen_s, 0) AS seen_s FROM keys WHERE person = ? ORDER BY id").bind(name);
+        let rows = sqlx::query(
+            "SELECT id, label, created_s, nullif(seen_s, 0) AS seen_s FROM keys WHERE person = ? ORDER BY id",
+        )
+        .bind(name);
         let key = |row: &SqliteRow| {
             let (id, label) = (row.try_get("id")?, row.try_get("label")?);
             Ok(KeyInfo { id, label, created_s: row.try_get("created_s")?, seen_s: row.try_get("seen_s")? })
@@ -245,7 +260,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn case_of_job(&self, job: JobId) -> Result<CaseId, StoreError> {
-        let case = sqlx::query_scalar("SELECT c.id FROM cases c JOIN jobs j ON j.case_number = c.number WHERE j.id = ?").bind(job.0);
+        let case =
+            sqlx::query_scalar("SELECT c.id FROM cases c JOIN jobs j ON j.case_number = c.number WHERE j.id = ?")
+                .bind(job.0);
         let case: Option<String> = case.fetch_optional(&self.readers).await?;
         Ok(case.ok_or(StoreError::NotFound("such job"))?.into())
     }
@@ -268,11 +285,13 @@ impl Store {
         let number = number(&mut change, case).await?;
         sqlx::query("DELETE FROM assignments WHERE case_number = ?").bind(number).execute(&mut *change).await?;
         for name in people {
-            let added = sqlx::query("INSERT OR IGNORE INTO assignments (case_number, person) SELECT ?, name FROM people WHERE name = ?")
-                .bind(number)
-                .bind(name)
-                .execute(&mut *change)
-                .await?;
+            let added = sqlx::query(
+                "INSERT OR IGNORE INTO assignments (case_number, person) SELECT ?, name FROM people WHERE name = ?",
+            )
+            .bind(number)
+            .bind(name)
+            .execute(&mut *change)
+            .await?;
             if added.rows_affected() == 0 {
                 return Err(StoreError::NotFound("such person"));
             }

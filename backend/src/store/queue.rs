@@ -1,4 +1,5 @@
-//! The queue: jobs are rows, enqueued in the transaction of what they are for. A lease is fenced by its attempt: only the attempt that runs may finish.
+//! The queue: jobs are rows, enqueued in the transaction of what they are for. A lease is fenced by its attempt: only
+//! the attempt that runs may finish.
 
 use shared::case::{CaseId, Job, JobId, JobKind, JobState};
 use shared::correction::CorrectedSlice;
@@ -6,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Actor, PresegmentTask, PresegmentationFiles, RefineTask, RefinementFiles, Store, StoreError, Task, audit, corrections, from_word,
-    number, segmentations, to_word,
+    Actor, PresegmentTask, PresegmentationFiles, RefineTask, RefinementFiles, Store, StoreError, Task, audit,
+    corrections, from_word, number, segmentations, to_word,
 };
 
 /// How often a worker may die of a job. The first death may be bad luck, the second is the job.
@@ -46,12 +47,17 @@ enum Next {
 }
 
 impl Store {
-    /// Queues a refinement with the slices that are done; `adapt_seconds` says how long the network may first learn from the case, 0 not at all, none as the
-    /// bundle says.
+    /// Queues a refinement with the slices that are done; `adapt_seconds` says how long the network may first learn
+    /// from the case, 0 not at all, none as the bundle says.
     ///
     /// # Errors
     /// [`StoreError::NotNow`] if no slice is done or a job is under way.
-    pub async fn request_refinement(&self, actor: &Actor, id: &CaseId, adapt_seconds: Option<f64>) -> Result<Job, StoreError> {
+    pub async fn request_refinement(
+        &self,
+        actor: &Actor,
+        id: &CaseId,
+        adapt_seconds: Option<f64>,
+    ) -> Result<Job, StoreError> {
         let mut change = self.change().await?;
         let number = number(&mut change, id).await?;
         check_idle(&mut change, number).await?;
@@ -96,8 +102,8 @@ impl Store {
         job(&row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such job"))?)
     }
 
-    /// Takes the next job; it is running from now on. A refinement goes first: someone waits for it at a screen. Then whoever had a turn longest ago:
-    /// nobody waits for all of somebody else's scans.
+    /// Takes the next job; it is running from now on. A refinement goes first: someone waits for it at a screen. Then
+    /// whoever had a turn longest ago: nobody waits for all of somebody else's scans.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -128,11 +134,14 @@ impl Store {
             return Ok(Next::Nothing);
         };
         let (id, number): (i64, i64) = (row.try_get("id")?, row.try_get("case_number")?);
-        let case: String = sqlx::query_scalar("SELECT id FROM cases WHERE number = ?").bind(number).fetch_one(&mut *change).await?;
+        let case: String =
+            sqlx::query_scalar("SELECT id FROM cases WHERE number = ?").bind(number).fetch_one(&mut *change).await?;
         let task = task(&mut change, number, &row).await;
         if let Err(error @ (StoreError::Record(_) | StoreError::NotFound(_))) = &task {
             tracing::error!(job = id, "it cannot be begun: {error}");
-            let failed = sqlx::query("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?").bind(error.to_string()).bind(id);
+            let failed = sqlx::query("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?")
+                .bind(error.to_string())
+                .bind(id);
             failed.execute(&mut *change).await?;
             change.commit().await?;
             return Ok(Next::Unusable(case.into()));
@@ -149,9 +158,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
-        let held = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ? AND attempt = ? AND state = 'running')")
-            .bind(lease.job.0)
-            .bind(lease.attempt);
+        let held =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ? AND attempt = ? AND state = 'running')")
+                .bind(lease.job.0)
+                .bind(lease.attempt);
         Ok(held.fetch_one(&self.readers).await?)
     }
 
@@ -178,7 +188,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_presegmentation(&self, lease: &Lease, files: &PresegmentationFiles) -> Result<bool, StoreError> {
+    pub async fn finish_presegmentation(
+        &self,
+        lease: &Lease,
+        files: &PresegmentationFiles,
+    ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         let Some(number) = end(&mut change, lease, JobState::Done, "").await? else { return Ok(false) };
         sqlx::query("UPDATE cases SET slices = ?, uncertainty = ? WHERE number = ?")
@@ -251,7 +265,8 @@ impl Store {
         Ok(())
     }
 
-    /// What ran when the last server died waits again; what has seen several servers die is given up, for it may be what they died of.
+    /// What ran when the last server died waits again; what has seen several servers die is given up, for it may be
+    /// what they died of.
     pub(super) async fn requeue_interrupted(&self) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         sqlx::query(
@@ -270,14 +285,18 @@ impl Store {
     /// What runs waits again, because the server is about to end.
     pub(super) async fn requeue_running(&self) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        sqlx::query("UPDATE jobs SET state = 'queued', progress = 0, message = 'starting again' WHERE state = 'running'")
-            .execute(&mut *change)
-            .await?;
+        sqlx::query(
+            "UPDATE jobs SET state = 'queued', progress = 0, message = 'starting again' WHERE state = 'running'",
+        )
+        .execute(&mut *change)
+        .await?;
         change.commit().await
     }
 
     async fn announce_job(&self, id: JobId) {
-        let case = sqlx::query_scalar("SELECT c.id FROM cases c JOIN jobs j ON j.case_number = c.number WHERE j.id = ?").bind(id.0);
+        let case =
+            sqlx::query_scalar("SELECT c.id FROM cases c JOIN jobs j ON j.case_number = c.number WHERE j.id = ?")
+                .bind(id.0);
         let case: Result<Option<String>, _> = case.fetch_optional(&self.readers).await;
         if let Ok(Some(case)) = case {
             self.announce(&case.into());
@@ -287,7 +306,10 @@ impl Store {
 
 /// What a leased job is to do.
 async fn task(connection: &mut SqliteConnection, number: i64, row: &SqliteRow) -> Result<Task, StoreError> {
-    let bundle = sqlx::query_scalar("SELECT bundle FROM cases WHERE number = ?").bind(number).fetch_one(&mut *connection).await?;
+    let bundle = sqlx::query_scalar("SELECT bundle FROM cases WHERE number = ?")
+        .bind(number)
+        .fetch_one(&mut *connection)
+        .await?;
     let scans = sqlx::query_scalar("SELECT scan FROM images WHERE case_number = ? ORDER BY channel").bind(number);
     let scans = scans.fetch_all(&mut *connection).await?;
     Ok(match from_word(row.try_get("kind")?)? {
@@ -307,7 +329,11 @@ async fn task(connection: &mut SqliteConnection, number: i64, row: &SqliteRow) -
 }
 
 /// Calls off what waits or runs for a case.
-pub(super) async fn call_off(connection: &mut SqliteConnection, actor: &Actor, case_number: i64) -> Result<(), StoreError> {
+pub(super) async fn call_off(
+    connection: &mut SqliteConnection,
+    actor: &Actor,
+    case_number: i64,
+) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE jobs SET state = 'cancelled', message = 'the case was deleted', cancelled_by = ?
          WHERE case_number = ? AND state IN ('queued', 'running')",
@@ -320,8 +346,13 @@ pub(super) async fn call_off(connection: &mut SqliteConnection, actor: &Actor, c
 }
 
 /// Queues a case's presegmentation if it has none: it was called off when the case was deleted.
-pub(super) async fn take_up_again(connection: &mut SqliteConnection, actor: &Actor, case_number: i64) -> Result<(), StoreError> {
-    let segmented = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segmentations WHERE case_number = ?)").bind(case_number);
+pub(super) async fn take_up_again(
+    connection: &mut SqliteConnection,
+    actor: &Actor,
+    case_number: i64,
+) -> Result<(), StoreError> {
+    let segmented =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segmentations WHERE case_number = ?)").bind(case_number);
     if !segmented.fetch_one(&mut *connection).await? {
         insert(connection, actor, case_number, JobKind::Presegment, None).await?;
     }
@@ -360,11 +391,17 @@ pub(super) async fn insert(
 
 /// Refuses while a job of a case waits or runs.
 pub(super) async fn check_idle(connection: &mut SqliteConnection, case_number: i64) -> Result<(), StoreError> {
-    let busy: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE case_number = ? AND state IN ('queued', 'running'))")
-        .bind(case_number)
-        .fetch_one(connection)
-        .await?;
-    if busy { Err(StoreError::NotNow("this case is being worked on already; wait until that is finished, or cancel it")) } else { Ok(()) }
+    let busy: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE case_number = ? AND state IN ('queued', 'running'))",
+    )
+    .bind(case_number)
+    .fetch_one(connection)
+    .await?;
+    if busy {
+        Err(StoreError::NotNow("this case is being worked on already; wait until that is finished, or cancel it"))
+    } else {
+        Ok(())
+    }
 }
 
 /// A job from a row that names its number `job`.
@@ -379,7 +416,12 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
 }
 
 /// Ends a leased job; answers the case's number, or nothing if the lease is lost.
-async fn end(connection: &mut SqliteConnection, lease: &Lease, state: JobState, message: &str) -> Result<Option<i64>, StoreError> {
+async fn end(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    state: JobState,
+    message: &str,
+) -> Result<Option<i64>, StoreError> {
     let ended = sqlx::query_scalar(
         "UPDATE jobs SET state = ?, message = ?, progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END
          WHERE id = ? AND attempt = ? AND state = 'running' RETURNING case_number",

@@ -25,12 +25,14 @@ pub(super) async fn rows(connection: &mut SqliteConnection) -> Result<Rows, Stor
     .await?;
     let mut all = Rows::new();
     for table in tables {
-        let columns: Vec<String> = query_scalar("SELECT name FROM pragma_table_info(?)").bind(&table).fetch_all(&mut *connection).await?;
+        let columns: Vec<String> =
+            query_scalar("SELECT name FROM pragma_table_info(?)").bind(&table).fetch_all(&mut *connection).await?;
         let columns = columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
         // Names come from the database's own schema.
-        let texts: Vec<String> = query_scalar(AssertSqlSafe(format!("SELECT json_array({columns}) FROM \"{table}\" ORDER BY {columns}")))
-            .fetch_all(&mut *connection)
-            .await?;
+        let texts: Vec<String> =
+            query_scalar(AssertSqlSafe(format!("SELECT json_array({columns}) FROM \"{table}\" ORDER BY {columns}")))
+                .fetch_all(&mut *connection)
+                .await?;
         all.insert(table, texts.iter().map(|text| Digest::of(text.as_bytes())).collect());
     }
     Ok(all)

@@ -120,11 +120,14 @@ pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Re
     let (earlier, standing): (Option<String>, Option<String>) = (row.try_get("earlier")?, row.try_get("standing")?);
     let (adapted_weights, adapted_bundle): (Option<Digest>, Option<String>) =
         (row.try_get("adapted_weights")?, row.try_get("adapted_bundle")?);
-    let earlier: Vec<CorrectedSlice> = earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
+    let earlier: Vec<CorrectedSlice> =
+        earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
     Ok(Before {
         labels: row.try_get("labels")?,
         uncertainty: row.try_get("uncertainty")?,
-        adapted_weights: adapted_weights.zip(adapted_bundle).map(|(blob, bundle_digest)| AdaptedWeights { blob, bundle_digest }),
+        adapted_weights: adapted_weights
+            .zip(adapted_bundle)
+            .map(|(blob, bundle_digest)| AdaptedWeights { blob, bundle_digest }),
         slices: serde_json::from_str(row.try_get("slices")?)?,
         planes: earlier.into_iter().map(|slice| slice.plane).collect(),
         standing: standing.map(|standing| serde_json::from_str(&standing)).transpose()?.unwrap_or_default(),

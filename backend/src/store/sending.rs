@@ -12,12 +12,15 @@ use super::{Blobs, Digest, StoreError};
 const PIECE_BYTES: usize = 64 << 10;
 
 impl Blobs {
-    /// A blob's size in bytes, and its bytes a piece at a time. The last piece comes only if they all together are what the name says, so that nobody
-    /// takes a damaged blob for a whole one.
+    /// A blob's size in bytes, and its bytes a piece at a time. The last piece comes only if they all together are what
+    /// the name says, so that nobody takes a damaged blob for a whole one.
     ///
     /// # Errors
     /// [`StoreError::Files`]; the stream ends in [`StoreError::Damaged`].
-    pub async fn stream(&self, digest: &Digest) -> Result<(u64, impl Stream<Item = Result<Bytes, StoreError>> + use<>), StoreError> {
+    pub async fn stream(
+        &self,
+        digest: &Digest,
+    ) -> Result<(u64, impl Stream<Item = Result<Bytes, StoreError>> + use<>), StoreError> {
         let file = File::open(self.path(digest)).await?;
         let size = file.metadata().await?.len();
         let reading = Reading { file, left: size, hasher: Sha256::new(), digest: digest.clone() };

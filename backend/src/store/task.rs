@@ -1,4 +1,5 @@
-//! What a job does, by its kind. A task names its bundle, and volumes by their digests: whoever has the blobs can do it, on this machine or another.
+//! What a job does, by its kind. A task names its bundle, and volumes by their digests: whoever has the blobs can do
+//! it, on this machine or another.
 
 use serde::{Deserialize, Serialize};
 use shared::acquisition::{SliceList, Standing};

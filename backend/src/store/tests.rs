@@ -26,7 +26,12 @@ fn new_case() -> NewCase {
 }
 
 fn axial(index: usize, labels: &[u8], revision: u64) -> CorrectedSlice {
-    CorrectedSlice { plane: Plane { axis: Axis::Axial, index }, state: SliceState::Done, runs: Runs::encode(labels), revision }
+    CorrectedSlice {
+        plane: Plane { axis: Axis::Axial, index },
+        state: SliceState::Done,
+        runs: Runs::encode(labels),
+        revision,
+    }
 }
 
 /// Axial planes by rank; each is to settle a tenth of the uncertainty.
@@ -90,7 +95,11 @@ impl Scene {
 
     async fn files(&self, content: &'static str) -> PresegmentationFiles {
         let uncertainty = self.store.blobs().put("uncertainty").await.unwrap();
-        PresegmentationFiles { segmentation: self.segmentation(content).await, uncertainty, slices: axial_slices(&[1], &[]) }
+        PresegmentationFiles {
+            segmentation: self.segmentation(content).await,
+            uncertainty,
+            slices: axial_slices(&[1], &[]),
+        }
     }
 
     /// A refinement after which the planes 0, 1 and 2 are worth correcting, in this order, the last if there is room.
@@ -99,7 +108,11 @@ impl Scene {
             segmentation: self.segmentation(content).await,
             uncertainty: self.store.blobs().put("less uncertainty").await.unwrap(),
             next: axial_slices(&[0, 1], &[2]),
-            standing: Standing { uncertainty: 6.0, foreground: 100, outcomes: vec![RoundOutcome { settled: 3.0, changed: 10 }] },
+            standing: Standing {
+                uncertainty: 6.0,
+                foreground: 100,
+                outcomes: vec![RoundOutcome { settled: 3.0, changed: 10 }],
+            },
         }
     }
 
@@ -151,7 +164,8 @@ async fn every_connection_flushes_what_it_commits() {
     let scene = Scene::new().await;
     let check = async |pragma: &'static str, expected: &str| {
         for pool in [&scene.store.readers, &scene.store.writer] {
-            let value = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}")));
+            let value =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}")));
             let value: String = value.fetch_one(pool).await.unwrap();
             assert_eq!(value, expected, "{pragma}");
         }
@@ -188,14 +202,18 @@ async fn stages_follow_from_what_there_is() {
 #[tokio::test]
 async fn a_stale_save_is_refused_and_the_same_save_again_is_not() {
     let scene = Scene::presegmented().await;
-    let save = async |labels: &[u8], base: u64| scene.store.save_correction(&Actor::local(), &scene.case, &axial(1, labels, base)).await;
+    let save = async |labels: &[u8], base: u64| {
+        scene.store.save_correction(&Actor::local(), &scene.case, &axial(1, labels, base)).await
+    };
     assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1);
     assert_eq!(save(&[1, 0, 0, 0], 0).await.unwrap().revision, 1, "the answer was lost, the client asks again");
     assert!(matches!(save(&[0, 0, 0, 1], 0).await, Err(StoreError::Stale { stored: 1, base: 0 })));
     assert_eq!(save(&[0, 0, 0, 1], 1).await.unwrap().revision, 2);
     assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(1, &[0, 0, 0, 1], 2)]);
-    let kept: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM slice_versions WHERE revision IS NOT NULL").fetch_one(&scene.store.readers).await.unwrap();
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM slice_versions WHERE revision IS NOT NULL")
+        .fetch_one(&scene.store.readers)
+        .await
+        .unwrap();
     assert_eq!(kept, 2, "the earlier version is kept");
 }
 
@@ -203,7 +221,10 @@ async fn a_stale_save_is_refused_and_the_same_save_again_is_not() {
 async fn corrections_that_do_not_fit_are_refused() {
     let scene = Scene::presegmented().await;
     let check = async |slice: CorrectedSlice, expected: &str| {
-        assert_eq!(scene.store.save_correction(&Actor::local(), &scene.case, &slice).await.unwrap_err().to_string(), expected);
+        assert_eq!(
+            scene.store.save_correction(&Actor::local(), &scene.case, &slice).await.unwrap_err().to_string(),
+            expected
+        );
     };
     check(axial(3, &[0; 4], 0), "there is no axial plane 3; the volume has 3 (0 to 2)").await;
     check(axial(0, &[0; 5], 0), "the slice axial 0 has 4 voxels, the correction covers 5").await;
@@ -215,7 +236,12 @@ async fn corrections_that_do_not_fit_are_refused() {
 async fn refinement_needs_a_slice_that_is_done_and_no_other_job() {
     let scene = Scene::presegmented().await;
     let ask = async || {
-        scene.store.request_refinement(&Actor::local(), &scene.case, None).await.map(|job| job.state).map_err(|error| error.to_string())
+        scene
+            .store
+            .request_refinement(&Actor::local(), &scene.case, None)
+            .await
+            .map(|job| job.state)
+            .map_err(|error| error.to_string())
     };
     assert!(ask().await.unwrap_err().starts_with("no slice is marked as done"));
     let painted = CorrectedSlice { state: SliceState::Todo, ..axial(0, &[1; 4], 0) };
@@ -242,7 +268,10 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
     assert_eq!((detail.summary.round, offered(detail.slices.as_ref().unwrap()), detail.next), (2, vec![0, 2], None));
     assert_eq!((detail.summary.slices, detail.summary.slices_done), (3, 1), "two are offered, one is done");
     assert_eq!(detail.corrections, [axial(1, &[0, 1, 1, 0], 1)]);
-    assert_eq!(scene.store.uncertainty(&scene.case).await.unwrap(), scene.store.blobs().put("less uncertainty").await.unwrap());
+    assert_eq!(
+        scene.store.uncertainty(&scene.case).await.unwrap(),
+        scene.store.blobs().put("less uncertainty").await.unwrap()
+    );
     let scene = scene.restarted().await;
     assert_eq!((scene.summary().await.round, offered(&scene.detail().await.slices.unwrap())), (2, vec![0, 2]));
 
@@ -250,7 +279,11 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
     scene.store.request_refinement(&Actor::local(), &scene.case, None).await.unwrap();
     let lease = scene.store.lease().await.unwrap().unwrap();
     let task = refine_task(&lease);
-    assert_eq!(task.corrections, [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)], "refinement uses the corrections of all rounds");
+    assert_eq!(
+        task.corrections,
+        [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)],
+        "refinement uses the corrections of all rounds"
+    );
     let before = &task.before;
     assert_eq!((&before.planes, before.standing.outcomes.len()), (&vec![axial(1, &[], 0).plane], 1));
 }
@@ -259,7 +292,12 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
 async fn another_round_has_its_time() {
     let scene = Scene::presegmented().await;
     let ask = async || {
-        scene.store.begin_round(&Actor::local(), &scene.case).await.map(|detail| detail.summary.round).map_err(|error| error.to_string())
+        scene
+            .store
+            .begin_round(&Actor::local(), &scene.case)
+            .await
+            .map(|detail| detail.summary.round)
+            .map_err(|error| error.to_string())
     };
     assert!(ask().await.unwrap_err().starts_with("the next slices are chosen by a refinement"));
     scene.refined(1, 0).await;
@@ -280,7 +318,15 @@ async fn what_the_expert_has_answered_is_not_offered_again() {
     assert_eq!(offered(&scene.detail().await.next.unwrap().slices), [2]);
     scene.store.save_correction(&Actor::local(), &scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
     assert_eq!(scene.detail().await.next, None);
-    assert!(scene.store.begin_round(&Actor::local(), &scene.case).await.unwrap_err().to_string().starts_with("there are no slices left"));
+    assert!(
+        scene
+            .store
+            .begin_round(&Actor::local(), &scene.case)
+            .await
+            .unwrap_err()
+            .to_string()
+            .starts_with("there are no slices left")
+    );
 }
 
 #[tokio::test]

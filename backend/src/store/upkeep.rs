@@ -1,4 +1,5 @@
-//! What the store does while nobody asks: tells listeners how cases stand, thins earlier versions, empties the bin, keeps its log short.
+//! What the store does while nobody asks: tells listeners how cases stand, thins earlier versions, empties the bin,
+//! keeps its log short.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +72,8 @@ impl Store {
         }
     }
 
-    /// Tells listeners how changed cases stand, if that is not what they were told last: a stroke changes nothing in a list.
+    /// Tells listeners how changed cases stand, if that is not what they were told last: a stroke changes nothing in a
+    /// list.
     async fn tell(&self, told: &mut HashMap<CaseId, CaseSummary>) {
         for id in self.news.take() {
             // A case that is gone was announced as such.
@@ -94,8 +96,8 @@ impl Store {
         Ok(())
     }
 
-    /// Of a slice's versions from before a time, removes some that were followed by another within the same hour; says how many. What holds, and what was
-    /// refused, always stays.
+    /// Of a slice's versions from before a time, removes some that were followed by another within the same hour; says
+    /// how many. What holds, and what was refused, always stays.
     pub(super) async fn thin(&self, before_s: i64) -> Result<u64, StoreError> {
         let mut change = self.change().await?;
         let thinned = sqlx::query(

@@ -1,4 +1,5 @@
-//! Whether a data folder is whole: every row is read, every volume compared with its name. Changes nothing; works beside a running server.
+//! Whether a data folder is whole: every row is read, every volume compared with its name. Changes nothing; works
+//! beside a running server.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -62,16 +63,22 @@ pub async fn verify(data: &Path) -> Result<Verification, StoreError> {
 async fn look_through(database: &Path, data: &Path, found: &mut Verification) -> Result<BTreeSet<Digest>, StoreError> {
     let mut connection = open_to_read(database).await?;
     let said: Vec<String> = query_scalar("PRAGMA integrity_check(20)").fetch_all(&mut connection).await?;
-    found.problems.extend(said.into_iter().filter(|line| line != "ok").map(|line| format!("the database {DATABASE} is damaged: {line}")));
-    let dangling: Vec<String> = query_scalar("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(&mut connection).await?;
-    found.problems.extend(dangling.into_iter().map(|table| format!("a row of the table {table} points at one that is not there")));
+    found.problems.extend(
+        said.into_iter().filter(|line| line != "ok").map(|line| format!("the database {DATABASE} is damaged: {line}")),
+    );
+    let dangling: Vec<String> =
+        query_scalar("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(&mut connection).await?;
+    found.problems.extend(
+        dangling.into_iter().map(|table| format!("a row of the table {table} points at one that is not there")),
+    );
     if let Some(seen) = Mark::read(data)? {
         let own = Mark::of_database(&mut connection).await?;
         if own.as_ref().is_none_or(|own| own.folder != seen.folder || own.is_before(&seen)) {
             found.problems.push(format!("the database {DATABASE} is older than this folder, or another folder's"));
         }
     }
-    found.cases = query_scalar::<_, i64>("SELECT count(*) FROM cases").fetch_one(&mut connection).await?.unsigned_abs() as usize;
+    found.cases =
+        query_scalar::<_, i64>("SELECT count(*) FROM cases").fetch_one(&mut connection).await?.unsigned_abs() as usize;
     records(&mut connection, found).await?;
     slices(&mut connection, found).await?;
     named_blobs(&mut connection).await
@@ -110,11 +117,16 @@ async fn slices(connection: &mut SqliteConnection, found: &mut Verification) -> 
             .await?;
         found.versions += rows.len();
         for row in rows {
-            let slice = serde_json::from_str::<CorrectedSlice>(row.try_get("slice")?).map_err(|error| error.to_string());
-            let fits = slice.and_then(|slice| slice.labels(&geometry, &labels).map(drop).map_err(|error| error.to_string()));
+            let slice =
+                serde_json::from_str::<CorrectedSlice>(row.try_get("slice")?).map_err(|error| error.to_string());
+            let fits =
+                slice.and_then(|slice| slice.labels(&geometry, &labels).map(drop).map_err(|error| error.to_string()));
             if let Err(error) = fits {
-                let (version, axis, plane): (i64, String, i64) = (row.try_get("id")?, row.try_get("axis")?, row.try_get("plane")?);
-                found.problems.push(format!("version {version} of the slice {axis} {plane} of case {id} cannot be used: {error}"));
+                let (version, axis, plane): (i64, String, i64) =
+                    (row.try_get("id")?, row.try_get("axis")?, row.try_get("plane")?);
+                found.problems.push(format!(
+                    "version {version} of the slice {axis} {plane} of case {id} cannot be used: {error}"
+                ));
             }
         }
     }

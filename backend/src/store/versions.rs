@@ -1,4 +1,5 @@
-//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it. Any can be brought back.
+//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it. Any can
+//! be brought back.
 
 use shared::api::SliceVersion;
 use shared::case::CaseId;
@@ -70,20 +71,32 @@ fn version(row: &SqliteRow) -> Result<SliceVersion, StoreError> {
     })
 }
 
-async fn said(connection: &mut SqliteConnection, number: i64, plane: Plane, version: i64) -> Result<CorrectedSlice, StoreError> {
-    let row = sqlx::query("SELECT slice, base, revision FROM slice_versions WHERE id = ? AND case_number = ? AND axis = ? AND plane = ?")
-        .bind(version)
-        .bind(number)
-        .bind(plane.axis.name())
-        .bind(plane.index as i64)
-        .fetch_optional(connection)
-        .await?
-        .ok_or(StoreError::NotFound("such version of this slice; it may have been thinned out"))?;
+async fn said(
+    connection: &mut SqliteConnection,
+    number: i64,
+    plane: Plane,
+    version: i64,
+) -> Result<CorrectedSlice, StoreError> {
+    let row = sqlx::query(
+        "SELECT slice, base, revision FROM slice_versions WHERE id = ? AND case_number = ? AND axis = ? AND plane = ?",
+    )
+    .bind(version)
+    .bind(number)
+    .bind(plane.axis.name())
+    .bind(plane.index as i64)
+    .fetch_optional(connection)
+    .await?
+    .ok_or(StoreError::NotFound("such version of this slice; it may have been thinned out"))?;
     corrections::slice(&row)
 }
 
 /// Keeps what is refused, once however often it is sent.
-pub(super) async fn keep_refused(mut change: Change, actor: &Actor, number: i64, slice: &CorrectedSlice) -> Result<(), StoreError> {
+pub(super) async fn keep_refused(
+    mut change: Change,
+    actor: &Actor,
+    number: i64,
+    slice: &CorrectedSlice,
+) -> Result<(), StoreError> {
     let text = serde_json::to_string(slice)?;
     sqlx::query(
         "INSERT INTO slice_versions (case_number, axis, plane, base, slice, saved_s, saved_by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7

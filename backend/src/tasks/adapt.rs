@@ -62,7 +62,8 @@ impl FromStr for Adapt {
     }
 }
 
-/// One setting of adaptation that is tried in the place of the product's: `steps`, `rate`, `anchor` or `decoder`, as NAME=VALUE.
+/// One setting of adaptation that is tried in the place of the product's: `steps`, `rate`, `anchor` or `decoder`, as
+/// NAME=VALUE.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AdaptSetting {
     /// See [`AdaptationParams::steps`].
@@ -103,7 +104,8 @@ impl FromStr for AdaptSetting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("'{text}' is no setting of adaptation; use steps=N, rate=X, anchor=X or decoder=true|false");
+        let wrong =
+            || format!("'{text}' is no setting of adaptation; use steps=N, rate=X, anchor=X or decoder=true|false");
         let (name, value) = text.split_once('=').ok_or_else(wrong)?;
         let number = || value.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong);
         match name {

@@ -1,4 +1,5 @@
-//! Several networks' probabilities of a case into one segmentation, as `nnUNetv2_ensemble` does it: their mean in single precision decides.
+//! Several networks' probabilities of a case into one segmentation, as `nnUNetv2_ensemble` does it: their mean in
+//! single precision decides.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,22 @@ use crate::bundle::plans::Plan;
 use crate::pipeline::export::labels_of_probabilities;
 use crate::scan_io::write_labels;
 
-/// Writes `stem` with the plan's file ending from the archives `CASE.npz` that the networks left; the plan of any of them, whose labels are all the same.
+/// Writes `stem` with the plan's file ending from the archives `CASE.npz` that the networks left; the plan of any of
+/// them, whose labels are all the same.
 ///
 /// # Errors
 /// Archives that are missing or of different sizes, an output that cannot be written.
-pub fn ensemble(archives: &[PathBuf], image: &Path, plan: &Plan, postprocessing: Option<&Path>, stem: &Path) -> Result<()> {
+pub fn ensemble(
+    archives: &[PathBuf],
+    image: &Path,
+    plan: &Plan,
+    postprocessing: Option<&Path>,
+    stem: &Path,
+) -> Result<()> {
     let mut sum: Option<Array4<f32>> = None;
     for archive in archives {
-        let values: Array4<f32> = read_npz(archive, "probabilities").with_context(|| format!("the probabilities {}", archive.display()))?;
+        let values: Array4<f32> =
+            read_npz(archive, "probabilities").with_context(|| format!("the probabilities {}", archive.display()))?;
         match &mut sum {
             None => sum = Some(values),
             Some(sum) => {
@@ -39,7 +48,8 @@ pub fn ensemble(archives: &[PathBuf], image: &Path, plan: &Plan, postprocessing:
     mean /= archives.len() as f32;
     let heads = mean.shape()[0];
     let voxels = mean.len() / heads.max(1);
-    let mean = Array2::from_shape_vec((heads, voxels), mean.into_raw_vec_and_offset().0).context("the probabilities")?;
+    let mean =
+        Array2::from_shape_vec((heads, voxels), mean.into_raw_vec_and_offset().0).context("the probabilities")?;
     let (channels, origin) = read_channels(&[image.to_owned()])?;
     let mut labels = Volume::new(channels[0].geometry().clone(), labels_of_probabilities(mean.view(), plan))?;
     if let Some(file) = postprocessing {

@@ -1,4 +1,5 @@
-//! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes, runs a stage, writes its results.
+//! The pipeline's stages on files: what the command line and the server's worker both do. Opens bundles and volumes,
+//! runs a stage, writes its results.
 
 mod adapt;
 mod ensemble;

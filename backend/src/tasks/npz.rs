@@ -1,5 +1,5 @@
-//! numpy's archives, written as they grow: what nnU-Net's `--save_probabilities` leaves for ensembling. And the case's properties beside it, as a pickle
-//! of plain numbers.
+//! numpy's archives, written as they grow: what nnU-Net's `--save_probabilities` leaves for ensembling. And the case's
+//! properties beside it, as a pickle of plain numbers.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Error, Result, Write};
@@ -36,7 +36,8 @@ impl NpzWriter {
         let partial = path.with_extension("npz.partial");
         let mut zip = ZipWriter::new(BufWriter::new(File::create(&partial)?));
         // Entries beyond 4 GiB need to be announced.
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated).large_file(true);
+        let options =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated).large_file(true);
         zip.start_file(format!("{name}.npy"), options).map_err(Error::other)?;
         zip.write_all(&npy_header(shape))?;
         Ok(Self { zip, partial, path: path.to_owned() })
@@ -61,7 +62,8 @@ impl NpzWriter {
     /// # Errors
     /// The system's.
     pub(super) fn finish(self) -> Result<()> {
-        let file = self.zip.finish().map_err(Error::other)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        let file =
+            self.zip.finish().map_err(Error::other)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(self.partial, self.path)
     }
@@ -69,9 +71,13 @@ impl NpzWriter {
 
 /// Whether an archive is there with its one array, to the last byte.
 pub(super) fn is_whole(path: &Path) -> bool {
-    let Ok(mut archive) = File::open(path).map_err(drop).and_then(|file| zip::ZipArchive::new(file).map_err(drop)) else { return false };
+    let Ok(mut archive) = File::open(path).map_err(drop).and_then(|file| zip::ZipArchive::new(file).map_err(drop))
+    else {
+        return false;
+    };
     // To the end, where the checksum is compared.
-    archive.len() == 1 && archive.by_index(0).is_ok_and(|mut array| std::io::copy(&mut array, &mut std::io::sink()).is_ok())
+    archive.len() == 1
+        && archive.by_index(0).is_ok_and(|mut array| std::io::copy(&mut array, &mut std::io::sink()).is_ok())
 }
 
 /// Header of an `.npy` of little-endian f32, padded to 64 bytes.

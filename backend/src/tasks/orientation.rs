@@ -5,7 +5,8 @@ use shared::geometry::Geometry;
 use crate::bundle::BundleManifest;
 use crate::pipeline::reorient::Reorientation;
 
-/// The way to how the networks are to see a scan: none, unless it is stored as no scan that they know and the bundle wants it turned.
+/// The way to how the networks are to see a scan: none, unless it is stored as no scan that they know and the bundle
+/// wants it turned.
 pub fn reorientation(manifest: &BundleManifest, scan: &Geometry) -> Reorientation {
     let BundleManifest { orientations, reorient, .. } = manifest;
     let wanted = orientations.first().filter(|_| *reorient && !orientations.contains(&scan.orientation()));

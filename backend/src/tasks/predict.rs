@@ -1,4 +1,5 @@
-//! Cases predicted as nnU-Net predicts them, from files to files: while networks work on one, the next is prepared and the one before is written.
+//! Cases predicted as nnU-Net predicts them, from files to files: while networks work on one, the next is prepared and
+//! the one before is written.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -85,8 +86,10 @@ impl Case {
     pub fn is_written(&self, ending: &str, with_probabilities: bool) -> bool {
         let labels = LabelFile::read(&beside(&self.stem, ending)).ok();
         let scan = self.images.first().and_then(|image| read_origin(image).ok());
-        let fits = labels.zip(scan).is_some_and(|(labels, scan)| labels.on(&scan).is_ok_and(|labels| labels.all().is_ok()));
-        fits && (!with_probabilities || (npz::is_whole(&beside(&self.stem, ".npz")) && beside(&self.stem, ".pkl").is_file()))
+        let fits =
+            labels.zip(scan).is_some_and(|(labels, scan)| labels.on(&scan).is_ok_and(|labels| labels.all().is_ok()));
+        fits && (!with_probabilities
+            || (npz::is_whole(&beside(&self.stem, ".npz")) && beside(&self.stem, ".pkl").is_file()))
     }
 }
 
@@ -144,7 +147,8 @@ impl Predictor {
     /// The plan of a network folder, exported or nnU-Net's own, with the chosen folds and mirrors.
     ///
     /// # Errors
-    /// [`crate::bundle::plans::PlansError`]; another libtorch; a network with other input channels than its plan calls for.
+    /// [`crate::bundle::plans::PlansError`]; another libtorch; a network with other input channels than its plan calls
+    /// for.
     pub fn plan(folder: &Path, options: &PredictOptions) -> Result<Plan> {
         let mut plan = Plan::choose(folder, &options.choice)?;
         let torch = &plan.manifest.torch_version;
@@ -189,13 +193,18 @@ impl Predictor {
         Ok(Self { folder: folder.to_owned(), plan, options, postprocessing, resident })
     }
 
-    /// Predicts cases. Three at most are in memory: one in the networks, the next one prepared, the one before being written. Networks are loaded while
-    /// the first case is prepared. `progress` is told a case's number and the share of it that is done, beginning with 0. A case that fails (files that
-    /// cannot be read or written, scans that do not fit the network, networks that fail) stops no other.
+    /// Predicts cases. Three at most are in memory: one in the networks, the next one prepared, the one before being
+    /// written. Networks are loaded while the first case is prepared. `progress` is told a case's number and the share
+    /// of it that is done, beginning with 0. A case that fails (files that cannot be read or written, scans that do not
+    /// fit the network, networks that fail) stops no other.
     ///
     /// # Errors
     /// Networks that cannot be loaded, or that are stopped.
-    pub fn cases(&self, cases: &[Case], progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>) -> Result<Vec<CaseFailure>> {
+    pub fn cases(
+        &self,
+        cases: &[Case],
+        progress: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+    ) -> Result<Vec<CaseFailure>> {
         let failures = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             let (ready, prepared) = sync_channel(0);
@@ -237,7 +246,9 @@ impl Predictor {
                         break; // The writer has panicked, and says why.
                     }
                 }
-                Err(error) if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(NetworkError::Cancelled))) => {
+                Err(error)
+                    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(NetworkError::Cancelled))) =>
+                {
                     return Err(error);
                 }
                 Err(error) => CaseFailure::keep(failures, case, error),
@@ -260,22 +271,32 @@ impl Predictor {
         let (channels, origin) = read_channels(&case.images)?;
         clock.lap("read_s");
         check_dimensions(&origin, &self.plan)?;
-        warnings(&channels, &origin, &self.plan).iter().for_each(|words| eprintln!("warning: case {}: {words}", case.name));
+        warnings(&channels, &origin, &self.plan)
+            .iter()
+            .for_each(|words| eprintln!("warning: case {}: {words}", case.name));
         let previous = match &case.previous {
-            Some(file) => {
-                Some(read_on_grid("the previous stage's segmentation", file, &origin)?.all().with_context(|| file.display().to_string())?)
-            }
+            Some(file) => Some(
+                read_on_grid("the previous stage's segmentation", file, &origin)?
+                    .all()
+                    .with_context(|| file.display().to_string())?,
+            ),
             None => None,
         };
         let normalised = crop_and_normalise(&channels, previous.as_ref(), &self.plan)?;
         let scan = channels[0].geometry().clone();
         drop((channels, previous));
-        let input = if self.resident { Input::OnDevice(normalised) } else { Input::OnHost(normalised.resampled(&self.plan)) };
+        let input =
+            if self.resident { Input::OnDevice(normalised) } else { Input::OnHost(normalised.resampled(&self.plan)) };
         clock.lap("preprocessing_s");
         Ok(Prepared { case, input, scan, origin, clock })
     }
 
-    fn predict<'a>(&self, engine: &dyn Engine, prepared: Prepared<'a>, progress: &mut Progress<'_>) -> Result<Predicted<'a>> {
+    fn predict<'a>(
+        &self,
+        engine: &dyn Engine,
+        prepared: Prepared<'a>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Predicted<'a>> {
         let Prepared { case, input, scan, origin, mut clock } = prepared;
         clock.resume();
         let output = match input {
@@ -292,7 +313,13 @@ impl Predictor {
     }
 
     /// Labels from the device; where it cannot, logits gathered on the host, unless that was ruled out.
-    fn resident(&self, engine: &dyn Engine, scan: &Geometry, normalised: Normalised, progress: &mut Progress<'_>) -> Result<Outcome> {
+    fn resident(
+        &self,
+        engine: &dyn Engine,
+        scan: &Geometry,
+        normalised: Normalised,
+        progress: &mut Progress<'_>,
+    ) -> Result<Outcome> {
         let (plan, walk) = (&self.plan, self.options.walk);
         if self.options.accumulate != Accumulate::Auto {
             return Ok(Outcome::Labels(resident::labels(engine, plan, scan, &normalised, walk, progress)?));
@@ -332,7 +359,8 @@ impl Predictor {
     fn labels(&self, logits: &Array4<f16>, frame: &Frame, scan: &Geometry, stem: &Path) -> Result<Volume<Label>> {
         if self.options.save_logits {
             let file = beside(stem, ".logits.npy");
-            ndarray_npy::write_npy(&file, &logits.mapv(f16::to_f32)).with_context(|| format!("cannot write {}", file.display()))?;
+            ndarray_npy::write_npy(&file, &logits.mapv(f16::to_f32))
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         if self.options.save_probabilities {
             return self.write_probabilities(logits, frame, scan, stem);
@@ -340,15 +368,22 @@ impl Predictor {
         Ok(export::labels(logits.view(), frame, &self.plan, scan)?)
     }
 
-    fn write_probabilities(&self, logits: &Array4<f16>, frame: &Frame, scan: &Geometry, stem: &Path) -> Result<Volume<Label>> {
+    fn write_probabilities(
+        &self,
+        logits: &Array4<f16>,
+        frame: &Frame,
+        scan: &Geometry,
+        stem: &Path,
+    ) -> Result<Volume<Label>> {
         let [x, y, z] = scan.dims;
         let (archive, pickle) = (beside(stem, ".npz"), beside(stem, ".pkl"));
         let cannot = |file: &Path| format!("cannot write {}", file.display());
-        let mut writer =
-            NpzWriter::create(&archive, "probabilities", &[self.plan.manifest.heads, z, y, x]).with_context(|| cannot(&archive))?;
-        let labels = export::labels_and_probabilities(logits.view(), frame, &self.plan, scan, |_, values| -> Result<()> {
-            writer.append(values).with_context(|| cannot(&archive))
-        })?;
+        let mut writer = NpzWriter::create(&archive, "probabilities", &[self.plan.manifest.heads, z, y, x])
+            .with_context(|| cannot(&archive))?;
+        let labels =
+            export::labels_and_probabilities(logits.view(), frame, &self.plan, scan, |_, values| -> Result<()> {
+                writer.append(values).with_context(|| cannot(&archive))
+            })?;
         writer.finish().with_context(|| cannot(&archive))?;
         whole(&pickle, |mut file| file.write_all(&properties(scan, frame).bytes())).with_context(|| cannot(&pickle))?;
         Ok(labels)
@@ -389,14 +424,18 @@ pub(super) fn read_postprocessing(file: &Path) -> Result<Postprocessing> {
     Postprocessing::parse(&content).with_context(|| format!("the postprocessing {}", file.display()))
 }
 
-/// What nnU-Net pickles beside probabilities; its `nnUNetv2_ensemble` writes segmentations with it. Geometry as ITK has it: x and y run to the left
-/// and back.
+/// What nnU-Net pickles beside probabilities; its `nnUNetv2_ensemble` writes segmentations with it. Geometry as ITK has
+/// it: x and y run to the left and back.
 fn properties(scan: &Geometry, frame: &Frame) -> Pickle {
     let [sx, sy, sz] = scan.spacing_mm;
     let itk = |row: usize| if row < 2 { -1.0 } else { 1.0 };
     let origin: Vec<f64> = (0..3).map(|row| itk(row) * scan.world_from_voxel[row][3]).collect();
-    let direction: Vec<f64> = (0..9).map(|at| itk(at / 3) * scan.world_from_voxel[at / 3][at % 3] / scan.spacing_mm[at % 3]).collect();
-    let crop = frame.crop.iter().map(|range| Pickle::List(vec![Pickle::Int(range.start as i64), Pickle::Int(range.end as i64)]));
+    let direction: Vec<f64> =
+        (0..9).map(|at| itk(at / 3) * scan.world_from_voxel[at / 3][at % 3] / scan.spacing_mm[at % 3]).collect();
+    let crop = frame
+        .crop
+        .iter()
+        .map(|range| Pickle::List(vec![Pickle::Int(range.start as i64), Pickle::Int(range.end as i64)]));
     Pickle::Dict(vec![
         (
             "sitk_stuff",

@@ -28,7 +28,8 @@ pub struct PresegmentOptions {
     pub acquisition: AcquisitionParams,
     /// How uncertainty is found.
     pub uncertainty: Method,
-    /// Dice that each foreground label usually gets; the uncertainty is then found label by label, and the worse ones count more.
+    /// Dice that each foreground label usually gets; the uncertainty is then found label by label, and the worse ones
+    /// count more.
     pub class_dice: Option<Vec<f32>>,
 }
 
@@ -36,7 +37,8 @@ impl PresegmentOptions {
     /// The bundle's defaults.
     pub fn of(bundle: &Bundle) -> Self {
         let defaults = bundle.manifest.acquisition;
-        let acquisition = AcquisitionParams { strategy: defaults.strategy, budget: defaults.budget, ..AcquisitionParams::default() };
+        let acquisition =
+            AcquisitionParams { strategy: defaults.strategy, budget: defaults.budget, ..AcquisitionParams::default() };
         Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None }
     }
 }
@@ -58,10 +60,12 @@ pub fn class_weights(bundle: &Bundle, dice: &[f32]) -> Result<Vec<f32>> {
     Ok(uncertainty::class_weights(dice))
 }
 
-/// Segments a scan, measures where that is uncertain, chooses slices; writes [`PRESEGMENTATION_FILE`], [`UNCERTAINTY_FILE`] and [`SLICES_FILE`].
+/// Segments a scan, measures where that is uncertain, chooses slices; writes [`PRESEGMENTATION_FILE`],
+/// [`UNCERTAINTY_FILE`] and [`SLICES_FILE`].
 ///
 /// # Errors
-/// An uncertainty that the bundle cannot find, files that cannot be read or written, scans that do not fit the bundle, networks that fail or are stopped.
+/// An uncertainty that the bundle cannot find, files that cannot be read or written, scans that do not fit the bundle,
+/// networks that fail or are stopped.
 pub fn presegment(
     bundle: &Bundle,
     images: &[PathBuf],
@@ -82,19 +86,23 @@ pub fn presegment(
     let way = reorientation(&bundle.manifest, origin.geometry());
     let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     let folds = networks.of(bundle, Stage::Presegmentation)?;
-    let sampling = Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
+    let sampling =
+        Sampling { methods: &[method], class_weights: class_weights.as_deref(), seed: options.acquisition.seed };
     let result = stages::presegment(folds, plan, &channels, &sampling, progress)?;
     let labels = way.inverse().apply(result.labels);
     let uncertainty = &way.inverse().apply(result.uncertainty.into_iter().next().context("no uncertainty was found")?);
     let list = acquire(uncertainty, &labels, &options.acquisition, &[])?;
     let at = |name: &str| out.join(name);
-    write_labels(&at(PRESEGMENTATION_FILE), &labels, &origin).with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
-    write_f32(&at(UNCERTAINTY_FILE), uncertainty, &origin).with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
+    write_labels(&at(PRESEGMENTATION_FILE), &labels, &origin)
+        .with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
+    write_f32(&at(UNCERTAINTY_FILE), uncertainty, &origin)
+        .with_context(|| format!("cannot write {UNCERTAINTY_FILE}"))?;
     write_slices(&at(SLICES_FILE), &list)?;
     Ok(list)
 }
 
-/// All channels on the first one's grid, and where that comes from, which outputs are written with. Channels may lie wherever the first one's header allows.
+/// All channels on the first one's grid, and where that comes from, which outputs are written with. Channels may lie
+/// wherever the first one's header allows.
 ///
 /// # Errors
 /// [`crate::scan_io::ScanError`] with the file's name; channels that lie elsewhere, with the difference.
@@ -105,7 +113,10 @@ pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
         let Scan { volume, origin } = read_scan(path).with_context(|| format!("the image {}", path.display()))?;
         let first = first.get_or_insert_with(|| origin.clone());
         if let Err(difference) = first.accept(&origin) {
-            bail!("{} {difference}. The images of a case must lie on one grid; resample it onto the first", path.display());
+            bail!(
+                "{} {difference}. The images of a case must lie on one grid; resample it onto the first",
+                path.display()
+            );
         }
         channels.push(Volume::new(first.geometry().clone(), volume.into_voxels())?);
     }
@@ -124,9 +135,11 @@ pub(super) fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// What is to be said of a case before its networks run: a header that contradicts itself, voxels that ruin a normalisation.
+/// What is to be said of a case before its networks run: a header that contradicts itself, voxels that ruin a
+/// normalisation.
 pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<String> {
-    let mut warnings: Vec<String> = origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
+    let mut warnings: Vec<String> =
+        origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
     for ((volume, (normalization, _)), name) in channels.iter().zip(&plan.normalization).zip(&plan.channels) {
         warnings.extend(outliers(volume, *normalization).map(|words| format!("{name}: {words}")));
     }
@@ -153,7 +166,9 @@ mod tests {
                 write_f32(&file, &Volume::filled(geometry.clone(), 0.0), &Origin::of_geometry(&geometry)).unwrap();
                 file
             });
-            let message = read_channels(&files).err().map(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
+            let message = read_channels(&files)
+                .err()
+                .map(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
             assert_eq!(message.as_deref(), expected);
         };
         check(0.0, None);

@@ -63,7 +63,8 @@ pub struct RefineFiles<'a> {
 /// Refines a scan on disk; answers how the network adapted, if it was to.
 ///
 /// # Errors
-/// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or are stopped.
+/// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or
+/// are stopped.
 pub fn refine(
     bundle: &Bundle,
     files: &RefineFiles<'_>,
@@ -81,7 +82,9 @@ pub fn refine(
     let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     for grid in files.planes_grids {
         if let Err(difference) = grid.check_same_grid(scan) {
-            bail!("the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one");
+            bail!(
+                "the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one"
+            );
         }
     }
     let (corrections, planes) = corrected(bundle, &origin, scan, files.corrections)?;
@@ -114,7 +117,8 @@ pub fn refine(
     let begun = Instant::now();
     let elapsed_s = || begun.elapsed().as_secs_f64();
     let earlier = files.adapted_weights.map(read_weights).transpose()?;
-    let adaptation = params.as_ref().map(|params| Adaptation { params, weights: earlier.as_deref(), elapsed_s: &elapsed_s });
+    let adaptation =
+        params.as_ref().map(|params| Adaptation { params, weights: earlier.as_deref(), elapsed_s: &elapsed_s });
     let folds = networks.of(bundle, Stage::Refinement)?;
     let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, adaptation, progress)?;
     let (labels, uncertainty) = (way.inverse().apply(refined.labels), way.inverse().apply(refined.uncertainty));
@@ -134,12 +138,18 @@ pub fn refine(
 }
 
 /// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.
-fn corrected(bundle: &Bundle, origin: &Origin, scan: &Geometry, corrections: Corrections<'_>) -> Result<(Volume<Label>, Vec<Plane>)> {
+fn corrected(
+    bundle: &Bundle,
+    origin: &Origin,
+    scan: &Geometry,
+    corrections: Corrections<'_>,
+) -> Result<(Volume<Label>, Vec<Plane>)> {
     let labels = &bundle.manifest.labels;
     let (file, planes) = match corrections {
         Corrections::File(file, planes) => (file, planes),
         Corrections::Slices(slices) => {
-            let volume = corrections_volume(scan, labels, slices).context("a correction does not fit the scan or the bundle")?;
+            let volume =
+                corrections_volume(scan, labels, slices).context("a correction does not fit the scan or the bundle")?;
             return Ok((volume, slices.iter().map(|slice| slice.plane).collect()));
         }
     };
@@ -150,7 +160,10 @@ fn corrected(bundle: &Bundle, origin: &Origin, scan: &Geometry, corrections: Cor
     let volume = volume.with_context(|| format!("the corrections {}", file.display()))?;
     for plane in planes {
         for label in volume.read_plane(*plane)? {
-            ensure!(labels.allows(label), "the correction of {plane} holds label {label}, which this task does not have");
+            ensure!(
+                labels.allows(label),
+                "the correction of {plane} holds label {label}, which this task does not have"
+            );
         }
     }
     Ok((volume, planes.to_vec()))
@@ -177,7 +190,10 @@ fn check_output(file: &Path) -> Result<()> {
 pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile> {
     let labels = LabelFile::read(path).with_context(|| format!("{what} {}", path.display()))?;
     labels.on(scan).map_err(|difference| {
-        anyhow!("{what} {} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header", path.display())
+        anyhow!(
+            "{what} {} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header",
+            path.display()
+        )
     })
 }
 

@@ -1,4 +1,5 @@
-//! What a worker process may do to the machine: it yields to the server and to people's saves, goes first when memory runs out, and gains no rights.
+//! What a worker process may do to the machine: it yields to the server and to people's saves, goes first when memory
+//! runs out, and gains no rights.
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
-//! Heavy work away from the server: a supervisor leases jobs from the store and hands them to a worker process, the only one that runs networks.
+//! Heavy work away from the server: a supervisor leases jobs from the store and hands them to a worker process, the
+//! only one that runs networks.
 //!
-//! They speak JSON lines over the worker's stdin and stdout. A worker that crashes or hangs costs its job one retry and the server nothing; one that
-//! loses its server ends. The queue is a table of the store and not a library: a job, its case and its result then change in one transaction, leases are
-//! fenced, and a job that kills its worker is counted (the libraries at hand lose one of the three).
+//! They speak JSON lines over the worker's stdin and stdout. A worker that crashes or hangs costs its job one retry and
+//! the server nothing; one that loses its server ends. The queue is a table of the store and not a library: a job, its
+//! case and its result then change in one transaction, leases are fenced, and a job that kills its worker is counted
+//! (the libraries at hand lose one of the three).
 //!
 //! A kind of work is a file here (what the worker does, what the server keeps of it) and a line in [`kind`].
 
@@ -65,12 +67,14 @@ fn kind(task: &Task) -> &dyn Kind {
     }
 }
 
-/// Why a job failed, in words for the person at the screen. The innermost cause says it; the outer contexts name files of this server, which the expert
-/// neither knows nor should.
+/// Why a job failed, in words for the person at the screen. The innermost cause says it; the outer contexts name files
+/// of this server, which the expert neither knows nor should.
 fn reason(error: &anyhow::Error) -> String {
     match error.chain().find_map(io_error) {
         Some(full) if is_full(full) => StoreError::Full.to_string(),
-        Some(other) => format!("the server could not read or write one of its files ({other}); its operator finds more in the log"),
+        Some(other) => {
+            format!("the server could not read or write one of its files ({other}); its operator finds more in the log")
+        }
         None => error.root_cause().to_string(),
     }
 }

@@ -24,8 +24,10 @@ impl Kind for PresegmentTask {
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
         async move {
             let _keep = store.keep_blobs().await;
-            let segmentation = results::segmentation(store, left.made_with, left.folder.join(PRESEGMENTATION_FILE)).await?;
-            let uncertainty = store.blobs().put(results::packed_uncertainty(left.folder.join(UNCERTAINTY_FILE)).await?).await?;
+            let segmentation =
+                results::segmentation(store, left.made_with, left.folder.join(PRESEGMENTATION_FILE)).await?;
+            let uncertainty =
+                store.blobs().put(results::packed_uncertainty(left.folder.join(UNCERTAINTY_FILE)).await?).await?;
             let slices = read_slices(&left.folder.join(SLICES_FILE))?;
             Ok(store.finish_presegmentation(lease, &PresegmentationFiles { segmentation, uncertainty, slices }).await?)
         }

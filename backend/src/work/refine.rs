@@ -25,7 +25,8 @@ impl Kind for RefineTask {
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
         let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
         let out = |name: &str| workspace.out().join(name);
-        let earlier = self.before.adapted_weights.as_ref().filter(|weights| weights.bundle_digest == digest.to_string());
+        let earlier =
+            self.before.adapted_weights.as_ref().filter(|weights| weights.bundle_digest == digest.to_string());
         let earlier = earlier.map(|weights| workspace.blob(&weights.blob)).transpose()?;
         let files = RefineFiles {
             images: &workspace.blobs(&self.scans)?,
@@ -33,7 +34,9 @@ impl Kind for RefineTask {
             planes_grids: &[],
             presegmentation: Some(&workspace.blob(&self.presegmentation)?),
             blend_mm: None,
-            adapt: self.adapt_seconds.map_or(Adapt::Auto, |seconds| if seconds > 0.0 { Adapt::Seconds(seconds) } else { Adapt::Off }),
+            adapt: self
+                .adapt_seconds
+                .map_or(Adapt::Auto, |seconds| if seconds > 0.0 { Adapt::Seconds(seconds) } else { Adapt::Off }),
             adapted_weights: earlier.as_deref(),
             adapted_weights_out: Some(&out(ADAPTED_WEIGHTS_FILE)),
             out: &out(REFINED_FILE),
@@ -41,7 +44,10 @@ impl Kind for RefineTask {
             slices_out: Some((&out(SLICES_FILE), &self.before.slices.params)),
         };
         let adaptation = tasks::refine(&bundle, &files, shelf, progress)?;
-        Ok(MadeWith { adaptation: adaptation.map(|report| report.to_string()), ..made_with(&bundle, &digest, Stage::Refinement) })
+        Ok(MadeWith {
+            adaptation: adaptation.map(|report| report.to_string()),
+            ..made_with(&bundle, &digest, Stage::Refinement)
+        })
     }
 
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {

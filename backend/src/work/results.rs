@@ -13,7 +13,11 @@ pub(super) async fn segmentation(store: &Store, made_with: &MadeWith, file: Path
     let nifti = store.blobs().put(tokio::fs::read(&file).await?).await?;
     let labels = tokio::task::spawn_blocking(move || read_labels(&file)).await??;
     let labels = store.blobs().put(labels.into_voxels()).await?;
-    Ok(NewSegmentation { blobs: SegmentationBlobs { labels, nifti }, made_with: made_with.clone(), adapted_weights: None })
+    Ok(NewSegmentation {
+        blobs: SegmentationBlobs { labels, nifti },
+        made_with: made_with.clone(),
+        adapted_weights: None,
+    })
 }
 
 /// Uncertainty as the client draws it: 0 to 255 for 0 to 1.

@@ -1,4 +1,5 @@
-//! Bundles and networks that stay open from one job to the next: reading, comparing and loading them takes as long as a small scan.
+//! Bundles and networks that stay open from one job to the next: reading, comparing and loading them takes as long as a
+//! small scan.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ const MEMORY_SHARE: u64 = 8;
 /// That much where the machine does not say how much it has.
 const LIMIT_BYTES: u64 = 1 << 30;
 
-/// Opened bundles and networks, by what they are: the digest of a `bundle.json`, which names the digests of all other files.
+/// Opened bundles and networks, by what they are: the digest of a `bundle.json`, which names the digests of all other
+/// files.
 pub(super) struct Shelf {
     device: DeviceChoice,
     limit_bytes: u64,
@@ -62,7 +64,9 @@ impl Shelf {
 
     /// Lets go of what was used longest ago until `more_bytes` fit.
     fn make_room(&mut self, more_bytes: u64) {
-        while !self.stages.is_empty() && self.stages.iter().map(|kept| kept.bytes).sum::<u64>() + more_bytes > self.limit_bytes {
+        while !self.stages.is_empty()
+            && self.stages.iter().map(|kept| kept.bytes).sum::<u64>() + more_bytes > self.limit_bytes
+        {
             self.stages.remove(0);
         }
     }
@@ -87,7 +91,8 @@ impl Networks for Shelf {
         let kept = match self.stages.iter().position(|kept| kept.bundle == digest && kept.stage == stage) {
             Some(at) => self.stages.remove(at),
             None => {
-                // TorchScript is code: what is loaded is what was bundled, also where a file has changed since the bundle was opened.
+                // TorchScript is code: what is loaded is what was bundled, also where a file has changed since the
+                // bundle was opened.
                 bundle.verify().with_context(|| format!("the bundle {}", bundle.folder.display()))?;
                 let bytes = bundle.weights(stage).iter().map(|file| file.metadata().map_or(0, |data| data.len())).sum();
                 self.make_room(bytes);

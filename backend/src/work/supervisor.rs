@@ -159,10 +159,21 @@ impl Supervisor {
     }
 
     /// One job from lease to end. Gives the worker back if it can go on.
-    async fn serve(&self, worker: Option<Worker>, lease: &Lease, cancelled: &mut broadcast::Receiver<JobId>) -> Option<Worker> {
+    async fn serve(
+        &self,
+        worker: Option<Worker>,
+        lease: &Lease,
+        cancelled: &mut broadcast::Receiver<JobId>,
+    ) -> Option<Worker> {
         let mut worker = worker?;
         let out = self.folders.out(lease.job, lease.attempt);
-        tracing::info!(job = lease.job.0, case = lease.case.as_str(), attempt = lease.attempt, "{} begins", lease.task.name());
+        tracing::info!(
+            job = lease.job.0,
+            case = lease.case.as_str(),
+            attempt = lease.attempt,
+            "{} begins",
+            lease.task.name()
+        );
         let begun = Instant::now();
         let outcome = self.drive(&mut worker, lease, cancelled).await;
         tracing::info!(job = lease.job.0, seconds = begun.elapsed().as_secs_f32(), "{}", outcome.word());
@@ -245,7 +256,9 @@ impl Supervisor {
             worker.say(&ToWorker::Cancel { job }).await?;
             loop {
                 match worker.hear().await? {
-                    FromWorker::Done { job: ended, .. } | FromWorker::Failed { job: ended, .. } | FromWorker::Cancelled { job: ended }
+                    FromWorker::Done { job: ended, .. }
+                    | FromWorker::Failed { job: ended, .. }
+                    | FromWorker::Cancelled { job: ended }
                         if ended == job =>
                     {
                         return Ok::<(), anyhow::Error>(());
@@ -262,12 +275,10 @@ impl Supervisor {
 }
 
 /// What the expert reads when a job has killed its workers.
-const CRASHED: &str =
-    "the network process stopped unexpectedly, twice. The scan may be too large for this machine's memory; the server's log says more";
+const CRASHED: &str = "the network process stopped unexpectedly, twice. The scan may be too large for this machine's memory; the server's log says more";
 
 /// What the expert reads when a job has had its time.
-const TOO_LONG: &str =
-    "this took longer than four hours and was stopped. The scan may be too large for this machine, or its spacing not be in millimetres";
+const TOO_LONG: &str = "this took longer than four hours and was stopped. The scan may be too large for this machine, or its spacing not be in millimetres";
 
 /// Resolves when the job is called off.
 async fn stopped(cancelled: &mut broadcast::Receiver<JobId>, job: JobId) {

@@ -51,7 +51,8 @@ pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
             }
             ControlFlow::Continue(())
         };
-        let done = Workspace::new(folders, job, attempt).and_then(|workspace| kind(&task).perform(&workspace, &mut shelf, &mut progress));
+        let done = Workspace::new(folders, job, attempt)
+            .and_then(|workspace| kind(&task).perform(&workspace, &mut shelf, &mut progress));
         let answer = match done {
             Ok(made_with) => FromWorker::Done { job, made_with },
             Err(error) if is_cancelled(&error) => FromWorker::Cancelled { job },
@@ -89,7 +90,8 @@ struct Run {
     task: Task,
 }
 
-/// Reads stdin on a thread of its own, so that a cancellation is heard during a job and the end of the server ends a job too.
+/// Reads stdin on a thread of its own, so that a cancellation is heard during a job and the end of the server ends a
+/// job too.
 fn listen(cancelled: Arc<AtomicI64>) -> mpsc::Receiver<Run> {
     let (sender, tasks) = mpsc::channel();
     thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! Where the worker finds what a task names: blobs by their digest, bundles by their name; and where it leaves what it makes.
+//! Where the worker finds what a task names: blobs by their digest, bundles by their name; and where it leaves what it
+//! makes.
 
 use std::path::{Path, PathBuf};
 

@@ -35,15 +35,23 @@ fn a_bundle_without_a_refinement_network_refines_by_adaptation_and_says_so() {
     for slice in &detail.slices.as_ref().unwrap().slices {
         let plane = slice.plane();
         let [u, v] = detail.geometry.plane_dims(plane.axis);
-        let cleared = CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(0, (u * v) as u32)]), revision: 0 };
-        assert_eq!(server.put(&format!("/api/cases/{case}/corrections/{}/{}", plane.axis, plane.index), &cleared).status, 200);
+        let cleared =
+            CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(0, (u * v) as u32)]), revision: 0 };
+        assert_eq!(
+            server.put(&format!("/api/cases/{case}/corrections/{}/{}", plane.axis, plane.index), &cleared).status,
+            200
+        );
     }
     assert_eq!(server.request("POST", &format!("/api/cases/{case}/refine"), &[]).status, 202);
     server.wait(&case, "done");
     let provenance: Provenance = server.get(&format!("/api/cases/{case}/segmentations/refinement-1/provenance")).json();
     let said = provenance.made_with.adaptation.unwrap();
-    assert!(said.starts_with("the network was adapted to ") || said.starts_with("the network was not adapted: "), "{said}");
-    let presegmentation: Provenance = server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
+    assert!(
+        said.starts_with("the network was adapted to ") || said.starts_with("the network was not adapted: "),
+        "{said}"
+    );
+    let presegmentation: Provenance =
+        server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
     assert_eq!(presegmentation.made_with.adaptation, None);
 }
 
@@ -51,13 +59,17 @@ fn a_bundle_without_a_refinement_network_refines_by_adaptation_and_says_so() {
 fn whoever_asks_for_a_refinement_may_say_how_long_the_network_learns() {
     let server = Server::start();
     let case = server.presegmented();
-    for (query, why) in
-        [("adapt_seconds=-1", "adapt_seconds lies between 0 and 86400"), ("adapt_seconds=soon", "the request cannot be read")]
-    {
+    for (query, why) in [
+        ("adapt_seconds=-1", "adapt_seconds lies between 0 and 86400"),
+        ("adapt_seconds=soon", "the request cannot be read"),
+    ] {
         let (code, message) = server.request("POST", &format!("/api/cases/{case}/refine?{query}"), &[]).refusal(400);
         assert_eq!(code, "unreadable_request");
         assert!(message.contains(why), "{message}");
     }
     // Nothing is done yet: understood, and refused for that reason.
-    assert_eq!(server.request("POST", &format!("/api/cases/{case}/refine?adapt_seconds=30"), &[]).refusal(409).0, "not_now");
+    assert_eq!(
+        server.request("POST", &format!("/api/cases/{case}/refine?adapt_seconds=30"), &[]).refusal(409).0,
+        "not_now"
+    );
 }

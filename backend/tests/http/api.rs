@@ -15,7 +15,8 @@ fn the_document_describes_what_the_server_answers() {
             if path == "/api/events" {
                 continue;
             }
-            let answer = server.request(&method.to_uppercase(), &path.replace("{axis}", "axial").replace(['{', '}'], ""), &[]);
+            let answer =
+                server.request(&method.to_uppercase(), &path.replace("{axis}", "axial").replace(['{', '}'], ""), &[]);
             let said = String::from_utf8_lossy(&answer.body).into_owned();
             // What a route does not find is another matter than a route that is not there.
             assert!(

@@ -1,4 +1,5 @@
-//! What others ask for at the same time costs nobody the server: slow senders, readers that do not read, bodies without end.
+//! What others ask for at the same time costs nobody the server: slow senders, readers that do not read, bodies without
+//! end.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,7 +18,14 @@ const DROPPED_WITHIN: Duration = Duration::from_secs(20);
 fn the_head_alone_can_be_asked_for() {
     let server = Server::start();
     let case = upload(&server, &Nifti::generated());
-    for path in ["/", "/api/cases", "/api/health", "/api/events", &format!("/api/cases/{case}"), &format!("/api/cases/{case}/image/0")] {
+    for path in [
+        "/",
+        "/api/cases",
+        "/api/health",
+        "/api/events",
+        &format!("/api/cases/{case}"),
+        &format!("/api/cases/{case}/image/0"),
+    ] {
         let head = server.request("HEAD", path, &[]);
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert_eq!(head.header("x-content-type-options"), "nosniff", "{path}");
@@ -28,7 +36,8 @@ fn the_head_alone_can_be_asked_for() {
 #[test]
 fn what_is_too_large_is_said_to_be() {
     let server = Server::start();
-    let (code, message) = server.put("/api/cases/any/corrections/axial/5", &json!({ "runs": "x".repeat(9 << 20) })).refusal(413);
+    let (code, message) =
+        server.put("/api/cases/any/corrections/axial/5", &json!({ "runs": "x".repeat(9 << 20) })).refusal(413);
     assert_eq!(code, "too_large");
     assert!(message.contains("8 MiB"), "{message}");
 }
@@ -36,7 +45,8 @@ fn what_is_too_large_is_said_to_be() {
 #[test]
 fn slow_senders_are_dropped_and_nobody_waits_for_them() {
     let server = Server::start();
-    let mut slow: Vec<TcpStream> = (0..50).map(|_| begin(&server, "PUT /api/cases/any/corrections/axial/5", 1000)).collect();
+    let mut slow: Vec<TcpStream> =
+        (0..50).map(|_| begin(&server, "PUT /api/cases/any/corrections/axial/5", 1000)).collect();
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
     let mut dropped = 0;
@@ -61,7 +71,8 @@ fn bodies_without_end_share_what_memory_there_is() {
     server.get("/api/health");
     let before = server.memory_mib();
     let piece = vec![b' '; 1 << 20];
-    let mut unfinished: Vec<TcpStream> = (0..40).map(|_| begin(&server, "PUT /api/cases/any/corrections/axial/5", 8 << 20)).collect();
+    let mut unfinished: Vec<TcpStream> =
+        (0..40).map(|_| begin(&server, "PUT /api/cases/any/corrections/axial/5", 8 << 20)).collect();
     for stream in &mut unfinished {
         for _ in 0..7 {
             // Fails where the server has said no.
@@ -75,7 +86,9 @@ fn bodies_without_end_share_what_memory_there_is() {
     let answered = unfinished.iter().filter(|stream| is_answered(stream)).count();
     assert!(answered > 20, "only {answered} were told that there is no room");
     drop(unfinished);
-    eventually("room again", || (server.put("/api/cases/any/corrections/axial/5", &json!({})).status == 400).then_some(()));
+    eventually("room again", || {
+        (server.put("/api/cases/any/corrections/axial/5", &json!({})).status == 400).then_some(())
+    });
 }
 
 #[test]
@@ -113,7 +126,11 @@ fn address(server: &Server) -> &str {
 fn begin(server: &Server, line: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address(server)).unwrap();
     let host = address(server);
-    write!(stream, "{line} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     stream

@@ -34,7 +34,10 @@ fn a_case_from_upload_to_download() {
     assert_eq!(saved.status, 200);
     assert_eq!(server.request("POST", &at("/refine"), &[]).status, 202);
     let summary = server.wait(&case, "done");
-    assert_eq!((&summary["stage"], &summary["rounds"], &summary["slices_done"]), (&"refined".into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&summary["stage"], &summary["rounds"], &summary["slices_done"]),
+        (&"refined".into(), &1.into(), &1.into())
+    );
 
     let refined = server.get(&at("/segmentations/refinement-1")).body;
     for offset in PlaneLayout::new(&detail.geometry, plane).unwrap().offsets() {
@@ -75,7 +78,11 @@ fn a_deleted_case_is_gone() {
     assert_eq!((bin.len(), bin[0].summary.id.as_str(), volumes() > 0), (1, case.as_str(), true));
     assert_eq!(server.request("POST", &format!("/api/bin/{case}/restore"), &[]).json::<Value>()["stage"], "correcting");
     assert_eq!(server.get(&format!("/api/cases/{case}/image/0")).status, 200);
-    assert_eq!(server.request("DELETE", &format!("/api/bin/{case}"), &[]).refusal(404).0, "not_found", "it is not in the bin");
+    assert_eq!(
+        server.request("DELETE", &format!("/api/bin/{case}"), &[]).refusal(404).0,
+        "not_found",
+        "it is not in the bin"
+    );
     assert_eq!(server.request("DELETE", &format!("/api/cases/{case}"), &[]).status, 204);
     assert_eq!(server.request("DELETE", &format!("/api/bin/{case}"), &[]).status, 204);
     assert_eq!(volumes(), 0);
@@ -85,7 +92,8 @@ fn a_deleted_case_is_gone() {
 fn a_segmentation_says_where_it_comes_from() {
     let server = Server::start();
     let case = server.presegmented();
-    let provenance: Provenance = server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
+    let provenance: Provenance =
+        server.get(&format!("/api/cases/{case}/segmentations/presegmentation/provenance")).json();
     let manifest = std::fs::read(crate::server::models().join("phantom/bundle.json")).unwrap();
     let bundle: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(
@@ -95,5 +103,8 @@ fn a_segmentation_says_where_it_comes_from() {
     let digest: String = Sha256::digest(&manifest).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(provenance.made_with.bundle_digest, digest);
     assert_eq!((provenance.made_with.folds > 0, provenance.made_with.adaptation), (true, None));
-    assert_eq!((provenance.program_version.as_str(), provenance.asked_by.as_str()), (env!("CARGO_PKG_VERSION"), "local"));
+    assert_eq!(
+        (provenance.program_version.as_str(), provenance.asked_by.as_str()),
+        (env!("CARGO_PKG_VERSION"), "local")
+    );
 }

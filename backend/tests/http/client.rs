@@ -24,7 +24,10 @@ fn every_answer_is_guarded() {
         let answer = server.get(path);
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
-        assert!(answer.header("content-security-policy").contains("script-src 'self' 'wasm-unsafe-eval' 'sha256-"), "{path}");
+        assert!(
+            answer.header("content-security-policy").contains("script-src 'self' 'wasm-unsafe-eval' 'sha256-"),
+            "{path}"
+        );
     }
     assert_eq!(server.get("/api/cases").header("cache-control"), "no-store");
 }

@@ -11,7 +11,12 @@ use shared::geometry::{Axis, Plane};
 use crate::server::Server;
 
 fn axial(index: usize, label: u8, revision: u64) -> CorrectedSlice {
-    CorrectedSlice { plane: Plane { axis: Axis::Axial, index }, state: SliceState::Done, runs: Runs(vec![(label, 32 * 32)]), revision }
+    CorrectedSlice {
+        plane: Plane { axis: Axis::Axial, index },
+        state: SliceState::Done,
+        runs: Runs(vec![(label, 32 * 32)]),
+        revision,
+    }
 }
 
 #[test]
@@ -29,7 +34,9 @@ fn what_was_saved_survives_a_killed_server() {
 fn a_download_holds_what_the_expert_has_corrected() {
     let server = Server::start();
     let case = server.presegmented();
-    let save = |slice: &CorrectedSlice| server.put(&format!("/api/cases/{case}/corrections/axial/{}", slice.plane.index), slice);
+    let save = |slice: &CorrectedSlice| {
+        server.put(&format!("/api/cases/{case}/corrections/axial/{}", slice.plane.index), slice)
+    };
     save(&axial(5, 1, 0));
     save(&CorrectedSlice { state: SliceState::Todo, ..axial(7, 1, 0) });
     save(&CorrectedSlice { state: SliceState::Skipped, ..axial(9, 1, 0) });
@@ -55,15 +62,21 @@ fn slices_that_contradict_each_other_are_not_refined_with() {
     let case = server.presegmented();
     let refine = || server.request("POST", &format!("/api/cases/{case}/refine"), &[]);
     let coronal = |label: u8, revision: u64| {
-        let slice =
-            CorrectedSlice { plane: Plane { axis: Axis::Coronal, index: 3 }, runs: Runs(vec![(label, 32 * 24)]), ..axial(0, 0, revision) };
+        let slice = CorrectedSlice {
+            plane: Plane { axis: Axis::Coronal, index: 3 },
+            runs: Runs(vec![(label, 32 * 24)]),
+            ..axial(0, 0, revision)
+        };
         server.put(&format!("/api/cases/{case}/corrections/coronal/3"), &slice)
     };
     server.put(&format!("/api/cases/{case}/corrections/axial/5"), &axial(5, 1, 0));
     assert_eq!(coronal(0, 0).status, 200);
     let (code, message) = refine().refusal(409);
     assert_eq!(code, "not_now");
-    assert!(message.contains("coronal 3 and axial 5 call voxel 0, 3, 5 by different labels, the first of 32 such voxels"), "{message}");
+    assert!(
+        message.contains("coronal 3 and axial 5 call voxel 0, 3, 5 by different labels, the first of 32 such voxels"),
+        "{message}"
+    );
     assert_eq!(coronal(1, 1).status, 200);
     assert_eq!(refine().status, 202);
 }
@@ -102,5 +115,8 @@ fn the_loser_of_a_conflict_is_kept_and_can_be_brought_back() {
     assert_eq!(server.post(&lost, &BringBack { base: 0 }).refusal(409).0, "stale_correction");
     assert_eq!(server.post(&lost, &BringBack { base: 1 }).json::<CorrectedSlice>(), axial(5, 2, 2));
     assert_eq!(server.get(&format!("{route}/versions/999")).refusal(404).0, "not_found");
-    assert_eq!(server.get(&format!("/api/cases/{case}/corrections/oblique/5/versions")).refusal(404).0, "no_such_route");
+    assert_eq!(
+        server.get(&format!("/api/cases/{case}/corrections/oblique/5/versions")).refusal(404).0,
+        "no_such_route"
+    );
 }

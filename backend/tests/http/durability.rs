@@ -73,11 +73,17 @@ fn a_start_that_is_refused_says_what_to_do() {
     let client = tempfile::tempdir().unwrap();
     std::fs::write(client.path().join("index.html"), "").unwrap();
     let mut serve = program();
-    serve.args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(data.path()).arg("--client").arg(client.path());
+    serve
+        .args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"])
+        .arg(data.path())
+        .arg("--client")
+        .arg(client.path());
     let refused = serve.arg("--models").arg(crate::server::models()).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        !refused.status.success() && said.contains("the database i3deep.sqlite is missing") && said.contains("i3deep restore"),
+        !refused.status.success()
+            && said.contains("the database i3deep.sqlite is missing")
+            && said.contains("i3deep restore"),
         "{said}"
     );
     let found = program().args(["verify", "--data"]).arg(data.path()).output().unwrap();
@@ -91,8 +97,13 @@ fn a_backup_is_taken_while_people_save() {
     let case = server.presegmented();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("backup");
-    let mut backup =
-        Command::new(env!("CARGO_BIN_EXE_i3deep")).args(["backup", "--data"]).arg(server.data()).arg("--out").arg(&out).spawn().unwrap();
+    let mut backup = Command::new(env!("CARGO_BIN_EXE_i3deep"))
+        .args(["backup", "--data"])
+        .arg(server.data())
+        .arg("--out")
+        .arg(&out)
+        .spawn()
+        .unwrap();
     let mut revision = 0;
     let status = loop {
         let slice = noisy(5, revision);
@@ -105,10 +116,16 @@ fn a_backup_is_taken_while_people_save() {
     };
     assert!(status.success() && revision > 0);
     let restored = folder.path().join("data");
-    let restore =
-        Command::new(env!("CARGO_BIN_EXE_i3deep")).args(["restore", "--from"]).arg(&out).arg("--data").arg(&restored).output().unwrap();
+    let restore = Command::new(env!("CARGO_BIN_EXE_i3deep"))
+        .args(["restore", "--from"])
+        .arg(&out)
+        .arg("--data")
+        .arg(&restored)
+        .output()
+        .unwrap();
     assert!(restore.status.success(), "{}", String::from_utf8_lossy(&restore.stderr));
-    let verified = Command::new(env!("CARGO_BIN_EXE_i3deep")).args(["verify", "--data"]).arg(&restored).output().unwrap();
+    let verified =
+        Command::new(env!("CARGO_BIN_EXE_i3deep")).args(["verify", "--data"]).arg(&restored).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 

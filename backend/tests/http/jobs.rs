@@ -69,6 +69,7 @@ fn a_killed_server_takes_its_worker_along_and_its_successor_finishes_the_job() {
 #[test]
 fn the_worker_says_what_it_runs_on() {
     let server = Server::start();
-    let health = eventually("worker", || Some(server.get("/api/health").json::<Health>()).filter(|health| health.worker));
+    let health =
+        eventually("worker", || Some(server.get("/api/health").json::<Health>()).filter(|health| health.worker));
     assert_eq!(health.device, "cpu");
 }

@@ -1,4 +1,5 @@
-//! The server as its clients meet it: the real program, its real worker, the bundle of generated scans, a data folder of its own.
+//! The server as its clients meet it: the real program, its real worker, the bundle of generated scans, a data folder
+//! of its own.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

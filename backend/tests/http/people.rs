@@ -19,8 +19,12 @@ fn asking(more: &[&str]) -> (Server, String) {
     let body = json!({ "name": "admin", "password": PASSWORD, "invitation": invitation });
     let answer = server.send("POST", "/api/session", &[], Some(&body));
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    let again =
-        server.send("POST", "/api/session", &[], Some(&json!({ "name": "second", "password": PASSWORD, "invitation": invitation })));
+    let again = server.send(
+        "POST",
+        "/api/session",
+        &[],
+        Some(&json!({ "name": "second", "password": PASSWORD, "invitation": invitation })),
+    );
     assert_eq!(again.refusal(403).0, "not_allowed", "the link is good for one use");
     (server, cookie(&answer))
 }
@@ -35,8 +39,12 @@ fn sign_in(server: &Server, name: &str, password: &str) -> Answer {
 
 /// Makes an account and signs in with it.
 fn person(server: &Server, admin: &str, name: &str, role: &str) -> String {
-    let made =
-        server.send("POST", &format!("/api/people/{name}"), &[("cookie", admin)], Some(&json!({ "role": role, "password": PASSWORD })));
+    let made = server.send(
+        "POST",
+        &format!("/api/people/{name}"),
+        &[("cookie", admin)],
+        Some(&json!({ "role": role, "password": PASSWORD })),
+    );
     assert_eq!(made.status, 201, "{}", String::from_utf8_lossy(&made.body));
     cookie(&sign_in(server, name, PASSWORD))
 }
@@ -61,7 +69,8 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
             let open = ["GET /api/health", "GET /api/ready", "POST /api/session", "GET /api/openapi.json"]
                 .contains(&format!("{method} {path}").as_str());
             let id = if path.contains("/jobs/") { job.to_string() } else { case.clone() };
-            let place = path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3").replace("{channel}", "0");
+            let place =
+                path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3").replace("{channel}", "0");
             let place = place.replace("{version}", "presegmentation").replace("{name}", "nobody");
             let ask = |headers: &[(&str, &str)]| server.send(&method, &place, headers, None);
             if !open {
@@ -95,7 +104,12 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
 fn sessions_are_new_and_end() {
     let (server, admin) = asking(&[]);
     let me = |cookie: &str| server.send("GET", "/api/session", &[("cookie", cookie)], None).status;
-    let answer = server.send("POST", "/api/session", &[("cookie", &admin)], Some(&json!({ "name": "admin", "password": PASSWORD })));
+    let answer = server.send(
+        "POST",
+        "/api/session",
+        &[("cookie", &admin)],
+        Some(&json!({ "name": "admin", "password": PASSWORD })),
+    );
     let fresh = cookie(&answer);
     for flag in ["HttpOnly", "SameSite=Strict", "Path=/"] {
         assert!(answer.header("set-cookie").contains(flag), "{}", answer.header("set-cookie"));
@@ -113,7 +127,11 @@ fn sessions_are_new_and_end() {
     let last = server.send("PUT", "/api/people/admin", &[("cookie", &admin)], Some(&json!({ "role": "annotator" })));
     assert_eq!(last.refusal(409).0, "not_now", "somebody has to be able to let others in");
     let server = server.killed_and_restarted();
-    assert_eq!(server.send("GET", "/api/session", &[("cookie", &admin)], None).status, 401, "its port is another, so its cookie's name is");
+    assert_eq!(
+        server.send("GET", "/api/session", &[("cookie", &admin)], None).status,
+        401,
+        "its port is another, so its cookie's name is"
+    );
     assert_eq!(server.get("/api/cases").refusal(401).0, "sign_in_needed", "accounts are asked for once there are some");
 }
 
@@ -121,7 +139,11 @@ fn sessions_are_new_and_end() {
 fn guessing_is_stopped() {
     let (server, _) = asking(&[]);
     let tried = (0..15).map(|n| sign_in(&server, "admin", &format!("guess number {n}")).status).collect::<Vec<_>>();
-    assert_eq!(tried.iter().filter(|status| **status == 401).count(), 9, "{tried:?}: the tenth was the administrator's own");
+    assert_eq!(
+        tried.iter().filter(|status| **status == 401).count(),
+        9,
+        "{tried:?}: the tenth was the administrator's own"
+    );
     assert_eq!(sign_in(&server, "admin", PASSWORD).refusal(429).0, "busy");
     assert_eq!(sign_in(&server, "anna", PASSWORD).refusal(401).0, "wrong_password", "others may still try");
     let check = |name: &str, password: &str| {
@@ -156,7 +178,10 @@ fn keys_are_for_programs_and_can_be_revoked() {
     assert_eq!(cases(), 200);
     let listed = server.send("GET", "/api/keys", &[("cookie", &admin)], None);
     assert!(!String::from_utf8_lossy(&listed.body).contains(made["key"].as_str().unwrap()), "it is shown once");
-    assert_eq!(server.send("DELETE", &format!("/api/keys/{}", made["info"]["id"]), &[("cookie", &admin)], None).status, 204);
+    assert_eq!(
+        server.send("DELETE", &format!("/api/keys/{}", made["info"]["id"]), &[("cookie", &admin)], None).status,
+        204
+    );
     assert_eq!(cases(), 401);
 }
 
@@ -183,7 +208,12 @@ fn another_user_of_this_machine_is_not_let_in() {
     };
     assert_eq!(ask(&[&url]), "401");
     assert_eq!(server.get("/api/cases").status, 200, "who started it is let in");
-    let printed = server.said().lines().find_map(|line| line.strip_prefix("from another account of this machine: ")).unwrap().to_owned();
+    let printed = server
+        .said()
+        .lines()
+        .find_map(|line| line.strip_prefix("from another account of this machine: "))
+        .unwrap()
+        .to_owned();
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let jar = folder.path().join("cookies");
@@ -202,7 +232,11 @@ fn records_that_were_changed_are_found() {
     case_of(&server, &admin);
     person(&server, &admin, "anna", "annotator");
     let verify = || {
-        let output = Command::new(env!("CARGO_BIN_EXE_i3deep")).args(["audit", "verify", "--data"]).arg(server.data()).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_i3deep"))
+            .args(["audit", "verify", "--data"])
+            .arg(server.data())
+            .output()
+            .unwrap();
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (whole, said) = verify();

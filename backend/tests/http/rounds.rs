@@ -12,7 +12,10 @@ use crate::server::Server;
 fn clear(server: &Server, case: &str, detail: &CaseDetail, plane: Plane) {
     let [u, v] = detail.geometry.plane_dims(plane.axis);
     let slice = CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(0, (u * v) as u32)]), revision: 0 };
-    assert_eq!(server.put(&format!("/api/cases/{case}/corrections/{}/{}", plane.axis, plane.index), &slice).status, 200);
+    assert_eq!(
+        server.put(&format!("/api/cases/{case}/corrections/{}/{}", plane.axis, plane.index), &slice).status,
+        200
+    );
 }
 
 fn refined(server: &Server, case: &str) -> CaseDetail {
@@ -42,7 +45,10 @@ fn a_second_round_builds_on_the_first() {
     }
     let detail = refined(&server, &case);
     let next = detail.next.clone().unwrap();
-    assert!(next.slices.slices.iter().chain(&next.slices.beyond).all(|slice| !first.contains(&slice.plane())), "settled planes come back");
+    assert!(
+        next.slices.slices.iter().chain(&next.slices.beyond).all(|slice| !first.contains(&slice.plane())),
+        "settled planes come back"
+    );
     let outcome = next.standing.outcomes[0];
     assert!(outcome.settled > 0.0 && outcome.changed > 0 && next.standing.uncertainty > 0.0, "{:?}", next.standing);
     let expected = next.expected.unwrap();

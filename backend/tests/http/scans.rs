@@ -17,8 +17,11 @@ pub(crate) struct Nifti {
 impl Nifti {
     /// A generated scan, small enough for a network on a busy machine.
     pub(crate) fn generated() -> Self {
-        let case =
-            generate(&PhantomParams { dims: [32, 32, 24], spacing_mm: [1.0, 1.0, 1.5], seed: 5, ..PhantomParams::default() }, 0).unwrap();
+        let case = generate(
+            &PhantomParams { dims: [32, 32, 24], spacing_mm: [1.0, 1.0, 1.5], seed: 5, ..PhantomParams::default() },
+            0,
+        )
+        .unwrap();
         Self { dim: [3, 32, 32, 24, 1, 1, 1, 1], spacing_mm: [1.0, 1.0, 1.5], voxels: case.image.into_voxels() }
     }
 

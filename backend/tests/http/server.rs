@@ -42,7 +42,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The code of a refusal with this status.
@@ -79,13 +80,17 @@ impl Server {
         Self::launch(program(), models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
     }
 
-    /// With a disk of its own that holds this many bytes; only for tests that are ignored where this user may not mount one.
+    /// With a disk of its own that holds this many bytes; only for tests that are ignored where this user may not mount
+    /// one.
     pub(crate) fn start_on_a_small_disk(bytes: usize) -> Self {
         const MOUNTED: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
         let data = Arc::new(tempfile::tempdir().unwrap());
         let within = |rest: &[&OsStr]| {
             let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", &bytes.to_string()]).arg(data.path()).args(rest);
+            command
+                .args(["--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", &bytes.to_string()])
+                .arg(data.path())
+                .args(rest);
             command
         };
         let client = tempfile::tempdir().unwrap();
@@ -94,7 +99,13 @@ impl Server {
         Self::launch(program, &models(), &[], Arc::clone(&data), Arc::new(client))
     }
 
-    fn launch(mut program: Command, models: &Path, arguments: &[&str], data: Arc<TempDir>, client: Arc<TempDir>) -> Self {
+    fn launch(
+        mut program: Command,
+        models: &Path,
+        arguments: &[&str],
+        data: Arc<TempDir>,
+        client: Arc<TempDir>,
+    ) -> Self {
         let mut child = program
             .args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"])
             .arg(data.path())
@@ -111,8 +122,11 @@ impl Server {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         output.read_line(&mut ready).unwrap();
-        let url =
-            ready.trim().strip_prefix("i3deep is ready on ").unwrap_or_else(|| panic!("not ready: {}", log.lock().unwrap())).to_owned();
+        let url = ready
+            .trim()
+            .strip_prefix("i3deep is ready on ")
+            .unwrap_or_else(|| panic!("not ready: {}", log.lock().unwrap()))
+            .to_owned();
         let said = keep(output);
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
         Self { child, url, log, said, data, client, agent }

@@ -17,7 +17,8 @@ fn a_scan_becomes_a_case() {
     let detail: Value = server.get(&format!("/api/cases/{}", summary["id"].as_str().unwrap())).json();
     assert_eq!(detail["geometry"]["dims"], serde_json::json!([32, 32, 24]));
     let image = server.get(&format!("/api/cases/{}/image/0", summary["id"].as_str().unwrap()));
-    let (minimum, step) = (detail["images"][0]["minimum"].as_f64().unwrap(), detail["images"][0]["step"].as_f64().unwrap());
+    let (minimum, step) =
+        (detail["images"][0]["minimum"].as_f64().unwrap(), detail["images"][0]["step"].as_f64().unwrap());
     for (pair, voxel) in image.body.chunks_exact(2).zip(&scan.voxels) {
         let intensity = minimum + step * f64::from(u16::from_le_bytes([pair[0], pair[1]]));
         assert!((intensity - f64::from(*voxel)).abs() <= step, "{intensity} for {voxel}");
@@ -91,7 +92,8 @@ fn a_full_disk_is_said_and_leaves_room_for_the_next_scan() {
 fn a_damaged_bundle_takes_no_scans_until_it_is_whole() {
     let models = tempfile::tempdir().unwrap();
     let bundle = models.path().join(BUNDLE);
-    let copied = std::process::Command::new("cp").arg("-r").arg(crate::server::models().join(BUNDLE)).arg(&bundle).status();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(crate::server::models().join(BUNDLE)).arg(&bundle).status();
     assert!(copied.unwrap().success());
     let weights = bundle.join("presegmentation/fold_0.pt");
     let good = std::fs::read(&weights).unwrap();

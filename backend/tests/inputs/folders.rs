@@ -1,4 +1,5 @@
-//! Folders as people have them: one bad file stops no other, failures stand at the end; names that are no text; folders that nobody may write into.
+//! Folders as people have them: one bad file stops no other, failures stand at the end; names that are no text; folders
+//! that nobody may write into.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -47,7 +48,11 @@ fn one_bad_file_stops_no_other() {
     for good in ["m", "z"] {
         assert_eq!(read_labels(&desk.at(&format!("out/{good}.nii.gz"))).unwrap(), expected);
     }
-    assert!(!desk.at("out/cut.nii.gz").exists() && !desk.at("out/._a.nii.gz").exists() && !desk.at("out/.hidden.nii.gz").exists());
+    assert!(
+        !desk.at("out/cut.nii.gz").exists()
+            && !desk.at("out/._a.nii.gz").exists()
+            && !desk.at("out/.hidden.nii.gz").exists()
+    );
 }
 
 #[test]
@@ -69,7 +74,10 @@ fn a_prediction_goes_on_where_results_are_whole() {
     i3deep::scan_io::write_labels(&desk.at("out/c.nii.gz"), &shared::volume::Volume::filled(small, 1), &other).unwrap();
     fs::write(desk.at("out/d.nii.gz"), "").unwrap();
     desk.done(&[&PREDICT[..], &["-o", "out", "--continue_prediction"]].concat());
-    assert!(read_labels(&desk.at("out/a.nii.gz")).unwrap().voxels().iter().all(|label| *label == 1), "a whole result is believed");
+    assert!(
+        read_labels(&desk.at("out/a.nii.gz")).unwrap().voxels().iter().all(|label| *label == 1),
+        "a whole result is believed"
+    );
     for again in ["b", "c", "d"] {
         assert_eq!(read_labels(&desk.at(&format!("out/{again}.nii.gz"))).unwrap(), labels, "{again}");
     }
@@ -80,7 +88,9 @@ fn names_may_be_any_bytes() {
     let desk = Desk::new();
     let names: [&[u8]; 4] = [b"M\xfcller", "größe 脳".as_bytes(), "a\u{202e}b".as_bytes(), b"\xff\xfe"];
     fs::create_dir(desk.at("images")).unwrap();
-    let file = |folder: &str, name: &[u8], ending: &str| desk.at(folder).join(OsStr::from_bytes(&[name, ending.as_bytes()].concat()));
+    let file = |folder: &str, name: &[u8], ending: &str| {
+        desk.at(folder).join(OsStr::from_bytes(&[name, ending.as_bytes()].concat()))
+    };
     for name in names {
         fs::copy(desk.at("scan.nii.gz"), file("images", name, "_0000.nii.gz")).unwrap();
     }
@@ -94,16 +104,35 @@ fn names_may_be_any_bytes() {
     let odd = file(".", b"sc\xe4n", ".nii.gz");
     fs::rename(desk.at("scan.nii.gz"), &odd).unwrap();
     let run = |arguments: &[&OsStr]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_i3deep")).args(arguments).current_dir(desk.at(".")).output().unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_i3deep"))
+            .args(arguments)
+            .current_dir(desk.at("."))
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let text = OsStr::new;
     let bundle = bundle();
-    let given = [text("--bundle"), bundle.as_os_str(), text("--image"), odd.as_os_str(), text("--device"), text("cpu"), text("--json")];
+    let given = [
+        text("--bundle"),
+        bundle.as_os_str(),
+        text("--image"),
+        odd.as_os_str(),
+        text("--device"),
+        text("cpu"),
+        text("--json"),
+    ];
     let out = file(".", b"\xe4", "");
     run(&[&[text("presegment")], &given[..], &[text("--out"), out.as_os_str()]].concat());
     let (slices, refined) = (out.join("slices.json"), out.join(OsStr::from_bytes(b"r\xe4.nii.gz")));
-    let more = [text("--slices"), slices.as_os_str(), text("--corrections"), text("labels.nii.gz"), text("--out"), refined.as_os_str()];
+    let more = [
+        text("--slices"),
+        slices.as_os_str(),
+        text("--corrections"),
+        text("labels.nii.gz"),
+        text("--out"),
+        refined.as_os_str(),
+    ];
     run(&[&[text("refine")], &given[..], &more].concat());
 }
 
@@ -113,7 +142,9 @@ fn a_network_that_nobody_may_write_to_works_again_and_again() {
     fs::create_dir(desk.at("images")).unwrap();
     fs::copy(desk.at("scan.nii.gz"), desk.at("images/a_0000.nii.gz")).unwrap();
     let network = bundle().join("presegmentation");
-    assert!(std::process::Command::new("cp").arg("-r").arg(network).arg(desk.at("network")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp").arg("-r").arg(network).arg(desk.at("network")).status().unwrap().success()
+    );
     for file in ["dataset.json", "plans.json"] {
         fs::set_permissions(desk.at("network").join(file), fs::Permissions::from_mode(0o444)).unwrap();
     }

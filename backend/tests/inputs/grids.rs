@@ -41,10 +41,28 @@ fn what_lies_elsewhere_is_refused_by_every_command_with_numbers() {
         let (wrong, origin) = placed(&labels, spacing, affine);
         let file = format!("{name}.nii.gz");
         write_labels(&desk.at(&file), &wrong, &origin).unwrap();
-        let refine = ["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--slices", "first/slices.json", "--out", "r.nii.gz"];
+        let refine = [
+            "refine",
+            "--bundle",
+            "BUNDLE",
+            "--image",
+            "scan.nii.gz",
+            "--slices",
+            "first/slices.json",
+            "--out",
+            "r.nii.gz",
+        ];
         desk.refused(&[&refine[..], &["--corrections", &file]].concat(), 1, words);
-        desk.refused(&[&refine[..], &["--corrections", "labels.nii.gz", "--presegmentation", &file]].concat(), 1, words);
-        desk.refused(&["acquire", "--uncertainty", "first/uncertainty.nii.gz", "--presegmentation", &file, "--out", "s.json"], 1, words);
+        desk.refused(
+            &[&refine[..], &["--corrections", "labels.nii.gz", "--presegmentation", &file]].concat(),
+            1,
+            words,
+        );
+        desk.refused(
+            &["acquire", "--uncertainty", "first/uncertainty.nii.gz", "--presegmentation", &file, "--out", "s.json"],
+            1,
+            words,
+        );
         let (second, origin) = placed(&image, spacing, affine);
         write_f32(&desk.at(&file), &second, &origin).unwrap();
         let both = ["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--image", &file, "--out", "none"];
@@ -64,7 +82,19 @@ fn check_mask(desk: &Desk, name: &str, scan: &Fields, mask: &Fields) {
     desk.done(&["presegment", "--bundle", "BUNDLE", "--image", "odd.nii", "--out", &out, "--device", "cpu"]);
     let slices = format!("{out}/slices.json");
     let refined = format!("{out}/refined.nii.gz");
-    desk.done(&["refine", "--bundle", "BUNDLE", "--image", "odd.nii", "--slices", &slices, "--corrections", "mask.nii", "--out", &refined]);
+    desk.done(&[
+        "refine",
+        "--bundle",
+        "BUNDLE",
+        "--image",
+        "odd.nii",
+        "--slices",
+        &slices,
+        "--corrections",
+        "mask.nii",
+        "--out",
+        &refined,
+    ]);
 }
 
 #[test]
@@ -81,7 +111,12 @@ fn masks_that_other_programs_saved_for_the_scan_are_taken() {
     check_mask(&desk, "none-nibabel", &none, &saved(centred, [1.0, 1.0, 1.5]));
     // Where sform and qform differ, SimpleITK goes by the qform unless the sform's code is 1; nibabel by the sform.
     let two = Fields { codes: [1, 2], quatern: [0.0, 0.0, 0.0, -10.0, -20.0, 30.0], ..plain.clone() };
-    check_mask(&desk, "two-itk", &two, &saved([[1.0, 0.0, 0.0, -10.0], [0.0, 1.0, 0.0, -20.0], [0.0, 0.0, 1.5, 30.0]], [1.0, 1.0, 1.5]));
+    check_mask(
+        &desk,
+        "two-itk",
+        &two,
+        &saved([[1.0, 0.0, 0.0, -10.0], [0.0, 1.0, 0.0, -20.0], [0.0, 0.0, 1.5, 30.0]], [1.0, 1.0, 1.5]),
+    );
     check_mask(&desk, "two-nibabel", &two, &saved(plain.srow, [1.0, 1.0, 1.5]));
     // Where pixdim and sform differ, SimpleITK has the sform's directions and pixdim's sizes.
     let mut wide = plain.clone();
@@ -110,6 +145,14 @@ fn the_same_scan_stored_mirrored_gives_the_same_slices_or_none() {
     let voxels = labels.voxels().chunks(32).flat_map(|row| row.iter().rev().copied()).collect();
     let volume = Volume::new(mirrored.clone(), voxels).unwrap();
     write_labels(&desk.at("mirrored.nii.gz"), &volume, &Origin::of_geometry(&mirrored)).unwrap();
-    let acquire = ["acquire", "--uncertainty", "first/uncertainty.nii.gz", "--presegmentation", "mirrored.nii.gz", "--out", "s.json"];
+    let acquire = [
+        "acquire",
+        "--uncertainty",
+        "first/uncertainty.nii.gz",
+        "--presegmentation",
+        "mirrored.nii.gz",
+        "--out",
+        "s.json",
+    ];
     desk.refused(&acquire, 1, "mirrored, or its axes are in another order");
 }

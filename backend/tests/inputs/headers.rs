@@ -1,4 +1,5 @@
-//! Headers as ITK and nibabel read them: units, files in two parts, NIfTI-2, either byte order, packed with padding, scaled, and contradictions.
+//! Headers as ITK and nibabel read them: units, files in two parts, NIfTI-2, either byte order, packed with padding,
+//! scaled, and contradictions.
 
 use std::fs;
 use std::io::Write;
@@ -100,21 +101,45 @@ fn headers_that_cannot_be_right_are_refused_in_words() {
     let voxels = intensities.voxels();
     let check = |name: &str, bytes: &[u8], words: &str| {
         fs::write(desk.at(name), bytes).unwrap();
-        desk.refused(&["presegment", "--bundle", "BUNDLE", "--image", name, "--out", "none", "--device", "cpu"], 1, words);
+        desk.refused(
+            &["presegment", "--bundle", "BUNDLE", "--image", name, "--out", "none", "--device", "cpu"],
+            1,
+            words,
+        );
         assert!(!desk.at("none/slices.json").exists());
     };
     let sized = |x: f32, y: f32, z: f32| Fields::plain(DIMS, [x, y, z]).floats(voxels);
-    check("wide.nii", &sized(100.0, 100.0, 150.0), "voxels on the network's grid, more than 536870912, which is the limit");
+    check(
+        "wide.nii",
+        &sized(100.0, 100.0, 150.0),
+        "voxels on the network's grid, more than 536870912, which is the limit",
+    );
     check("micrometres-said-mm.nii", &sized(1000.0, 1000.0, 1500.0), "may be in micrometres");
     check("metres-of-slices.nii", &sized(1.0, 1.0, 90_000.0), "spacing");
     check("huge.nii", &sized(1e30, 1.0, 1.0), "spacing");
-    check("rgb.nii", &Fields { datatype: 128, ..plain() }.bytes(voxels.iter().map(|_| [1_u8, 2, 3]), false), "RGB colours");
-    check("complex.nii", &Fields { datatype: 32, ..plain() }.bytes(voxels.iter().map(|_| [0_u8; 8]), false), "complex numbers");
+    check(
+        "rgb.nii",
+        &Fields { datatype: 128, ..plain() }.bytes(voxels.iter().map(|_| [1_u8, 2, 3]), false),
+        "RGB colours",
+    );
+    check(
+        "complex.nii",
+        &Fields { datatype: 32, ..plain() }.bytes(voxels.iter().map(|_| [0_u8; 8]), false),
+        "complex numbers",
+    );
     check("offset.nii", &Fields { offset: 300.0, ..plain() }.floats(voxels), "begin at byte 300 (vox_offset)");
     check("offset-far.nii", &Fields { offset: 3e9, ..plain() }.floats(voxels), "(vox_offset)");
     check("offset-behind.nii", &Fields { offset: 1e6, ..plain() }.floats(voxels), "behind its end");
-    check("intercept.nii", &Fields { slope: 2.0, intercept: f32::NAN, ..plain() }.floats(voxels), "adds NaN, which is no number");
-    check("no-place.nii", &Fields { codes: [0, 1], srow: [[0.0; 4]; 3], ..plain() }.floats(voxels), "affine is not invertible");
+    check(
+        "intercept.nii",
+        &Fields { slope: 2.0, intercept: f32::NAN, ..plain() }.floats(voxels),
+        "adds NaN, which is no number",
+    );
+    check(
+        "no-place.nii",
+        &Fields { codes: [0, 1], srow: [[0.0; 4]; 3], ..plain() }.floats(voxels),
+        "affine is not invertible",
+    );
     check(
         "quaternion.nii",
         &Fields { codes: [1, 0], quatern: [1.0, 1.0, 1.0, 0.0, 0.0, 0.0], ..plain() }.floats(voxels),
@@ -126,7 +151,11 @@ fn headers_that_cannot_be_right_are_refused_in_words() {
         &doubles.bytes((0..voxels.len()).map(|at| if at == 33 { 1e48_f64 } else { 1.0 }.to_le_bytes()), false),
         "voxel [1, 1, 0] is 1e48, too large for f32",
     );
-    check("flat.nii", &Fields { dim: [2, 32, 32, 1, 1, 1, 1, 1], ..plain() }.floats(&voxels[..1024]), "picture of two dimensions");
+    check(
+        "flat.nii",
+        &Fields { dim: [2, 32, 32, 1, 1, 1, 1, 1], ..plain() }.floats(&voxels[..1024]),
+        "picture of two dimensions",
+    );
     check("time.nii", &Fields { dim: [4, 32, 32, 12, 2, 1, 1, 1], ..plain() }.floats(voxels), "a scan has 3");
 }
 
@@ -134,7 +163,8 @@ fn headers_that_cannot_be_right_are_refused_in_words() {
 fn a_picture_stays_one() {
     // SimpleITK 2.5.7: size (32, 20), spacing (1.5, 2).
     let desk = Desk::new();
-    let fields = Fields { dim: [2, 32, 20, 1, 1, 1, 1, 1], pixdim: [1.0, 1.5, 2.0, 7.0, 0.0, 0.0, 0.0, 0.0], ..plain() };
+    let fields =
+        Fields { dim: [2, 32, 20, 1, 1, 1, 1, 1], pixdim: [1.0, 1.5, 2.0, 7.0, 0.0, 0.0, 0.0, 0.0], ..plain() };
     fs::write(desk.at("picture.nii"), fields.floats(&vec![1.0; 640])).unwrap();
     let scan = read_scan(&desk.at("picture.nii")).unwrap();
     assert_eq!(scan.volume.geometry().dims, [32, 20, 1]);
@@ -155,7 +185,19 @@ fn labels_a_hair_off_are_labels_and_only_what_is_looked_at_is_checked() {
     let list: shared::acquisition::SliceList = serde_json::from_str(&text).unwrap();
     let labels = desk.labels();
     let whole: Vec<f32> = labels.voxels().iter().map(|label| f32::from(*label)).collect();
-    let refine = ["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--slices", "bom.json", "--out", "r.nii.gz", "--device", "cpu"];
+    let refine = [
+        "refine",
+        "--bundle",
+        "BUNDLE",
+        "--image",
+        "scan.nii.gz",
+        "--slices",
+        "bom.json",
+        "--out",
+        "r.nii.gz",
+        "--device",
+        "cpu",
+    ];
     let check = |name: &str, bytes: &[u8], expected: Option<&str>| {
         fs::write(desk.at(name), bytes).unwrap();
         let arguments = [&refine[..], &["--corrections", name]].concat();
@@ -164,14 +206,19 @@ fn labels_a_hair_off_are_labels_and_only_what_is_looked_at_is_checked() {
             Some(words) => desk.refused(&arguments, 1, words),
         }
     };
-    let floats =
-        |change: &dyn Fn(usize, f32) -> f32| plain().floats(&whole.iter().enumerate().map(|(at, v)| change(at, *v)).collect::<Vec<_>>());
+    let floats = |change: &dyn Fn(usize, f32) -> f32| {
+        plain().floats(&whole.iter().enumerate().map(|(at, v)| change(at, *v)).collect::<Vec<_>>())
+    };
     check("ulp.nii", &floats(&|_, v| if v == 1.0 { 0.999_999_94 } else { v }), None);
     check("small-slope.nii", &floats(&|_, v| v * 0.996), None);
     check("above.nii", &floats(&|_, v| v * 1.000_000_1), None);
     // A byte with a float slope, as some editors save: 249 × 0.004 = 0.996.
     let bytes = Fields { datatype: 2, slope: 0.004, ..plain() };
-    check("slope.nii", &bytes.bytes(labels.voxels().iter().map(|label| [[0_u8, 249][usize::from(*label).min(1)]]), false), None);
+    check(
+        "slope.nii",
+        &bytes.bytes(labels.voxels().iter().map(|label| [[0_u8, 249][usize::from(*label).min(1)]]), false),
+        None,
+    );
     check("halves.nii", &floats(&|_, v| v / 2.0), Some("labels are whole numbers"));
     // Elsewhere than in the listed planes anything may stand.
     let grid = labels.geometry();

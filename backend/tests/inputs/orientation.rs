@@ -1,4 +1,5 @@
-//! Scans that are stored as none that the networks were trained on: said, or turned for the networks by the bundle's choice.
+//! Scans that are stored as none that the networks were trained on: said, or turned for the networks by the bundle's
+//! choice.
 
 use std::fs;
 
@@ -37,7 +38,8 @@ fn a_scan_stored_otherwise_is_warned_about_or_turned() {
     write_labels(&desk.at("lps-labels.nii.gz"), &labels, &Origin::of_geometry(labels.geometry())).unwrap();
 
     let presegment = |bundle: &str, image: &str, out: &str| {
-        let (code, said) = desk.run(&["presegment", "--bundle", bundle, "--image", image, "--out", out, "--device", "cpu"]);
+        let (code, said) =
+            desk.run(&["presegment", "--bundle", bundle, "--image", image, "--out", out, "--device", "cpu"]);
         assert_eq!(code, 0, "{said}");
         let list: SliceList = serde_json::from_slice(&fs::read(desk.at(out).join("slices.json")).unwrap()).unwrap();
         (read_labels(&desk.at(out).join("presegmentation.nii.gz")).unwrap(), list, said)
@@ -47,7 +49,9 @@ fn a_scan_stored_otherwise_is_warned_about_or_turned() {
     let (_, _, said) = presegment("BUNDLE", "lps.nii.gz", "untouched");
     assert!(said.contains("the scan is stored LPS, and the networks were trained on scans stored RAS"), "{said}");
 
-    assert!(std::process::Command::new("cp").arg("-r").arg(bundle()).arg(desk.at("turning")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp").arg("-r").arg(bundle()).arg(desk.at("turning")).status().unwrap().success()
+    );
     let manifest = desk.at("turning/bundle.json");
     let mut content: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     content["reorient"] = true.into();
@@ -60,7 +64,19 @@ fn a_scan_stored_otherwise_is_warned_about_or_turned() {
     let refine = |bundle: &str, image: &str, corrections: &str, first: &str| {
         let out = format!("{first}/refined.nii.gz");
         let list = format!("{first}/slices.json");
-        let arguments = ["refine", "--bundle", bundle, "--image", image, "--corrections", corrections, "--slices", &list, "--out", &out];
+        let arguments = [
+            "refine",
+            "--bundle",
+            bundle,
+            "--image",
+            image,
+            "--corrections",
+            corrections,
+            "--slices",
+            &list,
+            "--out",
+            &out,
+        ];
         desk.done(&[&arguments[..], &["--device", "cpu"]].concat());
         read_labels(&desk.at(&out)).unwrap()
     };

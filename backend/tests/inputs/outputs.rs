@@ -1,4 +1,5 @@
-//! No command writes over what it was given, nor one result over another: through links, other names, `.` and `..`; exit 2, nothing computed.
+//! No command writes over what it was given, nor one result over another: through links, other names, `.` and `..`;
+//! exit 2, nothing computed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,8 +38,17 @@ fn no_command_writes_over_what_it_was_given() {
     symlink("first", desk.at("door")).unwrap();
 
     let refine = |more: &[&str], words: &str| {
-        let given =
-            ["refine", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--corrections", "labels.nii.gz", "--slices", "first/slices.json"];
+        let given = [
+            "refine",
+            "--bundle",
+            "BUNDLE",
+            "--image",
+            "scan.nii.gz",
+            "--corrections",
+            "labels.nii.gz",
+            "--slices",
+            "first/slices.json",
+        ];
         check(&desk, &[&given[..], more].concat(), words);
     };
     for out in ["scan.nii.gz", "./first/../scan.nii.gz", "link.nii.gz", "name.nii.gz"] {
@@ -51,7 +61,13 @@ fn no_command_writes_over_what_it_was_given() {
     refine(&["--out", "new/r.nii.gz", "--uncertainty-out", "new/sub/../r.nii.gz"], "are the same file");
 
     let acquire = |out: &str, words: &str| {
-        let given = ["acquire", "--uncertainty", "first/uncertainty.nii.gz", "--presegmentation", "first/presegmentation.nii.gz"];
+        let given = [
+            "acquire",
+            "--uncertainty",
+            "first/uncertainty.nii.gz",
+            "--presegmentation",
+            "first/presegmentation.nii.gz",
+        ];
         check(&desk, &[&given[..], &["--settled", "first/slices.json", "--out", out]].concat(), words);
     };
     acquire("door/uncertainty.nii.gz", "would be written over the uncertainty");
@@ -76,6 +92,8 @@ fn predict_writes_over_no_image_and_no_network() {
     symlink("images", desk.at("out")).unwrap();
     check(&desk, &["predict", "-i", "images", "-o", "out", "-m", "NETWORK"], "would be written over the image");
     let network = crate::desk::bundle().join("presegmentation");
-    assert!(std::process::Command::new("cp").arg("-r").arg(network).arg(desk.at("network")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp").arg("-r").arg(network).arg(desk.at("network")).status().unwrap().success()
+    );
     check(&desk, &["predict", "-i", "images", "-o", "network", "-m", "./network"], "would be written over the network");
 }

@@ -38,7 +38,9 @@ impl Pickled {
             Self::None => out.push(b'N'),
             Self::Int(value) => out.extend([&b"J"[..], &value.to_le_bytes()].concat()),
             Self::Float(value) => out.extend([&b"G"[..], &value.to_be_bytes()].concat()),
-            Self::Text(text) => out.extend([&b"X"[..], &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat()),
+            Self::Text(text) => {
+                out.extend([&b"X"[..], &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat())
+            }
             Self::Tuple(values) => {
                 out.push(b'(');
                 values.iter().for_each(|value| value.write(out));
@@ -58,7 +60,9 @@ impl Pickled {
                 out.push(b'R');
             }
             Self::Tensor(storage, shape, strides) => {
-                let sizes = |sizes: &[usize]| Self::Tuple(sizes.iter().map(|n| Self::Int(i32::try_from(*n).unwrap())).collect());
+                let sizes = |sizes: &[usize]| {
+                    Self::Tuple(sizes.iter().map(|n| Self::Int(i32::try_from(*n).unwrap())).collect())
+                };
                 let length = shape.iter().zip(strides).map(|(n, stride)| (n.max(&1) - 1) * stride).sum::<usize>() + 1;
                 out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
                 Self::Text("storage".into()).write(out);
@@ -122,7 +126,9 @@ impl Content {
         let mut weights = Vec::new();
         for (name, (shape, values)) in &self.tensors {
             let mut strides = vec![1; shape.len()];
-            (0..shape.len().saturating_sub(1)).rev().for_each(|axis| strides[axis] = strides[axis + 1] * shape[axis + 1]);
+            (0..shape.len().saturating_sub(1))
+                .rev()
+                .for_each(|axis| strides[axis] = strides[axis + 1] * shape[axis + 1]);
             let tensor = Pickled::Tensor(storages.len(), shape.clone(), strides);
             storages.push(values.clone());
             weights.push((name.clone(), tensor.clone()));
@@ -134,7 +140,10 @@ impl Content {
         let mut entries = vec![
             ("network_weights".to_owned(), Pickled::Dict(weights)),
             ("trainer_name".to_owned(), text(self.trainer)),
-            ("inference_allowed_mirroring_axes".to_owned(), Pickled::Tuple(vec![Pickled::Int(0), Pickled::Int(1), Pickled::Int(2)])),
+            (
+                "inference_allowed_mirroring_axes".to_owned(),
+                Pickled::Tuple(vec![Pickled::Int(0), Pickled::Int(1), Pickled::Int(2)]),
+            ),
             ("init_args".to_owned(), Pickled::Dict(vec![("configuration".to_owned(), text(self.configuration))])),
             ("_best_ema".to_owned(), Pickled::Float(0.5)),
             ("grad_scaler_state".to_owned(), Pickled::None),
@@ -209,7 +218,9 @@ pub fn tensors(input_channels: usize) -> Tensors {
         ("decoder.encoder.stages.0.0.convs.0.conv.bias", vec![2]),
         ("decoder.encoder.stages.1.0.convs.0.conv.bias", vec![4]),
     ];
-    let weight = |at: usize, seed: usize| ((at * 7919 + seed * 104_729) as f32 * 0.618).sin() * 0.4 + if seed % 4 == 2 { 1.0 } else { 0.0 };
+    let weight = |at: usize, seed: usize| {
+        ((at * 7919 + seed * 104_729) as f32 * 0.618).sin() * 0.4 + if seed % 4 == 2 { 1.0 } else { 0.0 }
+    };
     let values = |(seed, (name, shape)): (usize, (&str, Vec<usize>))| {
         let count = shape.iter().product();
         (name.to_owned(), (shape, (0..count).map(|at| weight(at, seed)).collect()))

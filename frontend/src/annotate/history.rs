@@ -124,9 +124,13 @@ impl Gesture {
 /// The step that turns `before` into `after`, or nothing if they are equal.
 pub(crate) fn difference(plane: Plane, before: &[Label], after: &[Label]) -> Option<Step> {
     let mut runs: Vec<Run> = Vec::new();
-    for (offset, (&before, &after)) in before.iter().zip(after).enumerate().filter(|(_, (before, after))| before != after) {
+    for (offset, (&before, &after)) in
+        before.iter().zip(after).enumerate().filter(|(_, (before, after))| before != after)
+    {
         match runs.last_mut() {
-            Some(run) if run.start as usize + run.length as usize == offset && run.before == before && run.after == after => {
+            Some(run)
+                if run.start as usize + run.length as usize == offset && run.before == before && run.after == after =>
+            {
                 run.length += 1
             }
             _ => runs.push(Run { start: offset as u32, length: 1, before, after }),

@@ -1,6 +1,7 @@
-//! Corrections that the server has not confirmed yet, as a browser keeps them: what is written down, under which key, and which of several copies
-//! counts. Pure; the session does the writing. Every page load writes under a name of its own, so that what one tab confirms is never another tab's;
-//! what a page has left behind that is no more, another one takes over. Holds case, plane, labels and revision; nothing about the patient.
+//! Corrections that the server has not confirmed yet, as a browser keeps them: what is written down, under which key,
+//! and which of several copies counts. Pure; the session does the writing. Every page load writes under a name of its
+//! own, so that what one tab confirms is never another tab's; what a page has left behind that is no more, another one
+//! takes over. Holds case, plane, labels and revision; nothing about the patient.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ const NAMELESS: &str = "";
 pub(crate) struct Entry {
     /// The slice as it is now; its revision is the one it is based on.
     pub(crate) slice: CorrectedSlice,
-    /// What was sent of it and not answered yet: should the server turn out to hold just that, nobody else has been at the slice.
+    /// What was sent of it and not answered yet: should the server turn out to hold just that, nobody else has been at
+    /// the slice.
     pub(crate) sent: Option<CorrectedSlice>,
 }
 
@@ -50,7 +52,8 @@ pub(crate) fn same_statement(a: &CorrectedSlice, b: &CorrectedSlice) -> bool {
 }
 
 impl Entry {
-    /// What remains to be kept once the server has saved `sent` as `revision`: nothing if `sent` was the last word, else the rest on its new base.
+    /// What remains to be kept once the server has saved `sent` as `revision`: nothing if `sent` was the last word,
+    /// else the rest on its new base.
     pub(crate) fn answered(self, sent: &CorrectedSlice, revision: u64) -> Option<Self> {
         if self.slice.revision != sent.revision {
             // Written since, on another base: the answer is about something older.
@@ -65,7 +68,9 @@ impl Record {
     /// The record that was kept as `text`.
     fn parse(text: &str) -> Option<Self> {
         // Entries were kept bare before records counted.
-        serde_json::from_str(text).ok().or_else(|| serde_json::from_str(text).ok().map(|entry| Self { written: 0, entry: Some(entry) }))
+        serde_json::from_str(text)
+            .ok()
+            .or_else(|| serde_json::from_str(text).ok().map(|entry| Self { written: 0, entry: Some(entry) }))
     }
 }
 
@@ -84,7 +89,11 @@ impl Key {
             [case, axis, index] => (NAMELESS, case, axis, index),
             _ => return None,
         };
-        Some(Self { page: page.into(), case: case.into(), plane: Plane { axis: axis.parse().ok()?, index: index.parse().ok()? } })
+        Some(Self {
+            page: page.into(),
+            case: case.into(),
+            plane: Plane { axis: axis.parse().ok()?, index: index.parse().ok()? },
+        })
     }
 }
 
@@ -115,8 +124,9 @@ impl Journal {
         planes.into_iter().map(|(case, planes)| (case.clone(), planes.len())).collect()
     }
 
-    /// What pages that are no more have left behind of a case: one entry for each slice, and whether more of them wait. Two pages may have left
-    /// something about one slice; the second is looked at when the first is dealt with, as if it came from another computer.
+    /// What pages that are no more have left behind of a case: one entry for each slice, and whether more of them wait.
+    /// Two pages may have left something about one slice; the second is looked at when the first is dealt with, as if
+    /// it came from another computer.
     pub(crate) fn left_behind(&self, case: &CaseId, living: &[String]) -> (Vec<(Key, Entry)>, bool) {
         let mut taken: BTreeMap<Plane, (Key, Entry)> = BTreeMap::new();
         let mut more = false;
@@ -186,7 +196,11 @@ mod tests {
     fn of_two_copies_the_later_one_holds() {
         fn check(copies: Vec<(String, String)>, unsent: usize) {
             assert_eq!(Journal::read(copies.clone()).unsent().values().sum::<usize>(), unsent);
-            assert_eq!(Journal::read(copies.into_iter().rev()).unsent().values().sum::<usize>(), unsent, "in either order");
+            assert_eq!(
+                Journal::read(copies.into_iter().rev()).unsent().values().sum::<usize>(),
+                unsent,
+                "in either order"
+            );
         }
         // Confirmed on the disk, while the quick copy came back from before a crash.
         check(vec![copy("a", 1, Some(1)), copy("a", 2, None)], 0);
@@ -198,8 +212,12 @@ mod tests {
 
     #[test]
     fn only_what_the_dead_left_is_taken_over_one_at_a_time() {
-        let journal =
-            Journal::read([copy("dead", 1, Some(1)), copy("dead too", 1, Some(2)), copy("alive", 1, Some(3)), copy("gone", 2, None)]);
+        let journal = Journal::read([
+            copy("dead", 1, Some(1)),
+            copy("dead too", 1, Some(2)),
+            copy("alive", 1, Some(3)),
+            copy("gone", 2, None),
+        ]);
         let living = ["alive".to_owned()];
         let (taken, more) = journal.left_behind(&"c".into(), &living);
         assert_eq!(taken, [(key("dead"), Entry { slice: slice(1, 0), sent: None })]);

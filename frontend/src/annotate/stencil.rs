@@ -1,5 +1,6 @@
-//! The voxels under a round brush. Round in millimetres, made of whole voxels: a voxel is painted if its centre lies under the brush, and the preview is
-//! that same set. Positions are voxels of the plane `[u, v]`; they may lie outside it, so that a stroke can leave and come back.
+//! The voxels under a round brush. Round in millimetres, made of whole voxels: a voxel is painted if its centre lies
+//! under the brush, and the preview is that same set. Positions are voxels of the plane `[u, v]`; they may lie outside
+//! it, so that a stroke can leave and come back.
 
 /// The voxels of a plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +27,8 @@ pub(crate) fn stencil(grid: &PlaneGrid, centre: [i64; 2], diameter_mm: f64) -> V
     swept(grid, centre, centre, diameter_mm)
 }
 
-/// Voxels painted by a brush that moves straight from one voxel to another. There are no gaps, however far apart the two are: the swept shape is a
-/// capsule, joined with the line between the voxels for brushes thinner than a voxel.
+/// Voxels painted by a brush that moves straight from one voxel to another. There are no gaps, however far apart the
+/// two are: the swept shape is a capsule, joined with the line between the voxels for brushes thinner than a voxel.
 pub(crate) fn swept(grid: &PlaneGrid, from: [i64; 2], to: [i64; 2], diameter_mm: f64) -> Vec<Span> {
     let radius_mm = diameter_mm.max(0.0) / 2.0;
     let reach = (radius_mm / grid.spacing_mm[1]).floor() as i64;
@@ -37,9 +38,10 @@ pub(crate) fn swept(grid: &PlaneGrid, from: [i64; 2], to: [i64; 2], diameter_mm:
     (first..=last)
         .filter_map(|v| {
             let on_line = line.iter().filter(|voxel| voxel[1] == v).map(|voxel| voxel[0]);
-            let hull = on_line
-                .chain(capsule_row(grid, from, to, radius_mm, v))
-                .fold(None, |hull: Option<(i64, i64)>, u| Some(hull.map_or((u, u), |(low, high)| (low.min(u), high.max(u)))));
+            let hull =
+                on_line.chain(capsule_row(grid, from, to, radius_mm, v)).fold(None, |hull: Option<(i64, i64)>, u| {
+                    Some(hull.map_or((u, u), |(low, high)| (low.min(u), high.max(u))))
+                });
             let (low, high) = hull?;
             let (low, high) = (low.max(0), high.min(grid.dims[0] as i64 - 1));
             (low <= high).then_some(Span { v: v as usize, from: low as usize, to: high as usize + 1 })
@@ -47,7 +49,8 @@ pub(crate) fn swept(grid: &PlaneGrid, from: [i64; 2], to: [i64; 2], diameter_mm:
         .collect()
 }
 
-/// First and last voxel of row `v` whose centres lie within `radius_mm` of the segment. A capsule is convex, so they bound all of them.
+/// First and last voxel of row `v` whose centres lie within `radius_mm` of the segment. A capsule is convex, so they
+/// bound all of them.
 fn capsule_row(grid: &PlaneGrid, from: [i64; 2], to: [i64; 2], radius_mm: f64, v: i64) -> Vec<i64> {
     let reach = (radius_mm / grid.spacing_mm[0]).floor() as i64;
     let mm = |voxel: [i64; 2]| [voxel[0] as f64 * grid.spacing_mm[0], voxel[1] as f64 * grid.spacing_mm[1]];
@@ -69,7 +72,9 @@ fn squared_distance(p: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
 /// The voxels of a straight line, ends included, each touching the next at least by a corner.
 fn line(from: [i64; 2], to: [i64; 2]) -> Vec<[i64; 2]> {
     let steps = (to[0] - from[0]).abs().max((to[1] - from[1]).abs());
-    let at = |axis: usize, step: i64| from[axis] + ((to[axis] - from[axis]) as f64 * step as f64 / steps.max(1) as f64).round() as i64;
+    let at = |axis: usize, step: i64| {
+        from[axis] + ((to[axis] - from[axis]) as f64 * step as f64 / steps.max(1) as f64).round() as i64
+    };
     (0..=steps).map(|step| [at(0, step), at(1, step)]).collect()
 }
 
@@ -128,7 +133,10 @@ mod tests {
             let stroke = picture(grid.dims, &swept(&grid, from, to, 5.0));
             for voxel in line(from, to) {
                 for span in stencil(&grid, voxel, 4.0) {
-                    assert!(stroke[span.v][span.from..span.to].chars().all(|c| c == '#'), "{voxel:?} of {from:?} to {to:?}");
+                    assert!(
+                        stroke[span.v][span.from..span.to].chars().all(|c| c == '#'),
+                        "{voxel:?} of {from:?} to {to:?}"
+                    );
                 }
             }
         }

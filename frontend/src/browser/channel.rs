@@ -7,7 +7,8 @@ use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::MessageEvent;
 
-/// A channel that all tabs listen to (<https://html.spec.whatwg.org/multipage/web-messaging.html#broadcasting-to-other-browsing-contexts>), open until
+/// A channel that all tabs listen to
+/// (<https://html.spec.whatwg.org/multipage/web-messaging.html#broadcasting-to-other-browsing-contexts>), open until
 /// dropped. What one says, all others hear, and it does not.
 pub(crate) struct Channel {
     channel: JsValue,
@@ -17,7 +18,8 @@ pub(crate) struct Channel {
 impl Channel {
     /// Opens a channel; nothing where the browser has none.
     pub(crate) fn open<T: DeserializeOwned>(name: &str, on_word: impl Fn(T) + 'static) -> Option<Self> {
-        let constructor: Function = Reflect::get(&js_sys::global(), &"BroadcastChannel".into()).ok()?.dyn_into().ok()?;
+        let constructor: Function =
+            Reflect::get(&js_sys::global(), &"BroadcastChannel".into()).ok()?.dyn_into().ok()?;
         let channel = Reflect::construct(&constructor, &Array::of1(&name.into())).ok()?;
         let heard = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
             // Words of another version of this client are not for us.

@@ -1,5 +1,6 @@
-//! Locks between tabs of one browser (<https://w3c.github.io/web-locks/>): who tells the others what the server says, who works on a case, who lives.
-//! A lock ends with its page, however that ends. There are none outside a secure context.
+//! Locks between tabs of one browser (<https://w3c.github.io/web-locks/>): who tells the others what the server says,
+//! who works on a case, who lives. A lock ends with its page, however that ends. There are none outside a secure
+//! context.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -113,7 +114,10 @@ impl Locks {
             Asking::IfFree => Some("ifAvailable"),
             Asking::ByForce => Some("steal"),
         };
-        option.into_iter().try_for_each(|option| Reflect::set(&options, &option.into(), &JsValue::TRUE).map(drop)).ok()?;
+        option
+            .into_iter()
+            .try_for_each(|option| Reflect::set(&options, &option.into(), &JsValue::TRUE).map(drop))
+            .ok()?;
         request.call3(&self.0, &name.into(), &options, on_grant).ok()?.dyn_into().ok()
     }
 }

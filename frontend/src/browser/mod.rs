@@ -1,5 +1,5 @@
-//! The browser's own services, of which any may be forbidden by a policy, missing outside a secure context, or full: storage, locks, and messages
-//! between tabs. Knows nothing of cases.
+//! The browser's own services, of which any may be forbidden by a policy, missing outside a secure context, or full:
+//! storage, locks, and messages between tabs. Knows nothing of cases.
 
 pub(crate) mod channel;
 pub(crate) mod locks;

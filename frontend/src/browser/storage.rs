@@ -1,5 +1,6 @@
-//! Where a page can keep things. The quick areas are there when the call returns and reach the disk seconds later: they outlive their tab, not a killed
-//! browser. Records are on the disk when they say so (IndexedDB, `durability: "strict"`, <https://w3c.github.io/IndexedDB/#transaction-durability-hint>).
+//! Where a page can keep things. The quick areas are there when the call returns and reach the disk seconds later: they
+//! outlive their tab, not a killed browser. Records are on the disk when they say so (IndexedDB, `durability:
+//! "strict"`, <https://w3c.github.io/IndexedDB/#transaction-durability-hint>).
 
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use thiserror::Error;
@@ -87,8 +88,10 @@ impl Records {
     /// [`StorageError`], also where a browser would keep them in memory only and lets one find out.
     pub(crate) async fn open() -> Result<Self, StorageError> {
         forgets_everything().await?;
-        // A refusal comes as `UnknownError` in Chromium; nothing but a refusal keeps a database of this one store from being opened.
-        let factory = web_sys::window().and_then(|window| window.indexed_db().ok().flatten()).ok_or(StorageError::Blocked)?;
+        // A refusal comes as `UnknownError` in Chromium; nothing but a refusal keeps a database of this one store from
+        // being opened.
+        let factory =
+            web_sys::window().and_then(|window| window.indexed_db().ok().flatten()).ok_or(StorageError::Blocked)?;
         let request = factory.open_with_u32(DATABASE, 1)?;
         let opened = request.clone();
         let create = Closure::once_into_js(move || {
@@ -104,8 +107,13 @@ impl Records {
         }
     }
 
-    /// Keeps a record, or with nothing forgets it. Asked for when the call returns; on the disk when the future is ready.
-    pub(crate) fn write(&self, key: &str, value: Option<&str>) -> impl Future<Output = Result<(), StorageError>> + use<> {
+    /// Keeps a record, or with nothing forgets it. Asked for when the call returns; on the disk when the future is
+    /// ready.
+    pub(crate) fn write(
+        &self,
+        key: &str,
+        value: Option<&str>,
+    ) -> impl Future<Output = Result<(), StorageError>> + use<> {
         let transaction = self.begin("readwrite").and_then(|transaction| {
             let store = transaction.object_store(STORE)?;
             let key = JsValue::from_str(key);
@@ -139,10 +147,13 @@ impl Records {
     }
 }
 
-/// Firefox and Safari have no private file system in private windows, where all that is kept goes with the window; Chromium does not tell.
+/// Firefox and Safari have no private file system in private windows, where all that is kept goes with the window;
+/// Chromium does not tell.
 async fn forgets_everything() -> Result<(), StorageError> {
     let Some(storage) = navigator().and_then(|navigator| property(&navigator, "storage")) else { return Ok(()) };
-    let Ok(ask) = Reflect::get(&storage, &"getDirectory".into()).and_then(JsCast::dyn_into::<Function>) else { return Ok(()) };
+    let Ok(ask) = Reflect::get(&storage, &"getDirectory".into()).and_then(JsCast::dyn_into::<Function>) else {
+        return Ok(());
+    };
     let asked: Promise = ask.call0(&storage)?.unchecked_into();
     match JsFuture::from(asked).await {
         Err(error) if error_name(&error) == "SecurityError" => Err(StorageError::Blocked),
@@ -180,6 +191,9 @@ fn finished(transaction: IdbTransaction) -> impl Future<Output = Result<(), Stor
 }
 
 /// Both answers; the requests are under way already.
-async fn futures_join<A, B, E>(first: impl Future<Output = Result<A, E>>, second: impl Future<Output = Result<B, E>>) -> Result<(A, B), E> {
+async fn futures_join<A, B, E>(
+    first: impl Future<Output = Result<A, E>>,
+    second: impl Future<Output = Result<B, E>>,
+) -> Result<(A, B), E> {
     Ok((first.await?, second.await?))
 }

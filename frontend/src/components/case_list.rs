@@ -19,10 +19,12 @@ pub(crate) fn CaseList() -> impl IntoView {
     let wish = RwSignal::new(Wish::default());
     let are_known = Memo::new(move |_| session.list.cases.with(|cases| cases.as_ref().map(Vec::is_empty)));
     let ids = Memo::new(move |_| {
-        session
-            .list
-            .cases
-            .with(|cases| session.list.unsent.with(|unsent| wish.with(|wish| chosen(cases.as_deref().unwrap_or_default(), unsent, wish))))
+        session.list.cases.with(|cases| {
+            session
+                .list
+                .unsent
+                .with(|unsent| wish.with(|wish| chosen(cases.as_deref().unwrap_or_default(), unsent, wish)))
+        })
     });
     view! {
         <div class="list-page">
@@ -92,13 +94,15 @@ fn Empty() -> impl IntoView {
 #[component]
 fn CaseRow(id: CaseId) -> impl IntoView {
     let session = expect_context::<Session>();
-    let case = Memo::new(move |_| session.list.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
+    let case =
+        Memo::new(move |_| session.list.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
     let deleting = RwSignal::new(false);
     move || {
         let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;
         let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.to_string(), id.clone());
         let stage = move || case.with(|case| case.as_ref().map(|case| case.stage));
-        let job_state = move || case.with(|case| case.as_ref().and_then(|case| case.job.as_ref()).map(|job| state_word(job.state)));
+        let job_state =
+            move || case.with(|case| case.as_ref().and_then(|case| case.job.as_ref()).map(|job| state_word(job.state)));
         let unsent_id = id.clone();
         let unsent = move || session.list.unsent.with(|unsent| unsent.get(&unsent_id).copied());
         let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));

@@ -94,7 +94,9 @@ fn label_name(session: Session, label: Label) -> String {
     if label == BACKGROUND {
         return "background".into();
     }
-    let name =
-        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()));
+    let name = session
+        .case
+        .detail
+        .with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()));
     name.unwrap_or_else(|| label.to_string())
 }

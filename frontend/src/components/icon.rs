@@ -1,4 +1,5 @@
-//! Line icons, 16 pixels, in the text's colour. Always beside a name or on a control that has one, so hidden from screen readers.
+//! Line icons, 16 pixels, in the text's colour. Always beside a name or on a control that has one, so hidden from
+//! screen readers.
 
 use leptos::prelude::*;
 

@@ -12,13 +12,16 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
     let session = expect_context::<Session>();
     // Progress changes many times a second; the bar stays in place while only its numbers change.
     let kind = Memo::new(move |_| job.with(|job| job.as_ref().map(|job| (job.id, job.kind, job.state))));
-    let percent = move || job.with(|job| job.as_ref().map_or(0, |job| (job.progress.clamp(0.0, 1.0) * 100.0).round() as u32));
+    let percent =
+        move || job.with(|job| job.as_ref().map_or(0, |job| (job.progress.clamp(0.0, 1.0) * 100.0).round() as u32));
     let message = move || job.with(|job| job.as_ref().map(|job| job.message.clone()).unwrap_or_default());
     move || {
         let (id, kind, state) = kind.get()?;
         let word = kind_word(kind);
         let body = match state {
-            JobState::Queued => view! { <span class="job-text">{move || queued_text(word, &message())}</span> }.into_any(),
+            JobState::Queued => {
+                view! { <span class="job-text">{move || queued_text(word, &message())}</span> }.into_any()
+            }
             JobState::Running => view! {
                 <span class="job-text" title=message>
                     {word}
@@ -27,8 +30,13 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
                 <progress max="100" value=move || percent().to_string() aria-label=word></progress>
             }
             .into_any(),
-            JobState::Failed => view! { <span class="job-text failed">{move || format!("{word} failed: {}", message())}</span> }.into_any(),
-            JobState::Cancelled => view! { <span class="job-text muted">{format!("{word} cancelled")}</span> }.into_any(),
+            JobState::Failed => {
+                view! { <span class="job-text failed">{move || format!("{word} failed: {}", message())}</span> }
+                    .into_any()
+            }
+            JobState::Cancelled => {
+                view! { <span class="job-text muted">{format!("{word} cancelled")}</span> }.into_any()
+            }
             JobState::Done => return None,
         };
         let cancel = (!state.is_terminal()).then(|| {

@@ -1,5 +1,5 @@
-//! What was pressed, on any keyboard. A character means itself wherever the layout puts it; on layouts without Latin letters the key's place counts,
-//! and so it does for the digits of a row that types something else.
+//! What was pressed, on any keyboard. A character means itself wherever the layout puts it; on layouts without Latin
+//! letters the key's place counts, and so it does for the digits of a row that types something else.
 
 use web_sys::KeyboardEvent;
 
@@ -24,7 +24,8 @@ impl From<&KeyboardEvent> for Press {
     fn from(event: &KeyboardEvent) -> Self {
         let key = event.key();
         // Windows says Ctrl and Alt where AltGr is held; a Mac types brackets with its option key.
-        let types = event.get_modifier_state("AltGraph") || (event.alt_key() && !event.ctrl_key() && is_punctuation(&key));
+        let types =
+            event.get_modifier_state("AltGraph") || (event.alt_key() && !event.ctrl_key() && is_punctuation(&key));
         Self {
             code: event.code(),
             shift: event.shift_key(),
@@ -52,7 +53,9 @@ impl Press {
         let mut names = Vec::new();
         match single(&self.key) {
             Some(' ') => names.push(self.with_modifiers("Space")),
-            Some(letter) if letter.is_ascii_alphabetic() => names.push(self.with_modifiers(&letter.to_ascii_lowercase().to_string())),
+            Some(letter) if letter.is_ascii_alphabetic() => {
+                names.push(self.with_modifiers(&letter.to_ascii_lowercase().to_string()))
+            }
             // Shift is how some layouts type it.
             Some(typed) if typed.is_ascii() => names.push(self.with_ctrl(&typed.to_string())),
             Some(_) => {}
@@ -72,7 +75,10 @@ impl Press {
             // A digit that was typed is that digit, wherever it stands.
             return (!typed.is_some_and(|typed| typed.is_ascii_digit())).then(|| digit.to_owned());
         }
-        let foreign = typed.map_or_else(|| matches!(self.key.as_str(), "Dead" | "Process" | "Unidentified"), |typed| !typed.is_ascii());
+        let foreign = typed.map_or_else(
+            || matches!(self.key.as_str(), "Dead" | "Process" | "Unidentified"),
+            |typed| !typed.is_ascii(),
+        );
         match self.code.as_str() {
             _ if !foreign => None,
             "BracketLeft" => Some("[".into()),

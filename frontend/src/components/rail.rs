@@ -19,16 +19,22 @@ use crate::session::{Session, SliceRow};
 #[component]
 pub(crate) fn Rail() -> impl IntoView {
     let session = expect_context::<Session>();
-    let round = Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
+    let round =
+        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map_or(1, |detail| detail.summary.round)));
     let planes = |belongs: fn(&SliceRow) -> bool| {
         Memo::new(move |_| {
-            session.rounds.slices.with(|rows| rows.iter().filter(|row| belongs(row)).map(|row| row.plane).collect::<Vec<_>>())
+            session
+                .rounds
+                .slices
+                .with(|rows| rows.iter().filter(|row| belongs(row)).map(|row| row.plane).collect::<Vec<_>>())
         })
     };
-    let (offered, own, earlier) = (planes(|row| row.rank.is_some()), planes(|row| row.own), planes(|row| row.rank.is_none() && !row.own));
+    let (offered, own, earlier) =
+        (planes(|row| row.rank.is_some()), planes(|row| row.own), planes(|row| row.rank.is_none() && !row.own));
     let is_done = |row: &&SliceRow| row.state == SliceState::Done;
     let done = move || session.rounds.slices.with(|rows| rows.iter().filter(is_done).count());
-    let done_now = move || session.rounds.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
+    let done_now =
+        move || session.rounds.slices.with(|rows| rows.iter().filter(|row| row.rank.is_some()).filter(is_done).count());
     view! {
         <aside class="rail" aria-label="Slices">
             <header>
@@ -71,7 +77,8 @@ pub(crate) fn Rail() -> impl IntoView {
     }
 }
 
-/// How many slices the expert is ready to correct. The list follows at once: the slices of a smaller effort are the first of a larger one's.
+/// How many slices the expert is ready to correct. The list follows at once: the slices of a smaller effort are the
+/// first of a larger one's.
 #[component]
 fn EffortSlider() -> impl IntoView {
     let session = expect_context::<Session>();
@@ -121,7 +128,8 @@ fn percent(share: f64) -> String {
 #[component]
 fn SliceItem(plane: Plane) -> impl IntoView {
     let session = expect_context::<Session>();
-    let row = Memo::new(move |_| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
+    let row =
+        Memo::new(move |_| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
     let is_target = move || session.rounds.target.get() == Some(plane);
     let state = move || row.with(|row| row.as_ref().map_or("todo", state_key));
     view! {
@@ -177,7 +185,9 @@ fn why_text(row: &SliceRow) -> String {
 
 /// The reason in full.
 fn why_title(row: &SliceRow) -> String {
-    let part = row.part.map_or_else(String::new, |part| format!(" It cuts most of part {part} of the segmentation, 1 being the largest."));
+    let part = row.part.map_or_else(String::new, |part| {
+        format!(" It cuts most of part {part} of the segmentation, 1 being the largest.")
+    });
     match row.rank {
         None if row.own => "You have chosen this plane; refinement uses it like any other once it is done.".into(),
         None => "Refinement goes on using this slice.".into(),
@@ -207,9 +217,12 @@ fn Thumbnail(plane: Plane) -> impl IntoView {
 #[component]
 fn SliceActions() -> impl IntoView {
     let session = expect_context::<Session>();
-    let row = move || {
-        session.rounds.target.get().and_then(|plane| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()))
-    };
+    let row =
+        move || {
+            session.rounds.target.get().and_then(|plane| {
+                session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned())
+            })
+        };
     let state = Memo::new(move |_| row().map(|row| row.state));
     let touched = move || row().is_some_and(|row| row.touched);
     let is_done = move || state.get() == Some(SliceState::Done);
@@ -253,11 +266,17 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
     let session = expect_context::<Session>();
     let refinement = |job: &Job| job.kind == JobKind::Refine;
     let job = Signal::derive(move || {
-        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
+        session
+            .case
+            .detail
+            .with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone().filter(refinement)))
     });
-    let busy = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)));
+    let busy = move || {
+        job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Queued | JobState::Running)))
+    };
     // After a refinement the next step is the suggestion's, or none.
-    let refined = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
+    let refined =
+        move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
     let blocked = move || session.crossings.blocking() > 0;
     let explain = move || match done.get() {
         _ if busy() => "",
@@ -325,8 +344,13 @@ fn suggestion_text(slices: usize, expected: Option<ExpectedGain>) -> String {
     match expected {
         None => format!("What {} would change cannot be told yet.", next.replace("The", "the")),
         Some(gain) if gain.share < 0.001 => format!("{next} would change next to nothing: you can stop here."),
-        Some(gain) if gain.stop => format!("{next} would change about {} % of the segmentation: you can stop here.", percent(gain.share)),
-        Some(gain) => format!("{next} would change about {} % of the segmentation: another round is worth it.", percent(gain.share)),
+        Some(gain) if gain.stop => {
+            format!("{next} would change about {} % of the segmentation: you can stop here.", percent(gain.share))
+        }
+        Some(gain) => format!(
+            "{next} would change about {} % of the segmentation: another round is worth it.",
+            percent(gain.share)
+        ),
     }
 }
 
@@ -338,12 +362,21 @@ mod tests {
     #[test]
     fn the_suggestion_says_what_comes_next() {
         fn check(slices: usize, share: Option<f64>, expected: &str) {
-            let gain = share.map(|share| ExpectedGain { voxels: 1000.0 * share, share, stop: share < WORTHWHILE_SHARE });
+            let gain =
+                share.map(|share| ExpectedGain { voxels: 1000.0 * share, share, stop: share < WORTHWHILE_SHARE });
             assert_eq!(suggestion_text(slices, gain), expected);
         }
         check(3, Some(0.004), "The next 3 slices would change about 0.4 % of the segmentation: you can stop here.");
-        check(1, Some(0.0421), "The next slice would change about 4.2 % of the segmentation: another round is worth it.");
-        check(4, Some(0.126), "The next 4 slices would change about 13 % of the segmentation: another round is worth it.");
+        check(
+            1,
+            Some(0.0421),
+            "The next slice would change about 4.2 % of the segmentation: another round is worth it.",
+        );
+        check(
+            4,
+            Some(0.126),
+            "The next 4 slices would change about 13 % of the segmentation: another round is worth it.",
+        );
         check(3, Some(0.0), "The next 3 slices would change next to nothing: you can stop here.");
         check(3, None, "What the next 3 slices would change cannot be told yet.");
     }
@@ -352,7 +385,17 @@ mod tests {
     fn a_slice_says_why_it_was_chosen() {
         fn check(rank: Option<usize>, own: bool, settles: f64, part: Option<usize>, expected: &str) {
             let plane = Plane { axis: shared::geometry::Axis::Axial, index: 3 };
-            let row = SliceRow { plane, rank, part, settles, score: 0.0, state: SliceState::Todo, edits: 0, touched: false, own };
+            let row = SliceRow {
+                plane,
+                rank,
+                part,
+                settles,
+                score: 0.0,
+                state: SliceState::Todo,
+                edits: 0,
+                touched: false,
+                own,
+            };
             assert_eq!(why_text(&row), expected);
         }
         check(Some(1), false, 0.1234, None, "#1 · settles 12 %");

@@ -47,11 +47,15 @@ const ACTS: &[Act] = {
     use Group::{Looking, Overlays, Painting, Slices};
     use Held::{GoesOn, Once, SwitchesBack};
     &[
-        act(Slices, &["Enter", "Space"], "This slice is done: every voxel of it is right. Next slice", Once, |_| Some(Command::MarkDone)),
+        act(Slices, &["Enter", "Space"], "This slice is done: every voxel of it is right. Next slice", Once, |_| {
+            Some(Command::MarkDone)
+        }),
         act(Slices, &["s"], "Skip this slice", Once, |_| Some(Command::Skip)),
         act(Slices, &["n"], "Next slice of the list", GoesOn, |_| Some(Command::GoBy(1))),
         act(Slices, &["p"], "Previous slice of the list", GoesOn, |_| Some(Command::GoBy(-1))),
-        act(Slices, &["r"], "Return to the slice being corrected", Once, |session| Some(Command::GoTo(session.rounds.target.now()?))),
+        act(Slices, &["r"], "Return to the slice being corrected", Once, |session| {
+            Some(Command::GoTo(session.rounds.target.now()?))
+        }),
         act(Slices, &["a"], "Correct the plane in the large view as well", Once, |session| {
             Some(Command::CorrectPlane(session.viewing.large.now()))
         }),
@@ -70,9 +74,13 @@ const ACTS: &[Act] = {
         act(Looking, &["PageDown"], "Five planes on", GoesOn, |session| scroll(session, 5)),
         act(Looking, &["PageUp"], "Five planes back", GoesOn, |session| scroll(session, -5)),
         act(Looking, &["0"], "Automatic window", Once, |session| session.first_window().map(Command::SetWindow)),
-        act(Looking, &["i"], "Next channel of the scan", Once, |session| session.next_channel().map(Command::ShowChannel)),
+        act(Looking, &["i"], "Next channel of the scan", Once, |session| {
+            session.next_channel().map(Command::ShowChannel)
+        }),
         act(Looking, &["q"], "One view, or three", Once, |_| Some(Command::ToggleSingle)),
-        act(Looking, &["t"], "Patient's left on the other side of the screen", Once, |_| Some(Command::SwitchConvention)),
+        act(Looking, &["t"], "Patient's left on the other side of the screen", Once, |_| {
+            Some(Command::SwitchConvention)
+        }),
         act(Looking, &["w"], "Show whole planes", Once, |_| Some(Command::FitViews)),
         act(Overlays, &["h"], "Hide or show the segmentation", SwitchesBack, |_| Some(Command::ToggleSegmentation)),
         act(Overlays, &["o"], "Outline only, or filled", SwitchesBack, |_| Some(Command::ToggleOutline)),
@@ -84,7 +92,13 @@ const ACTS: &[Act] = {
     ]
 };
 
-const fn act(group: Group, keys: &'static [&'static str], what: &'static str, held: Held, command: fn(Session) -> Option<Command>) -> Act {
+const fn act(
+    group: Group,
+    keys: &'static [&'static str],
+    what: &'static str,
+    held: Held,
+    command: fn(Session) -> Option<Command>,
+) -> Act {
     Act { group, keys, what, held, command }
 }
 
@@ -121,7 +135,11 @@ pub(crate) fn command_for(press: &Press, session: Session) -> Option<Command> {
 
 /// A digit chooses a label; with a tool that paints none, a window.
 fn digit_command(session: Session, digit: &str) -> Option<Command> {
-    if session.painting.tool.now().paints() { digit.parse().ok().map(Command::SetLabel) } else { window_preset(session, digit) }
+    if session.painting.tool.now().paints() {
+        digit.parse().ok().map(Command::SetLabel)
+    } else {
+        window_preset(session, digit)
+    }
 }
 
 /// The window that stands in this place, 0 being the automatic one.
@@ -233,7 +251,8 @@ fn lower_first(words: &str) -> String {
 #[component]
 fn SheetPart(group: Group, title: &'static str, mouse: &'static [Hand]) -> impl IntoView {
     let keys = |act: &Act| act.keys.iter().map(|key| view! { <kbd>{shown(key)}</kbd> " " }).collect_view();
-    let acts = ACTS.iter().filter(move |act| act.group == group).map(|act| view! { <dt>{keys(act)}</dt><dd>{act.what}</dd> });
+    let acts =
+        ACTS.iter().filter(move |act| act.group == group).map(|act| view! { <dt>{keys(act)}</dt><dd>{act.what}</dd> });
     view! {
         <div>
             <h3>{title}</h3>

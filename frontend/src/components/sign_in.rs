@@ -16,12 +16,16 @@ pub(crate) fn SignInPage() -> impl IntoView {
     let first = invitation.is_some();
     let send = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
-        let who =
-            SignIn { name: name.get_untracked().trim().to_owned(), password: password.get_untracked(), invitation: invitation.clone() };
+        let who = SignIn {
+            name: name.get_untracked().trim().to_owned(),
+            password: password.get_untracked(),
+            invitation: invitation.clone(),
+        };
         waiting.set(true);
         spawn_local(async move {
             match api::sign_in(&who).await {
-                // Everything is asked for anew; what was painted and not sent is in the journal. The address loses the invitation.
+                // Everything is asked for anew; what was painted and not sent is in the journal. The address loses the
+                // invitation.
                 Ok(_) => drop(location().set_search("")),
                 Err(error) => {
                     trouble.set(Some(error.to_string()));
@@ -30,8 +34,11 @@ pub(crate) fn SignInPage() -> impl IntoView {
             }
         });
     };
-    let (title, button, secret) =
-        if first { ("First administrator", "Make the account", "new-password") } else { ("Sign in", "Sign in", "current-password") };
+    let (title, button, secret) = if first {
+        ("First administrator", "Make the account", "new-password")
+    } else {
+        ("Sign in", "Sign in", "current-password")
+    };
     view! {
         <div class="list-page">
             <header class="brand-bar"><Brand /></header>

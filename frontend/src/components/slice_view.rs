@@ -128,7 +128,8 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
 fn Caption(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let is_large = move || session.viewing.large.get() == axis;
-    let can_correct = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| !detail.versions.is_empty()));
+    let can_correct =
+        move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| !detail.versions.is_empty()));
     let geometry = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.geometry.clone()));
     let index = move || geometry().map(|geometry| session.viewing.crosshair.get()[geometry.stored_axis(axis)]);
     let last = move || geometry().map(|geometry| format!(" / {}", geometry.plane_count(axis) - 1));
@@ -164,7 +165,9 @@ fn Letters(axis: Axis) -> impl IntoView {
     let session = expect_context::<Session>();
     let letters = Memo::new(move |_| {
         session.case.detail.with(|detail| {
-            detail.as_ref().map(|detail| ViewGrid::new(&detail.geometry, axis).seen_as(session.viewing.convention.get()).letters)
+            detail
+                .as_ref()
+                .map(|detail| ViewGrid::new(&detail.geometry, axis).seen_as(session.viewing.convention.get()).letters)
         })
     });
     move || {
@@ -262,7 +265,8 @@ fn position_on(canvas: &HtmlCanvasElement, event: &MouseEvent) -> [f64; 2] {
 /// The moves that the browser has put together into one event; a pen sends several a frame.
 fn coalesced(event: PointerEvent) -> Vec<PointerEvent> {
     let known = js_sys::Reflect::has(&event, &JsValue::from_str("getCoalescedEvents")).unwrap_or(false);
-    let all: Vec<PointerEvent> = if known { event.get_coalesced_events().iter().map(JsCast::unchecked_into).collect() } else { Vec::new() };
+    let all: Vec<PointerEvent> =
+        if known { event.get_coalesced_events().iter().map(JsCast::unchecked_into).collect() } else { Vec::new() };
     if all.is_empty() { vec![event] } else { all }
 }
 

@@ -24,14 +24,17 @@ fn probe_text(session: Session, probe: &Probe) -> String {
     let [x, y, z] = probe.voxel;
     let [wx, wy, wz] = probe.world_mm;
     let label = probe.label.filter(|label| *label != BACKGROUND).and_then(|label| {
-        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()))
+        session
+            .case
+            .detail
+            .with(|detail| detail.as_ref().and_then(|detail| detail.labels.find(label)).map(|label| label.name.clone()))
     });
     let parts = [
         Some(format!("voxel {x}, {y}, {z}")),
         Some(format!("{wx:.1}, {wy:.1}, {wz:.1} mm")),
-        probe
-            .intensity
-            .map(|intensity| format!("intensity {}", shown(f64::from(intensity), f64::from(session.viewing.window.now().width)))),
+        probe.intensity.map(|intensity| {
+            format!("intensity {}", shown(f64::from(intensity), f64::from(session.viewing.window.now().width)))
+        }),
         probe.uncertainty.map(|share| format!("uncertainty {:.0} %", share * 100.0)),
         label,
     ];

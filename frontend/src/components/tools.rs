@@ -94,8 +94,9 @@ fn History() -> impl IntoView {
 #[component]
 fn Labels() -> impl IntoView {
     let session = expect_context::<Session>();
-    let labels =
-        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.labels.0.clone()).unwrap_or_default()));
+    let labels = Memo::new(move |_| {
+        session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.labels.0.clone()).unwrap_or_default())
+    });
     view! {
         <section class="panel" aria-label="Labels">
             <h2 class="small-title">"Label"</h2>
@@ -133,7 +134,11 @@ fn LabelButton(label: LabelInfo) -> impl IntoView {
     let lock_words = {
         let name = name.clone();
         move || {
-            if locked() { format!("{name} is locked: nothing changes it. Unlock") } else { format!("Lock {name}: nothing will change it") }
+            if locked() {
+                format!("{name} is locked: nothing changes it. Unlock")
+            } else {
+                format!("Lock {name}: nothing will change it")
+            }
         }
     };
     view! {
@@ -190,7 +195,8 @@ fn Limit() -> impl IntoView {
             session.dispatch(Command::SetLimit(Some(now)));
         }
     };
-    let switch = move |_| session.dispatch(Command::SetLimit(limit.now().is_none().then(|| session.usual_intensities())));
+    let switch =
+        move |_| session.dispatch(Command::SetLimit(limit.now().is_none().then(|| session.usual_intensities())));
     view! {
         <label class="switch" title="Tools and edits change voxels of these intensities only">
             <input type="checkbox" role="switch" data-testid="limit" prop:checked=move || limit.get().is_some() on:change=switch />
@@ -211,7 +217,9 @@ fn Limit() -> impl IntoView {
 fn FingerSwitch() -> impl IntoView {
     let session = expect_context::<Session>();
     let paints = move || session.painting.finger.get().now(session.painting.pen_seen.get());
-    let switch = move |_| session.dispatch(Command::SetFingerPaints(if paints() { FingerPaints::Never } else { FingerPaints::Always }));
+    let switch = move |_| {
+        session.dispatch(Command::SetFingerPaints(if paints() { FingerPaints::Never } else { FingerPaints::Always }))
+    };
     view! {
         <label class="switch touch-only" title="Two fingers always move and zoom">
             <input type="checkbox" role="switch" data-testid="finger-paints" prop:checked=paints on:change=switch />
@@ -247,7 +255,13 @@ fn Overlays() -> impl IntoView {
 }
 
 #[component]
-fn Switch(name: &'static str, key: &'static str, test_id: &'static str, is_on: fn(&Overlay) -> bool, command: Command) -> impl IntoView {
+fn Switch(
+    name: &'static str,
+    key: &'static str,
+    test_id: &'static str,
+    is_on: fn(&Overlay) -> bool,
+    command: Command,
+) -> impl IntoView {
     let session = expect_context::<Session>();
     view! {
         <label class="switch">

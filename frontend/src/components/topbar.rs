@@ -80,7 +80,9 @@ fn state_explained(state: &SaveState) -> String {
             format!("The server does not answer, and {why}: {} in this tab only. Leave it open.", slices(*count))
         }
         SaveState::Refused { why, .. } => why.clone(),
-        SaveState::Conflict(count) => format!("{} saved in another window too. Choose above which version is right.", slices(*count)),
+        SaveState::Conflict(count) => {
+            format!("{} saved in another window too. Choose above which version is right.", slices(*count))
+        }
     }
 }
 
@@ -156,12 +158,17 @@ fn Refusal() -> impl IntoView {
 #[component]
 fn Versions() -> impl IntoView {
     let session = expect_context::<Session>();
-    let versions =
-        Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.versions.clone()).unwrap_or_default()));
+    let versions = Memo::new(move |_| {
+        session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.versions.clone()).unwrap_or_default())
+    });
     let can_compare = move || versions.with(|versions| versions.len() > 1);
     let comparing = move || session.viewing.shown.with(|shown| shown.comparing);
     let chosen = move || {
-        session.viewing.shown.with(|Shown { version, .. }| version.clone()).or_else(|| versions.with(|versions| versions.last().cloned()))
+        session
+            .viewing
+            .shown
+            .with(|Shown { version, .. }| version.clone())
+            .or_else(|| versions.with(|versions| versions.last().cloned()))
     };
     let words = move || {
         // What is on the screen changes with each of these.

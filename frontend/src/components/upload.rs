@@ -21,7 +21,8 @@ pub(crate) fn UploadForm() -> impl IntoView {
     let name = RwSignal::new(String::new());
     let files: Files = RwSignal::new_local(Vec::new());
     let surplus = RwSignal::new(None::<String>);
-    // Chosen by name, for good: the server's list may be another one later, and a scan must not go to the neighbour of what was chosen.
+    // Chosen by name, for good: the server's list may be another one later, and a scan must not go to the neighbour of
+    // what was chosen.
     Effect::new(move || {
         let usable = |bundle: &&BundleInfo| bundle.problem.is_none();
         let first = session.list.bundles.with(|bundles| {
@@ -34,11 +35,16 @@ pub(crate) fn UploadForm() -> impl IntoView {
     });
     let bundle = Memo::new(move |_| {
         chosen.with(|chosen| {
-            session.list.bundles.with(|bundles| bundles.as_ref().and_then(|bundles| find(bundles, chosen.as_deref()).cloned()))
+            session
+                .list
+                .bundles
+                .with(|bundles| bundles.as_ref().and_then(|bundles| find(bundles, chosen.as_deref()).cloned()))
         })
     });
     // What decides which files are wanted; the rest of a bundle may change without making one choose them again.
-    let channels = Memo::new(move |_| bundle.with(|bundle| bundle.as_ref().map(|bundle| (bundle.name.clone(), bundle.channels.clone()))));
+    let channels = Memo::new(move |_| {
+        bundle.with(|bundle| bundle.as_ref().map(|bundle| (bundle.name.clone(), bundle.channels.clone())))
+    });
     Effect::new(move || {
         session.list.uploaded.get();
         let places = channels.with(|channels| channels.as_ref().map_or(0, |(_, channels)| channels.len()));
@@ -48,7 +54,9 @@ pub(crate) fn UploadForm() -> impl IntoView {
     });
     let ready = move || {
         let usable = bundle.with(|bundle| bundle.as_ref().is_some_and(|bundle| bundle.problem.is_none()));
-        usable && session.list.upload.with(Option::is_none) && files.with(|files| !files.is_empty() && files.iter().all(Option::is_some))
+        usable
+            && session.list.upload.with(Option::is_none)
+            && files.with(|files| !files.is_empty() && files.iter().all(Option::is_some))
     };
     let send = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
@@ -97,7 +105,10 @@ fn BundleChoice(chosen: RwSignal<Option<String>>, bundle: Memo<Option<BundleInfo
     let none = move || session.list.bundles.with(|bundles| bundles.as_ref().is_some_and(Vec::is_empty));
     let gone = move || chosen.get().filter(|_| bundle.with(Option::is_none));
     let problem = move || bundle.with(|bundle| bundle.as_ref().and_then(|bundle| bundle.problem.clone()));
-    let task = move || bundle.with(|bundle| bundle.as_ref().filter(|bundle| bundle.problem.is_none()).map(|bundle| bundle.task.clone()));
+    let task = move || {
+        bundle
+            .with(|bundle| bundle.as_ref().filter(|bundle| bundle.problem.is_none()).map(|bundle| bundle.task.clone()))
+    };
     view! {
         <label class="field">
             <span>"What to segment"</span>
@@ -131,7 +142,8 @@ fn Drop(channel: usize, name: String, files: Files, surplus: RwSignal<Option<Str
     let input = NodeRef::<Input>::new();
     let over = RwSignal::new(false);
     let take = move |list: Option<FileList>| {
-        let dropped: Vec<File> = list.into_iter().flat_map(|list| (0..list.length()).filter_map(move |at| list.get(at))).collect();
+        let dropped: Vec<File> =
+            list.into_iter().flat_map(|list| (0..list.length()).filter_map(move |at| list.get(at))).collect();
         surplus.set(surplus_text(dropped.len(), files.with_untracked(Vec::len).saturating_sub(channel)));
         files.update(|files| files.iter_mut().skip(channel).zip(dropped).for_each(|(place, file)| *place = Some(file)));
     };
@@ -174,7 +186,9 @@ fn find<'a>(bundles: &'a [BundleInfo], name: Option<&str>) -> Option<&'a BundleI
 fn surplus_text(files: usize, places: usize) -> Option<String> {
     match (files.saturating_sub(places), places) {
         (0, _) => None,
-        (_, 1) => Some(format!("{files} files were dropped, and one is needed here: the first was taken, the others were left out.")),
+        (_, 1) => Some(format!(
+            "{files} files were dropped, and one is needed here: the first was taken, the others were left out."
+        )),
         _ => Some(format!(
             "{files} files were dropped, and {places} are needed here: the first {places} were taken, the others were left out."
         )),

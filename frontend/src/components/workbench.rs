@@ -93,12 +93,19 @@ fn OfferBar() -> impl IntoView {
 #[component]
 fn Veil() -> impl IntoView {
     let session = expect_context::<Session>();
-    let job = Signal::derive(move || session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone())));
+    let job = Signal::derive(move || {
+        session.case.detail.with(|detail| detail.as_ref().and_then(|detail| detail.summary.job.clone()))
+    });
     let waiting = Memo::new(move |_| {
-        session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
+        session
+            .case
+            .detail
+            .with(|detail| detail.as_ref().is_some_and(|detail| detail.summary.stage == Stage::Presegmenting))
     });
     let put_away = RwSignal::new(false);
-    let stopped = move || job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)));
+    let stopped = move || {
+        job.with(|job| job.as_ref().is_some_and(|job| matches!(job.state, JobState::Failed | JobState::Cancelled)))
+    };
     move || {
         waiting.get().then(|| {
             view! {
@@ -182,7 +189,8 @@ fn is_focused(event: &KeyboardEvent, selector: &str) -> bool {
     focused.is_some_and(|element| element.matches(selector).unwrap_or(false))
 }
 
-/// A slider, switch or list that was worked with the mouse would keep the arrow keys, Enter and Space; to those who come by keyboard it stays.
+/// A slider, switch or list that was worked with the mouse would keep the arrow keys, Enter and Space; to those who
+/// come by keyboard it stays.
 fn give_back_focus(event: web_sys::Event) {
     let control = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
     if let Some(control) = control.filter(|control| control.matches(":not(:focus-visible)").unwrap_or(false)) {

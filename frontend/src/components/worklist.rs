@@ -97,7 +97,8 @@ fn passes(case: &CaseSummary, has_unsent: bool, filter: Filter) -> bool {
 pub(crate) fn WorklistBar(wish: RwSignal<Wish>) -> impl IntoView {
     let choose_filter = move |event| {
         let value = event_target_value(&event);
-        let filter = FILTERS.into_iter().find(|(_, key, _)| *key == value).map(|(filter, ..)| filter).unwrap_or_default();
+        let filter =
+            FILTERS.into_iter().find(|(_, key, _)| *key == value).map(|(filter, ..)| filter).unwrap_or_default();
         wish.update(|wish| wish.filter = filter);
     };
     let choose_order = move |event| {
@@ -136,8 +137,20 @@ mod tests {
             message: String::new(),
         });
         let created_s = i64::from(id.as_bytes()[0]);
-        let (bundle, stage) = ("hippocampus".into(), if slices_done > 0 { Stage::Correcting } else { Stage::Presegmenting });
-        CaseSummary { id: id.into(), name: name.into(), bundle, created_s, stage, job, slices: 6, slices_done, rounds, round: 1 }
+        let (bundle, stage) =
+            ("hippocampus".into(), if slices_done > 0 { Stage::Correcting } else { Stage::Presegmenting });
+        CaseSummary {
+            id: id.into(),
+            name: name.into(),
+            bundle,
+            created_s,
+            stage,
+            job,
+            slices: 6,
+            slices_done,
+            rounds,
+            round: 1,
+        }
     }
 
     #[test]

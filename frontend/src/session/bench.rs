@@ -1,4 +1,5 @@
-//! The open case: its voxels and what is being painted, outside the reactive graph. Pure data; nothing here works on more than a plane at a time.
+//! The open case: its voxels and what is being painted, outside the reactive graph. Pure data; nothing here works on
+//! more than a plane at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -28,7 +29,8 @@ pub(crate) struct Correction {
     pub(crate) state: SliceState,
     /// Counts the changes made here since the case was opened.
     pub(crate) edits: u64,
-    /// When it was last said, counted over all planes of the case: where planes cross that show neither, the later word is shown.
+    /// When it was last said, counted over all planes of the case: where planes cross that show neither, the later word
+    /// is shown.
     pub(crate) said: u64,
     /// Where it stands with the server.
     pub(crate) sync: Sync,
@@ -41,8 +43,8 @@ impl Correction {
     }
 }
 
-/// Downloads of the open case's voxels. A scan weighs tens of megabytes: one walk at a time fetches what is missing, and walks once more if asked to
-/// meanwhile.
+/// Downloads of the open case's voxels. A scan weighs tens of megabytes: one walk at a time fetches what is missing,
+/// and walks once more if asked to meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Loading {
     /// Nothing is being fetched.
@@ -189,8 +191,8 @@ impl Bench {
         }
     }
 
-    /// Takes over what was saved elsewhere since, but for planes that the expert is at work on here: there the next save brings both versions
-    /// before them. Returns whether anything was taken over.
+    /// Takes over what was saved elsewhere since, but for planes that the expert is at work on here: there the next
+    /// save brings both versions before them. Returns whether anything was taken over.
     pub(crate) fn catch_up(&mut self) -> bool {
         let stroke = self.stroke.as_ref().map(|stroke| stroke.gesture.plane());
         let is_news = |slice: &&CorrectedSlice| {
@@ -211,9 +213,9 @@ impl Bench {
         self.corrections.values().filter(|correction| correction.state == SliceState::Done).count()
     }
 
-    /// Back to do. A skipped plane shows the newest segmentation, perhaps not the one that it was skipped on; and planes that cross it may have been
-    /// painted on since. What is shown around it becomes its labels, in a step that can be undone. Returns that step if the labels are others than
-    /// before.
+    /// Back to do. A skipped plane shows the newest segmentation, perhaps not the one that it was skipped on; and
+    /// planes that cross it may have been painted on since. What is shown around it becomes its labels, in a step that
+    /// can be undone. Returns that step if the labels are others than before.
     pub(crate) fn reopen(&mut self, plane: Plane) -> Option<Step> {
         let mut shown = self.current_labels(plane)?;
         self.write_crossing(plane, &mut shown);
@@ -233,18 +235,23 @@ impl Bench {
         Some(CorrectedSlice { plane, state, runs, revision: correction.sync.revision })
     }
 
-    /// The correction of a plane, begun from what is shown there if there is none. Nothing without a segmentation to begin from.
+    /// The correction of a plane, begun from what is shown there if there is none. Nothing without a segmentation to
+    /// begin from.
     pub(crate) fn correction_mut(&mut self, plane: Plane) -> Option<&mut Correction> {
         if !self.corrections.contains_key(&plane) {
             let labels = self.current_labels(plane)?;
-            self.corrections.insert(plane, Correction { labels, state: SliceState::Todo, edits: 0, said: 0, sync: Sync::default() });
+            self.corrections.insert(
+                plane,
+                Correction { labels, state: SliceState::Todo, edits: 0, said: 0, sync: Sync::default() },
+            );
             self.say(plane);
         }
         self.corrections.get_mut(&plane)
     }
 
-    /// A plane's labels now: the expert's where the plane was corrected, else the newest segmentation's with what the expert has painted in planes
-    /// that cross it, finished or not. The picture, the probe and every further correction come from here.
+    /// A plane's labels now: the expert's where the plane was corrected, else the newest segmentation's with what the
+    /// expert has painted in planes that cross it, finished or not. The picture, the probe and every further correction
+    /// come from here.
     pub(crate) fn current_labels(&self, plane: Plane) -> Option<Vec<Label>> {
         if let Some(correction) = self.corrections.get(&plane).filter(|correction| correction.counts()) {
             return Some(correction.labels.clone());
@@ -265,7 +272,9 @@ impl Bench {
         across.sort_by_key(|(_, correction)| correction.said);
         for (other, correction) in across {
             for shared in crossing(self.geometry(), [plane, *other]) {
-                if let (Some(label), Some(theirs)) = (labels.get_mut(shared.offsets[0]), correction.labels.get(shared.offsets[1])) {
+                if let (Some(label), Some(theirs)) =
+                    (labels.get_mut(shared.offsets[0]), correction.labels.get(shared.offsets[1]))
+                {
                     *label = *theirs;
                 }
             }
@@ -277,10 +286,13 @@ impl Bench {
         self.corrections.iter().filter(move |(other, correction)| other.axis != plane.axis && correction.counts())
     }
 
-    /// Carries what a step has changed in its plane to the unfinished planes that cross it: there, too, the last stroke is what is shown. A finished
-    /// plane keeps what was vouched for; that the two contradict each other is told. Returns the planes that have changed.
+    /// Carries what a step has changed in its plane to the unfinished planes that cross it: there, too, the last stroke
+    /// is what is shown. A finished plane keeps what was vouched for; that the two contradict each other is told.
+    /// Returns the planes that have changed.
     pub(crate) fn carry_across(&mut self, step: &Step) -> Vec<Plane> {
-        let Some(labels) = self.corrections.get(&step.plane).map(|correction| correction.labels.clone()) else { return Vec::new() };
+        let Some(labels) = self.corrections.get(&step.plane).map(|correction| correction.labels.clone()) else {
+            return Vec::new();
+        };
         let mut is_changed = vec![false; labels.len()];
         step.offsets().for_each(|offset| is_changed.get_mut(offset).into_iter().for_each(|changed| *changed = true));
         let geometry = self.detail.geometry.clone();
@@ -308,7 +320,8 @@ impl Bench {
 
     /// Looks for voxels that corrected planes call by different labels, where at least one of the planes is done.
     pub(crate) fn find_contradictions(&mut self) {
-        let counting: Vec<(&Plane, &Correction)> = self.corrections.iter().filter(|(_, correction)| correction.counts()).collect();
+        let counting: Vec<(&Plane, &Correction)> =
+            self.corrections.iter().filter(|(_, correction)| correction.counts()).collect();
         let pairs = counting.iter().enumerate().flat_map(|(at, a)| counting[at + 1..].iter().map(move |b| (a, b)));
         let is_finished = |correction: &Correction| correction.state == SliceState::Done;
         self.contradictions = pairs
@@ -322,11 +335,12 @@ impl Bench {
         contradiction.planes.iter().all(|plane| self.state(*plane) == SliceState::Done)
     }
 
-    /// Makes a plane agree with another in some voxels of the line that they share. It stays as vouched for as it was: the expert has decided. Returns
-    /// the step if labels have changed.
+    /// Makes a plane agree with another in some voxels of the line that they share. It stays as vouched for as it was:
+    /// the expert has decided. Returns the step if labels have changed.
     pub(crate) fn agree(&mut self, plane: Plane, with: Plane, is_meant: impl Fn([usize; 3]) -> bool) -> Option<Step> {
         let right = self.corrections.get(&with)?.labels.clone();
-        let line: Vec<Shared> = crossing(&self.detail.geometry, [plane, with]).filter(|shared| is_meant(shared.voxel)).collect();
+        let line: Vec<Shared> =
+            crossing(&self.detail.geometry, [plane, with]).filter(|shared| is_meant(shared.voxel)).collect();
         let correction = self.corrections.get_mut(&plane)?;
         let mut labels = correction.labels.clone();
         for shared in line {
@@ -363,7 +377,8 @@ impl Bench {
 
     /// The uncertainty that is here is not, or no longer, that of the newest segmentation.
     pub(crate) fn lacks_uncertainty(&self) -> bool {
-        !self.detail.versions.is_empty() && (self.uncertainty.is_none() || self.uncertainty_rounds != self.detail.summary.rounds)
+        !self.detail.versions.is_empty()
+            && (self.uncertainty.is_none() || self.uncertainty_rounds != self.detail.summary.rounds)
     }
 
     /// This round's slices, by rank: those that fit the effort, and those that the expert has touched.
@@ -378,12 +393,17 @@ impl Bench {
         let Some(list) = &self.detail.slices else { return Effort::default() };
         let wish = self.wish.filter(|(round, _)| *round == self.detail.summary.round);
         let slices = wish.map_or(list.slices.len(), |(_, slices)| slices);
-        Effort { slices, most: list.ranked().count(), settles: list.ranked().take(slices).map(|slice| slice.settles).sum() }
+        Effort {
+            slices,
+            most: list.ranked().count(),
+            settles: list.ranked().take(slices).map(|slice| slice.settles).sum(),
+        }
     }
 
     /// Slices that this round does not offer: the expert's own, and those corrected in earlier rounds.
     pub(crate) fn others(&self) -> Vec<Plane> {
-        let ranked: Vec<Plane> = self.detail.slices.iter().flat_map(SliceList::ranked).map(RankedSlice::plane).collect();
+        let ranked: Vec<Plane> =
+            self.detail.slices.iter().flat_map(SliceList::ranked).map(RankedSlice::plane).collect();
         let all: BTreeSet<Plane> = self.corrections.keys().chain(&self.own).copied().collect();
         all.into_iter().filter(|plane| !ranked.contains(plane)).collect()
     }
@@ -652,7 +672,8 @@ mod tests {
             bench.history.push(step);
             bench.stroke = painting.then(stroke);
             let runs = Runs::encode(&[0; 9]);
-            bench.detail.corrections = vec![CorrectedSlice { plane: AXIAL, state: SliceState::Done, runs, revision: saved_as }];
+            bench.detail.corrections =
+                vec![CorrectedSlice { plane: AXIAL, state: SliceState::Done, runs, revision: saved_as }];
             assert_eq!(bench.catch_up(), expected == 0);
             assert_eq!(bench.current_labels(AXIAL).unwrap(), [expected; 9]);
             assert_eq!(bench.history.depth()[0], usize::from(expected != 0), "its steps go with its labels");
@@ -663,7 +684,15 @@ mod tests {
         check(saved.clone(), 2, true, 2);
         check(Sync { unsent: true, ..saved.clone() }, 2, false, 2);
         check(
-            Sync { sent: Some(CorrectedSlice { plane: AXIAL, state: SliceState::Todo, runs: Runs(vec![(2, 9)]), revision: 1 }), ..saved },
+            Sync {
+                sent: Some(CorrectedSlice {
+                    plane: AXIAL,
+                    state: SliceState::Todo,
+                    runs: Runs(vec![(2, 9)]),
+                    revision: 1,
+                }),
+                ..saved
+            },
             2,
             false,
             2,

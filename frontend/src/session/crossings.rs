@@ -1,5 +1,5 @@
-//! Corrected planes that contradict each other where they cross. It is told at once, and only the expert decides which of the two is right: what was
-//! vouched for and what refinement is given are always the same.
+//! Corrected planes that contradict each other where they cross. It is told at once, and only the expert decides which
+//! of the two is right: what was vouched for and what refinement is given are always the same.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,9 @@ impl Session {
         let voxels = self.crossings.blocking_now();
         if voxels > 0 {
             let them = if voxels == 1 { "in one voxel".to_owned() } else { format!("in {voxels} voxels") };
-            self.messages.notice.set(Some(format!("Finished slices contradict each other {them}. Decide which is right, then refine.")));
+            self.messages.notice.set(Some(format!(
+                "Finished slices contradict each other {them}. Decide which is right, then refine."
+            )));
         }
         voxels > 0
     }

@@ -18,7 +18,8 @@ struct Choice {
 }
 
 impl Session {
-    /// What a download would be, in words: the version on the screen, and the expert's corrections where they are shown.
+    /// What a download would be, in words: the version on the screen, and the expert's corrections where they are
+    /// shown.
     pub(crate) fn download_words(self) -> Option<String> {
         let Choice { version, corrections } = self.download_choice()?;
         let slices = if corrections == 1 { "1 slice".to_owned() } else { format!("{corrections} slices") };
@@ -45,7 +46,11 @@ impl Session {
                 let why = "The download waits: not all corrections have reached the server, and the file would lack them. Try again when they are saved.";
                 return self.messages.trouble.set(Some(why.into()));
             }
-            let url = if choice.corrections > 0 { api::corrected_url(&visit.case) } else { api::nifti_url(&visit.case, &choice.version) };
+            let url = if choice.corrections > 0 {
+                api::corrected_url(&visit.case)
+            } else {
+                api::nifti_url(&visit.case, &choice.version)
+            };
             if fetch_file(&url).is_none() {
                 self.messages.trouble.set(Some("This browser does not start the download.".into()));
             }

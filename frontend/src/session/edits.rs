@@ -97,9 +97,14 @@ fn edited(bench: &Bench, plane: Plane, edit: Edit, hand: &Hand) -> Option<Result
 
 /// The nearest planes before and after one that the expert has corrected.
 fn corrected_beside(bench: &Bench, plane: Plane) -> [Option<Neighbour<'_>>; 2] {
-    let parallel = || bench.corrections.iter().filter(|(other, correction)| other.axis == plane.axis && correction.counts());
+    let parallel =
+        || bench.corrections.iter().filter(|(other, correction)| other.axis == plane.axis && correction.counts());
     let before = parallel().rfind(|(other, _)| other.index < plane.index);
     let after = parallel().find(|(other, _)| other.index > plane.index);
-    [before, after]
-        .map(|found| found.map(|(other, correction)| Neighbour { distance: other.index.abs_diff(plane.index), labels: &correction.labels }))
+    [before, after].map(|found| {
+        found.map(|(other, correction)| Neighbour {
+            distance: other.index.abs_diff(plane.index),
+            labels: &correction.labels,
+        })
+    })
 }

@@ -1,5 +1,5 @@
-//! Writing down what the server has not confirmed: into the quick area, which a killed tab does not take along, and onto the disk, which a killed
-//! browser does not. "Kept" is said of what is on the disk.
+//! Writing down what the server has not confirmed: into the quick area, which a killed tab does not take along, and
+//! onto the disk, which a killed browser does not. "Kept" is said of what is on the disk.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,8 @@ impl Keeper {
 
     /// Why nothing, or not everything, is kept.
     fn trouble(&self) -> Option<StorageError> {
-        let failed = self.notes.values().find_map(|note| if let Kept::No(why) = &note.state { Some(why.clone()) } else { None });
+        let failed =
+            self.notes.values().find_map(|note| if let Kept::No(why) = &note.state { Some(why.clone()) } else { None });
         match &self.disk {
             Disk::Closed(why) => Some(why.clone()),
             Disk::Opening | Disk::Open(_) => failed,
@@ -207,7 +208,8 @@ impl Session {
 
     /// At every tick: there may be room again.
     pub(super) fn watch_journal(self) {
-        let has_failed = self.journal.with_value(|keeper| keeper.notes.values().any(|note| matches!(note.state, Kept::No(_))));
+        let has_failed =
+            self.journal.with_value(|keeper| keeper.notes.values().any(|note| matches!(note.state, Kept::No(_))));
         if has_failed {
             self.write_again();
         }
@@ -228,7 +230,9 @@ impl Session {
         let journal = self.read_journal().await;
         let (left, more) = journal.left_behind(case, &living);
         // A slice that this page itself is at work on comes first.
-        let mine = |plane| self.journal.with_value(|keeper| keeper.notes.keys().any(|key| key.case == *case && key.plane == plane));
+        let mine = |plane| {
+            self.journal.with_value(|keeper| keeper.notes.keys().any(|key| key.case == *case && key.plane == plane))
+        };
         let (left, busy): (Vec<_>, Vec<_>) = left.into_iter().partition(|(key, _)| !mine(key.plane));
         for (key, entry) in &left {
             self.keep(case, key.plane, Some(entry.clone()));
@@ -244,10 +248,13 @@ impl Session {
     /// Whether a correction is as safe as this browser can make it, once that is known.
     async fn is_written(self, case: &CaseId, plane: Plane) -> bool {
         for _ in 0..OPENING_LIMIT_MS / 20 {
-            let (kept, has_disk) = self.journal.with_value(|keeper| (keeper.kept(case, plane), matches!(keeper.disk, Disk::Open(_))));
+            let (kept, has_disk) =
+                self.journal.with_value(|keeper| (keeper.kept(case, plane), matches!(keeper.disk, Disk::Open(_))));
             match kept {
                 Kept::Yes => return true,
-                Kept::No(_) => return !has_disk && self.journal.with_value(|keeper| keeper.is_quickly_kept(case, plane)),
+                Kept::No(_) => {
+                    return !has_disk && self.journal.with_value(|keeper| keeper.is_quickly_kept(case, plane));
+                }
                 Kept::Pending => TimeoutFuture::new(20).await,
             }
         }

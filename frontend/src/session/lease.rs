@@ -1,5 +1,6 @@
-//! Which tab works on a case. Two tabs of one browser that paint the same slice are in conflict at the first stroke; so one holds the case, the others
-//! read along, and any may take it over. Across browsers, revisions decide. Where a browser has no locks, every tab works and revisions decide there too.
+//! Which tab works on a case. Two tabs of one browser that paint the same slice are in conflict at the first stroke; so
+//! one holds the case, the others read along, and any may take it over. Across browsers, revisions decide. Where a
+//! browser has no locks, every tab works and revisions decide there too.
 
 use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
@@ -89,7 +90,10 @@ impl Session {
 
     /// Another page asks for the case: sends what there is, and lets go.
     pub(super) fn let_go(self, case: CaseId) {
-        let Some(visit) = self.wanted().filter(|visit| visit.case == case && self.case.lease.now() == Lease::Here) else { return };
+        let Some(visit) = self.wanted().filter(|visit| visit.case == case && self.case.lease.now() == Lease::Here)
+        else {
+            return;
+        };
         spawn_local(async move {
             self.end_stroke();
             self.case.lease.learn(Lease::Elsewhere);
@@ -143,9 +147,9 @@ impl Session {
     pub(super) fn is_reading_along(self, command: &Command) -> bool {
         let waits = self.case.lease.now() == Lease::Elsewhere && changes_the_case(command);
         if waits && !matches!(command, Command::ExtendStroke(_) | Command::EndStroke | Command::CancelStroke) {
-            self.messages
-                .notice
-                .set(Some("Another tab works on this case; here you read along. Choose \"Work here\" to take over.".into()));
+            self.messages.notice.set(Some(
+                "Another tab works on this case; here you read along. Choose \"Work here\" to take over.".into(),
+            ));
         }
         waits
     }

@@ -1,4 +1,5 @@
-//! The page may go at any moment. What was painted is sent on the way out, and whoever leaves before it is sent is asked.
+//! The page may go at any moment. What was painted is sent on the way out, and whoever leaves before it is sent is
+//! asked.
 
 use leptos::ev;
 use leptos::prelude::*;

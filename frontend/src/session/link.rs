@@ -1,6 +1,7 @@
-//! The line to the server: the event stream, what it tells, and whether the server answers. A browser opens six connections to a server at most
-//! (HTTP/1.1), so one page listens and tells the others; the lock that makes it the listener passes on when it ends. Where no events arrive (a proxy
-//! holds them back, the listener sleeps) a page asks now and then instead. Whether the server is there is known from its answers, not from the stream.
+//! The line to the server: the event stream, what it tells, and whether the server answers. A browser opens six
+//! connections to a server at most (HTTP/1.1), so one page listens and tells the others; the lock that makes it the
+//! listener passes on when it ends. Where no events arrive (a proxy holds them back, the listener sleeps) a page asks
+//! now and then instead. Whether the server is there is known from its answers, not from the stream.
 
 use std::time::Duration;
 
@@ -22,11 +23,13 @@ use crate::browser::locks::{Asking, Grant, Held, Locks};
 
 /// How long to wait before asking a silent server again.
 pub(super) const RETRY_MS: u32 = 3_000;
-/// Ticks of [`RETRY_MS`] without a sign of life after which the listening page opens its stream anew; the server gives one every 15 s.
+/// Ticks of [`RETRY_MS`] without a sign of life after which the listening page opens its stream anew; the server gives
+/// one every 15 s.
 const PATIENT_TICKS: u32 = 11;
 /// Ticks after which a stream that has brought nothing at all is opened anew.
 const IMPATIENT_TICKS: u32 = 4;
-/// Ticks after which a page that hears nothing from the listening one asks the server itself; that one answers every tick.
+/// Ticks after which a page that hears nothing from the listening one asks the server itself; that one answers every
+/// tick.
 const DEAF_TICKS: u32 = 3;
 /// Ticks between questions about jobs under way, should the stream be open but dead.
 const ASK_TICKS: u32 = 5;
@@ -300,10 +303,14 @@ impl Session {
                 None => cases.insert(0, summary.clone()),
             }
         });
-        let Some(before) = self.read(|bench| bench.detail.summary.clone()).filter(|before| before.id == summary.id) else { return };
+        let Some(before) = self.read(|bench| bench.detail.summary.clone()).filter(|before| before.id == summary.id)
+        else {
+            return;
+        };
         let arrived = before.stage != summary.stage || before.rounds != summary.rounds || before.round != summary.round;
         // The server counts other slices done than before and than are done here: another window has been at them.
-        let elsewhere = before.slices_done != summary.slices_done && self.read(Bench::slices_done) != Some(summary.slices_done);
+        let elsewhere =
+            before.slices_done != summary.slices_done && self.read(Bench::slices_done) != Some(summary.slices_done);
         self.notice_job_end(&before, &summary);
         self.change(|bench| bench.detail.summary = summary.clone());
         self.case.detail.update(|detail| detail.iter_mut().for_each(|detail| detail.summary = summary.clone()));
@@ -343,8 +350,10 @@ impl Session {
     }
 
     pub(super) fn notice_job_end(self, before: &CaseSummary, after: &CaseSummary) {
-        let Some(job) =
-            after.job.as_ref().filter(|job| before.job.as_ref().is_some_and(|before| (before.id, before.state) != (job.id, job.state)))
+        let Some(job) = after
+            .job
+            .as_ref()
+            .filter(|job| before.job.as_ref().is_some_and(|before| (before.id, before.state) != (job.id, job.state)))
         else {
             return;
         };

@@ -1,5 +1,5 @@
-//! Undo that survives a reload: this tab's steps, kept in its session storage. They are taken up again only on planes whose labels are still the same,
-//! so that no step is taken back over labels that it never saw.
+//! Undo that survives a reload: this tab's steps, kept in its session storage. They are taken up again only on planes
+//! whose labels are still the same, so that no step is taken back over labels that it never saw.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,9 @@ impl Session {
     /// Takes up the steps of before a reload.
     pub(super) fn recall_steps(self) {
         let Some(key) = self.read(|bench| key(&bench.visit.case)) else { return };
-        let Some(memory) = Area::of_tab().get(&key).and_then(|kept| serde_json::from_str::<Memory>(&kept).ok()) else { return };
+        let Some(memory) = Area::of_tab().get(&key).and_then(|kept| serde_json::from_str::<Memory>(&kept).ok()) else {
+            return;
+        };
         self.change(|bench| bench.history = memory.recalled(bench));
         self.painting.depth.learn(self.read(|bench| bench.history.depth()).unwrap_or_default());
     }

@@ -1,5 +1,6 @@
-//! What the browser knows, and the only place that changes it: a file for each subject, which owns its facts. Views read [`Fact`]s and
-//! [`Session::dispatch`] [`Command`]s; voxels and canvases stay out of the reactive graph, in [`bench`] and [`stage`].
+//! What the browser knows, and the only place that changes it: a file for each subject, which owns its facts. Views
+//! read [`Fact`]s and [`Session::dispatch`] [`Command`]s; voxels and canvases stay out of the reactive graph, in
+//! [`bench`] and [`stage`].
 
 pub(crate) mod command;
 pub(crate) mod fact;
@@ -161,8 +162,12 @@ impl Session {
             C::SetSegmentationOpacity(opacity) => self.set_overlay(|overlay| overlay.opacity = opacity.clamp(0.0, 1.0)),
             C::ToggleOutline => self.set_overlay(|overlay| overlay.filled = !overlay.filled),
             C::ToggleUncertainty => self.set_overlay(|overlay| overlay.uncertainty = !overlay.uncertainty),
-            C::SetUncertaintyOpacity(opacity) => self.set_overlay(|overlay| overlay.uncertainty_opacity = opacity.clamp(0.0, 1.0)),
-            C::SetLeastUncertainty(share) => self.set_overlay(|overlay| overlay.least_uncertainty = share.clamp(0.0, 1.0)),
+            C::SetUncertaintyOpacity(opacity) => {
+                self.set_overlay(|overlay| overlay.uncertainty_opacity = opacity.clamp(0.0, 1.0))
+            }
+            C::SetLeastUncertainty(share) => {
+                self.set_overlay(|overlay| overlay.least_uncertainty = share.clamp(0.0, 1.0))
+            }
             C::ToggleCrosshair => self.set_overlay(|overlay| overlay.crosshair = !overlay.crosshair),
             C::ToggleImageFirst => self.set_overlay(|overlay| overlay.image_first = !overlay.image_first),
             C::ToggleChanges => self.set_overlay(|overlay| overlay.changes = !overlay.changes),

@@ -33,7 +33,12 @@ pub(crate) struct OpenCase {
 impl OpenCase {
     /// No case is open.
     pub(super) fn new() -> Self {
-        Self { detail: Fact::new(None), missing: Fact::new(None), loading: Fact::new(None), lease: Fact::new(Lease::Open) }
+        Self {
+            detail: Fact::new(None),
+            missing: Fact::new(None),
+            loading: Fact::new(None),
+            lease: Fact::new(Lease::Open),
+        }
     }
 }
 
@@ -111,7 +116,8 @@ impl Session {
         self.load_voxels();
     }
 
-    /// The case has come further: new versions, new slices, corrections from other windows. What the expert is painting stays.
+    /// The case has come further: new versions, new slices, corrections from other windows. What the expert is painting
+    /// stays.
     pub(super) fn reload_case(self) {
         let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
         spawn_local(async move {
@@ -170,7 +176,8 @@ impl Session {
 
     async fn try_load_voxels(self, visit: &Visit) -> api::Answer<()> {
         let id = &visit.case;
-        let channel = self.read(|bench| (!bench.images.contains_key(&bench.channel)).then_some(bench.channel)).flatten();
+        let channel =
+            self.read(|bench| (!bench.images.contains_key(&bench.channel)).then_some(bench.channel)).flatten();
         if let Some(channel) = channel {
             self.case.loading.set(Some("Loading the scan…"));
             let image = api::image(id, channel).await?;
@@ -178,7 +185,8 @@ impl Session {
             self.see_image();
         }
         let wanted = self.read(|bench| bench.detail.versions.clone()).unwrap_or_default();
-        let known: HashSet<String> = self.read(|bench| bench.segmentations.keys().cloned().collect()).unwrap_or_default();
+        let known: HashSet<String> =
+            self.read(|bench| bench.segmentations.keys().cloned().collect()).unwrap_or_default();
         // The newest first, then the one it is compared with; older ones when asked for.
         for version in wanted.into_iter().rev().take(2).filter(|version| !known.contains(version)) {
             if !self.is_shown(visit) {
@@ -195,7 +203,9 @@ impl Session {
         if !self.is_shown(visit) {
             return Ok(());
         }
-        if let Some(rounds) = self.read(|bench| bench.lacks_uncertainty().then_some(bench.detail.summary.rounds)).flatten() {
+        if let Some(rounds) =
+            self.read(|bench| bench.lacks_uncertainty().then_some(bench.detail.summary.rounds)).flatten()
+        {
             self.case.loading.set(Some("Loading the uncertainty…"));
             let uncertainty = api::uncertainty(id).await?;
             self.put(visit, |bench| (bench.uncertainty, bench.uncertainty_rounds) = (Some(uncertainty), rounds));

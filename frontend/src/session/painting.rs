@@ -84,7 +84,8 @@ impl Session {
         self.draw_all();
     }
 
-    /// The intensities that most voxels of the chosen label have in the slice being corrected; those of the window without any.
+    /// The intensities that most voxels of the chosen label have in the slice being corrected; those of the window
+    /// without any.
     pub(crate) fn usual_intensities(self) -> [f32; 2] {
         let (label, window) = (self.painting.label.now(), self.viewing.window.now());
         let usual = self.rounds.target.now().and_then(|plane| {
@@ -160,7 +161,13 @@ impl Session {
     /// How the hand is set.
     pub(super) fn hand(self) -> Hand {
         let Painting { label, brush_mm, inverted, locked, limit, .. } = self.painting;
-        Hand { label: label.now(), brush_mm: brush_mm.now(), inverted: inverted.now(), locked: locked.now(), limit: limit.now() }
+        Hand {
+            label: label.now(),
+            brush_mm: brush_mm.now(),
+            inverted: inverted.now(),
+            locked: locked.now(),
+            limit: limit.now(),
+        }
     }
 
     pub(super) fn state_of(self, plane: Plane) -> SliceState {
@@ -214,8 +221,8 @@ impl Session {
         self.state_changed(plane);
     }
 
-    /// Sets the state of the slice being corrected and goes on to the next that is to be done. Nobody vouches for what is not on the screen: a slice
-    /// that is not is shown instead.
+    /// Sets the state of the slice being corrected and goes on to the next that is to be done. Nobody vouches for what
+    /// is not on the screen: a slice that is not is shown instead.
     pub(super) fn finish_slice(self, state: SliceState) {
         let Some(plane) = self.rounds.target.now() else { return };
         if self.has_open_shape() && state == SliceState::Done {
@@ -230,7 +237,8 @@ impl Session {
         if !sight.suffices_for(state) {
             self.bring_to_view(plane);
             let key = if state == SliceState::Skipped { "S" } else { "Enter" };
-            let when = if sight.loaded { "Look at the slice" } else { "Wait until the scan and its segmentation are here" };
+            let when =
+                if sight.loaded { "Look at the slice" } else { "Wait until the scan and its segmentation are here" };
             self.messages.notice.set(Some(format!("{when}, then press {key} again.")));
             return;
         }
@@ -327,7 +335,8 @@ struct Sight {
 }
 
 impl Sight {
-    /// Whether enough is seen to give the slice a state. To skip it, its plane; to vouch for it, the very labels that are vouched for.
+    /// Whether enough is seen to give the slice a state. To skip it, its plane; to vouch for it, the very labels that
+    /// are vouched for.
     fn suffices_for(&self, state: SliceState) -> bool {
         let labels_seen = self.shown == Shown::default() && self.overlay.segmentation;
         self.loaded && self.in_view && (state == SliceState::Skipped || labels_seen)

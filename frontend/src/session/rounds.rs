@@ -31,7 +31,12 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// Nothing is offered yet.
     pub(super) fn new() -> Self {
-        Self { slices: Fact::new(Vec::new()), effort: Fact::new(Effort::default()), target: Fact::new(None), adapts: Fact::new(false) }
+        Self {
+            slices: Fact::new(Vec::new()),
+            effort: Fact::new(Effort::default()),
+            target: Fact::new(None),
+            adapts: Fact::new(false),
+        }
     }
 }
 
@@ -42,7 +47,8 @@ pub(crate) struct SliceRow {
     pub(crate) plane: Plane,
     /// Its place in this round's acquisition; none for a plane of an earlier round.
     pub(crate) rank: Option<usize>,
-    /// The part of the case that it cuts most of, 1 for the largest; none where there is only one part, or it cuts none.
+    /// The part of the case that it cuts most of, 1 for the largest; none where there is only one part, or it cuts
+    /// none.
     pub(crate) part: Option<usize>,
     /// Share of the case's uncertainty that it settles.
     pub(crate) settles: f64,
@@ -91,9 +97,10 @@ impl Session {
                 return;
             }
             if !saved {
-                self.messages
-                    .trouble
-                    .set(Some("Refinement waits: not all corrections have reached the server. Try again when they are saved.".into()));
+                self.messages.trouble.set(Some(
+                    "Refinement waits: not all corrections have reached the server. Try again when they are saved."
+                        .into(),
+                ));
                 return;
             }
             let options = RefineOptions { adapt_seconds: self.rounds.adapts.now().then_some(ADAPT_SECONDS) };
@@ -131,7 +138,12 @@ impl Session {
     /// Brings the slice list up to date.
     pub(super) fn refresh_slices(self) {
         let rows = self.read(|bench| {
-            let several = bench.detail.slices.iter().flat_map(SliceList::ranked).any(|slice| slice.component.is_some_and(|part| part > 1));
+            let several = bench
+                .detail
+                .slices
+                .iter()
+                .flat_map(SliceList::ranked)
+                .any(|slice| slice.component.is_some_and(|part| part > 1));
             let row = |plane: Plane, slice: Option<&RankedSlice>| SliceRow {
                 plane,
                 rank: slice.map(|slice| slice.rank),
@@ -153,13 +165,18 @@ impl Session {
 
     /// More or fewer slices; the first stays.
     pub(super) fn set_effort(self, slices: usize) {
-        self.change(|bench| bench.wish = Some((bench.detail.summary.round, slices.clamp(1, bench.effort().most.max(1)))));
+        self.change(|bench| {
+            bench.wish = Some((bench.detail.summary.round, slices.clamp(1, bench.effort().most.max(1))))
+        });
         self.refresh_slices();
     }
 
     /// The first slice that is to be done.
     pub(super) fn first_to_do(self) -> Option<Plane> {
-        let to_do = self.rounds.slices.now_with(|rows| rows.iter().find(|row| row.state == SliceState::Todo).map(|row| row.plane));
+        let to_do = self
+            .rounds
+            .slices
+            .now_with(|rows| rows.iter().find(|row| row.state == SliceState::Todo).map(|row| row.plane));
         to_do.or_else(|| self.rounds.slices.now_with(|rows| rows.first().map(|row| row.plane)))
     }
 

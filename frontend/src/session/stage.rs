@@ -1,4 +1,5 @@
-//! The three canvases: what each shows, what has changed, and drawing it once per screen refresh. Bitmaps are rebuilt only for the plane in view.
+//! The three canvases: what each shows, what has changed, and drawing it once per screen refresh. Bitmaps are rebuilt
+//! only for the plane in view.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ use crate::viewer::renderer::Renderer;
 
 /// Colour of voxels that two corrected planes call by different labels.
 const CONTRADICTION_RGB: [u8; 3] = [255, 84, 64];
-/// Colours of voxels that a refinement or an offered edit adds, removes and calls by another label; told apart by every kind of eye.
+/// Colours of voxels that a refinement or an offered edit adds, removes and calls by another label; told apart by every
+/// kind of eye.
 const ADDED_RGB: [u8; 3] = [86, 180, 233];
 const REMOVED_RGB: [u8; 3] = [240, 150, 40];
 const RELABELLED_RGB: [u8; 3] = [255, 255, 255];
@@ -140,10 +142,9 @@ impl Session {
                 self.stage.update_value(|stage| drop(stage.ports.insert(axis, port)));
                 self.draw(axis);
             }
-            Err(_) => self
-                .messages
-                .trouble
-                .set(Some("This browser cannot draw on a canvas; use a current Firefox, Chrome, Edge or Safari.".into())),
+            Err(_) => self.messages.trouble.set(Some(
+                "This browser cannot draw on a canvas; use a current Firefox, Chrome, Edge or Safari.".into(),
+            )),
         }
     }
 
@@ -255,7 +256,10 @@ impl Stage {
             crosshair: look.overlay.crosshair.then(|| crosshair_on(&grid, look.crosshair)),
         };
         if port.renderer.draw(&frame).is_ok() {
-            state_what_is_drawn(port.renderer.canvas(), &Drawn { bench, plane, grid: &grid, placement: &placement, look });
+            state_what_is_drawn(
+                port.renderer.canvas(),
+                &Drawn { bench, plane, grid: &grid, placement: &placement, look },
+            );
         }
     }
 
@@ -315,15 +319,17 @@ pub(super) fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
 
 fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]>) -> Vec<Outline> {
     let edges = boundaries(grid, |offset| labels.get(offset).copied().unwrap_or(BACKGROUND));
-    let outline =
-        |(label, segments): (u8, Vec<Segment>)| Some(Outline { rgb: *colours.get(&label)?, width_px: 1.5, dashed: false, segments });
+    let outline = |(label, segments): (u8, Vec<Segment>)| {
+        Some(Outline { rgb: *colours.get(&label)?, width_px: 1.5, dashed: false, segments })
+    };
     edges.into_iter().filter_map(outline).collect()
 }
 
 /// Around the voxels that a plane across calls by another label.
 fn contradiction_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &Shown) -> Option<Outline> {
     let here = bench.contradictions.iter().filter(|found| *shown == Shown::default() && found.planes.contains(&plane));
-    let offsets: BTreeSet<usize> = here.map(|found| offset_in_plane(bench.geometry(), plane.axis, found.voxel)).collect();
+    let offsets: BTreeSet<usize> =
+        here.map(|found| offset_in_plane(bench.geometry(), plane.axis, found.voxel)).collect();
     let segments = boundaries(grid, |offset| u8::from(offsets.contains(&offset))).remove(&1)?;
     Some(Outline { rgb: CONTRADICTION_RGB, width_px: 2.0, dashed: false, segments })
 }
@@ -391,7 +397,8 @@ struct Drawn<'a> {
     look: &'a Look,
 }
 
-/// Writes on the canvas element what its pixels show, so that tests need not guess from pixels (see `frontend/README.md`).
+/// Writes on the canvas element what its pixels show, so that tests need not guess from pixels (see
+/// `frontend/README.md`).
 fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
     let Drawn { bench, plane, grid, placement, look } = drawn;
     let pair = |values: [f64; 2]| format!("{:.4},{:.4}", values[0], values[1]);
@@ -403,7 +410,11 @@ fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
         ("data-revision", correction.map_or(0, |correction| correction.edits).to_string()),
         ("data-target", look.is_target.to_string()),
         ("data-version", version.cloned().unwrap_or_default()),
-        ("data-ready", (bench.image().is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version))).to_string()),
+        (
+            "data-ready",
+            (bench.image().is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version)))
+                .to_string(),
+        ),
         ("data-origin", pair(placement.origin_px)),
         ("data-scale", pair(placement.voxel_px)),
         ("data-dims", format!("{},{}", grid.dims[0], grid.dims[1])),

@@ -1,4 +1,5 @@
-//! The gesture under way, from its press to the step that it becomes: always on the slice being corrected and on no other plane.
+//! The gesture under way, from its press to the step that it becomes: always on the slice being corrected and on no
+//! other plane.
 
 use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
@@ -80,7 +81,8 @@ impl Session {
 
     /// Whether corners are being set.
     pub(super) fn has_open_shape(self) -> bool {
-        self.read(|bench| bench.stroke.as_ref().is_some_and(|stroke| stroke.tool.card().way == Way::Corners)) == Some(true)
+        self.read(|bench| bench.stroke.as_ref().is_some_and(|stroke| stroke.tool.card().way == Way::Corners))
+            == Some(true)
     }
 
     /// Another corner; the first one again closes the shape.
@@ -177,7 +179,9 @@ impl Session {
         let Some(stroke) = stroke else { return };
         let plane = stroke.gesture.plane();
         if let Some(step) = stroke.gesture.finish() {
-            self.change(|bench| bench.correction_mut(plane).into_iter().for_each(|correction| step.revert(&mut correction.labels)));
+            self.change(|bench| {
+                bench.correction_mut(plane).into_iter().for_each(|correction| step.revert(&mut correction.labels))
+            });
         }
         self.drop_untouched(plane);
         self.repaint();

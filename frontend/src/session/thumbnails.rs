@@ -1,5 +1,5 @@
-//! The small pictures of the slice list, drawn by the renderer that draws the views: only those that have changed, a few at a time, so that a stroke
-//! on one of a hundred and fifty slices costs the hand nothing.
+//! The small pictures of the slice list, drawn by the renderer that draws the views: only those that have changed, a
+//! few at a time, so that a stroke on one of a hundred and fifty slices costs the hand nothing.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,8 @@ struct Made {
 
 impl Session {
     pub(super) fn attach_thumbnail(self, plane: Plane, canvas: HtmlCanvasElement) {
-        self.stage.update_value(|stage| drop(stage.thumbnails().pictures.insert(plane, Picture { canvas, made: None })));
+        self.stage
+            .update_value(|stage| drop(stage.thumbnails().pictures.insert(plane, Picture { canvas, made: None })));
         self.draw_soon();
     }
 
@@ -82,7 +83,9 @@ impl Stage {
         let planes: Vec<Plane> = thumbnails.pictures.keys().copied().collect();
         for plane in planes {
             let made = made_of(bench, plane, image_changes);
-            let Some(picture) = thumbnails.pictures.get_mut(&plane).filter(|picture| picture.made.as_ref() != Some(&made)) else {
+            let Some(picture) =
+                thumbnails.pictures.get_mut(&plane).filter(|picture| picture.made.as_ref() != Some(&made))
+            else {
                 continue;
             };
             if js_sys::Date::now() - begun_ms > BUDGET_MS {
@@ -102,7 +105,12 @@ impl Thumbnails {
     fn draw(&mut self, bench: &Bench, plane: Plane, greys: &[u8], canvas: &HtmlCanvasElement) -> Option<()> {
         let grid = ViewGrid::new(bench.geometry(), plane.axis);
         let image = image_rgba(&grid, &bench.image_plane(plane)?, greys);
-        let tint = Tint { labels: label_colours(bench), label_opacity: LABEL_OPACITY, uncertainty_opacity: 0.0, least_uncertainty: 0 };
+        let tint = Tint {
+            labels: label_colours(bench),
+            label_opacity: LABEL_OPACITY,
+            uncertainty_opacity: 0.0,
+            least_uncertainty: 0,
+        };
         let labels = bench.current_labels(plane).filter(|_| bench.state(plane) != SliceState::Skipped);
         let overlay = overlay_rgba(&grid, labels.as_deref(), None, &tint);
         let bitmap = |rgba| Bitmap { dims: grid.dims, rgba, version: self.drawn };

@@ -14,9 +14,12 @@ impl Session {
         !self.noted_elsewhere().is_empty()
     }
 
-    /// At every tick, and when a case is closed: counts what is unsent, takes over what pages that are no more have left, and sends it.
+    /// At every tick, and when a case is closed: counts what is unsent, takes over what pages that are no more have
+    /// left, and sends it.
     pub(super) fn look_after_unsent(self) {
-        if self.wanted().is_some() || self.sends_unsent.try_update_value(|sends| std::mem::replace(sends, true)) == Some(true) {
+        if self.wanted().is_some()
+            || self.sends_unsent.try_update_value(|sends| std::mem::replace(sends, true)) == Some(true)
+        {
             return;
         }
         spawn_local(async move {

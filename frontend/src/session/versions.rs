@@ -1,4 +1,5 @@
-//! What was said of a slice earlier, here or elsewhere, and what the server has refused: listed, and brought back in a step that can be undone.
+//! What was said of a slice earlier, here or elsewhere, and what the server has refused: listed, and brought back in a
+//! step that can be undone.
 
 use leptos::task::spawn_local;
 use shared::api::SliceVersion;
@@ -23,7 +24,9 @@ impl Session {
         if self.saving.versions.now_with(Option::is_some) {
             return self.saving.versions.set(None);
         }
-        let (Some(plane), Some(visit)) = (self.rounds.target.now(), self.read(|bench| bench.visit.clone())) else { return };
+        let (Some(plane), Some(visit)) = (self.rounds.target.now(), self.read(|bench| bench.visit.clone())) else {
+            return;
+        };
         spawn_local(async move {
             // What is painted here is one of them, once it is saved.
             self.all_saved().await;

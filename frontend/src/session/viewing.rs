@@ -136,7 +136,10 @@ impl Session {
         let looked_at = self.change(|bench| {
             bench.geometry().check_plane(plane).ok()?;
             let labels = bench.current_labels(plane);
-            Some((bench.geometry().stored_axis(plane.axis), labels.and_then(|labels| middle(bench.geometry(), plane, &labels))))
+            Some((
+                bench.geometry().stored_axis(plane.axis),
+                labels.and_then(|labels| middle(bench.geometry(), plane, &labels)),
+            ))
         });
         let Some((stored, middle)) = looked_at.flatten() else { return };
         let mut crosshair = middle.unwrap_or(self.viewing.crosshair.now());
@@ -255,8 +258,14 @@ impl Session {
                 voxel,
                 world_mm: geometry.world_from_voxel(voxel.map(|i| i as f64)),
                 intensity: info.zip(stored).map(|(info, voxel)| info.minimum + info.step * f32::from(*voxel)),
-                label: labels.as_ref().and_then(|labels| labels.get(offset_in_plane(geometry, plane.axis, voxel)).copied()),
-                uncertainty: bench.uncertainty.as_ref().and_then(|values| values.get(offset)).map(|value| f32::from(*value) / 255.0),
+                label: labels
+                    .as_ref()
+                    .and_then(|labels| labels.get(offset_in_plane(geometry, plane.axis, voxel)).copied()),
+                uncertainty: bench
+                    .uncertainty
+                    .as_ref()
+                    .and_then(|values| values.get(offset))
+                    .map(|value| f32::from(*value) / 255.0),
             })
         })
         .flatten()
@@ -272,12 +281,16 @@ impl Session {
     }
 
     pub(super) fn zoom(self, axis: Axis, at: [f64; 2], factor: f64) {
-        self.stage.update_value(|stage| stage.move_camera(axis, |camera, grid, size_px| zoomed(camera, grid, size_px, at, factor)));
+        self.stage.update_value(|stage| {
+            stage.move_camera(axis, |camera, grid, size_px| zoomed(camera, grid, size_px, at, factor))
+        });
         self.draw(axis);
     }
 
     pub(super) fn pan(self, axis: Axis, by_px: [f64; 2]) {
-        self.stage.update_value(|stage| stage.move_camera(axis, |camera, grid, size_px| panned(camera, grid, size_px, by_px)));
+        self.stage.update_value(|stage| {
+            stage.move_camera(axis, |camera, grid, size_px| panned(camera, grid, size_px, by_px))
+        });
         self.draw(axis);
     }
 
@@ -299,7 +312,9 @@ impl Session {
         });
         let convention = self.viewing.convention.now();
         let geometry = self.read(|bench| bench.geometry().clone());
-        geometry.into_iter().for_each(|geometry| self.stage.update_value(|stage| stage.show_case(&geometry, convention)));
+        geometry
+            .into_iter()
+            .for_each(|geometry| self.stage.update_value(|stage| stage.show_case(&geometry, convention)));
         self.draw_all();
     }
 
@@ -322,7 +337,8 @@ impl Session {
 
     /// The channel after the one that is looked at, from the beginning if need be; none if there is only one.
     pub(crate) fn next_channel(&self) -> Option<usize> {
-        self.read(|bench| (bench.detail.images.len() > 1).then(|| (bench.channel + 1) % bench.detail.images.len())).flatten()
+        self.read(|bench| (bench.detail.images.len() > 1).then(|| (bench.channel + 1) % bench.detail.images.len()))
+            .flatten()
     }
 
     pub(super) fn set_window(self, window: Window) {
@@ -353,7 +369,8 @@ impl Session {
         });
         let seen = seen.flatten();
         self.viewing.seen.learn(seen);
-        // Air counts in a suggestion that is made for any scan; computed tomography opens as it is read, unless somebody has chosen already.
+        // Air counts in a suggestion that is made for any scan; computed tomography opens as it is read, unless
+        // somebody has chosen already.
         if seen.is_some_and(|seen| seen.is_ct) && self.first_window() == Some(self.viewing.window.now()) {
             self.set_window(SOFT_TISSUE);
         }
@@ -424,7 +441,8 @@ pub(super) fn shown_labels(bench: &Bench, plane: Plane, shown: &Shown) -> Option
 /// The version that is on the screen.
 pub(super) fn shown_version<'a>(versions: &'a [String], shown: &Shown) -> Option<&'a String> {
     let newest = versions.len().checked_sub(1)?;
-    let at = shown.version.as_ref().and_then(|name| versions.iter().position(|version| version == name)).unwrap_or(newest);
+    let at =
+        shown.version.as_ref().and_then(|name| versions.iter().position(|version| version == name)).unwrap_or(newest);
     versions.get(if shown.comparing { at.saturating_sub(1) } else { at })
 }
 
@@ -432,7 +450,8 @@ pub(super) fn shown_version<'a>(versions: &'a [String], shown: &Shown) -> Option
 fn middle(geometry: &Geometry, plane: Plane, labels: &[u8]) -> Option<[usize; 3]> {
     let columns = geometry.plane_dims(plane.axis)[0];
     let foreground = labels.iter().enumerate().filter(|(_, label)| **label != BACKGROUND);
-    let (sum, count) = foreground.fold(([0, 0], 0), |(sum, count), (at, _)| ([sum[0] + at % columns, sum[1] + at / columns], count + 1));
+    let (sum, count) = foreground
+        .fold(([0, 0], 0), |(sum, count), (at, _)| ([sum[0] + at % columns, sum[1] + at / columns], count + 1));
     (count > 0).then(|| geometry.voxel_from_plane(plane, sum.map(|sum| sum / count)))
 }
 

@@ -1,5 +1,6 @@
-//! Where a plane lies on its canvas. Spaces: *plane* `[u, v]` as in `shared::geometry`; *grid* `[column, row]`, the same voxels turned as they are
-//! shown (column to the right, row down); *canvas*, CSS pixels from its top left corner. Voxel `[c, r]` of the grid covers `c..c+1`, `r..r+1`.
+//! Where a plane lies on its canvas. Spaces: *plane* `[u, v]` as in `shared::geometry`; *grid* `[column, row]`, the
+//! same voxels turned as they are shown (column to the right, row down); *canvas*, CSS pixels from its top left corner.
+//! Voxel `[c, r]` of the grid covers `c..c+1`, `r..r+1`.
 
 use shared::geometry::{Axis, Geometry};
 
@@ -121,7 +122,9 @@ impl Placement {
     pub(crate) fn new(grid: &ViewGrid, size_px: [f64; 2], camera: &Camera) -> Self {
         let scale = fit_px_per_mm(grid, size_px) * camera.zoom;
         let voxel_px = grid.spacing_mm.map(|mm| mm * scale);
-        let origin = |axis: usize| size_px[axis] / 2.0 - grid.dims[axis] as f64 * voxel_px[axis] / 2.0 - camera.offset_mm[axis] * scale;
+        let origin = |axis: usize| {
+            size_px[axis] / 2.0 - grid.dims[axis] as f64 * voxel_px[axis] / 2.0 - camera.offset_mm[axis] * scale
+        };
         Self { origin_px: [origin(0), origin(1)], voxel_px }
     }
 
@@ -153,7 +156,9 @@ impl Placement {
 pub(crate) fn zoomed(camera: Camera, grid: &ViewGrid, size_px: [f64; 2], at: [f64; 2], factor: f64) -> Camera {
     let zoom = (camera.zoom * factor).clamp(ZOOM[0], ZOOM[1]);
     let fit = fit_px_per_mm(grid, size_px);
-    let kept = |axis: usize| camera.offset_mm[axis] + (at[axis] - size_px[axis] / 2.0) / fit * (1.0 / camera.zoom - 1.0 / zoom);
+    let kept = |axis: usize| {
+        camera.offset_mm[axis] + (at[axis] - size_px[axis] / 2.0) / fit * (1.0 / camera.zoom - 1.0 / zoom)
+    };
     Camera { zoom, offset_mm: [kept(0), kept(1)] }
 }
 
@@ -164,7 +169,8 @@ pub(crate) fn panned(camera: Camera, grid: &ViewGrid, size_px: [f64; 2], by_px: 
 }
 
 fn fit_px_per_mm(grid: &ViewGrid, size_px: [f64; 2]) -> f64 {
-    let fit = |axis: usize| (size_px[axis] - 2.0 * MARGIN_PX).max(16.0) / (grid.dims[axis] as f64 * grid.spacing_mm[axis]);
+    let fit =
+        |axis: usize| (size_px[axis] - 2.0 * MARGIN_PX).max(16.0) / (grid.dims[axis] as f64 * grid.spacing_mm[axis]);
     fit(0).min(fit(1))
 }
 
@@ -188,7 +194,9 @@ mod tests {
                 let grid = ViewGrid::new(&geometry, axis);
                 let world_at = |cell: [i64; 2]| {
                     let position = grid.plane_from_grid(cell).map(|i| i as usize);
-                    geometry.world_from_voxel(geometry.voxel_from_plane(Plane { axis, index: 0 }, position).map(|i| i as f64))
+                    geometry.world_from_voxel(
+                        geometry.voxel_from_plane(Plane { axis, index: 0 }, position).map(|i| i as f64),
+                    )
                 };
                 let first = world_at([0, 0]);
                 let last = world_at(grid.dims.map(|n| n as i64 - 1));

@@ -1,5 +1,5 @@
-//! What to draw, as data: voxels become bitmaps and outlines in grid space (see `camera`). Any renderer can draw a [`Frame`]; nothing here knows a
-//! canvas.
+//! What to draw, as data: voxels become bitmaps and outlines in grid space (see `camera`). Any renderer can draw a
+//! [`Frame`]; nothing here knows a canvas.
 
 use std::collections::BTreeMap;
 
@@ -104,13 +104,19 @@ pub(crate) struct Tint {
 }
 
 /// Overlay pixels of a plane: uncertainty above labels. Either may be missing.
-pub(crate) fn overlay_rgba(grid: &ViewGrid, labels: Option<&[Label]>, uncertainty: Option<&[u8]>, tint: &Tint) -> Vec<u8> {
+pub(crate) fn overlay_rgba(
+    grid: &ViewGrid,
+    labels: Option<&[Label]>,
+    uncertainty: Option<&[u8]>,
+    tint: &Tint,
+) -> Vec<u8> {
     let mut colours = [[0; 4]; 256];
     for (label, [r, g, b]) in &tint.labels {
         colours[usize::from(*label)] = [*r, *g, *b, (tint.label_opacity * 255.0).round() as u8];
     }
-    let heat: Vec<[u8; 4]> =
-        (0..=255).map(|value| if value < tint.least_uncertainty { [0; 4] } else { heat(value, tint.uncertainty_opacity) }).collect();
+    let heat: Vec<[u8; 4]> = (0..=255)
+        .map(|value| if value < tint.least_uncertainty { [0; 4] } else { heat(value, tint.uncertainty_opacity) })
+        .collect();
     rgba(grid, |offset| {
         let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| colours[usize::from(*label)]);
         let heat = uncertainty.and_then(|values| values.get(offset)).map_or([0; 4], |value| heat[usize::from(*value)]);
@@ -129,14 +135,17 @@ fn rgba(grid: &ViewGrid, pixel: impl Fn(usize) -> [u8; 4]) -> Vec<u8> {
     rgba
 }
 
-/// Uncertainty 0 to 255 as the magma map (perceptually even, safe for colour-blind readers); what is certain is transparent.
+/// Uncertainty 0 to 255 as the magma map (perceptually even, safe for colour-blind readers); what is certain is
+/// transparent.
 fn heat(value: u8, opacity: f64) -> [u8; 4] {
     const STOPS: [[f64; 3]; 5] =
         [[20.0, 14.0, 54.0], [114.0, 31.0, 129.0], [183.0, 55.0, 121.0], [252.0, 137.0, 97.0], [252.0, 253.0, 191.0]];
     let at = f64::from(value) / 255.0;
     let position = at * (STOPS.len() - 1) as f64;
     let low = (position as usize).min(STOPS.len() - 2);
-    let mix = |channel: usize| STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * (position - low as f64);
+    let mix = |channel: usize| {
+        STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * (position - low as f64)
+    };
     let alpha = opacity * (at * 2.5).min(1.0) * 255.0;
     [mix(0) as u8, mix(1) as u8, mix(2) as u8, alpha.round() as u8]
 }
@@ -152,14 +161,19 @@ fn over(top: [u8; 4], below: [u8; 4]) -> [u8; 4] {
     [mix(0) as u8, mix(1) as u8, mix(2) as u8, (alpha * 255.0).round() as u8]
 }
 
-/// The edges of each class of voxels, as long lines. `class` maps an offset in the plane's buffer to a class; background has no edges.
+/// The edges of each class of voxels, as long lines. `class` maps an offset in the plane's buffer to a class;
+/// background has no edges.
 pub(crate) fn boundaries(grid: &ViewGrid, class: impl Fn(usize) -> Label) -> BTreeMap<Label, Vec<Segment>> {
     let [columns, rows] = grid.dims;
-    let cells: Vec<Label> =
-        (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row))).map(|(c, r)| class(grid.plane_offset(c, r))).collect();
+    let cells: Vec<Label> = (0..rows)
+        .flat_map(|row| (0..columns).map(move |column| (column, row)))
+        .map(|(c, r)| class(grid.plane_offset(c, r)))
+        .collect();
     let mut edges = BTreeMap::new();
     let Some([[left, top], [right, bottom]]) = bounds(&cells, columns) else { return edges };
-    let at = |column: usize, row: usize| if column < columns && row < rows { cells[column + row * columns] } else { BACKGROUND };
+    let at = |column: usize, row: usize| {
+        if column < columns && row < rows { cells[column + row * columns] } else { BACKGROUND }
+    };
     let before = |index: usize, at: &dyn Fn(usize) -> Label| index.checked_sub(1).map_or(BACKGROUND, at);
     for row in top..=bottom {
         let sides = |column: usize| [before(row, &|row| at(column, row)), at(column, row)];
@@ -172,12 +186,14 @@ pub(crate) fn boundaries(grid: &ViewGrid, class: impl Fn(usize) -> Label) -> BTr
     edges
 }
 
-/// Top left cell of the foreground and the cell after its bottom right, if there is any: outlines are usually small beside the plane.
+/// Top left cell of the foreground and the cell after its bottom right, if there is any: outlines are usually small
+/// beside the plane.
 fn bounds(cells: &[Label], columns: usize) -> Option<[[usize; 2]; 2]> {
     let is_foreground = |label: &Label| *label != BACKGROUND;
     let mut bounds: Option<[[usize; 2]; 2]> = None;
     for (row, cells) in cells.chunks_exact(columns).enumerate() {
-        if let (Some(first), Some(last)) = (cells.iter().position(is_foreground), cells.iter().rposition(is_foreground)) {
+        if let (Some(first), Some(last)) = (cells.iter().position(is_foreground), cells.iter().rposition(is_foreground))
+        {
             let [[left, top], [right, _]] = bounds.unwrap_or([[first, row], [last + 1, row + 1]]);
             bounds = Some([[left.min(first), top], [right.max(last + 1), row + 1]]);
         }
@@ -185,7 +201,8 @@ fn bounds(cells: &[Label], columns: usize) -> Option<[[usize; 2]; 2]> {
     bounds
 }
 
-/// Walks along a grid line with a class on either side of each step, and joins steps that separate the same two classes.
+/// Walks along a grid line with a class on either side of each step, and joins steps that separate the same two
+/// classes.
 fn join(
     [from, to]: [usize; 2],
     sides: impl Fn(usize) -> [Label; 2],
@@ -226,7 +243,12 @@ mod tests {
 
     #[test]
     fn labels_are_tinted_and_uncertainty_lies_above() {
-        let tint = Tint { labels: [(1, [200, 0, 0])].into(), label_opacity: 0.5, uncertainty_opacity: 1.0, least_uncertainty: 0 };
+        let tint = Tint {
+            labels: [(1, [200, 0, 0])].into(),
+            label_opacity: 0.5,
+            uncertainty_opacity: 1.0,
+            least_uncertainty: 0,
+        };
         let labels = overlay_rgba(&grid([2, 1]), Some(&[1, 0]), None, &tint);
         assert_eq!(labels, [[0, 0, 0, 0], [200, 0, 0, 128]].concat());
         let both = overlay_rgba(&grid([2, 1]), Some(&[1, 1]), Some(&[255, 0]), &tint);
@@ -252,7 +274,8 @@ mod tests {
         fn check(dims: [usize; 2], labels: &[Label], expected: &[(Label, usize, f64)]) {
             let found = boundaries(&grid(dims), |offset| labels[offset]);
             let length = |s: &Segment| (s[1][0] - s[0][0]) + (s[1][1] - s[0][1]);
-            let summary: Vec<_> = found.iter().map(|(label, lines)| (*label, lines.len(), lines.iter().map(length).sum())).collect();
+            let summary: Vec<_> =
+                found.iter().map(|(label, lines)| (*label, lines.len(), lines.iter().map(length).sum())).collect();
             assert_eq!(summary, expected);
         }
         // One voxel; a bar of three as one rectangle; two labels side by side, each with its own outline.

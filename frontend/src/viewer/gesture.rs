@@ -96,7 +96,8 @@ pub(crate) struct Wheel {
 const STEP_PX: f64 = 60.0;
 
 impl Wheel {
-    /// Takes a turn of `delta` (`mode` 0 pixels, 1 lines, 2 pages; down is positive) and says what it amounts to. A mouse's notch is one step.
+    /// Takes a turn of `delta` (`mode` 0 pixels, 1 lines, 2 pages; down is positive) and says what it amounts to. A
+    /// mouse's notch is one step.
     pub(crate) fn turn(&mut self, delta: f64, mode: u32, modifiers: Modifiers) -> Turn {
         let px = delta * [1.0, 40.0, 400.0][mode.min(2) as usize];
         if modifiers.ctrl {

@@ -1,5 +1,6 @@
-//! The pointers that hold a view, from press to release. A pen or mouse holds it alone: a palm beside it is not heard, and one that was first is let
-//! go of, with what it began. Two fingers move the plane and spread it, whatever the first had begun.
+//! The pointers that hold a view, from press to release. A pen or mouse holds it alone: a palm beside it is not heard,
+//! and one that was first is let go of, with what it began. Two fingers move the plane and spread it, whatever the
+//! first had begun.
 
 use super::gesture::Drag;
 
@@ -118,7 +119,9 @@ impl Grip {
             }
             Grip::Two(touches) => {
                 let before = touches.map(|touch| touch.at);
-                let Some(touch) = touches.iter_mut().find(|touch| touch.pointer == pointer) else { return Move::Ignored };
+                let Some(touch) = touches.iter_mut().find(|touch| touch.pointer == pointer) else {
+                    return Move::Ignored;
+                };
                 touch.at = at;
                 spread(before, touches.map(|touch| touch.at))
             }
@@ -205,7 +208,10 @@ mod tests {
         let mut grip = held(PALM, Kind::Finger, PAINT);
         assert_eq!(grip.asked(OTHER, Kind::Finger), Press::Spreads(Some(PAINT)));
         grip.spread(OTHER, [100.0, 0.0]);
-        assert_eq!(grip.moved(OTHER, [200.0, 0.0]), Move::Spreads { by_px: [50.0, 0.0], factor: 2.0, at: [100.0, 0.0] });
+        assert_eq!(
+            grip.moved(OTHER, [200.0, 0.0]),
+            Move::Spreads { by_px: [50.0, 0.0], factor: 2.0, at: [100.0, 0.0] }
+        );
         assert_eq!(grip.asked(PEN, Kind::Finger), Press::Ignored, "a third finger is not heard");
         assert_eq!(grip.release(OTHER), None);
         assert_eq!(grip.moved(PALM, [5.0, 5.0]), Move::Ignored, "the finger that is left paints nothing");

@@ -1,6 +1,7 @@
 //! Intensities as text: as many digits as tell neighbouring greys apart, whatever the scan's unit.
 
-/// A value out of a range that spans `span`: decimals down to a hundredth of the span; powers of ten where the number would be mostly zeros.
+/// A value out of a range that spans `span`: decimals down to a hundredth of the span; powers of ten where the number
+/// would be mostly zeros.
 pub(crate) fn shown(value: f64, span: f64) -> String {
     if !value.is_finite() {
         return "–".into();

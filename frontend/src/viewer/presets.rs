@@ -27,22 +27,29 @@ impl Seen {
 /// The window in which soft tissue of a computed tomography is read.
 pub(crate) const SOFT_TISSUE: Window = Window { centre: 40.0, width: 400.0 };
 
-/// Whether intensities (any sample, padding included) are Hounsfield units: whole numbers, with air near -1000 and soft tissue near 0.
+/// Whether intensities (any sample, padding included) are Hounsfield units: whole numbers, with air near -1000 and soft
+/// tissue near 0.
 fn is_hounsfield(sample: &[f32]) -> bool {
     let finite = || sample.iter().filter(|value| value.is_finite());
     let count = finite().count();
-    let share = |low: f32, high: f32| finite().filter(|value| (low..=high).contains(*value)).count() as f64 / count.max(1) as f64;
+    let share = |low: f32, high: f32| {
+        finite().filter(|value| (low..=high).contains(*value)).count() as f64 / count.max(1) as f64
+    };
     // A rescaled file may hold fractions; most of a scanner's values are whole.
     let whole = finite().filter(|value| value.fract() == 0.0).count() as f64 / count.max(1) as f64;
     whole > 0.9 && share(-1100.0, -900.0) > 0.02 && share(-150.0, 250.0) > 0.02 && share(-4096.0, 4096.0) > 0.98
 }
 
 fn full_range([lowest, highest]: [f32; 2]) -> Window {
-    if highest > lowest { Window::new(lowest / 2.0 + highest / 2.0, highest - lowest) } else { Window::new(lowest, 1.0) }
+    if highest > lowest {
+        Window::new(lowest / 2.0 + highest / 2.0, highest - lowest)
+    } else {
+        Window::new(lowest, 1.0)
+    }
 }
 
-/// Named windows for a channel: the suggested one first. Computed tomography has windows that every reader knows by name, since its intensities are
-/// Hounsfield units; for other channels only relative ones make sense.
+/// Named windows for a channel: the suggested one first. Computed tomography has windows that every reader knows by
+/// name, since its intensities are Hounsfield units; for other channels only relative ones make sense.
 pub(crate) fn presets(image: &ImageInfo, seen: Option<Seen>) -> Vec<(&'static str, Window)> {
     let auto = image.window;
     let is_named_ct = image.channel.to_uppercase().split(|c: char| !c.is_alphanumeric()).any(|word| word == "CT");
@@ -55,7 +62,10 @@ pub(crate) fn presets(image: &ImageInfo, seen: Option<Seen>) -> Vec<(&'static st
             ("Bone", Window::new(400.0, 1800.0)),
         ]
     } else {
-        vec![("More contrast", Window::new(auto.centre, auto.width * 0.6)), ("Less contrast", Window::new(auto.centre, auto.width * 1.6))]
+        vec![
+            ("More contrast", Window::new(auto.centre, auto.width * 0.6)),
+            ("Less contrast", Window::new(auto.centre, auto.width * 1.6)),
+        ]
     };
     [("Auto", auto)].into_iter().chain(others).chain(full).collect()
 }
@@ -65,14 +75,24 @@ mod tests {
     use super::*;
 
     fn image(channel: &str, minimum: f32, step: f32) -> ImageInfo {
-        ImageInfo { channel: channel.into(), minimum, step, window: Window::new(5.0, 10.0), full: None, warnings: Vec::new() }
+        ImageInfo {
+            channel: channel.into(),
+            minimum,
+            step,
+            window: Window::new(5.0, 10.0),
+            full: None,
+            warnings: Vec::new(),
+        }
     }
 
     #[test]
     fn only_ct_has_named_windows() {
         fn check(channel: &str, is_ct: bool, expected: &[&str]) {
             let seen = Seen { range: [0.0, 9.0], is_ct };
-            assert_eq!(presets(&image(channel, 0.0, 1.0), Some(seen)).iter().map(|(name, _)| *name).collect::<Vec<_>>(), expected);
+            assert_eq!(
+                presets(&image(channel, 0.0, 1.0), Some(seen)).iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+                expected
+            );
         }
         check("CT", false, &["Auto", "Soft tissue", "Brain", "Lung", "Bone", "Full range"]);
         check("portal venous", true, &["Auto", "Soft tissue", "Brain", "Lung", "Bone", "Full range"]);
@@ -99,7 +119,8 @@ mod tests {
     #[test]
     fn hounsfield_units_are_known_by_their_values() {
         let image = image("a", -1024.0, 1.0);
-        let voxels: Vec<u16> = (0..9000_u16).map(|at| if at % 3 == 0 { 10 + at % 40 } else { 1000 + at % 150 }).collect();
+        let voxels: Vec<u16> =
+            (0..9000_u16).map(|at| if at % 3 == 0 { 10 + at % 40 } else { 1000 + at % 150 }).collect();
         assert!(Seen::new(&image, &voxels).unwrap().is_ct);
     }
 }

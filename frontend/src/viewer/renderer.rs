@@ -1,5 +1,5 @@
-//! Draws a [`Frame`] on a canvas with the 2D API: reading rooms on virtual desktops often have no GPU. Bitmaps live in canvases of one pixel per
-//! voxel and are uploaded only when their version changes; the browser scales them.
+//! Draws a [`Frame`] on a canvas with the 2D API: reading rooms on virtual desktops often have no GPU. Bitmaps live in
+//! canvases of one pixel per voxel and are uploaded only when their version changes; the browser scales them.
 
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
@@ -114,7 +114,9 @@ impl Renderer {
         let gap = 10.0_f64.max(frame.placement.voxel_px[0].max(frame.placement.voxel_px[1]));
         let context = &self.context;
         context.begin_path();
-        for [x0, y0, x1, y1] in [[0.0, y, x - gap, y], [x + gap, y, width, y], [x, 0.0, x, y - gap], [x, y + gap, x, height]] {
+        for [x0, y0, x1, y1] in
+            [[0.0, y, x - gap, y], [x + gap, y, width, y], [x, 0.0, x, y - gap], [x, y + gap, x, height]]
+        {
             context.move_to(x0, y0);
             context.line_to(x1, y1);
         }

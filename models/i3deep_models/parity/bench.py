@@ -1,4 +1,5 @@
-"""Whole processes against nnU-Net's own: seconds, processor seconds and peak memory, medians of alternating runs, the network's share apart."""
+"""Whole processes against nnU-Net's own: seconds, processor seconds and peak memory, medians of alternating runs, the
+network's share apart."""
 
 import json
 import os
@@ -104,7 +105,14 @@ def small(folder: Path, rounds: int) -> list[Runs]:
     theirs = Path(sys.executable).with_name("nnUNetv2_predict_from_modelfolder")
     threads = os.cpu_count() or 1
     ours = [binary(), "predict", "-i", images, "-device", "cpu", "--threads", threads, "--verbose", "-m"]
-    names = ["nnU-Net", "nnU-Net, one process", "native, exact", "native, fast", "TorchScript, exact", "TorchScript, fast"]
+    names = [
+        "nnU-Net",
+        "nnU-Net, one process",
+        "native, exact",
+        "native, fast",
+        "TorchScript, exact",
+        "TorchScript, fast",
+    ]
     all_runs = [Runs(name) for name in names]
     commands = [
         [theirs, "-i", images, "-o", folder / "theirs", "-m", trained, "-device", "cpu", "--disable_progress_bar"],
@@ -125,7 +133,9 @@ def large(folder: Path, rounds: int) -> list[Runs]:
     trained, images = folder / "trained", folder / "images"
     write_scans(LARGE, images, folder / "none", 8)
     write_json(trained / "plans.json", plans_json(LARGE))
-    write_json(trained / "dataset.json", {"labels": LARGE.labels, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz"})
+    write_json(
+        trained / "dataset.json", {"labels": LARGE.labels, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
+    )
     manifest = {"format": 1, "torch_version": "2.11.0", "configuration": "3d_fullres", "folds": [], "mirror_axes": None}
     write_json(trained / "network.json", {**manifest, "input_channels": 1, "heads": 20, "golden_tolerance": 0.0})
     scan = images / "case_0_0000.nii.gz"
@@ -165,7 +175,9 @@ def their_small(trained: Path, images: Path) -> dict:
     predictor.initialize_from_trained_model_folder(str(trained), (0, 1, 2, 3, 4))
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     files = sorted(str(file) for file in images.glob("*.nii.gz"))
-    data, _, _ = preprocessor.run_case(files, None, predictor.plans_manager, predictor.configuration_manager, predictor.dataset_json)
+    data, _, _ = preprocessor.run_case(
+        files, None, predictor.plans_manager, predictor.configuration_manager, predictor.dataset_json
+    )
     started = time.monotonic()
     predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data))
     return {"network_s": round(time.monotonic() - started, 3)}
@@ -173,7 +185,9 @@ def their_small(trained: Path, images: Path) -> dict:
 
 def their_large(trained: Path, scan: Path) -> dict:
     """Seconds of nnU-Net's preprocessing and export of one scan, with logits from nowhere."""
-    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as convert
+    from nnunetv2.inference.export_prediction import (
+        convert_predicted_logits_to_segmentation_with_correct_shape as convert,
+    )
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     plans = PlansManager(str(trained / "plans.json"))
@@ -192,29 +206,43 @@ def their_large(trained: Path, scan: Path) -> dict:
         # As the example `stages` has them.
         ahead = (z // 24 + y // 24 * 3 + x // 24 * 7) % 20 == head
         mixed = (head * 73 + z * 19 + y * 83 + x * 29).astype(np.uint32) * np.uint32(2654435761)
-        logits[head] = (mixed >> np.uint32(20)).astype(np.float32) / 1024 + np.where(ahead, np.float32(3), np.float32(-2))
+        logits[head] = (mixed >> np.uint32(20)).astype(np.float32) / 1024 + np.where(
+            ahead, np.float32(3), np.float32(-2)
+        )
     started = time.monotonic()
     result = convert(logits, plans, configuration, labels, properties)
     export = time.monotonic() - started
-    return {"preprocessing_s": round(preprocessing, 3), "export_s": round(export, 3), "foreground": int((result > 0).sum())}
+    return {
+        "preprocessing_s": round(preprocessing, 3),
+        "export_s": round(export, 3),
+        "foreground": int((result > 0).sum()),
+    }
 
 
 def print_small(rows: list[Runs]) -> None:
     """Whole commands and the network's share, as ratios to nnU-Net's."""
-    print("| small scan, 8 mirrors, 5 folds | whole command, s | ratio | processor s | ratio | network, s | ratio | peak MiB |")
+    print(
+        "| small scan, 8 mirrors, 5 folds | whole command, s | ratio | processor s | ratio | network, s | ratio | peak MiB |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     whole, processor = (statistics.median(values) for values in (rows[0].seconds, rows[0].processor_seconds))
     network = rows[1].stage("network_s")
     for runs in rows:
         own = runs.stage("network_s") if all(runs.stages) else None
         share = f"{own:.2f} | {network / own:.2f} x" if own else " | "
-        seconds, busy, peak = (statistics.median(values) for values in (runs.seconds, runs.processor_seconds, runs.mebibytes))
-        print(f"| {runs.name} | {seconds:.2f} | {whole / seconds:.2f} x | {busy:.2f} | {processor / busy:.2f} x | {share} | {peak:.0f} |")
+        seconds, busy, peak = (
+            statistics.median(values) for values in (runs.seconds, runs.processor_seconds, runs.mebibytes)
+        )
+        print(
+            f"| {runs.name} | {seconds:.2f} | {whole / seconds:.2f} x | {busy:.2f} | {processor / busy:.2f} x | {share} | {peak:.0f} |"
+        )
 
 
 def print_large(rows: list[Runs]) -> None:
     """Preprocessing and export, as ratios to nnU-Net's."""
-    print("\n| 256³ → 192³, 20 classes | preprocessing, s | export, s | together, ratio | processor s, whole process | peak MiB | ratio |")
+    print(
+        "\n| 256³ → 192³, 20 classes | preprocessing, s | export, s | together, ratio | processor s, whole process | peak MiB | ratio |"
+    )
     print("|---|---|---|---|---|---|---|")
     theirs = rows[0].stage("preprocessing_s") + rows[0].stage("export_s"), statistics.median(rows[0].mebibytes)
     for runs in rows:
@@ -229,7 +257,10 @@ def bench(rounds: int, cases: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Workspace(folder / "nnunet").activate()
-        print(f"{platform.platform()}, {cpu()}, {os.cpu_count()} processors, {rounds} alternating runs, medians\n", flush=True)
+        print(
+            f"{platform.platform()}, {cpu()}, {os.cpu_count()} processors, {rounds} alternating runs, medians\n",
+            flush=True,
+        )
         if "small" in cases:
             print_small(small(folder / "small", rounds))
         if "large" not in cases:
@@ -244,7 +275,9 @@ def bench(rounds: int, cases: list[str]) -> int:
 def cpu() -> str:
     """The processor's name, where the system tells it."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import numpy as np
 from i3deep_models.parity.models import Model, models, write_model, write_scans
 from i3deep_models.workspace import Workspace, read_json
 
-# Both sides compute with as many: torch takes other kernels for one thread than for two. Set to 1 where the processors are busy: threads that wait
-# for each other make small networks a hundred times slower.
+# Both sides compute with as many: torch takes other kernels for one thread than for two. Set to 1 where the processors
+# are busy: threads that wait for each other make small networks a hundred times slower.
 THREADS = int(os.environ.get("I3DEEP_PARITY_THREADS", min(2, os.cpu_count() or 1)))
 
 
@@ -51,10 +51,21 @@ def binary() -> str:
 
 def run(options: Iterable[object]) -> None:
     """Runs `i3deep predict`; its own words become the error."""
-    command = [binary(), "predict", *map(str, options), "-device", "cpu", "--threads", str(THREADS), "--disable_progress_bar"]
+    command = [
+        binary(),
+        "predict",
+        *map(str, options),
+        "-device",
+        "cpu",
+        "--threads",
+        str(THREADS),
+        "--disable_progress_bar",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}")
+        raise RuntimeError(
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
+        )
 
 
 def compare_models(chosen: list[Model], fast: bool) -> list[Row]:
@@ -95,7 +106,9 @@ def compare_trained(only: list[str], fast: bool) -> list[Row]:
         trainer = Trainer(Path(folder))
         for number, training in enumerate(trainings()):
             name = f"trained: {training.name}"
-            needed = any(later.after == training.name and selected(f"trained: {later.name}", only) for later in trainings())
+            needed = any(
+                later.after == training.name and selected(f"trained: {later.name}", only) for later in trainings()
+            )
             if not (selected(name, only) or needed):
                 continue
             try:
@@ -108,7 +121,13 @@ def compare_trained(only: list[str], fast: bool) -> list[Row]:
                 for file in (images / f"case_{case}_0000.nii.gz" for case in range(0, CASES, 3)):
                     (chosen / file.name).symlink_to(file)
                 first = trainer.workspace.raw / trainer.name(training.dataset) / "labelsTr"
-                options = ["-f", *training.folds, "-chk", training.checkpoint, *(["-prev_stage_predictions", first] if training.after else [])]
+                options = [
+                    "-f",
+                    *training.folds,
+                    "-chk",
+                    training.checkpoint,
+                    *(["-prev_stage_predictions", first] if training.after else []),
+                ]
                 scans = Scans(chosen, first if training.after else None)
                 row = compare(name, predictor, trained, scans, options, Path(folder) / f"out_{number}", fast)
             except Exception as error:
@@ -125,7 +144,8 @@ def selected(name: str, only: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class Scans:
-    """What is predicted, the previous stage's segmentations in a cascade, and the network's TorchScript export where that is compared too."""
+    """What is predicted, the previous stage's segmentations in a cascade, and the network's TorchScript export where
+    that is compared too."""
 
     images: Path
     previous: Path | None = None
@@ -226,23 +246,33 @@ def exported_predictor(network: Path):
         tuple(manifest["mirror_axes"]) if manifest["mirror_axes"] else None,
     )
     # The folds share one module, whose weights are overwritten: keep copies.
-    predictor.list_of_parameters = [{name: value.clone() for name, value in weights.items()} for weights in predictor.list_of_parameters]
+    predictor.list_of_parameters = [
+        {name: value.clone() for name, value in weights.items()} for weights in predictor.list_of_parameters
+    ]
     return predictor
 
 
-def reference(predictor, images: list[Path], previous: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def reference(
+    predictor, images: list[Path], previous: Path | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """nnU-Net's logits on the network's grid, its labels without and with probabilities, and the probabilities."""
     import torch
-    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as convert
+    from nnunetv2.inference.export_prediction import (
+        convert_predicted_logits_to_segmentation_with_correct_shape as convert,
+    )
     from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
 
     torch.set_num_threads(THREADS)
     plans, configuration = predictor.plans_manager, predictor.configuration_manager
     segmentation = str(previous / images[0].name.replace("_0000.nii.gz", ".nii.gz")) if previous else None
     preprocessor = configuration.preprocessor_class(verbose=False)
-    data, seg, properties = preprocessor.run_case([str(file) for file in images], segmentation, plans, configuration, predictor.dataset_json)
+    data, seg, properties = preprocessor.run_case(
+        [str(file) for file in images], segmentation, plans, configuration, predictor.dataset_json
+    )
     if previous:
-        data = np.vstack((data, convert_labelmap_to_one_hot(seg[0], predictor.label_manager.foreground_labels, data.dtype)))
+        data = np.vstack(
+            (data, convert_labelmap_to_one_hot(seg[0], predictor.label_manager.foreground_labels, data.dtype))
+        )
     logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
     arguments = (plans, configuration, predictor.label_manager, properties)
     labels = convert(logits.clone(), *arguments)
@@ -260,16 +290,23 @@ def quiet() -> Iterator[None]:
 
 def print_head() -> None:
     """The table's head."""
-    columns = (("voxels", 10), ("labels", 8), ("with p.", 8), ("script", 8), ("max |d logit|", 15), ("max |d prob.|", 15), ("fast", 8), ("device", 8))
+    columns = (
+        ("voxels", 10),
+        ("labels", 8),
+        ("with p.", 8),
+        ("script", 8),
+        ("max |d logit|", 15),
+        ("max |d prob.|", 15),
+        ("fast", 8),
+        ("device", 8),
+    )
     print(f"{'configuration':<44}" + "".join(f"{name:>{width}}" for name, width in columns))
 
 
 def print_row(row: Row) -> None:
     """A line of the table, as soon as it is known."""
     script, fast, device = ("" if count is None else str(count) for count in (row.script, row.fast, row.device))
-    numbers = (
-        f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{script:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
-    )
+    numbers = f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{script:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
     print(f"{row.name:<44}{row.error or numbers}", flush=True)
 
 
@@ -278,7 +315,9 @@ def parity(only: list[str], fast: bool, trained: bool = True) -> int:
     with tempfile.TemporaryDirectory() as folder:
         Workspace(Path(folder)).activate()
         chosen = [model for model in models() if selected(model.name, only)]
-        print("labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, TorchScript; in fast mode if asked for")
+        print(
+            "labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, TorchScript; in fast mode if asked for"
+        )
         print_head()
         started = time.monotonic()
         rows = compare_models(chosen, fast) + (compare_trained(only, fast) if trained else [])
@@ -302,7 +341,9 @@ def real(network: Path, images: Path, limit: int | None) -> int:
         row = compare(f"{len(cases(chosen))} scans", predictor, network, Scans(chosen), [], Path(folder), fast=True)
         print_row(row)
         per = 1e5 * row.fast / row.voxels
-        print(f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; with everything on the device {row.device}")
+        print(
+            f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; with everything on the device {row.device}"
+        )
     return verdict([row])
 
 

@@ -1,4 +1,5 @@
-"""Small trained-model folders with random weights, and scans for them: between them every turn that nnU-Net's prediction can take."""
+"""Small trained-model folders with random weights, and scans for them: between them every turn that nnU-Net's
+prediction can take."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ class Scan:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained-model folder in miniature. What is left alone is a 3D plain U-Net with one z-scored channel, three labels and no resampling."""
+    """A trained-model folder in miniature. What is left alone is a 3D plain U-Net with one z-scored channel, three
+    labels and no resampling."""
 
     name: str
     scans: tuple[Scan, ...] = (Scan(),)
@@ -69,7 +71,9 @@ def models() -> list[Model]:
         Model("thick slices apart", spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16), anisotropic=True),
         Model("thick slices kept", spacing=(4.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16), anisotropic=True),
         Model("thick slices never apart", spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16), separate=False),
-        Model("two channels, masked", channels=(("ZScoreNormalization", True), ("NoNormalization", False)), scans=coarse),
+        Model(
+            "two channels, masked", channels=(("ZScoreNormalization", True), ("NoNormalization", False)), scans=coarse
+        ),
         Model(
             "transposed, thick along x",
             forward=(2, 0, 1),
@@ -86,11 +90,19 @@ def models() -> list[Model]:
         Model("no normalisation", channels=(("NoNormalization", False),), scans=(Scan(kind="small"),)),
         Model("RGB", channels=(("RGBTo01Normalization", False),) * 3, scans=(Scan(kind="rgb"),)),
         Model("2D", patch=(16, 24), spacing=(1.0, 1.0), mirror=(0, 1), scans=(Scan((29, 27, 5), (0.8, 1.1, 3.0)),)),
-        Model("2D residual, one slice", patch=(24, 16), spacing=(1.0, 1.0), residual=True, scans=(Scan((30, 20, 1), (1.0, 1.0, 5.0)),)),
+        Model(
+            "2D residual, one slice",
+            patch=(24, 16),
+            spacing=(1.0, 1.0),
+            residual=True,
+            scans=(Scan((30, 20, 1), (1.0, 1.0, 5.0)),),
+        ),
         Model("mirrored along two axes", mirror=(0, 1)),
         Model("never mirrored", mirror=None),
         Model("torch resampling", resampling=TORCH, separate=False, scans=coarse),
-        Model("torch resampling, thick slices", resampling=TORCH, spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16)),
+        Model(
+            "torch resampling, thick slices", resampling=TORCH, spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16)
+        ),
         Model(
             "torch resampling, large slices",
             resampling=TORCH,
@@ -104,9 +116,22 @@ def models() -> list[Model]:
         Model("cascade", cascade=True, scans=coarse),
         Model("cascade, thick slices", cascade=True, spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16)),
         Model("cascade, torch resampling", cascade=True, resampling=TORCH, scans=coarse),
-        Model("cascade, regions, masked", cascade=True, labels=regions, regions=(3, 2, 1), channels=(("ZScoreNormalization", True),)),
+        Model(
+            "cascade, regions, masked",
+            cascade=True,
+            labels=regions,
+            regions=(3, 2, 1),
+            channels=(("ZScoreNormalization", True),),
+        ),
         Model("residual", residual=True, scans=coarse),
-        Model("residual, anisotropic kernels", residual=True, anisotropic=True, spacing=(3.0, 1.0, 1.0), scans=thick, patch=(8, 16, 16)),
+        Model(
+            "residual, anisotropic kernels",
+            residual=True,
+            anisotropic=True,
+            spacing=(3.0, 1.0, 1.0),
+            scans=thick,
+            patch=(8, 16, 16),
+        ),
         Model("twenty classes", labels=many, scans=coarse),
         Model("plans without architecture", old_plans=True),
         Model("inherited configuration", inherits=True, scans=coarse),
@@ -138,7 +163,15 @@ def plans_json(model: Model) -> dict:
     if model.inherits:
         parent = dict(configuration, patch_size=[8, 8, 8], batch_size=7)
         configurations = {"parent": parent, "child": {"inherits_from": "parent", "patch_size": list(model.patch)}}
-    intensities = {"mean": 180.0, "std": 120.0, "percentile_00_5": 5.5, "percentile_99_5": 590.25, "min": 0.0, "max": 900.0, "median": 150.0}
+    intensities = {
+        "mean": 180.0,
+        "std": 120.0,
+        "percentile_00_5": 5.5,
+        "percentile_99_5": 590.25,
+        "min": 0.0,
+        "max": 900.0,
+        "median": 150.0,
+    }
     return {
         "dataset_name": "Dataset999_Parity",
         "plans_name": "nnUNetPlans",
@@ -180,7 +213,10 @@ def _configuration(model: Model) -> dict:
 def _shape_of_network(model: Model) -> tuple[list, list]:
     """Kernel sizes and strides of the stages."""
     axes = len(model.patch)
-    kernels, strides = [[3] * axes for _ in model.features], [[min(stage + 1, 2)] * axes for stage in range(len(model.features))]
+    kernels, strides = (
+        [[3] * axes for _ in model.features],
+        [[min(stage + 1, 2)] * axes for stage in range(len(model.features))],
+    )
     if model.anisotropic:
         kernels[0][0], strides[1][0], strides[2][0] = 1, 1, 1
     return kernels, strides
@@ -274,9 +310,13 @@ def write_scans(model: Model, images: Path, previous: Path, seed: int) -> None:
             if scan.kind == "scaled":
                 _scale(file)
         if model.cascade:
-            top = 1 + max(value for entry in model.labels.values() for value in (entry if isinstance(entry, list) else [entry]))
+            top = 1 + max(
+                value for entry in model.labels.values() for value in (entry if isinstance(entry, list) else [entry])
+            )
             blocks = rng.integers(0, top, tuple(n // 3 + 1 for n in scan.size[::-1]))
-            labels = np.kron(blocks, np.ones((3, 3, 3)))[: scan.size[2], : scan.size[1], : scan.size[0]].astype(np.uint8)
+            labels = np.kron(blocks, np.ones((3, 3, 3)))[: scan.size[2], : scan.size[1], : scan.size[0]].astype(
+                np.uint8
+            )
             image = sitk.GetImageFromArray(labels)
             image.SetSpacing(scan.spacing)
             image.SetOrigin((3.0, -7.5, 11.0))

@@ -1,12 +1,12 @@
 """What else can be made of the same corrected planes: classical methods, by scikit-image and scipy.
 
-Every method is a function of [`Corrected`] and returns int16 labels `[z, y, x]`. All of them leave the expert's planes as they are: watershed, random
-walker and graph cut keep their seeds, the others have the planes pasted in. None of the classical methods looks at the presegmentation, and where
-no plane was corrected they know nothing: all background.
+Every method is a function of [`Corrected`] and returns int16 labels `[z, y, x]`. All of them leave the expert's planes
+as they are: watershed, random walker and graph cut keep their seeds, the others have the planes pasted in. None of the
+classical methods looks at the presegmentation, and where no plane was corrected they know nothing: all background.
 
-The numbers in this file were chosen on the 14 validation cases of the hippocampus refinement, none of them held out, at a budget of 20 %: beta among
-10, 40, 130, 400, 1000 (mean Dice 0.810, 0.838, 0.843, 0.833, 0.836), the graph cut's weight among 2, 5, 7, 10, 14, 30, 100 (0.386, 0.770, 0.815,
-0.778, 0.765, 0.751, 0.748).
+The numbers in this file were chosen on the 14 validation cases of the hippocampus refinement, none of them held out, at
+a budget of 20 %: beta among 10, 40, 130, 400, 1000 (mean Dice 0.810, 0.838, 0.843, 0.833, 0.836), the graph cut's
+weight among 2, 5, 7, 10, 14, 30, 100 (0.386, 0.770, 0.815, 0.778, 0.765, 0.751, 0.748).
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ BACKGROUND = 0
 class Corrected:
     """A scan, what the network made of it, and what the expert said.
 
-    `image` f32 `[z, y, x]`, the first channel; `presegmentation` labels; `corrections` int16, UNANNOTATED outside the corrected planes; `spacing_mm`
-    along z, y, x; `labels` of the foreground.
+    `image` f32 `[z, y, x]`, the first channel; `presegmentation` labels; `corrections` int16, UNANNOTATED outside the
+    corrected planes; `spacing_mm` along z, y, x; `labels` of the foreground.
     """
 
     image: np.ndarray
@@ -43,7 +43,8 @@ class Corrected:
         return [(axis, int(index)) for axis in range(3) for index in np.flatnonzero(said.all(axis=across[axis]))]
 
     def undecided(self) -> np.ndarray | None:
-        """The whole answer where seeds leave no choice: nothing or everything corrected, or one label only; else None."""
+        """The whole answer where seeds leave no choice: nothing or everything corrected, or one label only; else
+        None."""
         seen = np.unique(self.corrections[self.corrections != UNANNOTATED])
         if seen.size == 0:
             return np.full(self.corrections.shape, BACKGROUND, np.int16)
@@ -63,12 +64,14 @@ def pasted(case: Corrected) -> np.ndarray:
 
 
 def interpolation(case: Corrected) -> np.ndarray:
-    """Shape-based interpolation between corrected planes (Raya and Udupa, 1990; signed distances as in Herman et al., 1992).
+    """Shape-based interpolation between corrected planes (Raya and Udupa, 1990; signed distances as in Herman et al.,
+    1992).
 
-    Per label, a voxel's signed distance is the mean of those at its feet in the next planes below and above on every axis, weighted by 1 / distance²
-    (Shepard, 1968). Beyond the outermost plane of an axis the signed distance falls by 1 mm a mm, so that shapes end in caps. A plane without the
-    label counts as as far outside as the label is deep on that axis, so that shapes end half way. The label with the largest positive value wins;
-    elsewhere is background. On validation cases the square did better than the plain distance, and this fall better than none, 0.5 or 1.5 mm a mm.
+    Per label, a voxel's signed distance is the mean of those at its feet in the next planes below and above on every
+    axis, weighted by 1 / distance² (Shepard, 1968). Beyond the outermost plane of an axis the signed distance falls by
+    1 mm a mm, so that shapes end in caps. A plane without the label counts as as far outside as the label is deep on
+    that axis, so that shapes end half way. The label with the largest positive value wins; elsewhere is background. On
+    validation cases the square did better than the plain distance, and this fall better than none, 0.5 or 1.5 mm a mm.
     """
     values = [_interpolated(case, label) for label in case.labels]
     best = np.argmax(values, axis=0)
@@ -102,7 +105,10 @@ def _signed_distances(case: Corrected, axis: int, indices: list[int], label: int
     masks = [np.take(case.corrections, index, axis) == label for index in indices]
     # Nothing in a plane is further away than its diagonal.
     diagonal = float(np.linalg.norm(np.multiply(masks[0].shape, spacing)))
-    depth = max((float(ndimage.distance_transform_edt(mask, spacing).max()) for mask in masks if not mask.all()), default=diagonal)
+    depth = max(
+        (float(ndimage.distance_transform_edt(mask, spacing).max()) for mask in masks if not mask.all()),
+        default=diagonal,
+    )
     return [_signed_distance(mask, spacing, depth or diagonal, diagonal) for mask in masks]
 
 
@@ -116,7 +122,8 @@ def _signed_distance(mask: np.ndarray, spacing: list[float], depth: float, diago
 
 
 def watershed(case: Corrected) -> np.ndarray:
-    """Watershed (scikit-image) on the gradient magnitude of the slightly smoothed image, flooded from the corrected planes."""
+    """Watershed (scikit-image) on the gradient magnitude of the slightly smoothed image, flooded from the corrected
+    planes."""
     from skimage.segmentation import watershed as flood
 
     if (answer := case.undecided()) is not None:
@@ -129,7 +136,8 @@ def watershed(case: Corrected) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RandomWalker:
-    """Random walker (Grady, 2006; scikit-image) from the corrected planes, aware of spacing, on the image with unit standard deviation.
+    """Random walker (Grady, 2006; scikit-image) from the corrected planes, aware of spacing, on the image with unit
+    standard deviation.
 
     `beta` is scikit-image's, and its default: how hard it is to walk across a difference in intensity.
     """
@@ -148,18 +156,20 @@ class RandomWalker:
             image, beta = np.arange(image.size, dtype=np.float64).reshape(image.shape), 0.0
         spacing = np.divide(case.spacing_mm, min(case.spacing_mm))
         markers = case.corrections.astype(np.int32) + 1
-        # The likeliest label is sure long before every probability lies between 0 and 1 to three digits, which scikit-image would warn of.
+        # The likeliest label is sure long before every probability lies between 0 and 1 to three digits, which
+        # scikit-image would warn of.
         found = random_walker(image, markers, beta, mode="cg_j", tol=1e-3, prob_tol=0.1, spacing=spacing)
         return paste(np.maximum(found - 1, BACKGROUND), case.corrections).astype(np.int16)
 
 
 @dataclass(frozen=True)
 class GraphCut:
-    """Graph cut (Boykov and Jolly, 2001) with several labels by alpha-expansion (Boykov, Veksler and Zabih, 2001), on scipy's maximum flow.
+    """Graph cut (Boykov and Jolly, 2001) with several labels by alpha-expansion (Boykov, Veksler and Zabih, 2001), on
+    scipy's maximum flow.
 
-    Unaries: −log of each label's smoothed histogram over the corrected planes, all labels alike likely beforehand. Pairs of face neighbours with
-    different labels cost `weight` · exp(−Δ² / 2σ²) · mean spacing / distance, σ² the mean squared difference of neighbours. Costs are rounded to
-    1/100. Corrected voxels keep their labels.
+    Unaries: −log of each label's smoothed histogram over the corrected planes, all labels alike likely beforehand.
+    Pairs of face neighbours with different labels cost `weight` · exp(−Δ² / 2σ²) · mean spacing / distance, σ² the mean
+    squared difference of neighbours. Costs are rounded to 1/100. Corrected voxels keep their labels.
     """
 
     weight: float = 7.0
@@ -204,7 +214,10 @@ class GraphCut:
         unit = float(np.mean(case.spacing_mm))
         ends, squares, shares = [], [], []
         for axis in range(3):
-            low, high = (tuple(part if a == axis else slice(None) for a in range(3)) for part in (slice(None, -1), slice(1, None)))
+            low, high = (
+                tuple(part if a == axis else slice(None) for a in range(3))
+                for part in (slice(None, -1), slice(1, None))
+            )
             ends.append(np.stack([offsets[low].ravel(), offsets[high].ravel()]))
             squares.append(np.square(image[high] - image[low]).ravel())
             shares.append(np.full(ends[-1].shape[1], unit / case.spacing_mm[axis]))
@@ -217,7 +230,8 @@ _NEVER = 1_000_000
 
 
 def _expand(labelling: np.ndarray, label: int, unary: np.ndarray, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The best labelling in which every voxel keeps its label or takes this one: a minimum cut (Kolmogorov and Zabih, 2004).
+    """The best labelling in which every voxel keeps its label or takes this one: a minimum cut (Kolmogorov and Zabih,
+    2004).
 
     Voxels from which the sink can still be reached take the label; those that are as well off either way keep theirs.
     """
@@ -226,7 +240,8 @@ def _expand(labelling: np.ndarray, label: int, unary: np.ndarray, pairs: np.ndar
     keep_both = weights * (labelling[first] != labelling[second])
     keep_first = weights * (labelling[first] != label)
     keep_second = weights * (labelling[second] != label)
-    # E(keep, keep) = a, E(keep, take) = b, E(take, keep) = c, E(take, take) = 0 → linear terms and one edge of capacity b + c − a.
+    # E(keep, keep) = a, E(keep, take) = b, E(take, keep) = c, E(take, take) = 0 → linear terms and one edge of capacity
+    # b + c − a.
     take = unary[label].copy() - unary[labelling, np.arange(count)]
     take += np.bincount(first, keep_second - keep_both, count).astype(np.int64)
     take -= np.bincount(second, keep_second, count).astype(np.int64)
@@ -236,7 +251,9 @@ def _expand(labelling: np.ndarray, label: int, unary: np.ndarray, pairs: np.ndar
     costly, cheap = take > 0, take < 0
     rows = np.concatenate([first, np.full(costly.sum(), source), voxels[cheap]])
     columns = np.concatenate([second, voxels[costly], np.full(cheap.sum(), sink)])
-    capacities = np.concatenate([between, np.minimum(take[costly], _NEVER), np.minimum(-take[cheap], _NEVER)]).astype(np.int32)
+    capacities = np.concatenate([between, np.minimum(take[costly], _NEVER), np.minimum(-take[cheap], _NEVER)]).astype(
+        np.int32
+    )
     graph = sparse.csr_array((capacities, (rows, columns)), shape=(count + 2, count + 2))
     residual = graph - maximum_flow(graph, source, sink).flow
     residual.data = np.maximum(residual.data, 0)

@@ -1,4 +1,5 @@
-"""The report's words about the choice of planes, from `strategies.csv` and `uncertainty.csv`: rows of `i3deep evaluate`."""
+"""The report's words about the choice of planes, from `strategies.csv` and `uncertainty.csv`: rows of `i3deep
+evaluate`."""
 
 from pathlib import Path
 
@@ -42,7 +43,11 @@ def uncertainties(folder: Path) -> str:
         own, after = found[found["uncertainty"] == name], refined[refined["uncertainty"] == name]
         line = [f"`{name}`", *(f"{own[column].mean():.4f}" for column in ("auroc", "auprc", "ece"))]
         line.append(against(found, "uncertainty", name, default, "auroc"))
-        line += [spread(after["dice_refined"]), against(refined, "uncertainty", name, default, "dice_refined")] if len(after) else ["", ""]
+        line += (
+            [spread(after["dice_refined"]), against(refined, "uncertainty", name, default, "dice_refined")]
+            if len(after)
+            else ["", ""]
+        )
         lines.append(line)
     head = ["samples/measure", "AUROC of error", "AUPRC", "ECE", "p of AUROC", "Dice refined", "p"]
     budget = refined["budget"].iloc[0] if len(refined) else None

@@ -1,7 +1,8 @@
 """Six ways in which a scan can be unlike those that trained a network: `i3deep-models corrupt`.
 
-Each takes an image f32 `[z, y, x]`, its spacing in mm and a random generator, and returns an image f32 on the same grid, so that labels stay right.
-The generator is seeded by the file's name and the kind: a scan is corrupted alike whatever else is.
+Each takes an image f32 `[z, y, x]`, its spacing in mm and a random generator, and returns an image f32 on the same
+grid, so that labels stay right. The generator is seeded by the file's name and the kind: a scan is corrupted alike
+whatever else is.
 """
 
 import zlib
@@ -17,14 +18,16 @@ Spacing = tuple[float, float, float]
 
 
 def rician(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator) -> np.ndarray:
-    """Noise of magnitude images: Gaussian in both parts of the signal, with 12 % of the 99th percentile as its standard deviation."""
+    """Noise of magnitude images: Gaussian in both parts of the signal, with 12 % of the 99th percentile as its standard
+    deviation."""
     sigma = 0.12 * float(np.percentile(image, 99))
     real, imaginary = (sigma * rng.standard_normal(image.shape) for _ in range(2))
     return np.hypot(image + real, imaginary).astype(np.float32)
 
 
 def bias(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator, strength: float = 0.5) -> np.ndarray:
-    """A smooth field of gain: exp of a random cubic polynomial over the volume with mean 0 and a largest value of 0.5, so gains of 0.61 to 1.65."""
+    """A smooth field of gain: exp of a random cubic polynomial over the volume with mean 0 and a largest value of 0.5,
+    so gains of 0.61 to 1.65."""
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
     powers = [(i, j, k) for i in range(4) for j in range(4 - i) for k in range(4 - i - j)]
     field = np.sum([rng.uniform(-1, 1) * z**i * y**j * x**k for i, j, k in powers], axis=0)
@@ -32,8 +35,11 @@ def bias(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator, stren
     return (image * np.exp(field * strength / max(np.abs(field).max(), 1e-12))).astype(np.float32)
 
 
-def thick_slices(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator, thickness_mm: float = 4.0) -> np.ndarray:
-    """Slices of 4 mm along z: means over neighbouring slices, then linear interpolation back to the grid; the last slice may be thinner."""
+def thick_slices(
+    image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator, thickness_mm: float = 4.0
+) -> np.ndarray:
+    """Slices of 4 mm along z: means over neighbouring slices, then linear interpolation back to the grid; the last
+    slice may be thinner."""
     count = max(1, round(thickness_mm / spacing_mm[0]))
     starts = range(0, image.shape[0], count)
     slices = np.stack([image[start : start + count].mean(0) for start in starts])
@@ -46,7 +52,8 @@ def thick_slices(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generato
 
 
 def motion(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator, moves: int = 3) -> np.ndarray:
-    """The head moves while k-space is filled: lines along y come from copies that are shifted (up to 3 mm an axis) and turned (up to 4°) about x.
+    """The head moves while k-space is filled: lines along y come from copies that are shifted (up to 3 mm an axis) and
+    turned (up to 4°) about x.
 
     The middle of k-space, which holds most of the contrast, comes from the head at rest, so that labels stay right.
     """
@@ -63,7 +70,9 @@ def _moved(image: np.ndarray, spacing_mm: Spacing, shift_mm: np.ndarray, angle: 
     turn_mm = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     turn = turn_mm * np.array(spacing_mm) / np.array(spacing_mm)[:, None]
     centre = (np.array(image.shape) - 1) / 2
-    return ndimage.affine_transform(image, turn, centre - turn @ centre + shift_mm / spacing_mm, order=1, mode="nearest")
+    return ndimage.affine_transform(
+        image, turn, centre - turn @ centre + shift_mm / spacing_mm, order=1, mode="nearest"
+    )
 
 
 def gamma(image: np.ndarray, spacing_mm: Spacing, rng: np.random.Generator) -> np.ndarray:
@@ -99,8 +108,13 @@ def corrupt(image: np.ndarray, spacing_mm: Spacing, kind: str, name: str, seed: 
 
 
 def corrupt_folder(images: Path, out: Path, kinds: list[str], seed: int, cases: list[str] | None = None) -> int:
-    """Writes a folder's scans (CASE_0000.nii.gz, one file a channel), or some cases, to OUT/KIND under their own names; returns how many files."""
-    files = [file for file in sorted(images.glob("*_[0-9][0-9][0-9][0-9].nii.gz")) if cases is None or file.name[: -len("_0000.nii.gz")] in cases]
+    """Writes a folder's scans (CASE_0000.nii.gz, one file a channel), or some cases, to OUT/KIND under their own names;
+    returns how many files."""
+    files = [
+        file
+        for file in sorted(images.glob("*_[0-9][0-9][0-9][0-9].nii.gz"))
+        if cases is None or file.name[: -len("_0000.nii.gz")] in cases
+    ]
     if not files:
         raise ValueError(f"no scans named CASE_0000.nii.gz in {images}")
     for kind in kinds:

@@ -1,7 +1,8 @@
-"""What the expert's planes are worth, and which strategy's are worth most at equal cost, from `lines.csv`: rows of `i3deep evaluate`.
+"""What the expert's planes are worth, and which strategy's are worth most at equal cost, from `lines.csv`: rows of
+`i3deep evaluate`.
 
-Four lines stand beside each other: presegmentation; the same with the corrected planes pasted in; the network with no plane; the network with the
-planes. What the planes did lies between the last two.
+Four lines stand beside each other: presegmentation; the same with the corrected planes pasted in; the network with no
+plane; the network with the planes. What the planes did lies between the last two.
 """
 
 import itertools
@@ -46,7 +47,10 @@ def lines(folder: Path) -> str:
         cases=own["case"].nunique(),
         worth=[[f"{budget:.0%}", *_worth(rows)] for budget, rows in budgets],
         costs=[[f"{budget:.0%}", *_costs(rows)] for budget, rows in budgets],
-        slices=[[f"{budget:.0%}", *(percent(rows[column("accepted", line)].mean()) for line in LINES)] for budget, rows in budgets],
+        slices=[
+            [f"{budget:.0%}", *(percent(rows[column("accepted", line)].mean()) for line in LINES)]
+            for budget, rows in budgets
+        ],
         strategies=_strategies(frame) if frame["strategy"].nunique() > 1 else [],
         areas=_areas(frame),
     )
@@ -55,7 +59,12 @@ def lines(folder: Path) -> str:
 def _worth(rows: pd.DataFrame) -> list[str]:
     cells = [spread(rows[column("dice", line)]) for line in LINES]
     cells += [average(rows[column("dice_outside", line)]) for line in LINES if line != "corrections_pasted"]
-    return [*cells, percent(removed(rows, "dice")), percent(removed(rows, "dice_outside")), f"{rows['gain_per_plane'].mean():.4f}"]
+    return [
+        *cells,
+        percent(removed(rows, "dice")),
+        percent(removed(rows, "dice_outside")),
+        f"{rows['gain_per_plane'].mean():.4f}",
+    ]
 
 
 def _costs(rows: pd.DataFrame) -> list[str]:
@@ -65,14 +74,16 @@ def _costs(rows: pd.DataFrame) -> list[str]:
 
 
 def removed(rows: pd.DataFrame, measure: str) -> float:
-    """Share of the mean error that is gone, of the better of presegmentation and network with no plane; NaN without cases."""
+    """Share of the mean error that is gone, of the better of presegmentation and network with no plane; NaN without
+    cases."""
     means = rows[[column(measure, line) for line in ("presegmentation", "no_plane", "refined")]].dropna().mean()
     before, after = means.iloc[:2].max(), means.iloc[2]
     return float(1 - (1 - after) / (1 - before)) if before < 1 else float("nan")
 
 
 def at_cost(rows: pd.DataFrame, score: str, cost: str, share: float) -> pd.Series:
-    """A score by case at a cost, in a straight line between budgets and from the network with no plane on; none where a case's budgets end before."""
+    """A score by case at a cost, in a straight line between budgets and from the network with no plane on; none where a
+    case's budgets end before."""
     return _by_case(rows, score, cost, lambda costs, scores: np.interp(share, costs, scores, right=np.nan))
 
 
@@ -103,12 +114,23 @@ def _by_case(rows: pd.DataFrame, score: str, cost: str, value) -> pd.Series:
 def _strategies(frame: pd.DataFrame) -> list[list[str]]:
     table = []
     for share in AT:
-        by_strategy = {name: at_cost(rows, "dice_refined", "contour_share", share) for name, rows in frame.groupby("strategy")}
+        by_strategy = {
+            name: at_cost(rows, "dice_refined", "contour_share", share) for name, rows in frame.groupby("strategy")
+        }
         for name, scores in sorted(by_strategy.items(), key=lambda item: -item[1].mean()):
             pairs = pd.concat([scores, by_strategy[GREEDY]], axis=1).dropna()
             difference = pairs[0] - pairs[1]
             p = "" if name == GREEDY or pairs.empty else _p(wilcoxon(pairs[0], pairs[1]))
-            table.append([f"{share:.0%}", name, spread(scores), "" if name == GREEDY else f"{difference.mean():+.4f}", str(len(pairs)), p])
+            table.append(
+                [
+                    f"{share:.0%}",
+                    name,
+                    spread(scores),
+                    "" if name == GREEDY else f"{difference.mean():+.4f}",
+                    str(len(pairs)),
+                    p,
+                ]
+            )
     return table
 
 

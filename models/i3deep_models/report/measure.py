@@ -1,7 +1,7 @@
 """What methods make of the same corrected planes, measured: rows of the report's tables.
 
-Planes, presegmentations and our refinements come from `i3deep evaluate --keep`; everything else is computed here. One case and one choice of planes
-is a task; tasks run side by side in processes with one thread each.
+Planes, presegmentations and our refinements come from `i3deep evaluate --keep`; everything else is computed here. One
+case and one choice of planes is a task; tasks run side by side in processes with one thread each.
 """
 
 import csv
@@ -66,7 +66,12 @@ class Evaluated:
     def refined(self) -> Path:
         """What `--keep` left of this row."""
         uncertainty = self["uncertainty"].replace("/", "_")
-        return self.out / "cases" / self.case / f"refined_{self['strategy']}_{uncertainty}_{self['budget']}_r{self['round']}.nii.gz"
+        return (
+            self.out
+            / "cases"
+            / self.case
+            / f"refined_{self['strategy']}_{uncertainty}_{self['budget']}_r{self['round']}.nii.gz"
+        )
 
     @property
     def presegmentation(self) -> Path:
@@ -88,7 +93,9 @@ def read_results(out: Path, images: Path, labels: Path) -> list[Evaluated]:
         rows = [Evaluated(out, images, labels, tuple(row.items())) for row in csv.DictReader(lines)]
     missing = [row.refined for row in rows if not row.refined.is_file()]
     if missing:
-        raise ValueError(f"{len(missing)} of {len(rows)} refinements were not kept, the first is {missing[0]}; repeat `i3deep evaluate` with --keep")
+        raise ValueError(
+            f"{len(missing)} of {len(rows)} refinements were not kept, the first is {missing[0]}; repeat `i3deep evaluate` with --keep"
+        )
     return rows
 
 
@@ -139,7 +146,9 @@ class Case:
 
     def hausdorff95_mm(self, segmentation: np.ndarray) -> float:
         """Mean over labels of the 95th percentile of surface distances."""
-        return metrics.mean(metrics.hausdorff95_mm(segmentation, self.truth, label, self.scan.spacing_mm) for label in self.scan.labels)
+        return metrics.mean(
+            metrics.hausdorff95_mm(segmentation, self.truth, label, self.scan.spacing_mm) for label in self.scan.labels
+        )
 
     def refine(self, folder: Path, planes: list[Plane] | None = None, projection: str = "planes") -> np.ndarray:
         """What a network in Python makes of the corrections in all or some of the planes; nothing is pasted in."""
@@ -180,7 +189,8 @@ def check(case: Case, row: Evaluated, ours: np.ndarray) -> None:
 
 
 def methods(case: Case, names: Iterable[str], networks: Networks) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Segmentations by name of the method, with seconds; networks' results with the corrections pasted in, but as they are for `published`."""
+    """Segmentations by name of the method, with seconds; networks' results with the corrections pasted in, but as they
+    are for `published`."""
     folders = dict(networks.folders)
     for name in names:
         started = time.monotonic()
@@ -198,8 +208,11 @@ def methods(case: Case, names: Iterable[str], networks: Networks) -> Iterator[tu
         yield name, result, time.monotonic() - started
 
 
-def compare(rows: list[Evaluated], names: list[str], labels: tuple[int, ...], networks: Networks, shells: bool) -> dict[str, list[dict]]:
-    """Rows of the tables `planes`, `methods` and, if asked for, `distance`. `rows` are one case's budgets that bought the same planes."""
+def compare(
+    rows: list[Evaluated], names: list[str], labels: tuple[int, ...], networks: Networks, shells: bool
+) -> dict[str, list[dict]]:
+    """Rows of the tables `planes`, `methods` and, if asked for, `distance`. `rows` are one case's budgets that bought
+    the same planes."""
     case = Case.read(rows[0], labels)
     compared, distances = [], []
     for name, segmentation, seconds in methods(case, names, networks):
@@ -214,20 +227,24 @@ def compare(rows: list[Evaluated], names: list[str], labels: tuple[int, ...], ne
 
 
 def by_distance(case: Case, segmentation: np.ndarray) -> list[dict[str, object]]:
-    """Wrong voxels by distance from the nearest corrected plane; `voxels` are those with foreground in truth or presegmentation."""
+    """Wrong voxels by distance from the nearest corrected plane; `voxels` are those with foreground in truth or
+    presegmentation."""
     distance = metrics.distance_mm(case.truth.shape, case.planes, case.scan.spacing_mm)
     wrong = segmentation != case.truth
     foreground = (case.truth > 0) | (case.scan.presegmentation > 0)
     rows, low = [], -np.inf
     for high in SHELLS_MM:
         shell = (distance > low) & (distance <= high + 1e-9)
-        rows.append({"up_to_mm": float(high), "voxels": int((shell & foreground).sum()), "wrong": int((shell & wrong).sum())})
+        rows.append(
+            {"up_to_mm": float(high), "voxels": int((shell & foreground).sum()), "wrong": int((shell & wrong).sum())}
+        )
         low = high + 1e-9
     return rows
 
 
 def listen(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks) -> dict[str, list[dict]]:
-    """What networks make of the first 0, 1, 2 … planes, judged outside of all of them; `pasted` is the presegmentation with the planes in it."""
+    """What networks make of the first 0, 1, 2 … planes, judged outside of all of them; `pasted` is the presegmentation
+    with the planes in it."""
     case = Case.read(row, labels)
     folders = dict(networks.folders)
     rows = []
@@ -240,8 +257,11 @@ def listen(row: Evaluated, names: list[str], labels: tuple[int, ...], networks: 
     return {"listening": rows}
 
 
-def ablate(row: Evaluated, unblended: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks) -> dict[str, list[dict]]:
-    """The rows of variants; `no-paste` is the variant `short` without that. `unblended` is the same setting without blending, by the product too."""
+def ablate(
+    row: Evaluated, unblended: Evaluated, names: list[str], labels: tuple[int, ...], networks: Networks
+) -> dict[str, list[dict]]:
+    """The rows of variants; `no-paste` is the variant `short` without that. `unblended` is the same setting without
+    blending, by the product too."""
     case = Case.read(row, labels)
     folders = dict(networks.folders)
     rows = []
@@ -258,13 +278,15 @@ def ablate(row: Evaluated, unblended: Evaluated, names: list[str], labels: tuple
     return {"ablation": rows}
 
 
-# Finer scans than the network's grid, where resampling as labels loses planes: each axis has that many times the voxels.
+# Finer scans than the network's grid, where resampling as labels loses planes: each axis has that many times the
+# voxels.
 FINER = 1.25
 PROJECTIONS: dict[str, Projection] = {"finer": "planes", "finer, planes as labels": "labels"}
 
 
 def finer(case: Case, folder: Path) -> tuple[Guided, np.ndarray]:
-    """The case on a grid FINER times as fine, with the planes that lie where its planes lie, and its truth there. Scans are written to `folder`."""
+    """The case on a grid FINER times as fine, with the planes that lie where its planes lie, and its truth there. Scans
+    are written to `folder`."""
     shape = tuple(round(n * FINER) for n in case.truth.shape)
     ratios = [m / n for m, n in zip(shape, case.truth.shape, strict=True)]
     nearest = np.ix_(*(source_index(m, n) for m, n in zip(shape, case.truth.shape, strict=True)))
@@ -275,21 +297,30 @@ def finer(case: Case, folder: Path) -> tuple[Guided, np.ndarray]:
         affine = volume.affine.copy()
         affine[:3, :3] /= ratios[::-1]
         file = folder / channel.name
-        scans.write(file, scans.Volume(ndimage.zoom(volume.voxels.astype(np.float32), ratios, order=1, grid_mode=True, mode="nearest"), affine))
+        scans.write(
+            file,
+            scans.Volume(
+                ndimage.zoom(volume.voxels.astype(np.float32), ratios, order=1, grid_mode=True, mode="nearest"), affine
+            ),
+        )
         files.append(file)
     planes = [(axis, int((index + 0.5) * ratios[axis])) for axis, index in case.planes]
     return Guided(files, presegmentation, scans.corrected(truth, planes), planes), truth
 
 
 def project(row: Evaluated, labels: tuple[int, ...], folder: Path, between: Path) -> dict[str, list[dict]]:
-    """A case on a finer grid, refined with either projection of its planes; nothing is pasted in, or it would hide what was lost."""
+    """A case on a finer grid, refined with either projection of its planes; nothing is pasted in, or it would hide what
+    was lost."""
     guided, truth = finer(Case.read(row, labels), between)
     rows = []
     for name, projection in PROJECTIONS.items():
         result = network(folder).predict(guided, projection)
         outside = guided.corrections == UNANNOTATED
         for label in labels:
-            scores = {"dice": metrics.dice(result, truth, label), "dice_outside": metrics.dice(result, truth, label, outside)}
+            scores = {
+                "dice": metrics.dice(result, truth, label),
+                "dice_outside": metrics.dice(result, truth, label, outside),
+            }
             rows.append({"case": row.case, "variant": name, "label": label, **scores, "nsd": float("nan")})
     return {"ablation": rows}
 
@@ -299,13 +330,23 @@ def withstand(row: Evaluated, kind: str, labels: tuple[int, ...]) -> dict[str, l
     case = Case.read(row, labels)
     ours = scans.read_labels(row.refined).voxels
     check(case, row, ours)
-    made = {"presegmentation": BASELINES["presegmentation"](case.scan), "pasted": BASELINES["pasted"](case.scan), OURS: ours}
+    made = {
+        "presegmentation": BASELINES["presegmentation"](case.scan),
+        "pasted": BASELINES["pasted"](case.scan),
+        OURS: ours,
+    }
     effort = {"planes": len(case.planes), "effort": float(row["effort"] or "nan")}
-    rows = [{"case": row.case, "kind": kind, "method": name} | scores | effort for name, result in made.items() for scores in case.scores(result)]
+    rows = [
+        {"case": row.case, "kind": kind, "method": name} | scores | effort
+        for name, result in made.items()
+        for scores in case.scores(result)
+    ]
     return {"corruption": rows}
 
 
-def side_by_side(tasks: list[tuple[Callable[..., dict], tuple]], jobs: int, what: str) -> Iterator[dict[str, list[dict]]]:
+def side_by_side(
+    tasks: list[tuple[Callable[..., dict], tuple]], jobs: int, what: str
+) -> Iterator[dict[str, list[dict]]]:
     """Runs tasks in processes with one thread each, and yields what they return as they finish."""
     if not tasks:
         return

@@ -1,7 +1,9 @@
-"""How well a segmentation agrees with the truth, by the definitions of `backend/src/evaluate/overlap.rs` and `distance.rs`, and paired tests.
+"""How well a segmentation agrees with the truth, by the definitions of `backend/src/evaluate/overlap.rs` and
+`distance.rs`, and paired tests.
 
-Arrays are `[z, y, x]`. A label that is in one of the two volumes only gets the worst value there is, so that no mean gets better by leaving it out.
-What is in neither is NaN; a mean over what is left says over how many cases (`words.spread`).
+Arrays are `[z, y, x]`. A label that is in one of the two volumes only gets the worst value there is, so that no mean
+gets better by leaving it out. What is in neither is NaN; a mean over what is left says over how many cases
+(`words.spread`).
 """
 
 from collections.abc import Iterable
@@ -23,7 +25,8 @@ def dice(segmentation: np.ndarray, truth: np.ndarray, label: int, where: np.ndar
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
-    """Voxels of a mask that touch, by a face, something outside it or the volume's border; axes of one voxel have no faces."""
+    """Voxels of a mask that touch, by a face, something outside it or the volume's border; axes of one voxel have no
+    faces."""
     inside = mask.copy()
     for axis, size in enumerate(mask.shape):
         if size == 1:
@@ -38,8 +41,11 @@ def surface(mask: np.ndarray) -> np.ndarray:
     return mask & ~inside
 
 
-def surface_dice(segmentation: np.ndarray, truth: np.ndarray, label: int, spacing_mm: tuple[float, float, float]) -> float:
-    """Share of both surfaces' voxels within TOLERANCE_MM of the other; NaN where the label is in neither, 0 where it is in one only."""
+def surface_dice(
+    segmentation: np.ndarray, truth: np.ndarray, label: int, spacing_mm: tuple[float, float, float]
+) -> float:
+    """Share of both surfaces' voxels within TOLERANCE_MM of the other; NaN where the label is in neither, 0 where it is
+    in one only."""
     from scipy.ndimage import distance_transform_edt
 
     ours, theirs = segmentation == label, truth == label
@@ -52,8 +58,11 @@ def surface_dice(segmentation: np.ndarray, truth: np.ndarray, label: int, spacin
     return float(sum(near) / (len(there) + len(back)))
 
 
-def hausdorff95_mm(segmentation: np.ndarray, truth: np.ndarray, label: int, spacing_mm: tuple[float, float, float]) -> float:
-    """95th percentile of the distances between the surfaces; NaN where the label is in neither, the volume's diagonal where it is in one only."""
+def hausdorff95_mm(
+    segmentation: np.ndarray, truth: np.ndarray, label: int, spacing_mm: tuple[float, float, float]
+) -> float:
+    """95th percentile of the distances between the surfaces; NaN where the label is in neither, the volume's diagonal
+    where it is in one only."""
     from scipy.ndimage import distance_transform_edt
 
     ours, theirs = segmentation == label, truth == label
@@ -82,7 +91,8 @@ def distance_mm(shape: tuple[int, ...], planes: list[Plane], spacing_mm: tuple[f
 
 
 def wilcoxon(ours: Iterable[float], theirs: Iterable[float]) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test, by the normal approximation as in `statistics.rs`; 1 where nothing differs."""
+    """Two-sided p-value of Wilcoxon's signed-rank test, by the normal approximation as in `statistics.rs`; 1 where
+    nothing differs."""
     from scipy.stats import wilcoxon
 
     differences = np.asarray(list(ours), float) - np.asarray(list(theirs), float)

@@ -1,4 +1,5 @@
-"""REPORT.md and its plots, from the tables in `report/` alone: no number in the text comes from anywhere else, no verdict is written by hand."""
+"""REPORT.md and its plots, from the tables in `report/` alone: no number in the text comes from anywhere else, no
+verdict is written by hand."""
 
 import itertools
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ EFFORT, REMOVED, REMOVED_OUTSIDE, BELOW_ONE_IN, CAME_BACK = 0.20, 0.45, 0.25, 30
 
 @dataclass(frozen=True)
 class Tables:
-    """The CSV files as data frames; empty where nothing was measured. Scores of a case are means over its labels unless a table says per label."""
+    """The CSV files as data frames; empty where nothing was measured. Scores of a case are means over its labels unless
+    a table says per label."""
 
     folder: Path
     settings: dict
@@ -73,7 +75,10 @@ class Tables:
     def read(cls, folder: Path) -> "Tables":
         """Reads what is there."""
         names = ("methods", "distance", "corruption", "ablation", "listening")
-        frames = {name: pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").is_file() else pd.DataFrame() for name in names}
+        frames = {
+            name: pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").is_file() else pd.DataFrame()
+            for name in names
+        }
         # Planes belong to a case and a budget, whatever the method.
         planes = folder / "planes.csv"
         if planes.is_file() and not frames["methods"].empty:
@@ -231,7 +236,9 @@ def comparison(tables: Tables) -> str:
     if tables.methods.empty:
         return missing("Every method on the same planes", "methods")
     rows = at_effort(tables)
-    plots.boxes(tables.folder / "cases.svg", case_means(rows, "method"), [m for m in METHODS if m in set(rows["method"])], title)
+    plots.boxes(
+        tables.folder / "cases.svg", case_means(rows, "method"), [m for m in METHODS if m in set(rows["method"])], title
+    )
     spent = effort(rows)
     return fill(
         "comparison",
@@ -244,12 +251,16 @@ def comparison(tables: Tables) -> str:
         blend_mm=tables.settings["blend_mm"],
         together=comparison_table(rows, with_errors=True),
         alone=alone_rows(tables),
-        by_label=[(tables.label_name(int(label)), comparison_table(own, with_errors=False)) for label, own in rows.groupby("label")],
+        by_label=[
+            (tables.label_name(int(label)), comparison_table(own, with_errors=False))
+            for label, own in rows.groupby("label")
+        ],
     )
 
 
 def alone_rows(tables: Tables) -> list[list[str]]:
-    """What is left for the planes to do: networks with no plane beside the same with planes, on the same cases; Dice everywhere."""
+    """What is left for the planes to do: networks with no plane beside the same with planes, on the same cases; Dice
+    everywhere."""
     with_planes = case_means(at_effort(tables), "method")
     before = without_planes(tables)
     rows = []
@@ -275,10 +286,16 @@ def comparison_table(rows: pd.DataFrame, with_errors: bool) -> tuple[list[str], 
         own = frame[frame["method"] == method]
         line = [title(method), str(len(own))]
         for score in ("dice", "nsd"):
-            line += [spread(own[score]), f"{own[score].median():.3f}", probability(frame, "method", method, OURS, score)]
+            line += [
+                spread(own[score]),
+                f"{own[score].median():.3f}",
+                probability(frame, "method", method, OURS, score),
+            ]
         line.append(spread(own["dice_outside"]))
         if with_errors:
-            before, after = paired(frame, "method", BEFORE, method, "dice") if method != BEFORE else (np.array([]), np.array([]))
+            before, after = (
+                paired(frame, "method", BEFORE, method, "dice") if method != BEFORE else (np.array([]), np.array([]))
+            )
             shares = [removed(frame, method, score) for score in ("dice", "dice_outside")]
             line += [percent(share) for share in shares] + [str(int((after < before).sum())) if before.size else ""]
         lines.append([f"**{cell}**" if method == OURS and cell else cell for cell in line])
@@ -303,12 +320,15 @@ def curves(tables: Tables) -> str:
 
 
 def without_planes(tables: Tables) -> pd.DataFrame:
-    """The rows of a budget of nothing: the presegmentation, and networks without a plane where they were measured on the same cases."""
+    """The rows of a budget of nothing: the presegmentation, and networks without a plane where they were measured on
+    the same cases."""
     before = case_means(at_effort(tables), "method")
     before = before[before["method"] == BEFORE]
     start = [before.assign(method=method) for method in (BEFORE, "pasted")]
     if not tables.listening.empty:
-        alone = case_means(tables.listening[tables.listening["planes"] == 0], "network").rename(columns={"network": "method"})
+        alone = case_means(tables.listening[tables.listening["planes"] == 0], "network").rename(
+            columns={"network": "method"}
+        )
         for method, network in ((OURS, OURS), ("published", "published"), ("published, pasted", "published")):
             own = alone[alone["method"] == network]
             if set(own["case"]) == set(before["case"]):
@@ -318,14 +338,22 @@ def without_planes(tables: Tables) -> pd.DataFrame:
 
 
 def lost_and_found(tables: Tables) -> pd.DataFrame:
-    """By kind of corruption: Dice clean, before, pasted, ours, ours on clean scans; what was lost and what came back. Means over the same cases."""
+    """By kind of corruption: Dice clean, before, pasted, ours, ours on clean scans; what was lost and what came back.
+    Means over the same cases."""
     frame = case_means(tables.corruption, "kind", "method")
     wide = frame.pivot(index="case", columns=["kind", "method"], values="dice")
     lines = {}
     for kind in [k for k in KINDS if k != "clean" and (k, OURS) in wide.columns and ("clean", OURS) in wide.columns]:
         chosen = wide[[("clean", BEFORE), ("clean", OURS), (kind, BEFORE), (kind, "pasted"), (kind, OURS)]].dropna()
         clean, clean_ours, before, pasted, after = chosen.mean()
-        lines[kind] = {"cases": len(chosen), "clean": clean, "clean_ours": clean_ours, "before": before, "pasted": pasted, "after": after}
+        lines[kind] = {
+            "cases": len(chosen),
+            "clean": clean,
+            "clean_ours": clean_ours,
+            "before": before,
+            "pasted": pasted,
+            "after": after,
+        }
         lines[kind] |= {"lost": clean - before, "back": after - before}
     return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -335,12 +363,22 @@ def corruptions(tables: Tables) -> str:
     if tables.corruption.empty:
         return missing("Scans unlike those in training", "corruption")
     lost = lost_and_found(tables)
-    head = ["corruption", "cases", "clean presegmentation", "corrupted presegmentation", "planes pasted", "corrupted, ours", "clean, ours"]
+    head = [
+        "corruption",
+        "cases",
+        "clean presegmentation",
+        "corrupted presegmentation",
+        "planes pasted",
+        "corrupted, ours",
+        "clean, ours",
+    ]
     head += ["Dice lost", "came back", "share"]
     lines = []
     for kind, row in lost.iterrows():
         dice = [number(row[name]) for name in ("clean", "before", "pasted", "after", "clean_ours", "lost", "back")]
-        lines.append([KINDS[kind], str(int(row["cases"])), *dice, percent(row["back"] / row["lost"]) if row["lost"] > 0 else ""])
+        lines.append(
+            [KINDS[kind], str(int(row["cases"])), *dice, percent(row["back"] / row["lost"]) if row["lost"] > 0 else ""]
+        )
     spent = tables.corruption.groupby(["kind", "case"])["effort"].first().groupby("kind").mean()
     efforts = ", ".join(f"{KINDS[kind]} {spent[kind]:.1%}" for kind in KINDS if kind in spent.index)
     plots.corruptions(tables.folder / "corruptions.svg", lost, KINDS)
@@ -361,18 +399,38 @@ def ablations(tables: Tables) -> str:
         for score in ("dice", "dice_outside"):
             compared = variant not in ("short", "finer")
             against = BASES.get(variant, "short")
-            base, changed = paired(frame, "variant", against, variant, score) if compared else (np.array([]), np.array([]))
+            base, changed = (
+                paired(frame, "variant", against, variant, score) if compared else (np.array([]), np.array([]))
+            )
             difference = f"{changed.mean() - base.mean():+.4f}" if base.size else ""
-            line += [spread(own[score]), difference, probability(frame, "variant", variant, against, score) if compared else ""]
+            line += [
+                spread(own[score]),
+                difference,
+                probability(frame, "variant", variant, against, score) if compared else "",
+            ]
         lines.append([*line, spread(own["nsd"])])
     if plotted := "short" in present:
-        plots.ablations(tables.folder / "ablation.svg", frame, [v for v in present if v not in UNCOMPARED and v not in BASES], VARIANTS)
+        plots.ablations(
+            tables.folder / "ablation.svg",
+            frame,
+            [v for v in present if v not in UNCOMPARED and v not in BASES],
+            VARIANTS,
+        )
     cases = frame["case"].nunique()
-    return fill("ablations", cases=cases, budget=tables.budget, head=head, rows=lines, verdicts=_ablation_words(frame), plotted=plotted)
+    return fill(
+        "ablations",
+        cases=cases,
+        budget=tables.budget,
+        head=head,
+        rows=lines,
+        verdicts=_ablation_words(frame),
+        plotted=plotted,
+    )
 
 
 def _ablation_words(frame: pd.DataFrame) -> list[str]:
-    """Per part, whether it helps: p below 0.05, outside the planes; for pasting, everywhere. A variant is without the part, or with one more."""
+    """Per part, whether it helps: p below 0.05, outside the planes; for pasting, everywhere. A variant is without the
+    part, or with one more."""
     words = []
     for variant, part in {
         "no-annotated": "The annotated channel",
@@ -382,7 +440,9 @@ def _ablation_words(frame: pd.DataFrame) -> list[str]:
         "no-paste": "Pasting",
         "no-blending": "Blending",
     }.items():
-        score, where = ("dice", "over the whole volume") if variant == "no-paste" else ("dice_outside", "outside the planes")
+        score, where = (
+            ("dice", "over the whole volume") if variant == "no-paste" else ("dice_outside", "outside the planes")
+        )
         changed, base = paired(frame, "variant", variant, BASES.get(variant, "short"), score)
         if not base.size:
             continue
@@ -391,7 +451,9 @@ def _ablation_words(frame: pd.DataFrame) -> list[str]:
         verbs = ("change nothing", "make no clear difference", "help", "harm") if part.endswith("s") else ()
         verbs = verbs or ("changes nothing", "makes no clear difference", "helps", "harms")
         verdict = verbs[0] if (full == without).all() else verbs[1] if p >= 0.05 else verbs[2] if gain > 0 else verbs[3]
-        words.append(f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases).")
+        words.append(
+            f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases)."
+        )
     return words
 
 
@@ -407,10 +469,18 @@ def distances(tables: Tables) -> str:
     present = [m for m in METHODS if m in wrong.columns and m != BEFORE]
     bounds = list(wrong.index)
     names = ["in the planes"]
-    names += [f"{low:g} to {high:g} mm" if np.isfinite(high) else f"beyond {low:g} mm" for low, high in itertools.pairwise(bounds)]
+    names += [
+        f"{low:g} to {high:g} mm" if np.isfinite(high) else f"beyond {low:g} mm"
+        for low, high in itertools.pairwise(bounds)
+    ]
     gains = pd.DataFrame({m: 1 - wrong[m] / wrong[BEFORE].where(wrong[BEFORE] > 0) for m in present})
     lines = [
-        [name, str(int(voxels.loc[at, BEFORE])), str(int(wrong.loc[at, BEFORE])), *(percent(gains.loc[at, m]) for m in present)]
+        [
+            name,
+            str(int(voxels.loc[at, BEFORE])),
+            str(int(wrong.loc[at, BEFORE])),
+            *(percent(gains.loc[at, m]) for m in present),
+        ]
         for name, at in zip(names, bounds, strict=True)
     ]
     plots.distances(tables.folder / "distance.svg", gains, names, title)
@@ -431,9 +501,13 @@ def listening(tables: Tables) -> str:
     one_by_one = []
     for score, name in (("dice", "Dice"), ("dice_outside", "Dice outside all planes")):
         wide = kept.pivot_table(index="network", columns="planes", values=score)
-        one_by_one.append(([name, *map(str, wide.columns)], [[title(n), *(number(v) for v in wide.loc[n])] for n in networks]))
+        one_by_one.append(
+            ([name, *map(str, wide.columns)], [[title(n), *(number(v) for v in wide.loc[n])] for n in networks])
+        )
     plots.listening(tables.folder / "listening.svg", kept, networks, title)
-    return fill("listening", cases=kept["case"].nunique(), steps=steps, tables=one_by_one, apart=_apart(tables, frame, last))
+    return fill(
+        "listening", cases=kept["case"].nunique(), steps=steps, tables=one_by_one, apart=_apart(tables, frame, last)
+    )
 
 
 def _apart(tables: Tables, frame: pd.DataFrame, last: pd.Series) -> float | None:

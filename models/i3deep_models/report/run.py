@@ -1,6 +1,8 @@
-"""`i3deep-models report`: the evidence. Runs `i3deep evaluate` where needed, measures every method on the same planes, and writes REPORT.md.
+"""`i3deep-models report`: the evidence. Runs `i3deep evaluate` where needed, measures every method on the same planes,
+and writes REPORT.md.
 
-Tables lie in `report/*.csv` beside it; the text and the plots are made from these alone. Volumes in between go to `<workspace>/report`.
+Tables lie in `report/*.csv` beside it; the text and the plots are made from these alone. Volumes in between go to
+`<workspace>/report`.
 """
 
 import hashlib
@@ -70,7 +72,9 @@ def report(options: ReportOptions) -> None:
     from i3deep_models.report.render import render
 
     if options.effort_budget not in options.budgets:
-        raise ValueError(f"the effort budget {options.effort_budget} is not among the budgets {','.join(options.budgets)}")
+        raise ValueError(
+            f"the effort budget {options.effort_budget} is not among the budgets {','.join(options.budgets)}"
+        )
     options.workspace.activate()
     manifest = read_json(options.bundle / "bundle.json")
     labels = tuple(int(label["value"]) for label in manifest["labels"])
@@ -103,30 +107,38 @@ def check_settings(options: ReportOptions, manifest: dict) -> None:
     before = read_json(file) if file.is_file() else settings
     known = before.pop("networks", {})
     if before != settings:
-        raise ValueError(f"the tables in {options.tables} are about another bundle, seed or effort budget; remove its CSV files and settings.json")
+        raise ValueError(
+            f"the tables in {options.tables} are about another bundle, seed or effort budget; remove its CSV files and settings.json"
+        )
     write_json(file, settings | {"networks": known})
 
 
 def check_networks(options: ReportOptions, trained: dict[str, Path]) -> None:
-    """Writes down the digests of networks that Python runs; raises ValueError where one was trained anew since its rows were written."""
+    """Writes down the digests of networks that Python runs; raises ValueError where one was trained anew since its rows
+    were written."""
     file = options.tables / "settings.json"
     settings = read_json(file)
     for name, folder in trained.items():
         weights = sorted(folder.glob(_WEIGHTS))
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in weights)).hexdigest()
         if settings["networks"].setdefault(name, digest) != digest:
-            raise ValueError(f"{name} was trained anew; remove its rows from the CSV files in {options.tables}, and its line from settings.json")
+            raise ValueError(
+                f"{name} was trained anew; remove its rows from the CSV files in {options.tables}, and its line from settings.json"
+            )
     write_json(file, settings)
 
 
 def case_names(options: ReportOptions, chosen: list[str]) -> list[str]:
-    """Names as given; `held-out` stands for the bundle's held-out cases, `validation` for the validation cases of the refinement's fold 0."""
+    """Names as given; `held-out` stands for the bundle's held-out cases, `validation` for the validation cases of the
+    refinement's fold 0."""
     names: list[str] = []
     for name in chosen:
         if name == "held-out":
             names += read_json(options.bundle / "split.json")["held_out"]
         elif name == "validation":
-            folds = read_json(options.workspace.preprocessed / options.workspace.dataset_name("refinement") / "splits_final.json")
+            folds = read_json(
+                options.workspace.preprocessed / options.workspace.dataset_name("refinement") / "splits_final.json"
+            )
             names += folds[0]["val"]
         else:
             names.append(name)
@@ -135,7 +147,10 @@ def case_names(options: ReportOptions, chosen: list[str]) -> list[str]:
 
 def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
     """Those of the named refinements that have been trained; `ours` is the workspace's own. Says which are missing."""
-    folders = {name: options.workspace.results if name == OURS else options.workspace.folder / "variants" / name for name in names}
+    folders = {
+        name: options.workspace.results if name == OURS else options.workspace.folder / "variants" / name
+        for name in names
+    }
     trained = {name: folder for name, folder in folders.items() if any(folder.glob(_WEIGHTS))}
     for name in sorted(set(names) - set(trained)):
         print(f"{name} is not trained yet, so the report goes without: {folders[name]}", flush=True)
@@ -143,11 +158,18 @@ def networks(options: ReportOptions, names: tuple[str, ...]) -> Networks:
     return Networks(tuple(trained.items()))
 
 
-def evaluate(options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...], *more: str) -> list[Evaluated]:
-    """Runs `i3deep evaluate` with further arguments, which skips what it has done before; the rows that were asked for."""
-    run_evaluate(options, images, out, cases, ["--strategies", "greedy", "--budgets", ",".join(budgets), "--keep", *more])
+def evaluate(
+    options: ReportOptions, images: Path, out: Path, cases: list[str], budgets: tuple[str, ...], *more: str
+) -> list[Evaluated]:
+    """Runs `i3deep evaluate` with further arguments, which skips what it has done before; the rows that were asked
+    for."""
+    run_evaluate(
+        options, images, out, cases, ["--strategies", "greedy", "--budgets", ",".join(budgets), "--keep", *more]
+    )
     wanted = {float(budget) for budget in budgets}
-    rows = [row for row in read_results(out, images, options.labels) if row.case in cases and float(row["budget"]) in wanted]
+    rows = [
+        row for row in read_results(out, images, options.labels) if row.case in cases and float(row["budget"]) in wanted
+    ]
     missing = sorted(set(cases) - {row.case for row in rows})
     if missing:
         raise ValueError(f"{len(missing)} cases have no scan or no labels, the first is {missing[0]}")
@@ -158,19 +180,34 @@ def run_evaluate(options: ReportOptions, images: Path, out: Path, cases: list[st
     """Runs `i3deep evaluate` on cases with further arguments; raises ValueError with its words."""
     from i3deep_models.parity.compare import binary
 
-    command: list[object] = [binary(), "evaluate", "--bundle", options.bundle, "--images", images, "--labels", options.labels, "--out", out]
+    command: list[object] = [
+        binary(),
+        "evaluate",
+        "--bundle",
+        options.bundle,
+        "--images",
+        images,
+        "--labels",
+        options.labels,
+        "--out",
+        out,
+    ]
     command += ["--only", ",".join(cases), "--jobs", options.jobs, *settings]
     print(f"evaluating {len(cases)} cases → {out}", flush=True)
     done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         if "--keep" in done.stderr:
-            raise ValueError(f"{command[0]} does not know `evaluate --keep`; build it anew with `cargo build --release -p backend`")
+            raise ValueError(
+                f"{command[0]} does not know `evaluate --keep`; build it anew with `cargo build --release -p backend`"
+            )
         raise ValueError(f"`i3deep evaluate` failed: {done.stderr.strip()[-1000:]}")
 
 
 def clean(options: ReportOptions) -> list[Evaluated]:
     """The report's cases as they are, at every budget."""
-    return evaluate(options, options.images, options.between / "clean", case_names(options, options.cases), options.budgets)
+    return evaluate(
+        options, options.images, options.between / "clean", case_names(options, options.cases), options.budgets
+    )
 
 
 def at_effort(options: ReportOptions, rows: list[Evaluated]) -> list[Evaluated]:
@@ -197,7 +234,9 @@ def measure_methods(options: ReportOptions, labels: tuple[int, ...]) -> None:
         alike.setdefault((row.case, row["slices"]), []).append(row)
     tasks = []
     for planes, same in alike.items():
-        missing = [name for name in names if any((row.case, row["budget"], name) not in tables["methods"] for row in same)]
+        missing = [
+            name for name in names if any((row.case, row["budget"], name) not in tables["methods"] for row in same)
+        ]
         if missing:
             tasks.append((measure.compare, (same, missing, labels, found, planes in effort)))
     collect(options, tables, tasks, "methods")
@@ -212,8 +251,15 @@ def measure_corruption(options: ReportOptions, labels: tuple[int, ...]) -> None:
         images = options.between / "corrupted"
         if any(not any((images / kind).glob(f"{case}_[0-9]*.nii.gz")) for case in cases):
             corrupt_folder(options.images, images, [kind], options.seed, cases)
-        sets[kind] = evaluate(options, images / kind, options.between / f"evaluated-{kind}", cases, (options.effort_budget,))
-    tasks = [(measure.withstand, (row, kind, labels)) for kind, rows in sets.items() for row in rows if (row.case, kind, OURS) not in table]
+        sets[kind] = evaluate(
+            options, images / kind, options.between / f"evaluated-{kind}", cases, (options.effort_budget,)
+        )
+    tasks = [
+        (measure.withstand, (row, kind, labels))
+        for kind, rows in sets.items()
+        for row in rows
+        if (row.case, kind, OURS) not in table
+    ]
     collect(options, {"corruption": table}, tasks, "corruption")
 
 
@@ -226,7 +272,9 @@ def measure_ablation(options: ReportOptions, labels: tuple[int, ...]) -> None:
     table = Table(options.tables / "ablation.csv", ("case", "variant"), ("label", *SCORES))
     cases = case_names(options, options.ablation_cases)
     rows = evaluate(options, options.images, options.between / "ablation", cases, (options.effort_budget,))
-    plain = evaluate(options, options.images, options.between / "unblended", cases, (options.effort_budget,), "--blend-mm", "0")
+    plain = evaluate(
+        options, options.images, options.between / "unblended", cases, (options.effort_budget,), "--blend-mm", "0"
+    )
     unblended = {row.case: row for row in plain}
     tasks = []
     for row in rows:
@@ -252,22 +300,40 @@ def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
 
 
 def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
-    """The four lines at every budget, with what they cost, for strategies that are compared at equal contour length; rows of `i3deep evaluate`."""
+    """The four lines at every budget, with what they cost, for strategies that are compared at equal contour length;
+    rows of `i3deep evaluate`."""
     cases = case_names(options, options.cases)
     out = options.between / "lines"
-    run_evaluate(options, options.images, out, cases, ["--strategies", ",".join(options.strategies), "--budgets", ",".join(options.budgets)])
+    run_evaluate(
+        options,
+        options.images,
+        out,
+        cases,
+        ["--strategies", ",".join(options.strategies), "--budgets", ",".join(options.budgets)],
+    )
     rows = pd.read_csv(out / "results.csv")
-    rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(options.tables / "lines.csv", index=False, float_format="%.6g")
+    rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(
+        options.tables / "lines.csv", index=False, float_format="%.6g"
+    )
 
 
 def measure_choice(options: ReportOptions, labels: tuple[int, ...]) -> None:
-    """What the choice of planes is worth: strategies at small budgets, and uncertainties; rows of `i3deep evaluate`, as they are."""
+    """What the choice of planes is worth: strategies at small budgets, and uncertainties; rows of `i3deep evaluate`, as
+    they are."""
     cases = case_names(options, options.cases)
     strategies, uncertainty = options.between / "strategies", options.between / "uncertainty"
-    run_evaluate(options, options.images, strategies, cases, ["--strategies", ",".join(STRATEGIES), "--budgets", ",".join(SMALL_BUDGETS)])
+    run_evaluate(
+        options,
+        options.images,
+        strategies,
+        cases,
+        ["--strategies", ",".join(STRATEGIES), "--budgets", ",".join(SMALL_BUDGETS)],
+    )
     every = ",".join(f"{samples}/{measure}" for samples in SAMPLES for measure in MEASURES)
     run_evaluate(options, options.images, uncertainty, cases, ["--no-refine", "--uncertainty", every])
-    some = ",".join([*(f"{SAMPLES[0]}/{measure}" for measure in MEASURES), *(f"{samples}/{MEASURES[0]}" for samples in SAMPLES[1:])])
+    some = ",".join(
+        [*(f"{SAMPLES[0]}/{measure}" for measure in MEASURES), *(f"{samples}/{MEASURES[0]}" for samples in SAMPLES[1:])]
+    )
     greedy = ["--strategies", "greedy", "--budgets", options.effort_budget, "--uncertainty", some]
     run_evaluate(options, options.images, uncertainty, cases, greedy)
     for name, out in (("strategies", strategies), ("uncertainty", uncertainty)):
@@ -276,7 +342,8 @@ def measure_choice(options: ReportOptions, labels: tuple[int, ...]) -> None:
 
 
 def collect(options: ReportOptions, tables: dict[str, Table], tasks: list, what: str) -> None:
-    """Runs tasks and keeps their rows as they come. A table that comes first is written first: the last one says what is done."""
+    """Runs tasks and keeps their rows as they come. A table that comes first is written first: the last one says what
+    is done."""
     for rows in side_by_side(tasks, options.jobs, what):
         for name, table in tables.items():
             if rows.get(name):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 
 class Table:
-    """Rows of text by column, in whole groups: the rows of a group share the values of the `key` columns and are written together."""
+    """Rows of text by column, in whole groups: the rows of a group share the values of the `key` columns and are
+    written together."""
 
     def __init__(self, file: Path, key: tuple[str, ...], columns: tuple[str, ...]):
         """Reads the rows that are there. Raises ValueError if the file has other columns."""
@@ -26,7 +27,8 @@ class Table:
         return group in self.groups
 
     def add(self, rows: list[dict[str, object]]) -> None:
-        """Adds whole groups, at once on disk; the file is sorted by key, so that it does not depend on what was finished first."""
+        """Adds whole groups, at once on disk; the file is sorted by key, so that it does not depend on what was
+        finished first."""
         written = [{column: _text(row[column]) for column in self.columns} for row in rows]
         self.rows = sorted(self.rows + written, key=self._group)
         self.groups.update(self._group(row) for row in written)

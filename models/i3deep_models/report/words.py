@@ -14,7 +14,11 @@ def spread(values: pd.Series) -> str:
 def average(values: pd.Series) -> str:
     """Mean; over how many of the cases, where some have no value."""
     known = values.dropna()
-    return number(known.mean()) if len(known) in (0, len(values)) else f"{number(known.mean())} ({len(known)} of {len(values)})"
+    return (
+        number(known.mean())
+        if len(known) in (0, len(values))
+        else f"{number(known.mean())} ({len(known)} of {len(values)})"
+    )
 
 
 def number(value: float) -> str:
@@ -28,7 +32,8 @@ def percent(share: float) -> str:
 
 
 def fill(template: str, **values: object) -> str:
-    """A section of the report, from `templates/TEMPLATE.md.j2`; a value that the template names and nobody gives is an error."""
+    """A section of the report, from `templates/TEMPLATE.md.j2`; a value that the template names and nobody gives is an
+    error."""
     return _TEMPLATES.get_template(f"{template}.md.j2").render(values).strip()
 
 
@@ -36,6 +41,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return fill("table", head=head, rows=rows)
 
 
-_TEMPLATES = Environment(loader=PackageLoader("i3deep_models.report"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+_TEMPLATES = Environment(
+    loader=PackageLoader("i3deep_models.report"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+)
 _TEMPLATES.filters["percent"] = percent
 _TEMPLATES.globals["table"] = _table

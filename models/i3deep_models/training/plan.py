@@ -1,4 +1,5 @@
-"""From a raw dataset to a plan and preprocessed cases, for each stage; by nnU-Net's fingerprint, planner and preprocessor."""
+"""From a raw dataset to a plan and preprocessed cases, for each stage; by nnU-Net's fingerprint, planner and
+preprocessor."""
 
 import os
 import shutil
@@ -20,10 +21,11 @@ class PlanOptions:
 
 
 def split_cases(cases: list[str], split: dict | None, options: PlanOptions) -> dict[str, list[str]]:
-    """Which cases train what: `presegmentation`, `refinement`, and `held_out`, which nothing may look at before the report.
+    """Which cases train what: `presegmentation`, `refinement`, and `held_out`, which nothing may look at before the
+    report.
 
-    A given split is respected; without one half of the cases go to each stage. The refinement's cases must be unknown to the presegmentation
-    network, or it would see presegmentations that are better than any in use.
+    A given split is respected; without one half of the cases go to each stage. The refinement's cases must be unknown
+    to the presegmentation network, or it would see presegmentations that are better than any in use.
     """
     import numpy as np
 
@@ -31,7 +33,11 @@ def split_cases(cases: list[str], split: dict | None, options: PlanOptions) -> d
     if split is None:
         order = rng.permutation(sorted(cases)).tolist()
         split = {"presegmentation": order[: len(order) // 2], "refinement": order[len(order) // 2 :]}
-    held_out = sorted(rng.choice(sorted(split["refinement"]), min(options.held_out, len(split["refinement"]) // 2), replace=False).tolist())
+    held_out = sorted(
+        rng.choice(
+            sorted(split["refinement"]), min(options.held_out, len(split["refinement"]) // 2), replace=False
+        ).tolist()
+    )
     return {
         "presegmentation": sorted(split["presegmentation"]),
         "refinement": sorted(set(split["refinement"]) - set(held_out)),
@@ -46,7 +52,10 @@ def link_dataset(source: Path, target: Path, cases: list[str]) -> None:
     for folder in ("imagesTr", "labelsTr"):
         (target / folder).mkdir(parents=True, exist_ok=True)
     for case in cases:
-        files = [*sorted((source / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{ending}")), source / "labelsTr" / f"{case}{ending}"]
+        files = [
+            *sorted((source / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9]{ending}")),
+            source / "labelsTr" / f"{case}{ending}",
+        ]
         for file in files:
             link = target / file.parent.name / file.name
             if not link.exists():
@@ -55,12 +64,16 @@ def link_dataset(source: Path, target: Path, cases: list[str]) -> None:
 
 
 def plan(workspace: Workspace, raw: Path, split: dict | None, options: PlanOptions) -> None:
-    """Plans and preprocesses both stages. The refinement's cases are preprocessed with the presegmentation's plan: one grid, one normalisation."""
+    """Plans and preprocesses both stages. The refinement's cases are preprocessed with the presegmentation's plan: one
+    grid, one normalisation."""
     workspace.activate()
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
 
     dataset = read_json(raw / "dataset.json")
-    cases = [file.name.removesuffix(dataset["file_ending"]) for file in sorted((raw / "labelsTr").glob(f"*{dataset['file_ending']}"))]
+    cases = [
+        file.name.removesuffix(dataset["file_ending"])
+        for file in sorted((raw / "labelsTr").glob(f"*{dataset['file_ending']}"))
+    ]
     parts = split_cases(cases, split, options)
     write_json(workspace.folder / "split.json", parts)
     for stage in STAGES:
@@ -90,7 +103,9 @@ def shrink(configuration: dict, options: PlanOptions) -> None:
     """Fewer features, a small batch, and dropout, which Monte-Carlo dropout needs at prediction."""
     configuration["batch_size"] = options.batch_size
     arguments = configuration["architecture"]["arch_kwargs"]
-    arguments["features_per_stage"] = [min(options.base_features * 2**stage, 320) for stage in range(arguments["n_stages"])]
+    arguments["features_per_stage"] = [
+        min(options.base_features * 2**stage, 320) for stage in range(arguments["n_stages"])
+    ]
     if options.dropout > 0:
         arguments["dropout_op"] = arguments["conv_op"].replace("conv.Conv", "dropout.Dropout")
         arguments["dropout_op_kwargs"] = {"p": options.dropout}

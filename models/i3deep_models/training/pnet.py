@@ -1,7 +1,9 @@
-"""P-Net (Wang et al., "DeepIGeoS", TPAMI 2019) as a baseline: full resolution throughout, dilated convolutions instead of pooling.
+"""P-Net (Wang et al., "DeepIGeoS", TPAMI 2019) as a baseline: full resolution throughout, dilated convolutions instead
+of pooling.
 
-With padding, unlike the one of the published comparison, whose blocks were out of register by up to 42 voxels; with instance norm, without which it
-learns nothing in a short schedule; and with half the features, to be trainable without a GPU.
+With padding, unlike the one of the published comparison, whose blocks were out of register by up to 42 voxels; with
+instance norm, without which it learns nothing in a short schedule; and with half the features, to be trainable without
+a GPU.
 """
 
 import torch
@@ -39,5 +41,7 @@ class PNet(nn.Module):
 def convolution(channels: int, dilation: int) -> nn.Sequential:
     """A dilated convolution that keeps the size."""
     return nn.Sequential(
-        nn.Conv3d(channels, FEATURES, 3, padding=dilation, dilation=dilation), nn.InstanceNorm3d(FEATURES, affine=True), nn.ReLU(inplace=True)
+        nn.Conv3d(channels, FEATURES, 3, padding=dilation, dilation=dilation),
+        nn.InstanceNorm3d(FEATURES, affine=True),
+        nn.ReLU(inplace=True),
     )

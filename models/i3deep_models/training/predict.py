@@ -1,4 +1,5 @@
-"""Networks at work on preprocessed cases: enough of a predictor to make the presegmentations that refinement learns from, and to judge it.
+"""Networks at work on preprocessed cases: enough of a predictor to make the presegmentations that refinement learns
+from, and to judge it.
 
 The product predicts in Rust; this exists so that training needs nothing but Python.
 """
@@ -30,8 +31,11 @@ def load_pnet(checkpoint: Path) -> torch.nn.Module:
     return network.eval()
 
 
-def load_network(checkpoint: Path, input_channels: int | None = None, deep_supervision: bool = False) -> torch.nn.Module:
-    """Builds the network of a checkpoint from its own plans, in evaluation mode; input channels are read from its first weight."""
+def load_network(
+    checkpoint: Path, input_channels: int | None = None, deep_supervision: bool = False
+) -> torch.nn.Module:
+    """Builds the network of a checkpoint from its own plans, in evaluation mode; input channels are read from its first
+    weight."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -59,7 +63,9 @@ def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[i
     """Mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    predictor = nnUNetPredictor(use_mirroring=True, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False)
+    predictor = nnUNetPredictor(
+        use_mirroring=True, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False
+    )
     total: torch.Tensor | None = None
     for network in networks:
         predictor.network = network
@@ -93,7 +99,9 @@ def _head_count(network: torch.nn.Module) -> int:
 
 def entropy(probability: np.ndarray) -> np.ndarray:
     """Predictive entropy over all classes, 0 to 1."""
-    return (-(probability * np.log(np.clip(probability, 1e-12, None))).sum(0) / np.log(len(probability))).astype(np.float32)
+    return (-(probability * np.log(np.clip(probability, 1e-12, None))).sum(0) / np.log(len(probability))).astype(
+        np.float32
+    )
 
 
 def presegment(workspace: Workspace) -> None:
@@ -109,12 +117,17 @@ def presegment(workspace: Workspace) -> None:
     todo = [case for case in dataset.identifiers if not (workspace.presegmentations / f"{case}.npz").exists()]
     if not todo:
         return
-    networks = [load_network(file) for file in sorted(trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))]
+    networks = [
+        load_network(file)
+        for file in sorted(trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))
+    ]
     for number, case in enumerate(todo, 1):
         data, _, _, _ = dataset.load_case(case)
         probability = probabilities(networks, np.asarray(data).astype(np.float32), patch_size)
         np.savez_compressed(
-            workspace.presegmentations / f"{case}.npz", labels=probability.argmax(0).astype(np.uint8), uncertainty=entropy(probability)
+            workspace.presegmentations / f"{case}.npz",
+            labels=probability.argmax(0).astype(np.uint8),
+            uncertainty=entropy(probability),
         )
         print(f"presegmented {number} of {len(todo)}", flush=True)
 
@@ -130,7 +143,8 @@ def dice(prediction: np.ndarray, truth: np.ndarray, labels: list[int]) -> float:
 
 
 def evaluate(workspace: Workspace, encoding: guidance.Encoding, budget: float, fold: int = 0) -> dict[str, float]:
-    """Mean Dice over the refinement's validation cases before and after, with perfect corrections of greedily chosen planes."""
+    """Mean Dice over the refinement's validation cases before and after, with perfect corrections of greedily chosen
+    planes."""
     workspace.activate()
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 

@@ -65,7 +65,12 @@ def write_settings(workspace: Workspace, recipe: Recipe, seed: int) -> Path:
     """What the refinement's trainer needs to know beside the plan, as a file beside its results."""
     from i3deep_models.training import predict
 
-    start = sorted(predict.trained_folder(Workspace(workspace.folder), "presegmentation").glob("fold_*/checkpoint_final.pth"))[0]
+    start = sorted(
+        predict.trained_folder(Workspace(workspace.folder), "presegmentation").glob("fold_*/checkpoint_final.pth")
+    )[0]
     settings = workspace.results / "refinement.json"
-    write_json(settings, {"presegmentations": str(workspace.presegmentations), "start": str(start), "seed": seed, **asdict(recipe)})
+    write_json(
+        settings,
+        {"presegmentations": str(workspace.presegmentations), "start": str(start), "seed": seed, **asdict(recipe)},
+    )
     return settings

@@ -30,10 +30,13 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
 class I3DeepTrainer(nnUNetTrainer):
     """nnU-Net's trainer with a schedule in iterations, and bf16 on CPUs that have it.
 
-    The schedule comes from the environment (`I3DEEP_ITERATIONS`, `I3DEEP_LEARNING_RATE`), because nnU-Net builds trainers itself.
+    The schedule comes from the environment (`I3DEEP_ITERATIONS`, `I3DEEP_LEARNING_RATE`), because nnU-Net builds
+    trainers itself.
     """
 
-    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")):  # noqa: B008, D107
+    def __init__(
+        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
+    ):  # noqa: B008, D107
         plans.setdefault("continue_training", False)
         super().__init__(plans, configuration, fold, dataset_json, device)
         iterations = int(os.environ.get("I3DEEP_ITERATIONS", "1500"))
@@ -71,8 +74,9 @@ class PresegmentationTrainer(I3DeepTrainer):
 class GuidedDataset(nnUNetDatasetBlosc2):
     """Preprocessed cases, each with a presegmentation and a freshly simulated expert.
 
-    nnU-Net's loader carries one volume beside the labels (its cascade's previous stage), so both travel in one:
-    `code = presegmentation + labels * (correction + 1)`, taken apart again by [`GuidanceChannels`] after the spatial augmentations.
+    nnU-Net's loader carries one volume beside the labels (its cascade's previous stage), so both travel in one: `code =
+    presegmentation + labels * (correction + 1)`, taken apart again by [`GuidanceChannels`] after the spatial
+    augmentations.
     """
 
     label_count = 0
@@ -98,7 +102,8 @@ class GuidanceChannels(BasicTransform):
     """Turns the code volume (segmentation channel 1) into guidance channels behind the image channels."""
 
     def __init__(self, foreground_labels: list[int], encoding: guidance.Encoding, drop_presegmentation: float):
-        """`drop_presegmentation`: share of samples whose presegmentation channels are emptied, so that the network does not lean on them."""
+        """`drop_presegmentation`: share of samples whose presegmentation channels are emptied, so that the network does
+        not lean on them."""
         super().__init__()
         self.foreground_labels = foreground_labels
         self.encoding = encoding
@@ -121,12 +126,15 @@ class GuidanceChannels(BasicTransform):
 class RefinementTrainer(I3DeepTrainer):
     """Trains image + guidance → labels, starting from the presegmentation's weights.
 
-    `I3DEEP_REFINEMENT` names a JSON file with `presegmentations` (folder), `start` (checkpoint), `encoding`, `simulation`, `seed`.
+    `I3DEEP_REFINEMENT` names a JSON file with `presegmentations` (folder), `start` (checkpoint), `encoding`,
+    `simulation`, `seed`.
     """
 
     settings: dict
 
-    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")):  # noqa: B008, D107
+    def __init__(
+        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
+    ):  # noqa: B008, D107
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = json.loads(Path(os.environ["I3DEEP_REFINEMENT"]).read_text())
         # On the class, because nnU-Net builds networks by a static method.
@@ -135,11 +143,17 @@ class RefinementTrainer(I3DeepTrainer):
     encoding = guidance.Encoding()
 
     @staticmethod
-    def build_network_architecture(plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision=True):
+    def build_network_architecture(
+        plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision=True
+    ):
         """nnU-Net's network with room for the guidance channels."""
         extra = RefinementTrainer.encoding.channels(num_output_channels - 1)
         return nnUNetTrainer.build_network_architecture(
-            plans_manager, configuration_manager, num_input_channels + extra, num_output_channels, enable_deep_supervision
+            plans_manager,
+            configuration_manager,
+            num_input_channels + extra,
+            num_output_channels,
+            enable_deep_supervision,
         )
 
     def initialize(self):
@@ -171,14 +185,19 @@ class RefinementTrainer(I3DeepTrainer):
 
 
 class PNetTrainer(RefinementTrainer):
-    """Trains the P-Net baseline on the same cases; it has no presegmentation network to start from, and no deep supervision."""
+    """Trains the P-Net baseline on the same cases; it has no presegmentation network to start from, and no deep
+    supervision."""
 
-    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")):  # noqa: B008, D107
+    def __init__(
+        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
+    ):  # noqa: B008, D107
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.enable_deep_supervision = False
 
     @staticmethod
-    def build_network_architecture(plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision=True):
+    def build_network_architecture(
+        plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision=True
+    ):
         """P-Net with room for the guidance channels."""
         return PNet(num_input_channels + PNetTrainer.encoding.channels(num_output_channels - 1), num_output_channels)
 
@@ -193,9 +212,11 @@ class PNetTrainer(RefinementTrainer):
 
 
 def start_from_presegmentation(network: torch.nn.Module, checkpoint: Path, seed: int) -> None:
-    """Copies every weight of the presegmentation network; guidance channels of the first convolution start at the image channels' magnitude.
+    """Copies every weight of the presegmentation network; guidance channels of the first convolution start at the image
+    channels' magnitude.
 
-    Started at zero they were still ignored after hundreds of iterations: their gradient is proportional to how rarely planes occur in a patch.
+    Started at zero they were still ignored after hundreds of iterations: their gradient is proportional to how rarely
+    planes occur in a patch.
     """
     source = torch.load(checkpoint, map_location="cpu", weights_only=False)["network_weights"]
     own = network.state_dict()

@@ -1,6 +1,8 @@
-"""Refinements to compare with: the method as published, P-Net, and ours with one thing changed. They are trained and judged in Python only.
+"""Refinements to compare with: the method as published, P-Net, and ours with one thing changed. They are trained and
+judged in Python only.
 
-A variant's folder is `<workspace>/variants/<name>`; the bundle's own refinement in `<workspace>/results` reads the same way.
+A variant's folder is `<workspace>/variants/<name>`; the bundle's own refinement in `<workspace>/results` reads the same
+way.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +28,9 @@ class Recipe:
     architecture: Literal["unet", "pnet"] = "unet"
 
 
-_PUBLISHED = Recipe(Encoding(annotated=False, presegmentation="none"), Simulation("published", imperfect=0.0, doubtful=0.0))
+_PUBLISHED = Recipe(
+    Encoding(annotated=False, presegmentation="none"), Simulation("published", imperfect=0.0, doubtful=0.0)
+)
 
 RECIPES = {
     "short": Recipe(),
@@ -42,7 +46,8 @@ RECIPES = {
 class Guided:
     """A scan and what is known of it, on the scan's own grid as nnU-Net's reader gives it.
 
-    Volumes are `[z, y, x]`, planes (axis, index) in that order. `corrections` holds labels in `planes` and UNANNOTATED elsewhere.
+    Volumes are `[z, y, x]`, planes (axis, index) in that order. `corrections` holds labels in `planes` and UNANNOTATED
+    elsewhere.
     """
 
     images: list[Path]
@@ -63,7 +68,9 @@ class Variant:
         settings = read_json(folder / "refinement.json")
         trained = sorted(folder.glob("Dataset002_*/*/fold_*/checkpoint_final.pth"))
         if not trained:
-            raise ValueError(f"{folder} holds no finished training; run `i3deep-models train refinement --variant {folder.name}`")
+            raise ValueError(
+                f"{folder} holds no finished training; run `i3deep-models train refinement --variant {folder.name}`"
+            )
         model = trained[0].parent.parent
         load = predict.load_pnet if settings["architecture"] == "pnet" else predict.load_network
         self.networks = [load(file) for file in trained]
@@ -78,7 +85,9 @@ class Variant:
 
         The projection `labels` is the published one: corrections are resampled like any label volume.
         """
-        from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as export
+        from nnunetv2.inference.export_prediction import (
+            convert_predicted_logits_to_segmentation_with_correct_shape as export,
+        )
 
         from i3deep_models.training import predict
 
@@ -93,21 +102,29 @@ class Variant:
     def _guidance(self, guided: Guided, properties: dict, shape: tuple[int, ...], projection: Projection) -> np.ndarray:
         forward = list(self.plans.transpose_forward)
         box = tuple(slice(*bounds) for bounds in properties["bbox_used_for_cropping"])
-        corrections, presegmentation = (volume.transpose(forward)[box] for volume in (guided.corrections, guided.presegmentation))
+        corrections, presegmentation = (
+            volume.transpose(forward)[box] for volume in (guided.corrections, guided.presegmentation)
+        )
         planes = [(forward.index(axis), index) for axis, index in guided.planes]
-        inside = [(axis, index - box[axis].start) for axis, index in planes if box[axis].start <= index < box[axis].stop]
+        inside = [
+            (axis, index - box[axis].start) for axis, index in planes if box[axis].start <= index < box[axis].stop
+        ]
         if projection == "planes":
             projected = guidance.project(corrections, inside, shape)
         else:
             projected = self._as_labels(corrections, properties, shape)
-        nearest = presegmentation[np.ix_(*(guidance.source_index(m, n) for m, n in zip(shape, presegmentation.shape, strict=True)))]
+        nearest = presegmentation[
+            np.ix_(*(guidance.source_index(m, n) for m, n in zip(shape, presegmentation.shape, strict=True)))
+        ]
         return guidance.channels(projected, nearest, list(self.labels.foreground_labels), self.encoding)
 
     def _as_labels(self, corrections: np.ndarray, properties: dict, shape: tuple[int, ...]) -> np.ndarray:
         """By nnU-Net's resampling of labels, annotated or not as one more label; sheets get lost in it."""
         shifted = (corrections + 1).astype(np.int16)[None]
         spacing = [properties["spacing"][axis] for axis in self.plans.transpose_forward]
-        resampled = self.configuration.resampling_fn_seg(shifted, list(shape), spacing, list(self.configuration.spacing))
+        resampled = self.configuration.resampling_fn_seg(
+            shifted, list(shape), spacing, list(self.configuration.spacing)
+        )
         return np.asarray(resampled)[0].astype(np.int16) - 1
 
 

@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::RankedSlice;
 use crate::label::{BACKGROUND, Label};
 
-/// Another round is worth the expert's time from this share of the segmentation on. A segmentation of which 1 % changes keeps a Dice of about 0.995 with
-/// itself: less than two experts differ by, or one from day to day.
+/// Another round is worth the expert's time from this share of the segmentation on. A segmentation of which 1 % changes
+/// keeps a Dice of about 0.995 with itself: less than two experts differ by, or one from day to day.
 pub const WORTHWHILE_SHARE: f64 = 0.01;
 
 /// What a round taught.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoundOutcome {
-    /// Uncertainty that the planes corrected in it were to settle: their shares (see [`RankedSlice::settles`]) times the case's, summed over voxels.
+    /// Uncertainty that the planes corrected in it were to settle: their shares (see [`RankedSlice::settles`]) times
+    /// the case's, summed over voxels.
     pub settled: f64,
     /// Voxels whose label correction and refinement changed.
     pub changed: u64,
@@ -31,7 +32,8 @@ pub struct Standing {
     pub outcomes: Vec<RoundOutcome>,
 }
 
-/// A round from what it began with to what it came to. Labels and uncertainties (0 to 255 for 0 to 1) hold one value per voxel, in the same order.
+/// A round from what it began with to what it came to. Labels and uncertainties (0 to 255 for 0 to 1) hold one value
+/// per voxel, in the same order.
 #[derive(Clone, Copy, Debug)]
 pub struct Round<'a> {
     /// Sum of the shares of uncertainty that the planes corrected in it were to settle; see [`RankedSlice::settles`].
@@ -49,7 +51,8 @@ pub struct Round<'a> {
 impl Standing {
     /// How a case stands after one more round.
     pub fn after(&self, round: &Round<'_>) -> Self {
-        let changed = round.labels_before.iter().zip(round.labels).filter(|(before, after)| before != after).count() as u64;
+        let changed =
+            round.labels_before.iter().zip(round.labels).filter(|(before, after)| before != after).count() as u64;
         let outcome = RoundOutcome { settled: round.settles * summed(round.uncertainty_before), changed };
         Self {
             uncertainty: summed(round.uncertainty),
@@ -75,10 +78,11 @@ pub struct ExpectedGain {
     pub stop: bool,
 }
 
-/// Voxels that correcting `next` and refining would change: the uncertainty that the slices would settle, times the voxels that a unit of settled
-/// uncertainty has changed so far. A round counts half as much as the one after it, because refinement's doubts differ from presegmentation's. Never
-/// more than the most that a round has changed: rounds get smaller. On five hippocampi the second round was foretold to 9 % of what it then changed, the
-/// third to 17 % (mean error; BENCHMARKS.md).
+/// Voxels that correcting `next` and refining would change: the uncertainty that the slices would settle, times the
+/// voxels that a unit of settled uncertainty has changed so far. A round counts half as much as the one after it,
+/// because refinement's doubts differ from presegmentation's. Never more than the most that a round has changed: rounds
+/// get smaller. On five hippocampi the second round was foretold to 9 % of what it then changed, the third to 17 %
+/// (mean error; BENCHMARKS.md).
 ///
 /// Nothing where nothing can be learned: no round yet, or none whose planes were to settle any uncertainty.
 pub fn expected_gain<'a>(standing: &Standing, next: impl IntoIterator<Item = &'a RankedSlice>) -> Option<ExpectedGain> {
@@ -91,7 +95,8 @@ pub fn expected_gain<'a>(standing: &Standing, next: impl IntoIterator<Item = &'a
             .map(move |(o, w)| w * value(o))
             .sum()
     };
-    let (settled, changed): (f64, f64) = (weighted(|outcome| outcome.settled), weighted(|outcome| outcome.changed as f64));
+    let (settled, changed): (f64, f64) =
+        (weighted(|outcome| outcome.settled), weighted(|outcome| outcome.changed as f64));
     if !settled.is_finite() || settled <= 0.0 {
         return None;
     }
@@ -134,8 +139,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(outcomes: &[(f64, u64)], uncertainty: f64, foreground: u64, settles: &[f64], expected: Option<(f64, f64, bool)>) {
-        let outcomes = outcomes.iter().map(|(settled, changed)| RoundOutcome { settled: *settled, changed: *changed }).collect();
+    fn check(
+        outcomes: &[(f64, u64)],
+        uncertainty: f64,
+        foreground: u64,
+        settles: &[f64],
+        expected: Option<(f64, f64, bool)>,
+    ) {
+        let outcomes =
+            outcomes.iter().map(|(settled, changed)| RoundOutcome { settled: *settled, changed: *changed }).collect();
         let gain = expected_gain(&Standing { uncertainty, foreground, outcomes }, &slices(settles));
         assert_eq!(gain.map(|gain| (gain.voxels, gain.share, gain.stop)), expected);
     }

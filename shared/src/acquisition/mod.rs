@@ -1,7 +1,8 @@
-//! The slices that were chosen, and what another round would be worth. Choosing them is the server's (`pipeline::acquire`); the browser shows the list.
+//! The slices that were chosen, and what another round would be worth. Choosing them is the server's
+//! (`pipeline::acquire`); the browser shows the list.
 //!
-//! The greedy ranking is a prefix order: the slices for a smaller budget are the first ones of a larger budget's, so moving the budget is
-//! [`SliceList::within`] and needs no second look at the volumes.
+//! The greedy ranking is a prefix order: the slices for a smaller budget are the first ones of a larger budget's, so
+//! moving the budget is [`SliceList::within`] and needs no second look at the volumes.
 
 mod gain;
 
@@ -16,19 +17,22 @@ use crate::geometry::{Axis, Geometry, Plane};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// Ours: one budget over all axes; a plane's gain is the uncertainty it would settle that chosen planes have not settled.
+    /// Ours: one budget over all axes; a plane's gain is the uncertainty it would settle that chosen planes have not
+    /// settled.
     #[default]
     Greedy,
-    /// The same, but a plane's gain is by the seconds that it is expected to cost: see [`SECONDS_PER_PLANE`] and [`SECONDS_PER_MM`].
+    /// The same, but a plane's gain is by the seconds that it is expected to cost: see [`SECONDS_PER_PLANE`] and
+    /// [`SECONDS_PER_MM`].
     GreedyPerSecond,
     /// The published method (V7) as intended.
     Published,
     /// Uniformly random planes.
     Random,
-    /// Uniformly random planes among those with presegmented foreground: the yardstick that is hard to beat (nnActive, arXiv 2511.19183).
+    /// Uniformly random planes among those with presegmented foreground: the yardstick that is hard to beat (nnActive,
+    /// arXiv 2511.19183).
     RandomForeground,
-    /// The labels in turn: the plane with the most uncertainty in what is segmented as the label, with power noise that decays from turn to turn (after
-    /// ClaSP PE, arXiv 2601.13677, with planes of one case for patches of many).
+    /// The labels in turn: the plane with the most uncertainty in what is segmented as the label, with power noise that
+    /// decays from turn to turn (after ClaSP PE, arXiv 2601.13677, with planes of one case for patches of many).
     ClassStratified,
     /// Evenly spaced planes through the volume.
     Equidistant,
@@ -44,13 +48,15 @@ pub enum Strategy {
 pub struct AcquisitionParams {
     /// How to choose.
     pub strategy: Strategy,
-    /// Share of the axial planes with presegmented foreground that may be spent, over all axes together; at least [`MIN_PLANES`] planes are offered.
+    /// Share of the axial planes with presegmented foreground that may be spent, over all axes together; at least
+    /// [`MIN_PLANES`] planes are offered.
     pub budget: f64,
     /// Weight of each anatomical axis (sagittal, coronal, axial); 0 switches it off.
     pub axis_weights: [f64; 3],
     /// Seed of the strategies that draw.
     pub seed: u64,
-    /// How far a corrected plane settles what lies beside it (standard deviation, mm); from the size of what is segmented unless given.
+    /// How far a corrected plane settles what lies beside it (standard deviation, mm); from the size of what is
+    /// segmented unless given.
     #[serde(default)]
     pub reach_mm: Option<f64>,
 }
@@ -109,7 +115,10 @@ impl std::str::FromStr for Strategy {
     type Err = UnknownStrategy;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Strategy::ALL.into_iter().find(|strategy| strategy.name() == text).ok_or_else(|| UnknownStrategy(text.to_owned()))
+        Strategy::ALL
+            .into_iter()
+            .find(|strategy| strategy.name() == text)
+            .ok_or_else(|| UnknownStrategy(text.to_owned()))
     }
 }
 
@@ -136,8 +145,8 @@ pub struct RankedSlice {
     pub score: f64,
     /// 1 is the first to look at.
     pub rank: usize,
-    /// Share (0 to 1) of the case's uncertainty that this plane settles beyond the planes ranked before it. Each component of the uncertainty counts
-    /// with the square root of its own, so that small ones are not forgotten.
+    /// Share (0 to 1) of the case's uncertainty that this plane settles beyond the planes ranked before it. Each
+    /// component of the uncertainty counts with the square root of its own, so that small ones are not forgotten.
     #[serde(default)]
     pub settles: f64,
     /// Which component of the case the plane cuts most of, 1 for the largest; none where it cuts none.
@@ -166,7 +175,8 @@ pub struct SliceList {
     pub foreground_axial_planes: usize,
     /// By rank.
     pub slices: Vec<RankedSlice>,
-    /// What a larger budget would add, by rank; only where the strategy ranks the same whatever the budget (see [`Strategy::ranks_alike_for_all_budgets`]).
+    /// What a larger budget would add, by rank; only where the strategy ranks the same whatever the budget (see
+    /// [`Strategy::ranks_alike_for_all_budgets`]).
     #[serde(default)]
     pub beyond: Vec<RankedSlice>,
 }
@@ -189,7 +199,8 @@ impl SliceList {
     /// The list without some planes, ranked anew: as many slices as before, as far as there are others.
     #[must_use]
     pub fn without(&self, planes: &[Plane]) -> Self {
-        let mut slices: Vec<RankedSlice> = self.ranked().filter(|slice| !planes.contains(&slice.plane())).cloned().collect();
+        let mut slices: Vec<RankedSlice> =
+            self.ranked().filter(|slice| !planes.contains(&slice.plane())).cloned().collect();
         for (at, slice) in slices.iter_mut().enumerate() {
             slice.rank = at + 1;
         }
@@ -223,7 +234,14 @@ mod tests {
 
     #[test]
     fn planes_that_are_taken_out_make_room_for_the_next_ones() {
-        let slice = |index: usize, rank: usize| RankedSlice { axis: Axis::Axial, index, score: 0.0, rank, settles: 0.0, component: None };
+        let slice = |index: usize, rank: usize| RankedSlice {
+            axis: Axis::Axial,
+            index,
+            score: 0.0,
+            rank,
+            settles: 0.0,
+            component: None,
+        };
         let list = SliceList {
             format: FORMAT,
             geometry: Geometry::axis_aligned([9; 3], [1.0; 3]).unwrap(),
@@ -235,7 +253,8 @@ mod tests {
         let check = |out: &[usize], slices: &[(usize, usize)], beyond: &[(usize, usize)]| {
             let planes: Vec<Plane> = out.iter().map(|index| Plane { axis: Axis::Axial, index: *index }).collect();
             let got = list.without(&planes);
-            let places = |slices: &[RankedSlice]| slices.iter().map(|slice| (slice.index, slice.rank)).collect::<Vec<_>>();
+            let places =
+                |slices: &[RankedSlice]| slices.iter().map(|slice| (slice.index, slice.rank)).collect::<Vec<_>>();
             assert_eq!((places(&got.slices), places(&got.beyond)), (slices.to_vec(), beyond.to_vec()));
         };
         check(&[], &[(7, 1), (2, 2)], &[(5, 3), (3, 4)]);

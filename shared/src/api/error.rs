@@ -106,7 +106,13 @@ impl ErrorCode {
     pub fn may_pass(self) -> bool {
         matches!(
             self,
-            Self::Busy | Self::NotReady | Self::TooSlow | Self::DiskFull | Self::Internal | Self::SignInNeeded | Self::UploadCutOff
+            Self::Busy
+                | Self::NotReady
+                | Self::TooSlow
+                | Self::DiskFull
+                | Self::Internal
+                | Self::SignInNeeded
+                | Self::UploadCutOff
         )
     }
 }

@@ -1,7 +1,8 @@
-//! What travels between client and server: routes ([`route`]), the types on them, and what can go wrong ([`ErrorCode`]); no logic.
+//! What travels between client and server: routes ([`route`]), the types on them, and what can go wrong
+//! ([`ErrorCode`]); no logic.
 //!
-//! Every error is an [`ApiError`] with a 4xx or 5xx status. Binary bodies are compressed as the client's `Accept-Encoding` allows. The same for
-//! programs, as OpenAPI: [`route::OPENAPI`].
+//! Every error is an [`ApiError`] with a 4xx or 5xx status. Binary bodies are compressed as the client's
+//! `Accept-Encoding` allows. The same for programs, as OpenAPI: [`route::OPENAPI`].
 
 mod error;
 mod people;
@@ -19,8 +20,8 @@ use crate::label::LabelSet;
 pub use error::{ApiError, ErrorCode};
 pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn};
 
-/// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that arrives from one that a proxy holds
-/// back; it carries nothing.
+/// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that
+/// arrives from one that a proxy holds back; it carries nothing.
 pub const SIGN_OF_LIFE: &str = "here";
 
 /// The version name of the presegmentation.
@@ -34,7 +35,8 @@ pub fn refinement_version(round: u32) -> String {
 /// Query of [`route::REFINE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RefineOptions {
-    /// Seconds that the network which refines may first learn from the case; 0 is not at all, none is as the bundle says.
+    /// Seconds that the network which refines may first learn from the case; 0 is not at all, none is as the bundle
+    /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt_seconds: Option<f64>,
 }
@@ -140,7 +142,8 @@ pub struct NextRound {
     pub expected: Option<ExpectedGain>,
 }
 
-/// Something that was said of a slice: what holds now, what held earlier, or what was refused because somebody else had been at the slice.
+/// Something that was said of a slice: what holds now, what held earlier, or what was refused because somebody else had
+/// been at the slice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SliceVersion {

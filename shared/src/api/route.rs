@@ -1,4 +1,5 @@
-//! Every route: its method and its path. The server answers under these and the client asks under these; nobody else writes an address.
+//! Every route: its method and its path. The server answers under these and the client asks under these; nobody else
+//! writes an address.
 
 use std::fmt::Display;
 
@@ -100,8 +101,8 @@ routes! {
     BUNDLES: Route<0> = Get "/api/bundles";
     /// [`CaseSummary`](super::CaseSummary)s, newest first.
     CASES: Route<0> = Get "/api/cases";
-    /// Multipart `bundle`, `name` (optional), `image` (one part a channel, in order) → 201 with a [`CaseSummary`](super::CaseSummary); queues the
-    /// presegmentation.
+    /// Multipart `bundle`, `name` (optional), `image` (one part a channel, in order) → 201 with a
+    /// [`CaseSummary`](super::CaseSummary); queues the presegmentation.
     CREATE_CASE: Route<0> = Post "/api/cases";
     /// [`CaseDetail`](super::CaseDetail).
     CASE: Route<1> = Get "/api/cases/{id}";
@@ -113,7 +114,8 @@ routes! {
     RESTORE: Route<1> = Post "/api/bin/{id}/restore";
     /// 204; for good.
     PURGE: Route<1> = Delete "/api/bin/{id}";
-    /// Voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel, as [`ImageInfo`](super::ImageInfo) says.
+    /// Voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel, as [`ImageInfo`](super::ImageInfo)
+    /// says.
     IMAGE: Route<2> = Get "/api/cases/{id}/image/{channel}";
     /// Voxels, u8, x fastest; 255 is 1.0; that of the newest segmentation.
     UNCERTAINTY: Route<1> = Get "/api/cases/{id}/uncertainty";
@@ -121,24 +123,27 @@ routes! {
     SEGMENTATION: Route<2> = Get "/api/cases/{id}/segmentations/{version}";
     /// The same as .nii.gz with the scan's own geometry, as a download.
     NIFTI: Route<2> = Get "/api/cases/{id}/segmentations/{version}/nifti";
-    /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own geometry, as a download.
+    /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own
+    /// geometry, as a download.
     CORRECTED_NIFTI: Route<1> = Get "/api/cases/{id}/corrected/nifti";
     /// [`Provenance`](super::Provenance).
     PROVENANCE: Route<2> = Get "/api/cases/{id}/segmentations/{version}/provenance";
     /// [`CorrectedSlice`](crate::correction::CorrectedSlice)s.
     CORRECTIONS: Route<1> = Get "/api/cases/{id}/corrections";
-    /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as stored; `stale_correction` if the
-    /// base is stale, and then it is kept among the slice's versions.
+    /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as
+    /// stored; `stale_correction` if the base is stale, and then it is kept among the slice's versions.
     SAVE_CORRECTION: Route<3> = Put "/api/cases/{id}/corrections/{axis}/{index}";
     /// [`SliceVersion`](super::SliceVersion)s, the latest first.
     VERSIONS: Route<3> = Get "/api/cases/{id}/corrections/{axis}/{index}/versions";
     /// [`CorrectedSlice`](crate::correction::CorrectedSlice), as it was said.
     VERSION: Route<4> = Get "/api/cases/{id}/corrections/{axis}/{index}/versions/{version}";
-    /// [`BringBack`](super::BringBack) → [`CorrectedSlice`](crate::correction::CorrectedSlice): what that version says is said again.
+    /// [`BringBack`](super::BringBack) → [`CorrectedSlice`](crate::correction::CorrectedSlice): what that version says
+    /// is said again.
     BRING_BACK: Route<4> = Post "/api/cases/{id}/corrections/{axis}/{index}/versions/{version}";
     /// 202 with a [`Job`](crate::case::Job); `not_now` if no slice is done or a job is under way.
     REFINE: Route<1> = Post "/api/cases/{id}/refine";
-    /// [`CaseDetail`](super::CaseDetail) with the next slices to correct; `not_now` unless a refinement has chosen some.
+    /// [`CaseDetail`](super::CaseDetail) with the next slices to correct; `not_now` unless a refinement has chosen
+    /// some.
     BEGIN_ROUND: Route<1> = Post "/api/cases/{id}/rounds";
     /// The [`Job`](crate::case::Job), stopped.
     CANCEL: Route<1> = Post "/api/jobs/{id}/cancel";

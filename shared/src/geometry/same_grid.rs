@@ -4,8 +4,9 @@ use thiserror::Error;
 
 use super::{Dims, Geometry};
 
-/// How far a voxel centre may lie from its counterpart, as a share of the smallest spacing. Headers hold f32: a quaternion near half a turn moves the far
-/// corner of 512 voxels by 0.04 voxels, programs that print six digits by 0.05; what is further off lies elsewhere.
+/// How far a voxel centre may lie from its counterpart, as a share of the smallest spacing. Headers hold f32: a
+/// quaternion near half a turn moves the far corner of 512 voxels by 0.04 voxels, programs that print six digits by
+/// 0.05; what is further off lies elsewhere.
 pub const GRID_TOLERANCE: f64 = 0.1;
 
 /// How a grid differs from the one it should be. Words follow the name of what was brought: "mask.nii.gz has …".
@@ -69,7 +70,8 @@ impl GridDifference {
         }
         let (columns, expected) = (own.column_lengths_mm(), reference.column_lengths_mm());
         // Sizes are named where they alone put a voxel at the far side off.
-        let differs = |axis: usize| (columns[axis] - expected[axis]).abs() * own.dims[axis] as f64 > GRID_TOLERANCE * smallest;
+        let differs =
+            |axis: usize| (columns[axis] - expected[axis]).abs() * own.dims[axis] as f64 > GRID_TOLERANCE * smallest;
         if (0..3).any(differs) {
             return Err(Self::Spacing { own: columns, reference: expected });
         }
@@ -78,7 +80,8 @@ impl GridDifference {
     }
 }
 
-/// The corner that lies furthest from its counterpart, and how far in mm. Between corners the distance is smaller: it is convex in the voxel's position.
+/// The corner that lies furthest from its counterpart, and how far in mm. Between corners the distance is smaller: it
+/// is convex in the voxel's position.
 fn furthest_corner(own: &Geometry, reference: &Geometry) -> (f64, [usize; 3]) {
     let mut furthest = (0.0, [0; 3]);
     for corner in 0..8 {
@@ -146,7 +149,9 @@ mod tests {
         check(
             [40, 50, 60],
             |m| m[0][3] += 2.0,
-            Some("lies elsewhere: its first voxel is at (2, 0, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm"),
+            Some(
+                "lies elsewhere: its first voxel is at (2, 0, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm",
+            ),
         );
         check([40, 50, 60], |m| m[2][2] = 3.3, Some("has voxels of 1 × 2 × 3.3 mm instead of 1 × 2 × 3"));
         check(
@@ -158,7 +163,9 @@ mod tests {
         check(
             [40, 50, 60],
             |m| (m[0][1], m[1][0]) = (-0.02, 0.01),
-            Some("lies elsewhere: its first voxel is at (0, 0, 0) mm instead of (0, 0, 0), and voxel [39, 49, 0] is off by 1.055 mm"),
+            Some(
+                "lies elsewhere: its first voxel is at (0, 0, 0) mm instead of (0, 0, 0), and voxel [39, 49, 0] is off by 1.055 mm",
+            ),
         );
     }
 

@@ -1,5 +1,5 @@
-//! Percentiles of all voxels, exact to a 512th of their value: a histogram with a bin for every sign, exponent and seven leading bits, which fits
-//! 1e-9 and 1e9 alike and takes one pass, however large the scan.
+//! Percentiles of all voxels, exact to a 512th of their value: a histogram with a bin for every sign, exponent and
+//! seven leading bits, which fits 1e-9 and 1e9 alike and takes one pass, however large the scan.
 
 /// Bins: the upper 16 bits of an f32, in the order of their values.
 const BINS: usize = 1 << 16;
@@ -59,8 +59,9 @@ impl Quantiles {
         self.at(&self.bins, percent)
     }
 
-    /// A percentile (0 to 100) of the voxels that are neither background nor padding: without those that have the smallest value, or the most frequent
-    /// one, if that is at least a fiftieth of all. Of all voxels if nothing else is there.
+    /// A percentile (0 to 100) of the voxels that are neither background nor padding: without those that have the
+    /// smallest value, or the most frequent one, if that is at least a fiftieth of all. Of all voxels if nothing else
+    /// is there.
     pub fn content(&self, percent: f32) -> f32 {
         let bins = if self.content.iter().any(|count| *count > 0) { &self.content } else { &self.bins };
         self.at(bins, percent)

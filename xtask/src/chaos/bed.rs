@@ -73,7 +73,9 @@ impl Bed {
     pub(crate) fn add_case(&self) -> Result<String> {
         let folder = self.root.join("scans");
         if !folder.exists() {
-            process::run(Command::new(&self.program).args(["phantom", "--cases", "1", "--seed", "7", "--out"]).arg(&folder))?;
+            process::run(
+                Command::new(&self.program).args(["phantom", "--cases", "1", "--seed", "7", "--out"]).arg(&folder),
+            )?;
         }
         let scans = scans::find(&folder)?;
         let scan = scans.first().context("no scan was generated")?;

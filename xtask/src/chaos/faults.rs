@@ -56,7 +56,8 @@ impl Injection {
 
     /// Lets the server go.
     pub(crate) fn end(mut self) {
-        // It detaches when it is asked to; killed, it would leave the server stopped. It has ended already if the server has.
+        // It detaches when it is asked to; killed, it would leave the server stopped. It has ended already if the
+        // server has.
         let _ = Command::new("kill").arg(self.0.id().to_string()).stderr(Stdio::null()).status();
         let _ = self.0.wait();
     }

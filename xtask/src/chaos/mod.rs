@@ -1,7 +1,8 @@
-//! `cargo xtask chaos`: the real server, killed at any moment and on a disk that fails, beside people who save. An oracle knows what was acknowledged.
+//! `cargo xtask chaos`: the real server, killed at any moment and on a disk that fails, beside people who save. An
+//! oracle knows what was acknowledged.
 //!
-//! Nothing in the product is made for this: `strace --inject` kills at system calls and makes them fail. Where there is none, or it may not attach, those
-//! parts are skipped and say so.
+//! Nothing in the product is made for this: `strace --inject` kills at system calls and makes them fail. Where there is
+//! none, or it may not attach, those parts are skipped and say so.
 
 pub(crate) mod bed;
 mod faults;
@@ -129,7 +130,11 @@ fn broken_disk(server: &Server, oracle: &Oracle, call: &str, error: &str) -> Res
             println!("[chaos] {during} saves were acknowledged while {call} failed; they are checked like all others");
             return Ok(mended.elapsed());
         }
-        ensure!(mended.elapsed() < RECOVERY_LIMIT, "saves do not succeed {} s after {call} works again", RECOVERY_LIMIT.as_secs());
+        ensure!(
+            mended.elapsed() < RECOVERY_LIMIT,
+            "saves do not succeed {} s after {call} works again",
+            RECOVERY_LIMIT.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

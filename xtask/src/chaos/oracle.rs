@@ -95,7 +95,9 @@ impl Oracle {
             voxels: size(0)? * size(1)?,
             url: RwLock::new(server.url().to_owned()),
             gate: RwLock::new(()),
-            known: (0..PEOPLE).map(|_| Mutex::new(Known { acknowledged: Said { revision: 0, content: 0 }, under_way: None })).collect(),
+            known: (0..PEOPLE)
+                .map(|_| Mutex::new(Known { acknowledged: Said { revision: 0, content: 0 }, under_way: None }))
+                .collect(),
             acknowledged: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -167,7 +169,8 @@ fn work(shared: &Shared, person: usize) {
         let content = before.under_way.unwrap_or(1);
         match save(shared, &agent, person, before.acknowledged.revision, content) {
             Some(revision) => {
-                *known.lock().unwrap_or_else(PoisonError::into_inner) = Known { acknowledged: Said { revision, content }, under_way: None };
+                *known.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Known { acknowledged: Said { revision, content }, under_way: None };
                 shared.acknowledged.fetch_add(1, Ordering::SeqCst);
             }
             None => thread::sleep(RETRY),
@@ -184,7 +187,8 @@ fn save(shared: &Shared, agent: &Agent, person: usize, base: u64, content: u64) 
         "runs": [[1, content], [0, shared.voxels - content]],
         "revision": base,
     });
-    let mut answer = agent.put(format!("{url}/api/cases/{}/corrections/axial/{person}", shared.case)).send_json(slice).ok()?;
+    let mut answer =
+        agent.put(format!("{url}/api/cases/{}/corrections/axial/{person}", shared.case)).send_json(slice).ok()?;
     match answer.status().as_u16() {
         200 => answer.body_mut().read_json::<Value>().ok()?["revision"].as_u64(),
         409 => {

@@ -1,4 +1,5 @@
-//! What the Playwright specs need: Node, the locked npm packages, and a Chromium that is already there (Playwright's own is never downloaded).
+//! What the Playwright specs need: Node, the locked npm packages, and a Chromium that is already there (Playwright's
+//! own is never downloaded).
 
 use std::env;
 use std::fs;
@@ -41,7 +42,10 @@ fn check_node(project: &Project) -> Result<()> {
         );
     };
     let major = version_in(&text).and_then(|version| version.first().copied()).unwrap_or(0);
-    ensure!(major >= OLDEST_NODE, "Node {OLDEST_NODE} or newer is needed for the browser tests; `node` is {text}.\nInstall a newer one");
+    ensure!(
+        major >= OLDEST_NODE,
+        "Node {OLDEST_NODE} or newer is needed for the browser tests; `node` is {text}.\nInstall a newer one"
+    );
     Ok(())
 }
 
@@ -63,11 +67,19 @@ fn install_chromium(project: &Project) -> Result<()> {
     const REMEDY: &str = "Install Chromium or Chrome so that it is on PATH, or name it in the environment variable CHROMIUM.\nTo leave the browser out: cargo xtask test rust python";
     let root = process::output(project.tool("id").arg("-u")).is_some_and(|id| id == "0");
     let apt = process::output(project.tool("apt-get").arg("--version")).is_some();
-    ensure!(root && apt, "no Chromium was found, and it cannot be installed without being root on Debian or Ubuntu.\n{REMEDY}");
+    ensure!(
+        root && apt,
+        "no Chromium was found, and it cannot be installed without being root on Debian or Ubuntu.\n{REMEDY}"
+    );
     say("installing Chromium with apt-get: about a minute");
     let install = || -> Result<()> {
         process::run(project.tool("apt-get").args(["update", "--quiet=2"]))?;
-        process::run(project.tool("apt-get").args(["install", "--quiet=2", "--yes", "chromium"]).env("DEBIAN_FRONTEND", "noninteractive"))
+        process::run(
+            project
+                .tool("apt-get")
+                .args(["install", "--quiet=2", "--yes", "chromium"])
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
     };
     install().context(REMEDY)?;
     ensure!(find_chromium().is_some(), "apt-get has installed no Chromium.\n{REMEDY}");

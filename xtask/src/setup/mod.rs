@@ -1,4 +1,5 @@
-//! Installs what a fresh machine with Rust, Python and Node lacks. Every step looks first and is silent when there is nothing to do.
+//! Installs what a fresh machine with Rust, Python and Node lacks. Every step looks first and is silent when there is
+//! nothing to do.
 
 mod python;
 mod tools;
@@ -57,7 +58,11 @@ fn version_in(text: &str) -> Option<Vec<u32>> {
     text.split_whitespace()
         .map(|word| word.trim_start_matches('v'))
         .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'))
-        .map(|word| word.split('.').map_while(|part| part.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()).collect())
+        .map(|word| {
+            word.split('.')
+                .map_while(|part| part.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok())
+                .collect()
+        })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The Python environment: torch (whose libtorch the Rust side links), nnU-Net, pytest, ruff, all pinned by `models/constraints.txt`.
+//! The Python environment: torch (whose libtorch the Rust side links), nnU-Net, pytest, ruff, all pinned by
+//! `models/constraints.txt`.
 //!
-//! It lies in the cache under a name made of what was asked for, so that clones share it; `.venv` in the project is a link to it.
-//! A `.venv` that is already there is used as it is, if it holds the pinned versions.
+//! It lies in the cache under a name made of what was asked for, so that clones share it; `.venv` in the project is a
+//! link to it. A `.venv` that is already there is used as it is, if it holds the pinned versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,10 @@ pub(crate) fn set_up(project: &Project) -> Result<()> {
     link_torch(&venv)?;
     match problem_with(project, &constraints)? {
         None => Ok(()),
-        Some(problem) => bail!("the Python environment is incomplete ({problem}).\nDelete {} and run this command again", home.display()),
+        Some(problem) => bail!(
+            "the Python environment is incomplete ({problem}).\nDelete {} and run this command again",
+            home.display()
+        ),
     }
 }
 
@@ -73,7 +77,9 @@ pub(crate) fn check_user_libtorch(project: &Project) -> Result<bool> {
 const COMPLETE: &str = "i3deep-complete";
 
 fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> Result<()> {
-    say(&format!("making a Python environment with torch {TORCH} and nnU-Net: about 3 GB to download, 3 to 10 minutes"));
+    say(&format!(
+        "making a Python environment with torch {TORCH} and nnU-Net: about 3 GB to download, 3 to 10 minutes"
+    ));
     if home.exists() {
         fs::remove_dir_all(home).with_context(|| format!("cannot remove the unfinished {}", home.display()))?;
     }
@@ -82,15 +88,20 @@ fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> R
         format!("`{python} -m venv` does not work. On Debian and Ubuntu: apt-get install python3-venv; elsewhere install a complete Python")
     })?;
     let mut pip = project.tool(home.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"]).arg(constraints).args(PACKAGES);
-    process::run(&mut pip).context("cannot install the Python packages. They come from the Python package index: is the network there?")?;
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"])
+        .arg(constraints)
+        .args(PACKAGES);
+    process::run(&mut pip).context(
+        "cannot install the Python packages. They come from the Python package index: is the network there?",
+    )?;
     fs::write(home.join(COMPLETE), "").context("cannot finish the Python environment")
 }
 
 /// What the environment lacks; an error if there is none that runs.
 fn problem_with(project: &Project, constraints: &str) -> Result<Option<String>> {
     const SCRIPT: &str = "import sys\nfrom importlib.metadata import version, PackageNotFoundError\nfor name in sys.argv[1:]:\n    try:\n        print(name, version(name))\n    except PackageNotFoundError:\n        print(name, 'missing')";
-    let installed = process::output(project.python().args(["-c", SCRIPT]).args(PACKAGES)).context("no Python environment yet")?;
+    let installed =
+        process::output(project.python().args(["-c", SCRIPT]).args(PACKAGES)).context("no Python environment yet")?;
     let difference = installed.lines().zip(PACKAGES).find_map(|(line, package)| {
         let pinned = pinned(constraints, package)?;
         let found = line.split_whitespace().nth(1)?.split('+').next()?;
@@ -115,7 +126,11 @@ fn find_python(project: &Project) -> Result<String> {
         }
         found = format!("`{python}` is {text}");
     }
-    bail!("Python {}.{} or newer is needed; {found}.\nInstall one, or name it in the environment variable PYTHON", OLDEST[0], OLDEST[1])
+    bail!(
+        "Python {}.{} or newer is needed; {found}.\nInstall one, or name it in the environment variable PYTHON",
+        OLDEST[0],
+        OLDEST[1]
+    )
 }
 
 /// Names an environment by all that decides what is in it.

@@ -35,8 +35,16 @@ fn install(project: &Project, tool: &Tool) -> Result<()> {
         return Ok(());
     }
     say(&format!("installing {package} {version} from source, once: {minutes} minutes on two cores"));
-    process::run(project.cargo("install").args(["--quiet", "--locked", "--root"]).arg(project.tools()).arg(format!("{package}@{version}")))
-        .with_context(|| format!("cannot install {package} {version}. Without access to crates.io: put `{program}` {version} on PATH"))
+    process::run(
+        project
+            .cargo("install")
+            .args(["--quiet", "--locked", "--root"])
+            .arg(project.tools())
+            .arg(format!("{package}@{version}")),
+    )
+    .with_context(|| {
+        format!("cannot install {package} {version}. Without access to crates.io: put `{program}` {version} on PATH")
+    })
 }
 
 fn add_target(project: &Project) -> Result<()> {

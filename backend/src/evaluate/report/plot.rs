@@ -53,7 +53,16 @@ impl Plot {
             [low - room, high + room]
         };
         let (x, y) = (pad(x), pad(y));
-        let mut plot = Self { title: title.into(), ticks: vec![], labels: vec![], lines: vec![], bars: vec![], legend: vec![], x, y };
+        let mut plot = Self {
+            title: title.into(),
+            ticks: vec![],
+            labels: vec![],
+            lines: vec![],
+            bars: vec![],
+            legend: vec![],
+            x,
+            y,
+        };
         plot.ticks = (0..5).map(|tick| plot.tick(y[0] + (y[1] - y[0]) * f64::from(tick) / 4.0)).collect();
         plot
     }

@@ -34,7 +34,11 @@ pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Ve
     ),
     responses((status = 200, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn restore(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<Json<CaseSummary>, Refusal> {
+pub(crate) async fn restore(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    id: Path<CaseId>,
+) -> Result<Json<CaseSummary>, Refusal> {
     let case = parts.store.undelete_case(&visitor.actor(), &id).await?;
     parts.supervisor.wake();
     Ok(Json(case))

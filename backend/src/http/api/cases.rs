@@ -43,7 +43,11 @@ pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ca
     params(("id" = CaseId, Path, description = "The case")),
     responses((status = 200, description = "The case in its next round", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn begin_round(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
+pub(crate) async fn begin_round(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    id: Path<CaseId>,
+) -> Result<Json<CaseDetail>, Refusal> {
     Ok(Json(parts.store.begin_round(&visitor.actor(), &id).await?))
 }
 

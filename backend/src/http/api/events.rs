@@ -19,7 +19,8 @@ use super::Parts;
 
 /// Silence after which a sign of life is sent, so that proxies keep the stream and a dead one is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long an event waits for those that follow it, so that a busy server tells each page a few times a second and no more.
+/// How long an event waits for those that follow it, so that a busy server tells each page a few times a second and no
+/// more.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// What happens, as it happens: server-sent events, each `data:` line an `Event`.
@@ -40,7 +41,11 @@ pub(crate) async fn stream(parts: Data<Parts>, visitor: Visitor, request: HttpRe
         return answer.finish();
     }
     let receiver = parts.store.listen();
-    let seen = if visitor.role.sees_all() { Vec::new() } else { parts.store.cases_of(&visitor.name).await.unwrap_or_default() };
+    let seen = if visitor.role.sees_all() {
+        Vec::new()
+    } else {
+        parts.store.cases_of(&visitor.name).await.unwrap_or_default()
+    };
     let viewer = Viewer { parts, visitor, seen: seen.into_iter().collect(), checked: Instant::now() };
     let begin = State { receiver, begun: false, viewer };
     answer.streaming(stream::unfold(begin, |state| async move {
@@ -116,7 +121,8 @@ impl State<Viewer> {
 }
 
 impl<V> State<V> {
-    /// An event and those that follow it closely: of each case the last, in the order of the last. Nothing if some were missed.
+    /// An event and those that follow it closely: of each case the last, in the order of the last. Nothing if some were
+    /// missed.
     async fn with_followers(&mut self, first: Event) -> Option<Vec<Event>> {
         let mut events = vec![first];
         let end = Instant::now() + GATHER;

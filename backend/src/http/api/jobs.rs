@@ -37,7 +37,8 @@ pub(crate) async fn refine(
     Ok(HttpResponse::Accepted().json(job))
 }
 
-/// What was vouched for and what is refined with are the same: slices that are done may not contradict each other where they cross.
+/// What was vouched for and what is refined with are the same: slices that are done may not contradict each other where
+/// they cross.
 async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
     let CaseDetail { geometry, labels, corrections, .. } = parts.store.case(id).await?;
     let found = contradictions_among(&geometry, &labels, &corrections).map_err(StoreError::Correction)?;

@@ -1,5 +1,5 @@
-//! The protocol of i3Deep's own client: one noun a file. [`serve!`] is the one list of handlers, from which both the routing and the OpenAPI document
-//! are made, so that neither can know a route that the other does not.
+//! The protocol of i3Deep's own client: one noun a file. [`serve!`] is the one list of handlers, from which both the
+//! routing and the OpenAPI document are made, so that neither can know a route that the other does not.
 
 mod bin;
 mod bundles;
@@ -127,7 +127,8 @@ mod tests {
                 described.insert(format!("{} {path}", method.to_uppercase()));
             }
         }
-        let routes: BTreeSet<String> = route::ALL.iter().map(|(method, path)| format!("{} {path}", method.name())).collect();
+        let routes: BTreeSet<String> =
+            route::ALL.iter().map(|(method, path)| format!("{} {path}", method.name())).collect();
         assert_eq!(described, routes);
     }
 

@@ -38,13 +38,15 @@ pub(crate) async fn create(
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
     let name = case_name(&upload.name)?;
     let (bundles, sent) = (parts.bundles.clone(), upload.files.clone());
-    let (offered, files) = web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
+    let (offered, files) =
+        web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
     let files = files.map_err(IntakeError::from)?;
     let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
     let (bundles, opened) = (parts.bundles.clone(), bundle.name.clone());
-    let look =
-        move || -> Result<_, Refusal> { Ok(look_through(&files, &bundles.open(&opened).map_err(|error| Refusal::internal(&error))?)?) };
+    let look = move || -> Result<_, Refusal> {
+        Ok(look_through(&files, &bundles.open(&opened).map_err(|error| Refusal::internal(&error))?)?)
+    };
     let scan = web::block(look).await.map_err(|error| Refusal::internal(&error))??;
     let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
     parts.supervisor.wake();
@@ -95,7 +97,12 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
                 left = write(&mut field, &file, left, limit_bytes).await?;
                 upload.files.push(file);
             }
-            "image" => return Err(Refusal::bad(ErrorCode::TooManyFiles, format!("more than {FILES_LIMIT} images; send one per channel"))),
+            "image" => {
+                return Err(Refusal::bad(
+                    ErrorCode::TooManyFiles,
+                    format!("more than {FILES_LIMIT} images; send one per channel"),
+                ));
+            }
             other => {
                 return Err(Refusal::bad(
                     ErrorCode::UnknownPart,
@@ -108,8 +115,10 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
 }
 
 async fn text(field: &mut Field) -> Result<String, Refusal> {
-    let bytes =
-        field.bytes(4096).await.map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
+    let bytes = field
+        .bytes(4096)
+        .await
+        .map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
     let bytes = bytes.map_err(|error| cut_off(&error))?;
     String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::bad(ErrorCode::NotText, "a text of the form is not UTF-8"))
 }
@@ -119,7 +128,10 @@ async fn write(field: &mut Field, file: &Path, mut left: u64, limit_bytes: u64) 
     let mut out = tokio::fs::File::create(file).await.map_err(disk)?;
     while let Some(chunk) = field.try_next().await.map_err(|error| cut_off(&error))? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
-            let message = format!("the upload is larger than {} MiB, which is this server's limit (--upload-limit-mib)", limit_bytes >> 20);
+            let message = format!(
+                "the upload is larger than {} MiB, which is this server's limit (--upload-limit-mib)",
+                limit_bytes >> 20
+            );
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message)
         })?;
         out.write_all(&chunk).await.map_err(disk)?;

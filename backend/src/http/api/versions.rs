@@ -21,7 +21,10 @@ use super::{Parts, Refusal};
     ),
     responses((status = 200, description = "The versions", body = Vec<SliceVersion>), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn list(parts: Data<Parts>, path: Path<(CaseId, String, usize)>) -> Result<Json<Vec<SliceVersion>>, Refusal> {
+pub(crate) async fn list(
+    parts: Data<Parts>,
+    path: Path<(CaseId, String, usize)>,
+) -> Result<Json<Vec<SliceVersion>>, Refusal> {
     let (id, axis, index) = path.into_inner();
     Ok(Json(parts.store.slice_versions(&id, plane(&axis, index)?).await?))
 }
@@ -38,7 +41,10 @@ pub(crate) async fn list(parts: Data<Parts>, path: Path<(CaseId, String, usize)>
     ),
     responses((status = 200, description = "The slice", body = CorrectedSlice), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn show(parts: Data<Parts>, path: Path<(CaseId, String, usize, i64)>) -> Result<Json<CorrectedSlice>, Refusal> {
+pub(crate) async fn show(
+    parts: Data<Parts>,
+    path: Path<(CaseId, String, usize, i64)>,
+) -> Result<Json<CorrectedSlice>, Refusal> {
     let (id, axis, index, version) = path.into_inner();
     Ok(Json(parts.store.slice_version(&id, plane(&axis, index)?, version).await?))
 }

@@ -2,7 +2,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::body::{MessageBody, SizedStream};
-use actix_web::http::header::{Charset, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ExtendedValue};
+use actix_web::http::header::{
+    Charset, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ExtendedValue,
+};
 use actix_web::web::{Data, Json, Path};
 use futures_util::TryStreamExt;
 use shared::api::{ApiError, CaseDetail, Provenance, route};
@@ -82,7 +84,8 @@ pub(crate) async fn nifti(parts: Data<Parts>, path: Path<(CaseId, String)>) -> R
         .body(blob(&parts, &files.nifti).await?))
 }
 
-/// The newest segmentation as the workbench shows it, with all that the expert has corrected and saved, as a file with the scan's own geometry.
+/// The newest segmentation as the workbench shows it, with all that the expert has corrected and saved, as a file with
+/// the scan's own geometry.
 #[utoipa::path(
     get,
     path = route::CORRECTED_NIFTI.path,
@@ -119,11 +122,14 @@ async fn blob(parts: &Parts, digest: &Digest) -> Result<impl MessageBody + use<>
     Ok(SizedStream::new(size, Box::pin(noted)))
 }
 
-/// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system chokes on.
+/// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system
+/// chokes on.
 fn attachment(name: &str) -> ContentDisposition {
-    let safe: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let safe: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
     let ascii: String = safe.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
-    let extended = ExtendedValue { charset: Charset::Ext("UTF-8".into()), language_tag: None, value: safe.into_bytes() };
+    let extended =
+        ExtendedValue { charset: Charset::Ext("UTF-8".into()), language_tag: None, value: safe.into_bytes() };
     ContentDisposition {
         disposition: DispositionType::Attachment,
         parameters: vec![DispositionParam::Filename(ascii), DispositionParam::FilenameExt(extended)],

@@ -113,7 +113,11 @@ impl FromRequest for Visitor {
 }
 
 /// Lets a request through to its handler if the rule of its route allows it.
-pub(crate) async fn admit(rule: Rule, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub(crate) async fn admit(
+    rule: Rule,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     match check(rule, &request).await {
         Ok(visitor) => {
             if let Some(visitor) = visitor {

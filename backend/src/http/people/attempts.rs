@@ -24,7 +24,10 @@ pub(super) struct Attempts {
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self { accounts: RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT)), addresses: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)) }
+        Self {
+            accounts: RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT)),
+            addresses: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who asks, and what they may. Every route of the API names a [`Rule`]; [`admit`] is what stands before its handler.
 //!
-//! Without accounts, only the user who runs the server is let in, by a look at the other end of the connection or by the word in the address that the
-//! server prints. With accounts it is sessions, programs' keys, or a proxy that has asked already.
+//! Without accounts, only the user who runs the server is let in, by a look at the other end of the connection or by
+//! the word in the address that the server prints. With accounts it is sessions, programs' keys, or a proxy that has
+//! asked already.
 
 mod admit;
 mod attempts;
@@ -34,9 +35,11 @@ pub struct Access {
     pub encrypted: bool,
     /// A proxy in front.
     pub proxy: Option<Proxy>,
-    /// The port that stands in the cookie's name: cookies do not tell ports apart, and two servers may run on one machine.
+    /// The port that stands in the cookie's name: cookies do not tell ports apart, and two servers may run on one
+    /// machine.
     pub port: u16,
-    /// Digest of the word that is printed at the start: it lets the local user in, or makes the first administrator, once.
+    /// Digest of the word that is printed at the start: it lets the local user in, or makes the first administrator,
+    /// once.
     word: Mutex<Option<String>>,
     /// Digests of the local user's sessions.
     local: Mutex<HashMap<String, Instant>>,
@@ -94,7 +97,11 @@ impl Access {
     }
 
     fn is_local_session(&self, digest: &str) -> bool {
-        self.local.lock().unwrap_or_else(PoisonError::into_inner).get(digest).is_some_and(|begun| begun.elapsed() < LOCAL_LIMIT)
+        self.local
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(digest)
+            .is_some_and(|begun| begun.elapsed() < LOCAL_LIMIT)
     }
 
     fn end_local_session(&self, digest: &str) {

@@ -1,5 +1,5 @@
-//! Who is at the other end of a connection. Within one machine the system knows: a process of this server's own user may do anything that the server
-//! may anyway, another user's may not.
+//! Who is at the other end of a connection. Within one machine the system knows: a process of this server's own user
+//! may do anything that the server may anyway, another user's may not.
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +22,8 @@ impl Ends {
         Some(Self { theirs: tcp.peer_addr().ok()?, ours: tcp.local_addr().ok()? })
     }
 
-    /// Whether a process of this server's own user is at the other end. Takes a look into the system's tables; false where there are none.
+    /// Whether a process of this server's own user is at the other end. Takes a look into the system's tables; false
+    /// where there are none.
     pub(super) fn is_own_user(self) -> bool {
         is_loopback(self.theirs.ip()) && own_user(self)
     }
@@ -34,12 +35,17 @@ fn is_loopback(address: IpAddr) -> bool {
 
 #[cfg(target_os = "linux")]
 fn own_user(ends: Ends) -> bool {
-    let same = |one: SocketAddr, other: SocketAddr| (one.ip().to_canonical(), one.port()) == (other.ip().to_canonical(), other.port());
+    let same = |one: SocketAddr, other: SocketAddr| {
+        (one.ip().to_canonical(), one.port()) == (other.ip().to_canonical(), other.port())
+    };
     let Ok(own) = procfs::process::Process::myself().and_then(|process| process.uid()) else { return false };
     let tables = [procfs::net::tcp(), procfs::net::tcp6()];
     // A socket that no process holds any more (inode 0) is listed as root's, whoever had it.
     tables.into_iter().flatten().flatten().any(|socket| {
-        socket.inode != 0 && socket.uid == own && same(socket.local_address, ends.theirs) && same(socket.remote_address, ends.ours)
+        socket.inode != 0
+            && socket.uid == own
+            && same(socket.local_address, ends.theirs)
+            && same(socket.remote_address, ends.ours)
     })
 }
 

@@ -36,7 +36,11 @@ pub(crate) async fn me(visitor: Visitor) -> Json<Me> {
     request_body = SignIn,
     responses((status = 200, description = "Signed in; a cookie says so", body = Me), (status = "default", description = "Refused", body = ApiError))
 )]
-pub(crate) async fn sign_in(parts: Data<Parts>, request: HttpRequest, body: Json<SignIn>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn sign_in(
+    parts: Data<Parts>,
+    request: HttpRequest,
+    body: Json<SignIn>,
+) -> Result<HttpResponse, Refusal> {
     let SignIn { name, password, invitation } = body.into_inner();
     if !parts.access.attempts.allows(&name, origin_address(&parts, &request)) {
         tracing::warn!("too many tries to sign in");
@@ -51,7 +55,11 @@ pub(crate) async fn sign_in(parts: Data<Parts>, request: HttpRequest, body: Json
     let right = secrets::is_password(password, hash).await?;
     let Some(person) = person.filter(|_| right) else {
         tracing::warn!("a sign-in was refused");
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, ErrorCode::WrongPassword, "the name or the password is not right"));
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::WrongPassword,
+            "the name or the password is not right",
+        ));
     };
     // Whatever cookie the browser came with is worth nothing from now on.
     if let Some(old) = request.cookie(&parts.access.cookie_name()) {
@@ -65,8 +73,7 @@ pub(crate) async fn sign_in(parts: Data<Parts>, request: HttpRequest, body: Json
 
 async fn make_first_admin(parts: &Parts, name: &str, password: &str, invitation: &str) -> Result<(), Refusal> {
     if !parts.access.accounts || !parts.access.is_invited(invitation) || parts.store.has_people().await? {
-        let message =
-            "this link has been used, or is not from this start of the server; it prints a new one when it is started without accounts";
+        let message = "this link has been used, or is not from this start of the server; it prints a new one when it is started without accounts";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::NotAllowed, message));
     }
     check_new(name, password)?;
@@ -137,7 +144,8 @@ pub(crate) async fn add_person(
     body: Json<Account>,
 ) -> Result<HttpResponse, Refusal> {
     let Account { role, disabled, password } = body.into_inner();
-    let password = password.ok_or_else(|| Refusal::bad(ErrorCode::UnreadableRequest, "a new account needs a password"))?;
+    let password =
+        password.ok_or_else(|| Refusal::bad(ErrorCode::UnreadableRequest, "a new account needs a password"))?;
     check_new(&name, &password)?;
     let person = Person { name: name.into_inner(), role, disabled };
     parts.store.add_person(&visitor.actor(), &person, &secrets::hash(password).await?).await?;
@@ -175,7 +183,9 @@ fn check_new(name: &str, password: &str) -> Result<(), Refusal> {
     let refuse = |message: String| Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadName, message));
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) || ["local", "server"].contains(&name) {
-        return refuse("a name has 1 to 64 letters a to z, digits, or . _ @ -, and is not `local` or `server`".to_owned());
+        return refuse(
+            "a name has 1 to 64 letters a to z, digits, or . _ @ -, and is not `local` or `server`".to_owned(),
+        );
     }
     if password.chars().count() < SHORTEST_PASSWORD || password.len() > LONGEST_TEXT || password == name {
         return refuse(format!(
@@ -233,7 +243,11 @@ pub(crate) async fn keys(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Ve
 )]
 pub(crate) async fn add_key(parts: Data<Parts>, visitor: Visitor, body: Json<NewKey>) -> Result<HttpResponse, Refusal> {
     if !parts.access.accounts {
-        return Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::NotNow, "keys belong to accounts; start the server with --accounts"));
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            ErrorCode::NotNow,
+            "keys belong to accounts; start the server with --accounts",
+        ));
     }
     if body.label.len() > LONGEST_TEXT {
         return Err(Refusal::bad(ErrorCode::TextTooLong, format!("a label has at most {LONGEST_TEXT} bytes")));

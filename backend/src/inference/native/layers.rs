@@ -36,7 +36,13 @@ impl Builder<'_> {
         if self.arithmetic == Arithmetic::Bfloat16 { Kind::BFloat16 } else { Kind::Float }
     }
 
-    pub(super) fn convolution(&self, name: &str, kernel: &[usize], stride: &[usize], kind: Kind) -> Result<Convolution, TchError> {
+    pub(super) fn convolution(
+        &self,
+        name: &str,
+        kernel: &[usize],
+        stride: &[usize],
+        kind: Kind,
+    ) -> Result<Convolution, TchError> {
         let weight = self.parameter(&format!("{name}.weight"))?;
         let one_dnn = self.arithmetic != Arithmetic::Exact && weight.device() == Device::Cpu;
         Ok(Convolution {
@@ -65,7 +71,11 @@ impl Builder<'_> {
     /// Convolution, dropout, normalisation and activation.
     pub(super) fn block(&self, name: &str, kernel: &[usize], stride: &[usize]) -> Result<Block, TchError> {
         let bare = self.bare_block(name, kernel, stride)?;
-        Ok(Block { dropout: self.architecture.dropout, activation: Some(Activation::new(self.architecture.slope)), ..bare })
+        Ok(Block {
+            dropout: self.architecture.dropout,
+            activation: Some(Activation::new(self.architecture.slope)),
+            ..bare
+        })
     }
 
     /// Convolution and normalisation.
@@ -134,7 +144,16 @@ struct Norm {
 
 impl Norm {
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_instance_norm(self.weight.as_ref(), self.bias.as_ref(), None::<&Tensor>, None::<&Tensor>, true, 0.1, self.eps, true)
+        x.f_instance_norm(
+            self.weight.as_ref(),
+            self.bias.as_ref(),
+            None::<&Tensor>,
+            None::<&Tensor>,
+            true,
+            0.1,
+            self.eps,
+            true,
+        )
     }
 }
 

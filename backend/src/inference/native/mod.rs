@@ -18,7 +18,12 @@ use unet::UNet;
 ///
 /// # Errors
 /// [`NetworkError::Weights`] for weights that are not the plan's, [`NetworkError::Engine`] for want of memory.
-pub(super) fn load(file: &Path, plan: &Plan, device: Device, arithmetic: Arithmetic) -> Result<Box<dyn Module>, NetworkError> {
+pub(super) fn load(
+    file: &Path,
+    plan: &Plan,
+    device: Device,
+    arithmetic: Arithmetic,
+) -> Result<Box<dyn Module>, NetworkError> {
     let architecture = plan.architecture.clone().ok_or(NetworkError::NoArchitecture)?;
     let weights = read_weights(file, &architecture, plan.manifest.input_channels, plan.manifest.heads)?;
     let parameters = weights

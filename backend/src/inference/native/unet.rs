@@ -22,8 +22,8 @@ pub(super) struct UNet {
 }
 
 #[expect(unsafe_code, reason = "tch marks its TorchScript modules as shareable, its tensors not")]
-// SAFETY: threads only read these tensors, and libtorch counts references to them atomically; what changes them (dropout's switch, training's copies)
-// needs the network for itself.
+// SAFETY: threads only read these tensors, and libtorch counts references to them atomically; what changes them
+// (dropout's switch, training's copies) needs the network for itself.
 unsafe impl Sync for UNet {}
 
 enum Stage {
@@ -39,15 +39,21 @@ struct Step {
 
 impl UNet {
     /// Builds a network; `parameters` are all that the architecture calls for.
-    pub(super) fn new(architecture: Architecture, parameters: Parameters, arithmetic: Arithmetic) -> Result<Self, TchError> {
+    pub(super) fn new(
+        architecture: Architecture,
+        parameters: Parameters,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, TchError> {
         let builder = Builder { architecture: &architecture, parameters: &parameters, arithmetic };
         let ones = vec![1; architecture.axes];
         let stem = match architecture.family {
             Family::Plain => None,
             Family::Residual => Some(builder.block("encoder.stem.convs.0", &architecture.kernels[0], &ones)?),
         };
-        let encoder = (0..architecture.stages()).map(|stage| encoder_stage(&builder, stage)).collect::<Result<_, _>>()?;
-        let decoder = (0..architecture.stages() - 1).map(|step| decoder_step(&builder, step)).collect::<Result<_, _>>()?;
+        let encoder =
+            (0..architecture.stages()).map(|stage| encoder_stage(&builder, stage)).collect::<Result<_, _>>()?;
+        let decoder =
+            (0..architecture.stages() - 1).map(|step| decoder_step(&builder, step)).collect::<Result<_, _>>()?;
         let head = builder.head()?;
         Ok(Self { architecture, parameters, arithmetic, stem, encoder, decoder, head, drop: false })
     }
@@ -60,7 +66,8 @@ fn encoder_stage(builder: &Builder<'_>, stage: usize) -> Result<Stage, TchError>
     let numbers = 0..architecture.convolutions[stage];
     let stride = |number: usize| if number == 0 { &architecture.strides[stage] } else { &ones };
     if architecture.family == Family::Plain {
-        let block = |number: usize| builder.block(&format!("encoder.stages.{stage}.0.convs.{number}"), kernel, stride(number));
+        let block =
+            |number: usize| builder.block(&format!("encoder.stages.{stage}.0.convs.{number}"), kernel, stride(number));
         return Ok(Stage::Plain(numbers.map(block).collect::<Result<_, _>>()?));
     }
     let block = |number: usize| {
@@ -70,7 +77,9 @@ fn encoder_stage(builder: &Builder<'_>, stage: usize) -> Result<Stage, TchError>
             first: builder.block(&format!("{name}.conv1"), kernel, stride(number))?,
             second: builder.bare_block(&format!("{name}.conv2"), kernel, &ones)?,
             pool: Some(stride(number).clone()).filter(|stride| stride.iter().any(|size| *size != 1)),
-            projection: projection.map(|at| builder.bare_block(&format!("{name}.skip.{at}"), &ones, &ones)).transpose()?,
+            projection: projection
+                .map(|at| builder.bare_block(&format!("{name}.skip.{at}"), &ones, &ones))
+                .transpose()?,
             activation: Activation::new(architecture.slope),
         })
     };
@@ -81,7 +90,9 @@ fn decoder_step(builder: &Builder<'_>, step: usize) -> Result<Step, TchError> {
     let architecture = builder.architecture;
     let ones = vec![1; architecture.axes];
     let fine = architecture.stages() - 2 - step;
-    let block = |number: usize| builder.block(&format!("decoder.stages.{step}.convs.{number}"), &architecture.kernels[fine], &ones);
+    let block = |number: usize| {
+        builder.block(&format!("decoder.stages.{step}.convs.{number}"), &architecture.kernels[fine], &ones)
+    };
     Ok(Step {
         up: builder.upsampling(&format!("decoder.transpconvs.{step}"), &architecture.strides[fine + 1])?,
         blocks: (0..architecture.decoder_convolutions[step]).map(block).collect::<Result<_, _>>()?,

@@ -1,5 +1,5 @@
-//! The door to libtorch: what all networks share that compute on its tensors, on CPU or CUDA. `script` runs TorchScript programs; `super::native` runs
-//! nnU-Net's own weights.
+//! The door to libtorch: what all networks share that compute on its tensors, on CPU or CUDA. `script` runs TorchScript
+//! programs; `super::native` runs nnU-Net's own weights.
 
 mod fold;
 mod resident;
@@ -34,8 +34,8 @@ pub trait TensorNetwork: Send + Sync {
     /// Whether it takes slices.
     fn two_dimensional(&self) -> bool;
 
-    /// Logits `[n, heads, (z,) y, x]` of patches `[n, channels, (z,) y, x]`, with dropout where that is switched on. Gradients are recorded if the
-    /// caller lets them be.
+    /// Logits `[n, heads, (z,) y, x]` of patches `[n, channels, (z,) y, x]`, with dropout where that is switched on.
+    /// Gradients are recorded if the caller lets them be.
     ///
     /// # Errors
     /// libtorch's.
@@ -67,7 +67,12 @@ pub(super) trait Module: Send + Sync {
 ///
 /// # Errors
 /// [`OpenError`].
-pub(super) fn open(folder: &Path, plan: &Plan, choice: DeviceChoice, arithmetic: Arithmetic) -> Result<Box<dyn Engine>, OpenError> {
+pub(super) fn open(
+    folder: &Path,
+    plan: &Plan,
+    choice: DeviceChoice,
+    arithmetic: Arithmetic,
+) -> Result<Box<dyn Engine>, OpenError> {
     let load = |file: std::path::PathBuf| -> Result<Box<dyn Network>, OpenError> {
         let fold = device(choice).and_then(|device| {
             let module: Box<dyn Module> = match plan.manifest.engine {

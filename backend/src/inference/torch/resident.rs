@@ -1,8 +1,8 @@
-//! A case on a device, from its channels to its labels, in tensors that stay there. The same code runs on CPU tensors, where tests compare it with the
-//! way over the host.
+//! A case on a device, from its channels to its labels, in tensors that stay there. The same code runs on CPU tensors,
+//! where tests compare it with the way over the host.
 //!
-//! Resampling is three multiplications by matrices in f32; sums of patches are halves, as in `sliding_window`; labels are decided slab by slab, head
-//! after head, so that no volume of all heads ever exists on the scan's grid.
+//! Resampling is three multiplications by matrices in f32; sums of patches are halves, as in `sliding_window`; labels
+//! are decided slab by slab, head after head, so that no volume of all heads ever exists on the scan's grid.
 
 use std::ops::{ControlFlow, Range};
 
@@ -18,7 +18,11 @@ use crate::inference::{NetworkError, Progress};
 const SLAB: usize = 1 << 22;
 
 /// See [`crate::inference::engine::Engine::labels`].
-pub(super) fn labels(networks: &[&dyn TensorNetwork], case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
+pub(super) fn labels(
+    networks: &[&dyn TensorNetwork],
+    case: &Case<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Array3<u8>, NetworkError> {
     let device = networks.first().ok_or(NetworkError::NoFold)?.device();
     let _no_grad = tch::no_grad_guard();
     let logits = mean_logits(networks, input(case, device)?, case, progress)?;
@@ -67,10 +71,12 @@ fn mean_logits(
 ) -> Result<Tensor, NetworkError> {
     let size = spatial(&input);
     let (padded, low) = padding(size, case.window.patch);
-    let around: Vec<i64> = [2, 1, 0].iter().flat_map(|&axis| [int(low[axis]), int(padded[axis] - size[axis] - low[axis])]).collect();
+    let around: Vec<i64> =
+        [2, 1, 0].iter().flat_map(|&axis| [int(low[axis]), int(padded[axis] - size[axis] - low[axis])]).collect();
     let input = input.f_constant_pad_nd(&around)?;
     let tiles = tiles(padded, case.window);
-    let jobs: Vec<Job<'_>> = tiles.iter().flat_map(|at| case.mirrors.iter().map(|mirror| Job { at: *at, mirror })).collect();
+    let jobs: Vec<Job<'_>> =
+        tiles.iter().flat_map(|at| case.mirrors.iter().map(|mirror| Job { at: *at, mirror })).collect();
     let mut batch = case.window.batch.max(1);
     let mut total: Option<Tensor> = None;
     for (number, network) in networks.iter().enumerate() {
@@ -108,7 +114,9 @@ fn mean_logits(
 
 /// A part of the last three axes, not copied.
 fn cut(volumes: &Tensor, at: [usize; 3], size: [usize; 3]) -> Result<Tensor, TchError> {
-    (0..3).try_fold(volumes.shallow_clone(), |volumes, axis| volumes.f_narrow(axis - 3, int(at[axis as usize]), int(size[axis as usize])))
+    (0..3).try_fold(volumes.shallow_clone(), |volumes, axis| {
+        volumes.f_narrow(axis - 3, int(at[axis as usize]), int(size[axis as usize]))
+    })
 }
 
 /// Along the axes (0 = z) of `[…, z, y, x]`.
@@ -119,9 +127,16 @@ fn flipped(volumes: Tensor, mirror: &[usize]) -> Result<Tensor, TchError> {
     volumes.f_flip(mirror.iter().map(|axis| int(*axis) - 3).collect::<Vec<_>>())
 }
 
-/// Logits `[n, heads, z, y, x]` of mirrored patches, still mirrored. On CUDA in mixed precision, as nnU-Net has it there, with channels last.
-fn forward(network: &dyn TensorNetwork, input: &Tensor, window: &Window, jobs: &[Job<'_>]) -> Result<Tensor, NetworkError> {
-    let patches = jobs.iter().map(|job| flipped(cut(input, job.at, window.patch)?, job.mirror)).collect::<Result<Vec<_>, _>>()?;
+/// Logits `[n, heads, z, y, x]` of mirrored patches, still mirrored. On CUDA in mixed precision, as nnU-Net has it
+/// there, with channels last.
+fn forward(
+    network: &dyn TensorNetwork,
+    input: &Tensor,
+    window: &Window,
+    jobs: &[Job<'_>],
+) -> Result<Tensor, NetworkError> {
+    let patches =
+        jobs.iter().map(|job| flipped(cut(input, job.at, window.patch)?, job.mirror)).collect::<Result<Vec<_>, _>>()?;
     let mut batch = Tensor::f_stack(&patches, 0)?;
     drop(patches);
     let cuda = matches!(network.device(), Device::Cuda(_));
@@ -212,11 +227,16 @@ fn decided(logits: &Tensor, case: &Case<'_>) -> Result<Array3<u8>, NetworkError>
     }
     let mut voxels = vec![0_u8; shape.iter().product()];
     labels.f_to_device(Device::Cpu)?.f_copy_data(&mut voxels, labels.numel())?;
-    Array3::from_shape_vec(shape, voxels).map_err(|_| NetworkError::WrongShape { expected: shape.iter().product(), got: labels.numel() })
+    Array3::from_shape_vec(shape, voxels)
+        .map_err(|_| NetworkError::WrongShape { expected: shape.iter().product(), got: labels.numel() })
 }
 
 /// Writes the labels of a slab, whose heads' values are computed one after the other.
-fn decide(case: &Case<'_>, values: impl Fn(usize) -> Result<Tensor, TchError>, mut labels: Tensor) -> Result<(), TchError> {
+fn decide(
+    case: &Case<'_>,
+    values: impl Fn(usize) -> Result<Tensor, TchError>,
+    mut labels: Tensor,
+) -> Result<(), TchError> {
     if let Some(order) = &case.regions {
         for (head, label) in order.iter().enumerate() {
             let inside = values(head)?.f_to_kind(Kind::Float)?.f_sigmoid()?.f_gt(0.5)?;
@@ -280,8 +300,11 @@ impl Matrices {
         let along_z = self.axes[0].as_ref().map(|matrix| -> Result<Tensor, TchError> {
             matrix.f_narrow(0, int(planes.start), int(planes.len()))?.f_narrow(1, int(first), int(last - first))
         });
-        let along =
-            [along_z.transpose()?, self.axes[1].as_ref().map(Tensor::shallow_clone), self.axes[2].as_ref().map(Tensor::shallow_clone)];
+        let along = [
+            along_z.transpose()?,
+            self.axes[1].as_ref().map(Tensor::shallow_clone),
+            self.axes[2].as_ref().map(Tensor::shallow_clone),
+        ];
         let mut result = part;
         for axis in (0..3).filter(|axis| apart != Some(*axis)) {
             result = along_axis(result, axis, along[axis].as_ref())?;
@@ -346,7 +369,12 @@ mod tests {
     }
 
     /// What two folds make of a volume in which signs change.
-    fn run(volume: &Array3<f32>, memory: i64, regions: Option<Vec<u8>>, go_on: ControlFlow<()>) -> Result<Array3<u8>, NetworkError> {
+    fn run(
+        volume: &Array3<f32>,
+        memory: i64,
+        regions: Option<Vec<u8>>,
+        go_on: ControlFlow<()>,
+    ) -> Result<Array3<u8>, NetworkError> {
         let all: Vec<Mirror> = mirrors(Some(&[0, 1, 2]));
         let window = Window { patch: [4, 4, 4], step: 0.5, two_dimensional: false, heads: 2, batch: 3, at_once: 1 };
         let case = Case {

@@ -4,8 +4,9 @@ use tch::{Cuda, Device};
 
 use crate::inference::{DeviceChoice, NetworkError};
 
-/// Has the C library keep the memory that networks give back, for the next layer asks for as much: else every layer's memory comes from the system
-/// anew, page by page, which takes a fifth of a small network's time. Blocks of 128 MiB and more still go back at once.
+/// Has the C library keep the memory that networks give back, for the next layer asks for as much: else every layer's
+/// memory comes from the system anew, page by page, which takes a fifth of a small network's time. Blocks of 128 MiB
+/// and more still go back at once.
 ///
 /// Call it before there are threads. Where the C library is not glibc nothing happens.
 pub fn keep_memory() {
@@ -13,8 +14,12 @@ pub fn keep_memory() {
     {
         const MIB: libc::c_int = 1 << 20;
         // One arena: those of other threads than the first hold no blocks beyond 64 MiB.
-        let options =
-            [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 128 * MIB), (libc::M_TRIM_THRESHOLD, 512 * MIB), (libc::M_TOP_PAD, 64 * MIB)];
+        let options = [
+            (libc::M_ARENA_MAX, 1),
+            (libc::M_MMAP_THRESHOLD, 128 * MIB),
+            (libc::M_TRIM_THRESHOLD, 512 * MIB),
+            (libc::M_TOP_PAD, 64 * MIB),
+        ];
         for (option, value) in options {
             // A C library that refuses an option stays as it is: slower, not wrong.
             #[expect(unsafe_code, reason = "the allocator is libtorch's too, and only C reaches it")]

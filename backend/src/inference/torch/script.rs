@@ -21,7 +21,8 @@ impl Script {
     /// # Errors
     /// [`NetworkError::Engine`] if the file is no TorchScript archive.
     pub(super) fn load(file: &Path, device: Device) -> Result<Self, NetworkError> {
-        // Without the profiling executor the first forward is as fast as the others, and results do not depend on how often it ran.
+        // Without the profiling executor the first forward is as fast as the others, and results do not depend on how
+        // often it ran.
         tch::jit::set_profiling_mode(false);
         tch::jit::set_graph_executor_optimize(false);
         let mut module = CModule::load_on_device(file, device)?;

@@ -9,7 +9,8 @@ use crate::inference::engine::TrainableNetwork;
 use crate::inference::training::{Layers, LearningRule, TrainingPatch};
 use crate::inference::{Network, NetworkError};
 
-/// Half-precision gradients are kept from vanishing by a loss this much larger; they are made smaller again before they are used.
+/// Half-precision gradients are kept from vanishing by a loss this much larger; they are made smaller again before they
+/// are used.
 const CUDA_LOSS_SCALE: f64 = 1024.0;
 
 /// The running mean of the weights looks back about so many steps; single steps on single patches lead to and fro.
@@ -83,7 +84,8 @@ impl Learner {
         self.average.set_weights(file)
     }
 
-    /// One step of learning; the loss before it. On CUDA in mixed precision. A gradient that is not finite changes nothing.
+    /// One step of learning; the loss before it. On CUDA in mixed precision. A gradient that is not finite changes
+    /// nothing.
     ///
     /// # Errors
     /// [`NetworkError::NotFinite`] for a loss that is not; [`NetworkError::Engine`], for example for want of memory.
@@ -118,10 +120,12 @@ impl Learner {
         Ok(())
     }
 
-    /// Turns the gradients of a loss that was `scale` times as large into those of the loss, none longer than the rule allows; whether they are finite.
+    /// Turns the gradients of a loss that was `scale` times as large into those of the loss, none longer than the rule
+    /// allows; whether they are finite.
     fn cut_gradients(&self, scale: f64) -> Result<bool, TchError> {
         let _no_grad = tch::no_grad_guard();
-        let mut gradients = self.learning.iter().map(|(parameter, _)| parameter.f_grad()).collect::<Result<Vec<_>, _>>()?;
+        let mut gradients =
+            self.learning.iter().map(|(parameter, _)| parameter.f_grad()).collect::<Result<Vec<_>, _>>()?;
         gradients.retain(Tensor::defined);
         let norms = gradients.iter().map(Tensor::f_norm).collect::<Result<Vec<_>, _>>()?;
         let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? / scale;
@@ -141,7 +145,8 @@ fn tensors(network: &dyn TrainableNetwork) -> Result<&dyn TensorNetwork, Network
 
 /// Input `[1, channels, (z,) y, x]`, target `[(z,) y, x]` and anchor `[heads, (z,) y, x]` on the network's device.
 fn upload(patch: &TrainingPatch, network: &dyn TensorNetwork) -> Result<[Tensor; 3], TchError> {
-    let flat = |tensor: Tensor, z_axis: i64| if network.two_dimensional() { tensor.f_squeeze_dim(z_axis) } else { Ok(tensor) };
+    let flat =
+        |tensor: Tensor, z_axis: i64| if network.two_dimensional() { tensor.f_squeeze_dim(z_axis) } else { Ok(tensor) };
     let put = |tensor: Tensor| tensor.f_to_device(network.device());
     let input = put(flat(tensor(patch.input.view())?, 1)?.f_unsqueeze(0)?)?;
     let target = put(flat(tensor(patch.target.view())?, 0)?)?.f_to_kind(Kind::Int64)?;
@@ -176,9 +181,12 @@ fn loss(logits: &Tensor, target: &Tensor, anchor: &Tensor, anchor_weight: f64) -
         dice.push(both.f_mul_scalar(2.0)?.f_add_scalar(1.0)?.f_div(&all.f_add_scalar(1.0)?)?);
     }
     let dice = Tensor::f_stack(&dice, 0)?.f_mean(Kind::Float)?;
-    let unknown = anchor.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?.f_mul(&known.f_neg()?.f_add_scalar(1.0)?)?;
+    let unknown =
+        anchor.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?.f_mul(&known.f_neg()?.f_add_scalar(1.0)?)?;
     let divergence = anchor.f_mul(&anchor.f_clamp_min(1e-6)?.f_log()?.f_sub(&log_probability)?)?;
-    let divergence = divergence.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?.f_mul(&unknown.f_gt(0.0)?.f_to_kind(Kind::Float)?)?;
+    let divergence = divergence
+        .f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?
+        .f_mul(&unknown.f_gt(0.0)?.f_to_kind(Kind::Float)?)?;
     let divergence = divergence.f_sum(Kind::Float)?.f_div(&unknown.f_sum(Kind::Float)?.f_clamp_min(1.0)?)?;
     cross_entropy.f_sub(&dice)?.f_add_scalar(1.0)?.f_add(&divergence.f_mul_scalar(anchor_weight)?)
 }
@@ -190,7 +198,8 @@ mod tests {
     /// Two voxels of two heads; the first voxel is known to be head 1.
     #[track_caller]
     fn check(logits: [[f32; 2]; 2], anchor: [f32; 2], weight: f64, expected: f64) {
-        let logits = Tensor::from_slice(&[logits[0][0], logits[1][0], logits[0][1], logits[1][1]]).reshape([2, 1, 1, 2]);
+        let logits =
+            Tensor::from_slice(&[logits[0][0], logits[1][0], logits[0][1], logits[1][1]]).reshape([2, 1, 1, 2]);
         let target = Tensor::from_slice(&[1_i64, -1]).reshape([1, 1, 2]);
         let anchor = Tensor::from_slice(&[0.0, anchor[0], 0.0, anchor[1]]).reshape([2, 1, 1, 2]);
         let got = loss(&logits, &target, &anchor, weight).unwrap().double_value(&[]);

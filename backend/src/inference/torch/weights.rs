@@ -17,7 +17,9 @@ pub(super) fn pack(parameters: &[(String, Tensor)]) -> Result<Vec<u8>, NetworkEr
     }
     let views = all
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(damaged)?)))
+        .map(|(name, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(damaged)?))
+        })
         .collect::<Result<Vec<_>, NetworkError>>()?;
     serialize(views, &None).map_err(damaged)
 }
@@ -33,7 +35,11 @@ pub(super) fn unpack(file: &[u8], parameters: &[(String, Tensor)]) -> Result<(),
         let view = stored.tensor(name).map_err(|_| other(format!("they lack {name}")))?;
         let shape: Vec<i64> = view.shape().iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect();
         if shape != parameter.size() || view.dtype() != Dtype::F32 {
-            return Err(other(format!("{name} is {:?} of {shape:?}, the network's is {:?}", view.dtype(), parameter.size())));
+            return Err(other(format!(
+                "{name} is {:?} of {shape:?}, the network's is {:?}",
+                view.dtype(),
+                parameter.size()
+            )));
         }
         let floats: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         if floats.iter().any(|value| !value.is_finite()) {

@@ -7,7 +7,8 @@ use shared::volume::Volume;
 
 use super::profiles::LabelProfile;
 
-/// Sums of the uncertainty over the planes of each axis, by presegmented label, in the labels' order; background is left out. Both volumes lie on one grid.
+/// Sums of the uncertainty over the planes of each axis, by presegmented label, in the labels' order; background is
+/// left out. Both volumes lie on one grid.
 pub(super) fn by_label(uncertainty: &Volume<f32>, presegmentation: &Volume<Label>) -> Vec<LabelProfile> {
     let [nx, ny, nz] = uncertainty.geometry().dims;
     let mut profiles: BTreeMap<Label, [Vec<f64>; 3]> = BTreeMap::new();

@@ -8,19 +8,21 @@ use super::profiles::Component;
 use super::sums::{Voxels, cleaned};
 use crate::pipeline::components::components;
 
-/// Cells at least this share of the largest uncertainty belong to a component even without foreground: what the network may have missed. A convention
-/// (a peak's width at half its height), not a measurement; a share, because measures of uncertainty differ in scale.
+/// Cells at least this share of the largest uncertainty belong to a component even without foreground: what the network
+/// may have missed. A convention (a peak's width at half its height), not a measurement; a share, because measures of
+/// uncertainty differ in scale.
 const STRONG: f32 = 0.5;
 
-/// Components with less than this share of the case's uncertainty are noise and not lifted. Lifted by [`MOST`] they would still be below one per cent,
-/// less than a plane is worth offering for.
+/// Components with less than this share of the case's uncertainty are noise and not lifted. Lifted by [`MOST`] they
+/// would still be below one per cent, less than a plane is worth offering for.
 const SPECK: f64 = 0.002;
 
-/// No component is lifted more than this, which one with a sixteenth of the largest's uncertainty is: below that, what a component counts falls with
-/// its uncertainty again, so that many tiny ones cannot outweigh a large one.
+/// No component is lifted more than this, which one with a sixteenth of the largest's uncertainty is: below that, what
+/// a component counts falls with its uncertainty again, so that many tiny ones cannot outweigh a large one.
 const MOST: f64 = 4.0;
 
-/// The volume in cubes of `edge` voxels, few enough to look for components in a moment; a cube is a voxel where the volume is small.
+/// The volume in cubes of `edge` voxels, few enough to look for components in a moment; a cube is a voxel where the
+/// volume is small.
 pub(super) struct CellGrid {
     pub(super) edge: usize,
     /// Cells along x, y, z.
@@ -74,7 +76,9 @@ impl CellGrid {
         for z in range(2, cz) {
             for y in range(1, cy) {
                 let row = voxels.row(y, z);
-                for (column, (u, label)) in columns.iter_mut().zip(voxels.uncertainty[row.clone()].iter().zip(&voxels.labels[row])) {
+                for (column, (u, label)) in
+                    columns.iter_mut().zip(voxels.uncertainty[row.clone()].iter().zip(&voxels.labels[row]))
+                {
                     let u = cleaned(*u);
                     column.join(&Cell { sum: u, largest: u, foreground: u32::from(*label != BACKGROUND) });
                 }
@@ -132,9 +136,14 @@ impl CellComponents {
     pub(super) fn weights(&self) -> Vec<f32> {
         let largest = self.components.iter().map(|component| component.uncertainty).fold(0.0, f64::max);
         let weight = |component: &CellComponent| {
-            if component.uncertainty > SPECK * self.uncertainty { (largest / component.uncertainty).sqrt().min(MOST) } else { 1.0 }
+            if component.uncertainty > SPECK * self.uncertainty {
+                (largest / component.uncertainty).sqrt().min(MOST)
+            } else {
+                1.0
+            }
         };
-        let weights: Vec<f32> = std::iter::once(1.0).chain(self.components.iter().map(|component| weight(component) as f32)).collect();
+        let weights: Vec<f32> =
+            std::iter::once(1.0).chain(self.components.iter().map(|component| weight(component) as f32)).collect();
         self.component_of.iter().map(|component| weights[*component as usize]).collect()
     }
 }
@@ -164,7 +173,13 @@ impl CellComponent {
     pub(super) fn described(self, grid: &CellGrid) -> Component {
         let bounds = if self.foreground > 0 { self.of_foreground } else { self.all };
         let voxels = if self.foreground > 0 { self.foreground } else { self.cells * grid.edge.pow(3) };
-        let in_voxels = |axis: usize| [bounds[axis][0] * grid.edge, ((bounds[axis][1] + 1) * grid.edge).min(grid.dims[axis]) - 1];
-        Component { voxels, foreground: self.foreground > 0, bounds: [0, 1, 2].map(in_voxels), uncertainty: self.uncertainty }
+        let in_voxels =
+            |axis: usize| [bounds[axis][0] * grid.edge, ((bounds[axis][1] + 1) * grid.edge).min(grid.dims[axis]) - 1];
+        Component {
+            voxels,
+            foreground: self.foreground > 0,
+            bounds: [0, 1, 2].map(in_voxels),
+            uncertainty: self.uncertainty,
+        }
     }
 }

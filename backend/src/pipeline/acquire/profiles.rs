@@ -1,4 +1,5 @@
-//! What acquisition looks at: sums of a case's uncertainty. Small beside the volumes, yet enough to know what crossing planes have settled.
+//! What acquisition looks at: sums of a case's uncertainty. Small beside the volumes, yet enough to know what crossing
+//! planes have settled.
 
 use shared::geometry::{Axis, Geometry};
 use shared::label::Label;
@@ -35,7 +36,8 @@ pub struct AxisProfile {
     pub uncertainty: Vec<f64>,
     /// Voxels of presegmented foreground in each plane.
     pub foreground: Vec<u32>,
-    /// Uncertainty, weighted by component, summed over blocks of the two other axes: `[block of the later axis][block of the earlier axis][plane]`.
+    /// Uncertainty, weighted by component, summed over blocks of the two other axes: `[block of the later axis][block
+    /// of the earlier axis][plane]`.
     pub blocks: Vec<f32>,
 }
 
@@ -89,8 +91,8 @@ impl Profiles {
         Some(first..last + 1)
     }
 
-    /// Typical radius (mm) of what is segmented: that of a sphere as large, averaged over the foreground's components by size; without foreground, a
-    /// twentieth of the scan's extent. Scales with the spacing.
+    /// Typical radius (mm) of what is segmented: that of a sphere as large, averaged over the foreground's components
+    /// by size; without foreground, a twentieth of the scan's extent. Scales with the spacing.
     pub fn typical_radius_mm(&self) -> f64 {
         let voxel_mm3: f64 = self.geometry.spacing_mm.iter().product();
         let parts = self.components.iter().filter(|c| c.foreground).map(|c| c.voxels as f64 * voxel_mm3);
@@ -101,7 +103,8 @@ impl Profiles {
         if volume > 0.0 {
             return weighted / volume;
         }
-        let extent_mm3: f64 = self.geometry.dims.iter().zip(&self.geometry.spacing_mm).map(|(n, s)| *n as f64 * s).product();
+        let extent_mm3: f64 =
+            self.geometry.dims.iter().zip(&self.geometry.spacing_mm).map(|(n, s)| *n as f64 * s).product();
         extent_mm3.cbrt() / 20.0
     }
 }

@@ -1,6 +1,8 @@
 //! The strategies: from profiles to ranked planes.
 
-use shared::acquisition::{AcquisitionParams, FORMAT, RankedSlice, SECONDS_PER_MM, SECONDS_PER_PLANE, SliceList, Strategy, plane_budget};
+use shared::acquisition::{
+    AcquisitionParams, FORMAT, RankedSlice, SECONDS_PER_MM, SECONDS_PER_PLANE, SliceList, Strategy, plane_budget,
+};
 use shared::geometry::Plane;
 
 use super::profiles::Profiles;
@@ -9,9 +11,10 @@ use super::settle::{Open, others};
 /// The greedy ranking goes on to this budget, so that the expert can ask for more without a new acquisition.
 const LARGEST_BUDGET: f64 = 0.5;
 
-/// Reach of a corrected plane as a share of the typical radius of what is segmented. Short: on 30 held-out hippocampi with corrected planes pasted into
-/// the presegmentation, Dice at a budget of 20 % fell from 0.892 (a reach of 0.03) over 0.882 (0.1) to 0.876 (0.3), because a plane that speaks for its
-/// neighbours need not be the one with the errors. Not shorter still, lest neighbouring planes be asked for that refinement settles by itself.
+/// Reach of a corrected plane as a share of the typical radius of what is segmented. Short: on 30 held-out hippocampi
+/// with corrected planes pasted into the presegmentation, Dice at a budget of 20 % fell from 0.892 (a reach of 0.03)
+/// over 0.882 (0.1) to 0.876 (0.3), because a plane that speaks for its neighbours need not be the one with the errors.
+/// Not shorter still, lest neighbouring planes be asked for that refinement settles by itself.
 const REACH_SHARE: f64 = 0.06;
 
 /// How much more than an empty plane the plane with the longest contours costs the expert.
@@ -19,7 +22,8 @@ const CONTOUR_COST: f64 = 0.25;
 
 /// Chooses and ranks slices. Planes in `settled` (corrected in earlier rounds) count as known and are never offered.
 ///
-/// A case without uncertainty gets evenly spaced planes, through its foreground where it has any. Never offers more planes than there are.
+/// A case without uncertainty gets evenly spaced planes, through its foreground where it has any. Never offers more
+/// planes than there are.
 pub fn rank(profiles: &Profiles, params: &AcquisitionParams, settled: &[Plane]) -> SliceList {
     let foreground_axial_planes = profiles.foreground_axial_planes();
     let budget = plane_budget(params.budget, foreground_axial_planes);
@@ -32,7 +36,14 @@ pub fn rank(profiles: &Profiles, params: &AcquisitionParams, settled: &[Plane]) 
     let planes = chooser.planes(params, largest);
     let mut slices = chooser.explained(&planes);
     let beyond = slices.split_off(budget.min(slices.len()));
-    SliceList { format: FORMAT, geometry: profiles.geometry.clone(), params: params.clone(), foreground_axial_planes, slices, beyond }
+    SliceList {
+        format: FORMAT,
+        geometry: profiles.geometry.clone(),
+        params: params.clone(),
+        foreground_axial_planes,
+        slices,
+        beyond,
+    }
 }
 
 /// A plane by stored axis and index.
@@ -53,25 +64,39 @@ struct Chooser<'a> {
 impl<'a> Chooser<'a> {
     fn new(profiles: &'a Profiles, params: &AcquisitionParams, settled: &[Plane]) -> Self {
         let geometry = &profiles.geometry;
-        let settled =
-            settled.iter().filter(|p| geometry.check_plane(**p).is_ok()).map(|p| (geometry.stored_axis(p.axis), p.index)).collect();
+        let settled = settled
+            .iter()
+            .filter(|p| geometry.check_plane(**p).is_ok())
+            .map(|p| (geometry.stored_axis(p.axis), p.index))
+            .collect();
         let weights = [0, 1, 2].map(|stored| params.axis_weights[geometry.axis_of_stored(stored).world_index()]);
         let (axes, weights) = usable_axes(geometry.dims, weights);
-        let in_plane_mm2 = [0, 1, 2].map(|stored| others(stored).iter().map(|axis| geometry.spacing_mm[*axis]).product::<f64>());
+        let in_plane_mm2 =
+            [0, 1, 2].map(|stored| others(stored).iter().map(|axis| geometry.spacing_mm[*axis]).product::<f64>());
         let finest_mm2 = in_plane_mm2.iter().copied().fold(f64::INFINITY, f64::min);
         let mut axes = axes;
         axes.sort_by(|a, b| in_plane_mm2[*a].total_cmp(&in_plane_mm2[*b]));
-        // A contour drawn on coarse pixels says less: resolution along a contour falls with the square root of the pixel's area.
+        // A contour drawn on coarse pixels says less: resolution along a contour falls with the square root of the
+        // pixel's area.
         let axis_factors = [0, 1, 2].map(|stored| weights[stored] * (finest_mm2 / in_plane_mm2[stored]).sqrt());
         let given = params.reach_mm.filter(|mm| mm.is_finite() && *mm > 0.0);
         let reach_mm = given.unwrap_or_else(|| REACH_SHARE * profiles.typical_radius_mm());
-        Self { profiles, by_seconds: params.strategy == Strategy::GreedyPerSecond, settled, axes, axis_factors, reach_mm }
+        Self {
+            profiles,
+            by_seconds: params.strategy == Strategy::GreedyPerSecond,
+            settled,
+            axes,
+            axis_factors,
+            reach_mm,
+        }
     }
 
     fn planes(&self, params: &AcquisitionParams, budget: usize) -> Vec<Choice> {
         let undecided = self.profiles.total() <= 0.0;
         match params.strategy {
-            Strategy::Greedy | Strategy::GreedyPerSecond | Strategy::Published | Strategy::ClassStratified if undecided => {
+            Strategy::Greedy | Strategy::GreedyPerSecond | Strategy::Published | Strategy::ClassStratified
+                if undecided =>
+            {
                 self.evenly(budget, true)
             }
             Strategy::Greedy | Strategy::GreedyPerSecond => self.greedy(budget),
@@ -87,7 +112,8 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// One budget over all axes: again and again the plane that settles most of what is open per cost. Ties go to the first axis and the lowest index.
+    /// One budget over all axes: again and again the plane that settles most of what is open per cost. Ties go to the
+    /// first axis and the lowest index.
     fn greedy(&self, budget: usize) -> Vec<Choice> {
         let mut open = self.open();
         let costs = [0, 1, 2].map(|stored| self.costs(stored));
@@ -146,7 +172,8 @@ impl<'a> Chooser<'a> {
         let mut lists = |is_wanted: bool| {
             let of_axis = |&stored: &usize| {
                 let all = (0..self.profiles.geometry.dims[stored]).map(|plane| (stored, plane));
-                let mut planes: Vec<Choice> = all.filter(|(stored, plane)| wanted(*stored, *plane) == is_wanted).collect();
+                let mut planes: Vec<Choice> =
+                    all.filter(|(stored, plane)| wanted(*stored, *plane) == is_wanted).collect();
                 for at in (1..planes.len()).rev() {
                     planes.swap(at, (draw.next() % (at as u64 + 1)) as usize);
                 }
@@ -158,8 +185,9 @@ impl<'a> Chooser<'a> {
         self.unsettled(planes, budget)
     }
 
-    /// The labels in turn: a plane by the power of its uncertainty in what is segmented as the label. The exponent doubles from turn to turn, so that the
-    /// first choices are a draw and later ones nearly the maximum (Gumbel's trick draws in proportion to the power).
+    /// The labels in turn: a plane by the power of its uncertainty in what is segmented as the label. The exponent
+    /// doubles from turn to turn, so that the first choices are a draw and later ones nearly the maximum (Gumbel's
+    /// trick draws in proportion to the power).
     fn class_stratified(&self, budget: usize, seed: u64) -> Vec<Choice> {
         const LARGEST_EXPONENT: f64 = 64.0;
         let mut draw = SplitMix(seed);
@@ -189,14 +217,16 @@ impl<'a> Chooser<'a> {
         self.unsettled(chosen.into_iter().chain(rest).collect(), budget)
     }
 
-    /// Evenly spaced among the planes that are not settled, the axes in turn; between the first and last plane with foreground if asked for.
+    /// Evenly spaced among the planes that are not settled, the axes in turn; between the first and last plane with
+    /// foreground if asked for.
     fn evenly(&self, budget: usize, in_foreground: bool) -> Vec<Choice> {
         let ranges = [0, 1, 2].map(|stored| {
             let all = 0..self.profiles.geometry.dims[stored];
             if in_foreground { self.profiles.foreground_range(stored).unwrap_or(all) } else { all }
         });
-        let free =
-            [0, 1, 2].map(|stored| ranges[stored].clone().filter(|plane| !self.settled.contains(&(stored, *plane))).collect::<Vec<_>>());
+        let free = [0, 1, 2].map(|stored| {
+            ranges[stored].clone().filter(|plane| !self.settled.contains(&(stored, *plane))).collect::<Vec<_>>()
+        });
         let counts = shared_out(budget, &self.axes, [0, 1, 2].map(|stored| free[stored].len()));
         let lists = self.axes.iter().map(|&stored| {
             let (free, count) = (&free[stored], counts[stored]);
@@ -205,10 +235,12 @@ impl<'a> Chooser<'a> {
         self.unsettled(interleave(lists.collect()), budget)
     }
 
-    /// The planes through the middle of each presegmented component, largest first; the rest of the budget evenly through the foreground.
+    /// The planes through the middle of each presegmented component, largest first; the rest of the budget evenly
+    /// through the foreground.
     fn component_centres(&self, budget: usize) -> Vec<Choice> {
         let components = self.profiles.components.iter().filter(|c| c.foreground);
-        let mut planes: Vec<Choice> = components.flat_map(|c| self.axes.iter().map(|&stored| (stored, c.middle(stored)))).collect();
+        let mut planes: Vec<Choice> =
+            components.flat_map(|c| self.axes.iter().map(|&stored| (stored, c.middle(stored)))).collect();
         planes.extend(self.evenly(budget, true));
         self.unsettled(planes, budget)
     }
@@ -232,7 +264,8 @@ impl<'a> Chooser<'a> {
         open
     }
 
-    /// Cost of correcting each plane of an axis: seconds, or 1 for an empty one. The contour's length goes with the root of the area it encloses.
+    /// Cost of correcting each plane of an axis: seconds, or 1 for an empty one. The contour's length goes with the
+    /// root of the area it encloses.
     fn costs(&self, stored: usize) -> Vec<f64> {
         /// Contour of a disc of area 1, and how much longer that of an organ's cross-section is.
         const CONTOUR_OF_AREA: f64 = 3.545 * 1.3;
@@ -245,8 +278,10 @@ impl<'a> Chooser<'a> {
             let seconds = |plane| SECONDS_PER_PLANE + SECONDS_PER_MM * CONTOUR_OF_AREA * contour_mm(stored, plane);
             return (0..dims[stored]).map(seconds).collect();
         }
-        let longest_mm =
-            (0..3).flat_map(|axis| (0..dims[axis]).map(move |plane| (axis, plane))).map(|(a, p)| contour_mm(a, p)).fold(0.0, f64::max);
+        let longest_mm = (0..3)
+            .flat_map(|axis| (0..dims[axis]).map(move |plane| (axis, plane)))
+            .map(|(a, p)| contour_mm(a, p))
+            .fold(0.0, f64::max);
         let share = |plane| if longest_mm > 0.0 { contour_mm(stored, plane) / longest_mm } else { 0.0 };
         (0..dims[stored]).map(|plane| 1.0 + CONTOUR_COST * share(plane)).collect()
     }
@@ -272,7 +307,12 @@ impl<'a> Chooser<'a> {
 
     /// The most uncertain component whose bounds the plane cuts, counted from 1.
     fn component_of(&self, stored: usize, plane: usize) -> Option<usize> {
-        let cut = self.profiles.components.iter().enumerate().filter(|(_, c)| (c.bounds[stored][0]..=c.bounds[stored][1]).contains(&plane));
+        let cut = self
+            .profiles
+            .components
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| (c.bounds[stored][0]..=c.bounds[stored][1]).contains(&plane));
         cut.max_by(|(_, a), (_, b)| a.uncertainty.total_cmp(&b.uncertainty)).map(|(at, _)| at + 1)
     }
 }
@@ -310,8 +350,8 @@ fn interleave(lists: Vec<Vec<Choice>>) -> Vec<Choice> {
     (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at).copied())).collect()
 }
 
-/// The published rule for one axis: at most `most` planes by descending profile, more than `gap` apart, at least `least_share` of the best, the first
-/// `keep` of them; never none.
+/// The published rule for one axis: at most `most` planes by descending profile, more than `gap` apart, at least
+/// `least_share` of the best, the first `keep` of them; never none.
 pub fn published_planes(profile: &[f64], gap: usize, most: usize, least_share: f64, keep: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..profile.len()).collect();
     order.sort_by(|a, b| profile[*b].total_cmp(&profile[*a]));

@@ -1,5 +1,6 @@
-//! What chosen planes have settled. A plane settles its own voxels wholly and those beside it by a bell curve of the distance in millimetres; what
-//! several planes leave open is the product of what each leaves open, so it factors into one number per plane of each axis: crossings cost nothing extra.
+//! What chosen planes have settled. A plane settles its own voxels wholly and those beside it by a bell curve of the
+//! distance in millimetres; what several planes leave open is the product of what each leaves open, so it factors into
+//! one number per plane of each axis: crossings cost nothing extra.
 
 use super::profiles::Profiles;
 
@@ -10,7 +11,8 @@ pub(super) struct Open<'a> {
     factors: [Vec<f64>; 3],
     /// Bell curve by distance in planes, per stored axis.
     kernels: [Vec<f64>; 3],
-    /// Open uncertainty per plane but for the axis' own factor, per stored axis; renewed when another axis' factors change.
+    /// Open uncertainty per plane but for the axis' own factor, per stored axis; renewed when another axis' factors
+    /// change.
     through: [Vec<f64>; 3],
     stale: [bool; 3],
     total: f64,
@@ -28,10 +30,13 @@ impl<'a> Open<'a> {
     /// Share of the case's uncertainty that each plane of a stored axis would settle now.
     pub(super) fn gains(&mut self, stored: usize) -> Vec<f64> {
         self.renew(stored);
-        let open: Vec<f64> = self.through[stored].iter().zip(&self.factors[stored]).map(|(through, factor)| through * factor).collect();
+        let open: Vec<f64> =
+            self.through[stored].iter().zip(&self.factors[stored]).map(|(through, factor)| through * factor).collect();
         let kernel = &self.kernels[stored];
         (0..open.len())
-            .map(|plane| around(plane, kernel, open.len()).map(|(at, share)| share * open[at]).sum::<f64>() / self.scale())
+            .map(|plane| {
+                around(plane, kernel, open.len()).map(|(at, share)| share * open[at]).sum::<f64>() / self.scale()
+            })
             .collect()
     }
 

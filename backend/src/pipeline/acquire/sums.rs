@@ -35,8 +35,10 @@ impl Voxels<'_> {
     pub(super) fn axis_profiles(&self, weigh: &(dyn Fn(usize, usize, &mut [f32]) + Sync)) -> [AxisProfile; 3] {
         let [_, _, nz] = self.dims;
         // One slab a block of z: slabs write to disjoint parts of the profiles, so no thread count changes a sum.
-        let slabs: Vec<Slab> =
-            (0..Profiles::block_count(nz)).into_par_iter().map(|block| self.slab(block_range(block, nz), weigh)).collect();
+        let slabs: Vec<Slab> = (0..Profiles::block_count(nz))
+            .into_par_iter()
+            .map(|block| self.slab(block_range(block, nz), weigh))
+            .collect();
         self.joined(&slabs)
     }
 
@@ -68,7 +70,8 @@ impl Voxels<'_> {
     fn joined(&self, slabs: &[Slab]) -> [AxisProfile; 3] {
         let [nx, ny, nz] = self.dims;
         let [bx, by] = [nx, ny].map(Profiles::block_count);
-        let mut axes = self.dims.map(|n| AxisProfile { uncertainty: vec![0.0; n], foreground: vec![0; n], blocks: Vec::new() });
+        let mut axes =
+            self.dims.map(|n| AxisProfile { uncertainty: vec![0.0; n], foreground: vec![0; n], blocks: Vec::new() });
         axes[2].blocks = vec![0.0; by * bx * nz];
         for slab in slabs {
             for stored in [0, 1] {

@@ -27,7 +27,9 @@ fn balls(dims: Dims, spacing_mm: [f64; 3], balls: &[([f64; 3], f64)]) -> (Volume
         for y in 0..dims[1] {
             for x in 0..dims[0] {
                 let at = geometry.world_from_voxel([x as f64, y as f64, z as f64]);
-                let depth = |(centre, radius): &([f64; 3], f64)| radius - (0..3).map(|i| (at[i] - centre[i]).powi(2)).sum::<f64>().sqrt();
+                let depth = |(centre, radius): &([f64; 3], f64)| {
+                    radius - (0..3).map(|i| (at[i] - centre[i]).powi(2)).sum::<f64>().sqrt()
+                };
                 let deepest = balls.iter().map(depth).fold(f64::NEG_INFINITY, f64::max);
                 uncertainty.push((-deepest * deepest / 2.0).exp() as f32);
                 labels.push(u8::from(deepest > 0.0));
@@ -42,7 +44,11 @@ fn a_small_distant_lesion_gets_a_plane() {
     let (uncertainty, labels) = balls([40, 40, 40], [1.0; 3], &[([14.0, 14.0, 14.0], 10.0), ([33.0, 33.0, 33.0], 3.0)]);
     let list = acquire(&uncertainty, &labels, &params(Strategy::Greedy, 0.2), &[]).unwrap();
     assert_eq!(list.slices.len(), 4);
-    assert!(list.slices.iter().any(|slice| slice.component == Some(2) && (31..=35).contains(&slice.index)), "{:?}", list.slices);
+    assert!(
+        list.slices.iter().any(|slice| slice.component == Some(2) && (31..=35).contains(&slice.index)),
+        "{:?}",
+        list.slices
+    );
     let alone = acquire(&uncertainty, &labels, &params(Strategy::Published, 0.2), &[]).unwrap();
     assert!(alone.slices.iter().all(|slice| slice.component == Some(1)), "the published rule stays with the large one");
 }
@@ -120,7 +126,9 @@ fn a_plane_that_costs_less_is_preferred_by_the_second() {
 fn random_foreground_shows_foreground_while_there_is_any() {
     let (uncertainty, labels) = balls([30; 3], [1.0; 3], &[([12.0; 3], 4.0)]);
     for seed in 0..20 {
-        let list = acquire(&uncertainty, &labels, &AcquisitionParams { seed, ..params(Strategy::RandomForeground, 0.5) }, &[]).unwrap();
+        let list =
+            acquire(&uncertainty, &labels, &AcquisitionParams { seed, ..params(Strategy::RandomForeground, 0.5) }, &[])
+                .unwrap();
         let shown = |plane: &Plane| labels.read_plane(*plane).unwrap().iter().any(|label| *label != BACKGROUND);
         assert!(planes(&list).iter().all(shown), "{:?}", planes(&list));
     }
@@ -139,8 +147,12 @@ fn every_label_gets_its_turn() {
         }
     }
     for seed in 0..20 {
-        let list = acquire(&uncertainty, &labels, &AcquisitionParams { seed, ..params(Strategy::ClassStratified, 0.2) }, &[]).unwrap();
-        let shows = |label: Label| planes(&list).iter().filter(|plane| labels.read_plane(**plane).unwrap().contains(&label)).count();
+        let list =
+            acquire(&uncertainty, &labels, &AcquisitionParams { seed, ..params(Strategy::ClassStratified, 0.2) }, &[])
+                .unwrap();
+        let shows = |label: Label| {
+            planes(&list).iter().filter(|plane| labels.read_plane(**plane).unwrap().contains(&label)).count()
+        };
         assert!(list.slices.len() == 4 && shows(2) >= 2 && shows(1) >= 2, "{:?}", planes(&list));
     }
 }
@@ -183,10 +195,12 @@ fn stored_differently<T: Copy>(volume: &Volume<T>, from: [usize; 3], reversed: [
 fn case_strategy() -> impl proptest::strategy::Strategy<Value = (Volume<f32>, Volume<Label>)> {
     (prop::array::uniform3(2_usize..14), prop::array::uniform3(0.5_f64..3.0)).prop_flat_map(|(dims, spacing_mm)| {
         let n = dims.iter().product::<usize>();
-        (prop::collection::vec(0.0_f32..1.0, n), prop::collection::vec(0_u8..3, n)).prop_map(move |(uncertainty, labels)| {
-            let geometry = Geometry::axis_aligned(dims, spacing_mm).unwrap();
-            (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap())
-        })
+        (prop::collection::vec(0.0_f32..1.0, n), prop::collection::vec(0_u8..3, n)).prop_map(
+            move |(uncertainty, labels)| {
+                let geometry = Geometry::axis_aligned(dims, spacing_mm).unwrap();
+                (Volume::new(geometry.clone(), uncertainty).unwrap(), Volume::new(geometry, labels).unwrap())
+            },
+        )
     })
 }
 
@@ -345,7 +359,8 @@ fn the_reference_choices_are_reproduced() {
     for name in ["V7_a", "V7_b", "V7_c"] {
         let case = &expected[name];
         let number = |key: &str| case["params"][key].as_f64().unwrap();
-        let keep = (sums.foreground_axial_planes() as f64 * number("max_slices_based_on_infected_slices") / 3.0) as usize;
+        let keep =
+            (sums.foreground_axial_planes() as f64 * number("max_slices_based_on_infected_slices") / 3.0) as usize;
         // The vectors give the gap in voxels, after adaptation.
         let chosen = [0, 1, 2].map(|axis| {
             let most = number("num_slices") as usize;
@@ -366,12 +381,17 @@ fn the_reference_choices_are_reproduced() {
     };
     let plain = |axis: usize| sums.axes[axis].uncertainty.clone();
     let check = |key: &str, chosen: [Vec<usize>; 3]| {
-        assert_eq!(chosen.iter().map(Vec::len).sum::<usize>() as u64, expected[key]["recommended_slices"].as_u64().unwrap(), "{key}");
+        assert_eq!(
+            chosen.iter().map(Vec::len).sum::<usize>() as u64,
+            expected[key]["recommended_slices"].as_u64().unwrap(),
+            "{key}"
+        );
         assert_eq!(mask_sum(&truth, &chosen) as u64, expected[key]["mask_sum"].as_u64().unwrap(), "{key}");
     };
     check("V1", fixed(None, 3, &plain));
     check("V2 (globals num_slices=4, gap=1)", fixed(Some(1), 4, &plain));
-    let middles = [0, 1, 2].map(|axis| sums.components.iter().filter(|c| c.foreground).map(|c| c.middle(axis)).collect());
+    let middles =
+        [0, 1, 2].map(|axis| sums.components.iter().filter(|c| c.foreground).map(|c| c.middle(axis)).collect());
     check("V3", middles);
     let label_sums = |axis: usize| -> Vec<f32> {
         let axis = prediction.geometry().axis_of_stored(axis);

@@ -1,7 +1,9 @@
-//! Adaptation: a network learns from this case's corrected planes, and is believed only where planes that it did not learn from say that it got better.
+//! Adaptation: a network learns from this case's corrected planes, and is believed only where planes that it did not
+//! learn from say that it got better.
 //!
-//! `patches` says what it sees, `trial` how good it is on planes kept back; here is the course. All of it is told how much time has passed and never looks
-//! at a clock. What the network knew before is kept by the divergence from its own probabilities, wherever the expert said nothing.
+//! `patches` says what it sees, `trial` how good it is on planes kept back; here is the course. All of it is told how
+//! much time has passed and never looks at a clock. What the network knew before is kept by the divergence from its own
+//! probabilities, wherever the expert said nothing.
 
 mod patches;
 mod trial;
@@ -26,7 +28,8 @@ pub use patches::{AdaptInput, Guidance};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdaptationParams {
-    /// Seconds that it may take; none for as long as the steps take, which makes the result independent of the machine's speed.
+    /// Seconds that it may take; none for as long as the steps take, which makes the result independent of the
+    /// machine's speed.
     pub seconds: Option<f64>,
     /// Steps at most while planes are kept back.
     pub steps: u32,
@@ -34,7 +37,8 @@ pub struct AdaptationParams {
     pub seed: u64,
     /// Adam's step size.
     pub rate: f64,
-    /// Weight of what the network knew before, where its error in the corrected planes is 1; the larger its error, the less it counts.
+    /// Weight of what the network knew before, where its error in the corrected planes is 1; the larger its error, the
+    /// less it counts.
     pub anchor_weight: f64,
     /// Only the layers behind the bottleneck learn.
     pub decoder_only: bool,
@@ -50,7 +54,8 @@ impl Default for AdaptationParams {
 const GRADIENT_NORM: f64 = 12.0;
 /// An error below this is taken for it, so that no weight grows without bounds.
 const LEAST_ERROR: f64 = 0.05;
-/// How often each known plane is guidance while the network learns; as often as not it must find out by itself what the plane says.
+/// How often each known plane is guidance while the network learns; as often as not it must find out by itself what the
+/// plane says.
 const SHOWN: f64 = 0.6;
 /// Steps between two looks at the planes kept back.
 const STEPS_PER_TRIAL: u32 = 10;
@@ -134,8 +139,9 @@ pub type Elapsed<'a> = dyn Fn() -> f64 + 'a;
 
 /// Adapts a copy of a network to a case.
 ///
-/// First it learns from all planes but some that are kept back, and is tried on these every few steps. From the best trial on it learns for a while with all
-/// planes. Where no trial was better than before, it falls back. What is tried and kept is the running mean of the weights.
+/// First it learns from all planes but some that are kept back, and is tried on these every few steps. From the best
+/// trial on it learns for a while with all planes. Where no trial was better than before, it falls back. What is tried
+/// and kept is the running mean of the weights.
 ///
 /// # Errors
 /// [`NetworkError::Cancelled`]; whatever else the network says makes it fall back.
@@ -187,7 +193,8 @@ impl<'a> Course<'a> {
         let mut rng = Pcg64::seed_from_u64(params.seed);
         let patches = Patches::new(input, plan, &mut rng);
         let all: Vec<usize> = (0..input.planes.len()).collect();
-        // What the network knew before is worth as much as it is right where the expert looked: on scans unlike its training it is soon given up.
+        // What the network knew before is worth as much as it is right where the expert looked: on scans unlike its
+        // training it is soon given up.
         let error = trial::error(&*network, &patches, &all, &[])?;
         let rule = LearningRule {
             rate: params.rate,

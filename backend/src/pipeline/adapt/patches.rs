@@ -1,4 +1,5 @@
-//! What a network sees while it adapts: patches around corrected planes and doubtful voxels, turned and re-lit at random.
+//! What a network sees while it adapts: patches around corrected planes and doubtful voxels, turned and re-lit at
+//! random.
 
 use half::f16;
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, concatenate, s};
@@ -11,10 +12,12 @@ use crate::inference::training::TrainingPatch;
 use crate::pipeline::elementary::exp;
 use crate::pipeline::guide::{self, Sheet, UNANNOTATED};
 
-/// Voxels of a patch at most, whatever the plan's: a step keeps what every layer computed, 2 to 3 kB a voxel for nnU-Net's usual widths.
+/// Voxels of a patch at most, whatever the plan's: a step keeps what every layer computed, 2 to 3 kB a voxel for
+/// nnU-Net's usual widths.
 const MOST_VOXELS: usize = 1 << 20;
 
-/// nnU-Net's 3D networks halve an axis five times at most, so multiples of this fit every one whose own patch they divide.
+/// nnU-Net's 3D networks halve an axis five times at most, so multiples of this fit every one whose own patch they
+/// divide.
 const COARSEST: usize = 32;
 
 /// How often a patch lies around a doubtful voxel instead of a corrected one.
@@ -23,7 +26,8 @@ const DOUBTFUL_SHARE: f64 = 0.25;
 /// Voxels remembered of each plane, and of the doubtful ones, to lay patches around.
 const CENTRES: usize = 4096;
 
-/// Largest logarithm of the factor, and largest shift (standard deviations of the normalised image), that intensities are changed by.
+/// Largest logarithm of the factor, and largest shift (standard deviations of the normalised image), that intensities
+/// are changed by.
 const RELIGHT: f32 = 0.2;
 
 /// A case to adapt to, on the network's grid; arrays `[z, y, x]`.
@@ -99,7 +103,8 @@ impl<'a> Patches<'a> {
         patch
     }
 
-    /// Patches that see these planes, a few of each where they are larger than a patch; `shown` are guidance in them, and only these planes are right.
+    /// Patches that see these planes, a few of each where they are larger than a patch; `shown` are guidance in them,
+    /// and only these planes are right.
     pub(super) fn of_planes(&self, planes: &[usize], shown: &[usize]) -> Vec<TrainingPatch> {
         const MOST: usize = 2;
         let mut starts: Vec<[isize; 3]> = Vec::new();
@@ -116,8 +121,9 @@ impl<'a> Patches<'a> {
     }
 
     fn centre(&self, known: &[usize], rng: &mut impl Rng) -> [usize; 3] {
-        let of =
-            |voxels: &[[usize; 3]], rng: &mut dyn Rng| voxels.get(rng.random_range(0..voxels.len().max(1))).copied().unwrap_or_default();
+        let of = |voxels: &[[usize; 3]], rng: &mut dyn Rng| {
+            voxels.get(rng.random_range(0..voxels.len().max(1))).copied().unwrap_or_default()
+        };
         if !self.doubtful.is_empty() && rng.random_bool(DOUBTFUL_SHARE) {
             return of(&self.doubtful, rng);
         }
@@ -125,7 +131,8 @@ impl<'a> Patches<'a> {
         plane.map_or([0; 3], |voxels| of(voxels, rng))
     }
 
-    /// Where a patch around a voxel begins; below 0 where it is larger than the case, which then lies in its middle as in `sliding_window`.
+    /// Where a patch around a voxel begins; below 0 where it is larger than the case, which then lies in its middle as
+    /// in `sliding_window`.
     fn start(&self, centre: [usize; 3]) -> [isize; 3] {
         std::array::from_fn(|axis| {
             let (volume, patch) = (self.input.image.shape()[axis + 1], self.size[axis]);
@@ -141,8 +148,9 @@ impl<'a> Patches<'a> {
         let volume = [1, 2, 3].map(|axis| image.shape()[axis]);
         // The part of the case in the patch, in the case's voxels and in the patch's.
         let low: [usize; 3] = std::array::from_fn(|axis| start[axis].max(0).cast_unsigned());
-        let high: [usize; 3] =
-            std::array::from_fn(|axis| (start[axis] + self.size[axis].cast_signed()).min(volume[axis].cast_signed()).cast_unsigned());
+        let high: [usize; 3] = std::array::from_fn(|axis| {
+            (start[axis] + self.size[axis].cast_signed()).min(volume[axis].cast_signed()).cast_unsigned()
+        });
         let within: [std::ops::Range<usize>; 3] = std::array::from_fn(|axis| low[axis]..high[axis]);
         let place: [std::ops::Range<usize>; 3] = std::array::from_fn(|axis| {
             let first = (low[axis].cast_signed() - start[axis]).cast_unsigned();
@@ -176,7 +184,8 @@ impl<'a> Patches<'a> {
     }
 }
 
-/// A patch's size made small enough to learn with: the longest axis is shortened by a step that every halving of the network divides, again and again.
+/// A patch's size made small enough to learn with: the longest axis is shortened by a step that every halving of the
+/// network divides, again and again.
 fn bounded(patch: [usize; 3]) -> [usize; 3] {
     let step = patch.map(|n| (1_usize << n.trailing_zeros()).min(COARSEST));
     let mut size = patch;

@@ -10,7 +10,8 @@ use crate::inference::{Network, NetworkError};
 
 /// Planes to keep back: those whose error before adaptation is in the middle, so that they stand for the others.
 pub(super) fn kept_back(input: AdaptInput<'_>, count: usize) -> Vec<usize> {
-    let mut errors: Vec<(usize, usize)> = input.planes.iter().enumerate().map(|(plane, _)| (wrong(input, plane), plane)).collect();
+    let mut errors: Vec<(usize, usize)> =
+        input.planes.iter().enumerate().map(|(plane, _)| (wrong(input, plane), plane)).collect();
     errors.sort_unstable();
     let first = errors.len().saturating_sub(count) / 2;
     errors.into_iter().skip(first).take(count).map(|(_, plane)| plane).collect()
@@ -42,9 +43,14 @@ struct Sums {
     foreground: [f64; 3],
 }
 
-/// Cross-entropy + 1 − soft Dice in `planes`, with `shown` ones as guidance: of the mean over mirrors, as the network is used. Dice is that of all foreground
-/// together, for a plane may show a label in a few voxels only.
-pub(super) fn error(network: &dyn Network, patches: &Patches<'_>, planes: &[usize], shown: &[usize]) -> Result<f64, NetworkError> {
+/// Cross-entropy + 1 − soft Dice in `planes`, with `shown` ones as guidance: of the mean over mirrors, as the network
+/// is used. Dice is that of all foreground together, for a plane may show a label in a few voxels only.
+pub(super) fn error(
+    network: &dyn Network,
+    patches: &Patches<'_>,
+    planes: &[usize],
+    shown: &[usize],
+) -> Result<f64, NetworkError> {
     let mut sums = Sums::default();
     for patch in patches.of_planes(planes, shown) {
         sums.add(mirrored(network, patches, &patch)?.view(), patch.target.view());
@@ -86,8 +92,11 @@ impl Sums {
             self.cross_entropy -= f64::from(voxel.get(right).copied().unwrap_or(0.0).max(f32::MIN_POSITIVE)).ln();
             for (head, probability) in voxel.iter().enumerate().skip(1) {
                 let is_right = f64::from(u8::from(head == right));
-                for (sum, value) in self.foreground.iter_mut().zip([f64::from(*probability) * is_right, f64::from(*probability), is_right])
-                {
+                for (sum, value) in self.foreground.iter_mut().zip([
+                    f64::from(*probability) * is_right,
+                    f64::from(*probability),
+                    is_right,
+                ]) {
                     *sum += value;
                 }
             }

@@ -75,7 +75,9 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
         // Frames without places of their own: a film.
         return Ok(head);
     }
-    let slices = (0..frames).map(|frame| slice(&head, frame, Groups { object: &object, own: each.get(frame), shared })).collect();
+    let slices = (0..frames)
+        .map(|frame| slice(&head, frame, Groups { object: &object, own: each.get(frame), shared }))
+        .collect();
     Ok(Head { slices, ..head })
 }
 
@@ -97,12 +99,17 @@ impl Groups<'_> {
 fn slice(head: &Head, frame: usize, groups: Groups<'_>) -> Option<Slice> {
     let three = |values: Vec<f64>| <[f64; 3]>::try_from(values).ok();
     let position = groups.floats(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT).and_then(three)?;
-    let directions = groups.floats(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT).filter(|six| six.len() == 6)?;
-    let along = [unit([directions[0], directions[1], directions[2]])?, unit([directions[3], directions[4], directions[5]])?];
+    let directions = groups
+        .floats(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)
+        .filter(|six| six.len() == 6)?;
+    let along =
+        [unit([directions[0], directions[1], directions[2]])?, unit([directions[3], directions[4], directions[5]])?];
     let measure = |tag: Tag| groups.floats(tags::PIXEL_MEASURES_SEQUENCE, tag);
     // DICOM says rows first: the distance from one row to the next.
-    let [between_rows, between_columns] = measure(tags::PIXEL_SPACING).and_then(|two| <[f64; 2]>::try_from(two).ok())?;
-    let one = |values: Option<Vec<f64>>| values.and_then(|values| values.first().copied()).filter(|value| value.is_finite());
+    let [between_rows, between_columns] =
+        measure(tags::PIXEL_SPACING).and_then(|two| <[f64; 2]>::try_from(two).ok())?;
+    let one =
+        |values: Option<Vec<f64>>| values.and_then(|values| values.first().copied()).filter(|value| value.is_finite());
     let rescale = |tag: Tag| one(groups.floats(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag));
     let thickness = one(measure(tags::SPACING_BETWEEN_SLICES)).or_else(|| one(measure(tags::SLICE_THICKNESS)));
     let finite = position.iter().chain([&between_rows, &between_columns]).all(|value| value.is_finite());
@@ -138,7 +145,11 @@ fn integer(object: &InMemDicomObject, tag: Tag) -> Option<usize> {
 }
 
 fn text(object: &InMemDicomObject, tag: Tag) -> String {
-    object.get(tag).and_then(|element| element.to_str().ok()).map(|text| text.trim_end_matches('\0').trim().to_owned()).unwrap_or_default()
+    object
+        .get(tag)
+        .and_then(|element| element.to_str().ok())
+        .map(|text| text.trim_end_matches('\0').trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// An error and its causes.

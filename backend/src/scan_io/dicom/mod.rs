@@ -1,6 +1,7 @@
-//! The door to DICOM: a series of files → a volume. Slices lie where their positions say, along the normal of their planes and never by instance number;
-//! every slice is rescaled by its own slope and intercept. What is no volume is refused by name, with the files that show it. Of a file's attributes only
-//! those are looked at that place and scale voxels, or tell series apart: no name, no id, no date.
+//! The door to DICOM: a series of files → a volume. Slices lie where their positions say, along the normal of their
+//! planes and never by instance number; every slice is rescaled by its own slope and intercept. What is no volume is
+//! refused by name, with the files that show it. Of a file's attributes only those are looked at that place and scale
+//! voxels, or tell series apart: no name, no id, no date.
 
 mod heads;
 mod series;
@@ -46,7 +47,10 @@ pub enum DicomError {
         photometric: String,
     },
     /// Pictures that lie nowhere.
-    #[error("{} have no position or orientation in the patient: secondary captures or reports, no slices. Leave them out", some(files))]
+    #[error(
+        "{} have no position or orientation in the patient: secondary captures or reports, no slices. Leave them out",
+        some(files)
+    )]
     NoPosition {
         /// Which.
         files: Vec<String>,
@@ -87,7 +91,9 @@ pub enum DicomError {
         gaps: Vec<String>,
     },
     /// Slices at uneven distances.
-    #[error("slices lie at uneven distances, {smallest:.3} to {largest:.3} mm (between {between}). Resample the series to even ones")]
+    #[error(
+        "slices lie at uneven distances, {smallest:.3} to {largest:.3} mm (between {between}). Resample the series to even ones"
+    )]
     Irregular {
         /// The smallest, in mm.
         smallest: f64,
@@ -97,7 +103,9 @@ pub enum DicomError {
         between: String,
     },
     /// A gantry that was tilted.
-    #[error("the gantry was tilted by {degrees:.1}°: slices are not stacked at right angles. Resample the series to a straight grid")]
+    #[error(
+        "the gantry was tilted by {degrees:.1}°: slices are not stacked at right angles. Resample the series to a straight grid"
+    )]
     Tilted {
         /// By how much.
         degrees: f64,
@@ -153,10 +161,12 @@ pub fn is_dicom(file: &Path) -> bool {
     read.is_ok() && (bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"DICM"))
 }
 
-/// The DICOM files of a folder and of the folders within it, by name; those that begin with a dot, and a `DICOMDIR`, are none.
+/// The DICOM files of a folder and of the folders within it, by name; those that begin with a dot, and a `DICOMDIR`,
+/// are none.
 pub fn series_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     for path in entries.into_iter().filter(|path| !name(path).starts_with('.') && name(path) != "DICOMDIR") {
         if path.is_dir() && !path.is_symlink() {

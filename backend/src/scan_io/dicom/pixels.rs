@@ -15,13 +15,16 @@ use crate::scan_io::ScanError;
 pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, ScanError> {
     let plane = geometry.dims[0] * geometry.dims[1];
     let mut voxels: Vec<f32> = Vec::new();
-    voxels.try_reserve_exact(geometry.voxel_count()).map_err(|_| ScanError::NoMemory { mib: geometry.voxel_count() >> 18 })?;
+    voxels
+        .try_reserve_exact(geometry.voxel_count())
+        .map_err(|_| ScanError::NoMemory { mib: geometry.voxel_count() >> 18 })?;
     voxels.resize(geometry.voxel_count(), 0.0);
     let mut places: Vec<Option<&mut [f32]>> = voxels.chunks_mut(plane).map(Some).collect();
     // Each file takes the planes that its frames fill.
     let mut work = Vec::new();
     for (file, slices) in stack.by_file() {
-        let targets: Vec<(&Slice, &mut [f32])> = slices.into_iter().filter_map(|(z, slice)| Some((slice, places[z].take()?))).collect();
+        let targets: Vec<(&Slice, &mut [f32])> =
+            slices.into_iter().filter_map(|(z, slice)| Some((slice, places[z].take()?))).collect();
         work.push((file, targets));
     }
     work.into_par_iter().try_for_each(|(file, targets)| {
@@ -35,7 +38,10 @@ pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, Sc
         Ok::<(), DicomError>(())
     })?;
     if let Some(at) = voxels.iter().position(|v| !v.is_finite()) {
-        return Err(ScanError::NotFinite { voxel: Geometry::voxel_at(at, geometry.dims), value: f64::from(voxels[at]) });
+        return Err(ScanError::NotFinite {
+            voxel: Geometry::voxel_at(at, geometry.dims),
+            value: f64::from(voxels[at]),
+        });
     }
     Ok(Volume::new(geometry.clone(), voxels)?)
 }
@@ -62,7 +68,8 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
         wide[..size].copy_from_slice(chunk);
         // The stored bits at the top, so that shifting back extends the sign and drops what is not the pixel's.
         let raised = u32::from_le_bytes(wide) << (32 - stored - shift);
-        let pixel = if signed { f64::from(raised.cast_signed() >> (32 - stored)) } else { f64::from(raised >> (32 - stored)) };
+        let pixel =
+            if signed { f64::from(raised.cast_signed() >> (32 - stored)) } else { f64::from(raised >> (32 - stored)) };
         *value = (pixel * slice.slope + slice.intercept) as f32;
     }
     Ok(())

@@ -81,8 +81,9 @@ fn one_orientation(slices: &[Slice]) -> Result<(), DicomError> {
     if groups.len() == 1 {
         return Ok(());
     }
-    let words =
-        |group: &Vec<&Slice>| format!("{} slice(s) of {} × {} ({} …)", group.len(), group[0].columns, group[0].rows, name(&group[0].file));
+    let words = |group: &Vec<&Slice>| {
+        format!("{} slice(s) of {} × {} ({} …)", group.len(), group[0].columns, group[0].rows, name(&group[0].file))
+    };
     Err(DicomError::SeveralOrientations { groups: groups.iter().map(words).collect() })
 }
 
@@ -100,7 +101,8 @@ fn sorted(mut slices: Vec<Slice>) -> Result<Stack, DicomError> {
     let height = |slice: &Slice| dot(slice.position, normal);
     slices.sort_by(|a, b| height(a).total_cmp(&height(b)));
     let file = |slice: &Slice| name(&slice.file);
-    let steps = |slices: &[Slice]| slices.windows(2).map(|pair| height(&pair[1]) - height(&pair[0])).collect::<Vec<f64>>();
+    let steps =
+        |slices: &[Slice]| slices.windows(2).map(|pair| height(&pair[1]) - height(&pair[0])).collect::<Vec<f64>>();
     let mut apart: Vec<f64> = steps(&slices).into_iter().filter(|mm| *mm > 1e-3).collect();
     apart.sort_by(f64::total_cmp);
     let typical = apart.get(apart.len() / 2).copied().unwrap_or(1.0);
@@ -111,7 +113,8 @@ fn sorted(mut slices: Vec<Slice>) -> Result<Stack, DicomError> {
             if times > 1 && places.iter().all(|place| place.len() == times) {
                 return Err(DicomError::SeveralVolumes { times, files: places[0].iter().map(file).collect() });
             }
-            let double = places.iter().filter(|place| place.len() > 1).flat_map(|place| place.iter().map(file)).collect();
+            let double =
+                places.iter().filter(|place| place.len() > 1).flat_map(|place| place.iter().map(file)).collect();
             return Err(DicomError::Duplicates { files: double });
         }
     }

@@ -20,7 +20,8 @@ fn content(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
-/// The data folder of a case with a correction, its server having died; and a copy of its database from before the correction.
+/// The data folder of a case with a correction, its server having died; and a copy of its database from before the
+/// correction.
 async fn folder() -> (TempDir, PathBuf) {
     let scene = Scene::presegmented().await;
     scene.store.fold_log().await.unwrap();
@@ -56,7 +57,8 @@ async fn a_start_refuses_what_does_not_fit_together_and_deletes_nothing() {
         "the database i3deep.sqlite is older than this folder: it lacks the last 1 changes",
     )
     .await;
-    check(|folder, _| fs::write(database(folder), "").unwrap(), "the database i3deep.sqlite is older than this folder").await;
+    check(|folder, _| fs::write(database(folder), "").unwrap(), "the database i3deep.sqlite is older than this folder")
+        .await;
     check(
         |folder, _| {
             let file = fs::File::options().write(true).open(database(folder)).unwrap();
@@ -91,7 +93,15 @@ async fn a_database_whose_log_is_gone_is_refused() {
     scene.store.write_mark().await.unwrap();
     let copy = tempfile::tempdir().unwrap();
     // As the disk is when the server is killed: nothing has been folded into the database.
-    assert!(std::process::Command::new("cp").arg("-r").arg(scene.folder.path()).arg(copy.path().join("data")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp")
+            .arg("-r")
+            .arg(scene.folder.path())
+            .arg(copy.path().join("data"))
+            .status()
+            .unwrap()
+            .success()
+    );
     let data = copy.path().join("data");
     fs::remove_file(data.join("i3deep.sqlite-wal")).unwrap();
     let _ = fs::remove_file(data.join("i3deep.sqlite-shm"));
@@ -169,8 +179,9 @@ async fn yesterdays_backup_over_today_and_back() {
     let scene = Scene::presegmented().await;
     let backups = tempfile::tempdir().unwrap();
     let at = |name: &str| backups.path().join(name);
-    let save =
-        async |store: &Store, label: u8, base: u64| store.save_correction(&Actor::local(), &scene.case, &axial(1, &[label; 4], base)).await;
+    let save = async |store: &Store, label: u8, base: u64| {
+        store.save_correction(&Actor::local(), &scene.case, &axial(1, &[label; 4], base)).await
+    };
     save(&scene.store, 1, 0).await.unwrap();
     let yesterday = backup(scene.folder.path(), &at("yesterday")).await.unwrap();
     save(&scene.store, 0, 1).await.unwrap();
@@ -227,8 +238,10 @@ async fn verify_names_what_is_wrong() {
     fs::remove_file(&files[1]).unwrap();
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
     let problems = verify(path).await.unwrap().problems;
-    let expected =
-        [format!("the volume {} is damaged: its content has another digest", names[0]), format!("the volume {} is missing", names[1])];
+    let expected = [
+        format!("the volume {} is damaged: its content has another digest", names[0]),
+        format!("the volume {} is missing", names[1]),
+    ];
     assert_eq!(problems, expected);
 }
 

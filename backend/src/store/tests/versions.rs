@@ -13,7 +13,8 @@ async fn what_a_conflict_refuses_is_kept_and_can_be_brought_back() {
         assert!(matches!(refused, Err(StoreError::Stale { stored: 1, base: 0 })));
     }
     let versions = scene.store.slice_versions(&scene.case, plane).await.unwrap();
-    let told: Vec<_> = versions.iter().map(|version| (version.saved_by.as_str(), version.revision, version.holds)).collect();
+    let told: Vec<_> =
+        versions.iter().map(|version| (version.saved_by.as_str(), version.revision, version.holds)).collect();
     assert_eq!(told, [("bob", None, false), ("ann", Some(1), true)], "once, however often it is sent");
     assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(1, &[1, 0, 0, 0], 1)]);
 
@@ -48,6 +49,9 @@ async fn old_versions_are_thinned_to_the_last_of_an_hour() {
     // The third hour is not over yet.
     while scene.store.thin(2 * 3600).await.unwrap() > 0 {}
     let left = scene.store.slice_versions(&scene.case, axial(1, &[], 0).plane).await.unwrap();
-    assert_eq!(left.iter().map(|version| version.revision).collect::<Vec<_>>(), [None, Some(7), Some(6), Some(5), Some(2)]);
+    assert_eq!(
+        left.iter().map(|version| version.revision).collect::<Vec<_>>(),
+        [None, Some(7), Some(6), Some(5), Some(2)]
+    );
     assert_eq!(scene.store.corrections(&scene.case).await.unwrap(), [axial(1, &[0; 4], 7)]);
 }

@@ -12,7 +12,12 @@ pub(super) struct CopyNext;
 
 impl Change for CopyPrevious {
     fn card(&self) -> &'static Card {
-        &Card { id: "copy-previous", name: "Copy from before", about: "Offers the labels of the plane before this one", is_offered: true }
+        &Card {
+            id: "copy-previous",
+            name: "Copy from before",
+            about: "Offers the labels of the plane before this one",
+            is_offered: true,
+        }
     }
 
     fn apply(&self, plate: &Plate<'_>) -> Result<Vec<Label>, &'static str> {
@@ -22,7 +27,12 @@ impl Change for CopyPrevious {
 
 impl Change for CopyNext {
     fn card(&self) -> &'static Card {
-        &Card { id: "copy-next", name: "Copy from after", about: "Offers the labels of the plane after this one", is_offered: true }
+        &Card {
+            id: "copy-next",
+            name: "Copy from after",
+            about: "Offers the labels of the plane after this one",
+            is_offered: true,
+        }
     }
 
     fn apply(&self, plate: &Plate<'_>) -> Result<Vec<Label>, &'static str> {

@@ -12,7 +12,12 @@ pub(super) struct Shrink;
 
 impl Change for Grow {
     fn card(&self) -> &'static Card {
-        &Card { id: "grow", name: "Grow", about: "Grows the chosen label by a voxel, into background", is_offered: false }
+        &Card {
+            id: "grow",
+            name: "Grow",
+            about: "Grows the chosen label by a voxel, into background",
+            is_offered: false,
+        }
     }
 
     fn apply(&self, plate: &Plate<'_>) -> Result<Vec<Label>, &'static str> {

@@ -1,4 +1,5 @@
-//! Shape interpolation: the outlines between two corrected planes, by the signed distance of every voxel from each label's edge (Raya and Udupa, 1990).
+//! Shape interpolation: the outlines between two corrected planes, by the signed distance of every voxel from each
+//! label's edge (Raya and Udupa, 1990).
 
 use shared::label::{BACKGROUND, Label};
 
@@ -23,7 +24,8 @@ impl Change for Interpolate {
             return Err("Interpolation needs a corrected plane on either side of this one.");
         };
         let mut found: Vec<(f64, Label)> = vec![(0.0, BACKGROUND); plate.labels.len()];
-        let mut labels: Vec<Label> = before.labels.iter().chain(after.labels).copied().filter(|label| *label != BACKGROUND).collect();
+        let mut labels: Vec<Label> =
+            before.labels.iter().chain(after.labels).copied().filter(|label| *label != BACKGROUND).collect();
         labels.sort_unstable();
         labels.dedup();
         let total = (before.distance + after.distance) as f64;
@@ -41,8 +43,8 @@ impl Change for Interpolate {
     }
 }
 
-/// How deep a voxel lies within a shape, in millimetres from the nearest voxel that does not belong to it; negative outside. Beyond everything where there
-/// is no shape at all.
+/// How deep a voxel lies within a shape, in millimetres from the nearest voxel that does not belong to it; negative
+/// outside. Beyond everything where there is no shape at all.
 fn depth_mm(grid: &PlaneGrid, is_in: impl Fn(usize) -> bool) -> Vec<f64> {
     let inside = squared_distance_mm(grid, |at| !is_in(at));
     let outside = squared_distance_mm(grid, is_in);
@@ -55,8 +57,8 @@ fn depth_mm(grid: &PlaneGrid, is_in: impl Fn(usize) -> bool) -> Vec<f64> {
         .collect()
 }
 
-/// Squared distance of each voxel from the nearest one that is a seed (Felzenszwalb and Huttenlocher, 2012); the plane's diagonal and more where
-/// there is none.
+/// Squared distance of each voxel from the nearest one that is a seed (Felzenszwalb and Huttenlocher, 2012); the
+/// plane's diagonal and more where there is none.
 fn squared_distance_mm(grid: &PlaneGrid, is_seed: impl Fn(usize) -> bool) -> Vec<f64> {
     let [columns, rows] = grid.dims;
     let far = (0..2).map(|axis| (grid.dims[axis] as f64 * grid.spacing_mm[axis]).powi(2)).sum::<f64>();
@@ -77,7 +79,9 @@ fn squared_distance_mm(grid: &PlaneGrid, is_seed: impl Fn(usize) -> bool) -> Vec
 /// The lower envelope of parabolas that stand on the values of a line.
 fn envelope(line: &[f64], spacing_mm: f64) -> Vec<f64> {
     let place = |at: usize| at as f64 * spacing_mm;
-    let meet = |a: usize, b: usize| ((line[b] + place(b).powi(2)) - (line[a] + place(a).powi(2))) / (2.0 * (place(b) - place(a)));
+    let meet = |a: usize, b: usize| {
+        ((line[b] + place(b).powi(2)) - (line[a] + place(a).powi(2))) / (2.0 * (place(b) - place(a)))
+    };
     let mut kept: Vec<(usize, f64)> = Vec::new();
     for at in 0..line.len() {
         let mut from = f64::NEG_INFINITY;
@@ -114,7 +118,12 @@ mod tests {
     fn a_shape_moves_and_grows_between_two_planes() {
         let left: &[&str] = &["......", "11....", "11....", "......"];
         let right: &[&str] = &["......", "..11..", "..11..", "......"];
-        check_beside(&Interpolate, &["......"; 4], [Some((1, left)), Some((1, right))], &["......", ".11...", ".11...", "......"]);
+        check_beside(
+            &Interpolate,
+            &["......"; 4],
+            [Some((1, left)), Some((1, right))],
+            &["......", ".11...", ".11...", "......"],
+        );
         let small: &[&str] = &[".......", ".......", "...1...", ".......", "......."];
         let large: &[&str] = &["1111111"; 5];
         let between = &[".11111.", "1111111", "1111111", "1111111", ".11111."];

@@ -1,5 +1,5 @@
-//! Edits of a whole plane at once. An edit is one file here and one row in [`EDITS`]. What comes from elsewhere than the plane itself is offered first:
-//! nothing is written silently.
+//! Edits of a whole plane at once. An edit is one file here and one row in [`EDITS`]. What comes from elsewhere than
+//! the plane itself is offered first: nothing is written silently.
 
 mod copy;
 mod grow;
@@ -117,15 +117,24 @@ mod pictures {
 
     /// The same beside corrected planes, each with its distance; at a distance of 1 they are the adjacent ones.
     #[track_caller]
-    pub(super) fn check_beside(edit: &dyn Change, before: &[&str], beside: [Option<(usize, &[&str])>; 2], after: &[&str]) {
+    pub(super) fn check_beside(
+        edit: &dyn Change,
+        before: &[&str],
+        beside: [Option<(usize, &[&str])>; 2],
+        after: &[&str],
+    ) {
         let grid = PlaneGrid { dims: [before[0].len(), before.len()], spacing_mm: [1.0; 2] };
         let beside = beside.map(|plane| plane.map(|(distance, rows)| (distance, labels(rows))));
         let plate = Plate {
             grid: &grid,
             labels: &labels(before),
             label: 1,
-            adjacent: beside.each_ref().map(|plane| plane.as_ref().filter(|(distance, _)| *distance == 1).map(|(_, labels)| &labels[..])),
-            corrected: beside.each_ref().map(|plane| plane.as_ref().map(|(distance, labels)| Neighbour { distance: *distance, labels })),
+            adjacent: beside
+                .each_ref()
+                .map(|plane| plane.as_ref().filter(|(distance, _)| *distance == 1).map(|(_, labels)| &labels[..])),
+            corrected: beside
+                .each_ref()
+                .map(|plane| plane.as_ref().map(|(distance, labels)| Neighbour { distance: *distance, labels })),
         };
         assert_eq!(edit.apply(&plate), Ok(labels(after)));
     }

@@ -1,4 +1,5 @@
-//! Smoothing: every voxel takes the label that most of the nine around it hold. Corners and hairs of a voxel go, straight edges stay.
+//! Smoothing: every voxel takes the label that most of the nine around it hold. Corners and hairs of a voxel go,
+//! straight edges stay.
 
 use shared::label::Label;
 
@@ -18,7 +19,8 @@ impl Change for Smooth {
     fn apply(&self, plate: &Plate<'_>) -> Result<Vec<Label>, &'static str> {
         let around = || (-1..=1).flat_map(|dv| (-1..=1).map(move |du| [du, dv]));
         let becomes = |(offset, &own): (usize, &Label)| {
-            let holding = |label: Label| around().filter(|step| plate.label_beside(offset, *step) == Some(label)).count();
+            let holding =
+                |label: Label| around().filter(|step| plate.label_beside(offset, *step) == Some(label)).count();
             let there = around().filter(|step| plate.label_beside(offset, *step).is_some()).count();
             // At the plane's edge fewer than nine are there.
             let is_most = |count: usize| count * 9 >= MOST * there;

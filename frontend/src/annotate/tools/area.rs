@@ -3,7 +3,8 @@
 use super::{Position, Work};
 use crate::annotate::stencil::{PlaneGrid, Span, stencil, swept};
 
-/// The area within a line from each corner to the next, and from the last to the first. Nothing for fewer than three corners that differ.
+/// The area within a line from each corner to the next, and from the last to the first. Nothing for fewer than three
+/// corners that differ.
 pub(super) fn area(work: &Work<'_>, corners: &[Position]) -> Vec<Span> {
     let mut distinct = corners.to_vec();
     distinct.dedup();
@@ -15,7 +16,8 @@ pub(super) fn area(work: &Work<'_>, corners: &[Position]) -> Vec<Span> {
     line.chain((0..work.grid.dims[1]).flat_map(|v| inside_row(work.grid, &distinct, v))).collect()
 }
 
-/// Voxels of a row whose centres lie within the corners: between the first and second crossing of the row, the third and fourth, and so on.
+/// Voxels of a row whose centres lie within the corners: between the first and second crossing of the row, the third
+/// and fourth, and so on.
 fn inside_row(grid: &PlaneGrid, corners: &[Position], v: usize) -> Vec<Span> {
     let row = v as f64;
     let edges = corners.iter().zip(corners.iter().cycle().skip(1));

@@ -53,7 +53,8 @@ fn touches_edge(span: &Span, [columns, rows]: [usize; 2]) -> bool {
     span.from == 0 || span.to == columns || span.v == 0 || span.v + 1 == rows
 }
 
-/// Voxels that hold the same label as `start` and are joined to it by edges (not by corners). Empty if `start` lies outside the plane.
+/// Voxels that hold the same label as `start` and are joined to it by edges (not by corners). Empty if `start` lies
+/// outside the plane.
 pub(super) fn connected(labels: &[Label], dims: [usize; 2], start: [i64; 2]) -> Vec<Span> {
     let [columns, rows] = dims;
     let inside = (0..columns as i64).contains(&start[0]) && (0..rows as i64).contains(&start[1]);
@@ -75,7 +76,9 @@ pub(super) fn connected(labels: &[Label], dims: [usize; 2], start: [i64; 2]) -> 
         visited[from + v * columns..to + v * columns].fill(true);
         spans.push(Span { v, from, to });
         let neighbours = v.checked_sub(1).into_iter().chain((v + 1 < rows).then_some(v + 1));
-        seeds.extend(neighbours.flat_map(|row| (from..to).map(move |u| [u, row])).filter(|&[u, v]| open(&visited, u, v)));
+        seeds.extend(
+            neighbours.flat_map(|row| (from..to).map(move |u| [u, row])).filter(|&[u, v]| open(&visited, u, v)),
+        );
     }
     spans
 }

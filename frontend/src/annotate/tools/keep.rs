@@ -32,11 +32,15 @@ impl Behaviour for Keep {
     fn press(&self, work: &Work<'_>, at: Position) -> Vec<Span> {
         let [columns, rows] = work.grid.dims;
         let kept = connected(work.labels, work.grid.dims, at);
-        let Some(label) = kept.first().map(|span| work.labels[span.from + span.v * columns]).filter(|label| *label != BACKGROUND) else {
+        let Some(label) =
+            kept.first().map(|span| work.labels[span.from + span.v * columns]).filter(|label| *label != BACKGROUND)
+        else {
             return Vec::new();
         };
         let is_kept = |u: usize, v: usize| kept.iter().any(|span| span.v == v && (span.from..span.to).contains(&u));
-        let others = |v: usize| runs(Span { v, from: 0, to: columns }, |u| work.labels[u + v * columns] == label && !is_kept(u, v));
+        let others = |v: usize| {
+            runs(Span { v, from: 0, to: columns }, |u| work.labels[u + v * columns] == label && !is_kept(u, v))
+        };
         (0..rows).flat_map(others).collect()
     }
 }

@@ -1,5 +1,6 @@
-//! The tools. A tool is one file here and one row in [`TOOLS`]: what it paints when it is pressed, dragged and released, what it shows beforehand, its
-//! key, its icon and its words. Everything else on the page goes by its [`Card`].
+//! The tools. A tool is one file here and one row in [`TOOLS`]: what it paints when it is pressed, dragged and
+//! released, what it shows beforehand, its key, its icon and its words. Everything else on the page goes by its
+//! [`Card`].
 
 mod area;
 mod brush;
@@ -161,7 +162,8 @@ pub(crate) trait Behaviour: Send + Sync {
         Vec::new()
     }
 
-    /// Voxels that will be painted if the hand goes on from its way (empty before a press) to a position and stops there.
+    /// Voxels that will be painted if the hand goes on from its way (empty before a press) to a position and stops
+    /// there.
     fn preview(&self, work: &Work<'_>, _way: &[Position], at: Position) -> Vec<Span> {
         self.press(work, at)
     }
@@ -208,7 +210,8 @@ impl std::fmt::Debug for Tool {
 
 #[cfg(test)]
 pub(in crate::annotate) mod pictures {
-    //! Little pictures in which tools are tested: `.` is background, a digit its label; `x` stands where something was painted.
+    //! Little pictures in which tools are tested: `.` is background, a digit its label; `x` stands where something was
+    //! painted.
 
     use super::*;
 
@@ -218,9 +221,15 @@ pub(in crate::annotate) mod pictures {
     }
 
     /// What a gesture along `way` makes of a picture.
-    pub(in crate::annotate) fn painted(tool: &dyn Behaviour, hand: &Hand, way: &[Position], before: &[&str]) -> Vec<String> {
+    pub(in crate::annotate) fn painted(
+        tool: &dyn Behaviour,
+        hand: &Hand,
+        way: &[Position],
+        before: &[&str],
+    ) -> Vec<String> {
         let grid = PlaneGrid { dims: [before[0].len(), before.len()], spacing_mm: [1.0; 2] };
-        let labels: Vec<Label> = before.concat().bytes().map(|cell| if cell == b'.' { 0 } else { cell - b'0' }).collect();
+        let labels: Vec<Label> =
+            before.concat().bytes().map(|cell| if cell == b'.' { 0 } else { cell - b'0' }).collect();
         // Intensities are as many as labels: 0 where there is background.
         let image: Vec<f32> = labels.iter().map(|label| f32::from(*label)).collect();
         let work = Work { grid: &grid, labels: &labels, image: Some(&image), hand };

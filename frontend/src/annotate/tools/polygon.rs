@@ -39,7 +39,11 @@ impl Behaviour for Polygon {
 
     fn preview(&self, work: &Work<'_>, way: &[Position], at: Position) -> Vec<Span> {
         let surrounded = area(work, &[way, &[at]].concat());
-        if surrounded.is_empty() { way.iter().chain([&at]).flat_map(|corner| spot(work, *corner)).collect() } else { surrounded }
+        if surrounded.is_empty() {
+            way.iter().chain([&at]).flat_map(|corner| spot(work, *corner)).collect()
+        } else {
+            surrounded
+        }
     }
 }
 

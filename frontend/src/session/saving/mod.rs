@@ -1,5 +1,6 @@
-//! Corrections on their way to the server: written down in this browser first, sent soon after the last change, one save at a time for each slice, each
-//! naming the revision it is based on. What is not confirmed stays written down until it is.
+//! Corrections on their way to the server: written down in this browser first, sent soon after the last change, one
+//! save at a time for each slice, each naming the revision it is based on. What is not confirmed stays written down
+//! until it is.
 
 #[cfg(test)]
 mod played;
@@ -117,7 +118,8 @@ impl Session {
         let parting = self.change(|bench| {
             let is_open = |sync: &Sync| sync.is_open() && sync.theirs.is_none();
             let open = bench.corrections.iter().filter(|(_, known)| is_open(&known.sync)).map(|(plane, _)| *plane);
-            let statements = open.collect::<Vec<_>>().into_iter().filter_map(|plane| parting_statement(bench, plane)).collect();
+            let statements =
+                open.collect::<Vec<_>>().into_iter().filter_map(|plane| parting_statement(bench, plane)).collect();
             (bench.visit.case.clone(), statements)
         });
         let (case, statements): (CaseId, Vec<CorrectedSlice>) = match parting {
@@ -133,7 +135,9 @@ impl Session {
     fn confirmed(self, slice: &CorrectedSlice, revision: u64) {
         self.learn_online(true);
         let plane = slice.plane;
-        let more = self.change(|bench| bench.corrections.get_mut(&plane).map(|correction| correction.sync.confirm(slice, revision)));
+        let more = self.change(|bench| {
+            bench.corrections.get_mut(&plane).map(|correction| correction.sync.confirm(slice, revision))
+        });
         self.write_down(plane);
         if more.flatten() == Some(true) {
             self.flush();
@@ -162,7 +166,8 @@ impl Session {
         self.flush();
     }
 
-    /// The base was stale. If the server holds just this (the answer to an earlier save was lost), all is well; else the expert decides.
+    /// The base was stale. If the server holds just this (the answer to an earlier save was lost), all is well; else
+    /// the expert decides.
     async fn meet_conflict(self, visit: &Visit, mine: CorrectedSlice, trouble: &Trouble) {
         let plane = mine.plane;
         let all = api::corrections(&visit.case).await;
@@ -174,7 +179,9 @@ impl Session {
             return;
         };
         let theirs = all.into_iter().find(|slice| slice.plane == plane);
-        let contest = self.change(|bench| bench.corrections.get_mut(&plane).map(|known| known.sync.contest(&mine, theirs))).flatten();
+        let contest = self
+            .change(|bench| bench.corrections.get_mut(&plane).map(|known| known.sync.contest(&mine, theirs)))
+            .flatten();
         self.write_down(plane);
         match contest {
             Some(Contest::Settled | Contest::Anew) => self.flush(),
@@ -186,18 +193,21 @@ impl Session {
     /// Saves this computer's version over the other.
     pub(super) fn keep_mine(self) {
         let planes = self.change(|bench| {
-            let kept = bench.corrections.iter_mut().filter_map(|(plane, known)| known.sync.keep_mine().then_some(*plane));
+            let kept =
+                bench.corrections.iter_mut().filter_map(|(plane, known)| known.sync.keep_mine().then_some(*plane));
             kept.collect::<Vec<Plane>>()
         });
         planes.into_iter().flatten().for_each(|plane| self.write_down(plane));
         self.flush();
     }
 
-    /// Takes the other version. This computer's becomes a step that can be undone: whoever has chosen wrongly takes it back.
+    /// Takes the other version. This computer's becomes a step that can be undone: whoever has chosen wrongly takes it
+    /// back.
     pub(super) fn take_theirs(self) {
         self.end_stroke();
         let planes = self.change(|bench| {
-            let theirs: Vec<CorrectedSlice> = bench.corrections.values().filter_map(|correction| correction.sync.theirs.clone()).collect();
+            let theirs: Vec<CorrectedSlice> =
+                bench.corrections.values().filter_map(|correction| correction.sync.theirs.clone()).collect();
             for slice in &theirs {
                 take_over_version(bench, slice);
             }
@@ -263,7 +273,9 @@ impl Session {
             match self.saving.state.now() {
                 SaveState::Saved => return true,
                 SaveState::Saving(_) => TimeoutFuture::new(50).await,
-                SaveState::Offline(_) | SaveState::NotKept(..) | SaveState::Conflict(_) | SaveState::Refused { .. } => return false,
+                SaveState::Offline(_) | SaveState::NotKept(..) | SaveState::Conflict(_) | SaveState::Refused { .. } => {
+                    return false;
+                }
             }
         }
         false
@@ -294,8 +306,10 @@ impl Session {
         let online = self.link.online.now();
         let state = self.read(|bench| {
             self.journal.with_value(|keeper| {
-                let kept = |plane, sync: &Sync| if sync.is_open() { keeper.kept(&bench.visit.case, plane) } else { Kept::Yes };
-                let standing = |(plane, known): (&Plane, &'_ Correction)| (known.sync.clone(), kept(*plane, &known.sync));
+                let kept =
+                    |plane, sync: &Sync| if sync.is_open() { keeper.kept(&bench.visit.case, plane) } else { Kept::Yes };
+                let standing =
+                    |(plane, known): (&Plane, &'_ Correction)| (known.sync.clone(), kept(*plane, &known.sync));
                 let all: Vec<(Sync, Kept)> = bench.corrections.iter().map(standing).collect();
                 save_state(&all, online)
             })
@@ -313,7 +327,8 @@ fn unconfirmed(bench: &Bench, plane: Plane) -> Option<Option<Entry>> {
     Some(Some(Entry { slice: bench.saved_form(plane)?, sent: sync.sent.clone() }))
 }
 
-/// What is sent of a slice on the way out. Its answer may come to nobody; should the page stay after all, it is asked for again.
+/// What is sent of a slice on the way out. Its answer may come to nobody; should the page stay after all, it is asked
+/// for again.
 fn parting_statement(bench: &mut Bench, plane: Plane) -> Option<CorrectedSlice> {
     let now = bench.saved_form(plane)?;
     let sync = &mut bench.corrections.get_mut(&plane)?.sync;

@@ -1,7 +1,8 @@
-//! The saving protocol played through at random: several pages of one browser paint the same slices; requests and answers are lost, delayed, doubled and
-//! overtaken; pages are killed at any time. The parts that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network and
-//! the server's table are played here. In the end everything that any hand has painted is on the server, but for what the expert has given up by choosing
-//! between two versions; and every page shows what the server has.
+//! The saving protocol played through at random: several pages of one browser paint the same slices; requests and
+//! answers are lost, delayed, doubled and overtaken; pages are killed at any time. The parts that decide are the real
+//! ones (the bench, [`Sync`], the journal); only the clock, the network and the server's table are played here. In the
+//! end everything that any hand has painted is on the server, but for what the expert has given up by choosing between
+//! two versions; and every page shows what the server has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,7 +169,9 @@ impl World {
     fn happen(&mut self, happening: &Happening) {
         use Happening as H;
         match *happening {
-            H::Paint { page, plane } => self.on_page(page, |world, page| world.paint(page, PLANES[plane % PLANES.len()])),
+            H::Paint { page, plane } => {
+                self.on_page(page, |world, page| world.paint(page, PLANES[plane % PLANES.len()]))
+            }
             H::Flush { page } => self.on_page(page, Self::flush),
             H::Arrive { request, again } if !self.requests.is_empty() => {
                 let at = request % self.requests.len();
@@ -252,7 +255,9 @@ impl World {
     }
 
     fn page_of(&self, letter: &Letter) -> Option<usize> {
-        self.pages.iter().position(|page| page.name == letter.page && page.bench.corrections.contains_key(&letter.statement.plane))
+        self.pages
+            .iter()
+            .position(|page| page.name == letter.page && page.bench.corrections.contains_key(&letter.statement.plane))
     }
 
     fn give_up_waiting(&mut self, lost: &Letter) {
@@ -363,7 +368,12 @@ impl World {
             let saved = self.server.latest(plane);
             for page in &self.pages {
                 let shown = page.bench.saved_form(plane);
-                assert_eq!(shown.as_ref().map(strokes), saved.map(strokes), "{} shows what the server has of {plane}", page.name);
+                assert_eq!(
+                    shown.as_ref().map(strokes),
+                    saved.map(strokes),
+                    "{} shows what the server has of {plane}",
+                    page.name
+                );
                 assert!(shown.is_none_or(|shown| shown.state == SliceState::Todo));
             }
         }

@@ -1,4 +1,5 @@
-//! Whether the expert's work is safe, in one word. Each word is a promise: "saved" that the server has it on its disk, "kept here" that this computer has.
+//! Whether the expert's work is safe, in one word. Each word is a promise: "saved" that the server has it on its disk,
+//! "kept here" that this computer has.
 
 use super::sync::Sync;
 use crate::session::journal::Kept;
@@ -73,7 +74,8 @@ mod tests {
         let told = |kept| SaveState::Refused { why: "The disk is full.".into(), kept };
 
         check(&[], true, SaveState::Saved);
-        // A server that is away is no reason to say "Saved", even if nothing was painted; what it has already is no matter of this computer's storage.
+        // A server that is away is no reason to say "Saved", even if nothing was painted; what it has already is no
+        // matter of this computer's storage.
         check(&[], false, SaveState::Offline(0));
         check(&[(saved, blocked())], false, SaveState::Offline(0));
         check(&[(saved, blocked()), (in_flight, blocked())], true, SaveState::Saving(1));

@@ -1,7 +1,9 @@
-//! Where a slice stands with the server. Pure: every step that a save can take is a function here, and a test plays them in any order.
+//! Where a slice stands with the server. Pure: every step that a save can take is a function here, and a test plays
+//! them in any order.
 //!
-//! At most one statement about a slice is sent and not answered. It is sent again word for word until it is, before what was painted since: so the server
-//! never meets a stranger in what this page itself has sent, and may answer twice what it was asked twice.
+//! At most one statement about a slice is sent and not answered. It is sent again word for word until it is, before
+//! what was painted since: so the server never meets a stranger in what this page itself has sent, and may answer twice
+//! what it was asked twice.
 
 use shared::correction::CorrectedSlice;
 
@@ -48,7 +50,10 @@ impl Sync {
 
     /// Whether there is something to send, and nothing that stands in its way.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.is_open() && !self.in_flight && self.theirs.is_none() && self.refused.as_ref().is_none_or(Trouble::may_pass)
+        self.is_open()
+            && !self.in_flight
+            && self.theirs.is_none()
+            && self.refused.as_ref().is_none_or(Trouble::may_pass)
     }
 
     /// The slice has changed.
@@ -67,7 +72,8 @@ impl Sync {
         self.sent.get_or_insert(now).clone()
     }
 
-    /// The server has saved `statement` as `revision`; whether more waits. An answer about something else comes too late to say anything.
+    /// The server has saved `statement` as `revision`; whether more waits. An answer about something else comes too
+    /// late to say anything.
     pub(super) fn confirm(&mut self, statement: &CorrectedSlice, revision: u64) -> bool {
         if self.sent.as_ref() == Some(statement) {
             (self.revision, self.sent, self.refused) = (revision, None, None);
@@ -75,7 +81,8 @@ impl Sync {
         self.is_open()
     }
 
-    /// The server has refused what was sent. After a refusal for good nothing of it is unknown, and what is sent next is the slice as it is then.
+    /// The server has refused what was sent. After a refusal for good nothing of it is unknown, and what is sent next
+    /// is the slice as it is then.
     pub(super) fn refuse(&mut self, trouble: &Trouble) {
         self.refused = Some(trouble.clone());
         if !trouble.may_pass() {
@@ -111,8 +118,8 @@ impl Sync {
     }
 }
 
-/// How a journal's entry goes on beside what the server holds of its slice by now: the slice on its base, and what is to be done about it. Nothing if
-/// the server has it.
+/// How a journal's entry goes on beside what the server holds of its slice by now: the slice on its base, and what is
+/// to be done about it. Nothing if the server has it.
 pub(crate) fn resumed(entry: Entry, theirs: Option<&CorrectedSlice>) -> Option<(CorrectedSlice, Sync)> {
     let Entry { mut slice, sent } = entry;
     let base = slice.revision;
@@ -195,7 +202,12 @@ mod tests {
 
     #[test]
     fn a_reload_makes_no_conflict_with_oneself() {
-        fn check(kept: CorrectedSlice, sent: Option<CorrectedSlice>, theirs: Option<CorrectedSlice>, expected: Option<Sync>) {
+        fn check(
+            kept: CorrectedSlice,
+            sent: Option<CorrectedSlice>,
+            theirs: Option<CorrectedSlice>,
+            expected: Option<Sync>,
+        ) {
             let got = resumed(Entry { slice: kept.clone(), sent }, theirs.as_ref());
             assert_eq!(got.as_ref().map(|(_, sync)| sync), expected.as_ref());
             if let Some((slice, sync)) = got {
