@@ -17,11 +17,13 @@ class Encoding:
     """Which channels follow the image channels: one-hot of the corrected foreground always, the rest by choice."""
 
     annotated: bool = True
+    # "none"; "labels": one-hot of its foreground; "doubted": one-hot of all its labels times 1 − uncertainty.
     presegmentation: str = "none"
 
     def channels(self, foreground_labels: int) -> int:
         """Number of guidance channels for a task with that many foreground labels."""
-        return foreground_labels + int(self.annotated) + (foreground_labels if self.presegmentation == "labels" else 0)
+        seen = {"none": 0, "labels": foreground_labels, "doubted": foreground_labels + 1}[self.presegmentation]
+        return foreground_labels + int(self.annotated) + seen
 
     def as_json(self) -> dict:
         """As recorded in `bundle.json`."""
@@ -67,14 +69,24 @@ def project(labels: np.ndarray, planes: list[tuple[int, int]], target_shape: tup
 
 
 def channels(
-    corrections: np.ndarray, presegmentation: np.ndarray, foreground_labels: list[int], encoding: Encoding
+    corrections: np.ndarray,
+    presegmentation: np.ndarray,
+    foreground_labels: list[int],
+    encoding: Encoding,
+    uncertainty: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Guidance channels `[G, z, y, x]` f32 of a correction volume and a presegmentation on the network's grid."""
+    """Guidance channels `[G, z, y, x]` f32 of a correction volume and a presegmentation on the network's grid.
+
+    `uncertainty` is the presegmentation's, 0 to 1; a presegmentation of which none is known is taken at its word.
+    """
     parts = [corrections == label for label in foreground_labels]
     if encoding.annotated:
         parts.append(corrections != UNANNOTATED)
     if encoding.presegmentation == "labels":
         parts.extend(presegmentation == label for label in foreground_labels)
+    if encoding.presegmentation == "doubted":
+        sure = np.float32(1) if uncertainty is None else 1 - uncertainty.astype(np.float32)
+        parts.extend((presegmentation == label) * sure for label in (0, *foreground_labels))
     return np.stack(parts).astype(np.float32)
 
 

@@ -24,11 +24,17 @@ def split_cases(cases: list[str], split: dict | None, options: PlanOptions) -> d
     """Which cases train what: `presegmentation`, `refinement`, and `held_out`, which nothing may look at before the
     report.
 
-    A given split is respected; without one half of the cases go to each stage. The refinement's cases must be unknown
-    to the presegmentation network, or it would see presegmentations that are better than any in use.
+    A given split is respected; one that names its `held_out` is taken whole. Without a split one half of the cases go
+    to each stage. The refinement learns from presegmentations by networks that have not seen the case
+    ([`predict.presegment`]), or it would see better ones than any in use; so a case that trains both stages needs the
+    presegmentation's five folds.
     """
     import numpy as np
 
+    if split is not None and "held_out" in split:
+        if overlap := sorted({*split["presegmentation"], *split["refinement"]} & set(split["held_out"])):
+            raise ValueError(f"the split trains on held-out cases: {', '.join(overlap[:5])}")
+        return {part: sorted(split[part]) for part in (*STAGES, "held_out")}
     rng = np.random.default_rng(options.seed)
     if split is None:
         order = rng.permutation(sorted(cases)).tolist()

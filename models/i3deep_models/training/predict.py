@@ -104,8 +104,25 @@ def entropy(probability: np.ndarray) -> np.ndarray:
     )
 
 
+def out_of_fold(case: str, splits: list[dict], folds: list[int]) -> list[int]:
+    """The trained folds that have not seen a case: the one that validates on it, or all if the case trains no
+    presegmentation.
+
+    Raises ValueError where every fold that is trained has learned the case.
+    """
+    if not any(case in split["train"] or case in split["val"] for split in splits):
+        return folds
+    unseen = [fold for fold in folds if case not in splits[fold]["train"]]
+    if not unseen:
+        raise ValueError(
+            f"{case} has trained every presegmentation fold that is there ({folds}); train the fold that validates on it"
+        )
+    return unseen
+
+
 def presegment(workspace: Workspace) -> None:
-    """Presegments the refinement's cases, which no presegmentation network has seen; skips those that are there."""
+    """Presegments the refinement's cases by networks that have not seen them ([`out_of_fold`]); skips those that are
+    there."""
     workspace.activate()
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
@@ -117,13 +134,13 @@ def presegment(workspace: Workspace) -> None:
     todo = [case for case in dataset.identifiers if not (workspace.presegmentations / f"{case}.npz").exists()]
     if not todo:
         return
-    networks = [
-        load_network(file)
-        for file in sorted(trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))
-    ]
+    files = sorted(trained_folder(workspace, "presegmentation").glob("fold_*/checkpoint_final.pth"))
+    networks = {int(file.parent.name.removeprefix("fold_")): load_network(file) for file in files}
+    splits = read_json(workspace.preprocessed / workspace.dataset_name("presegmentation") / "splits_final.json")
     for number, case in enumerate(todo, 1):
         data, _, _, _ = dataset.load_case(case)
-        probability = probabilities(networks, np.asarray(data).astype(np.float32), patch_size)
+        unseen = [networks[fold] for fold in out_of_fold(case, splits, list(networks))]
+        probability = probabilities(unseen, np.asarray(data).astype(np.float32), patch_size)
         np.savez_compressed(
             workspace.presegmentations / f"{case}.npz",
             labels=probability.argmax(0).astype(np.uint8),

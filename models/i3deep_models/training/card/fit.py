@@ -1,0 +1,250 @@
+"""Training by the clock: a network learns until its seconds are over, at nnU-Net's learning rate over that time."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pydoc import locate
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from i3deep_models.training.card import augment, expert
+from i3deep_models.training.card.pack import CONFIGURATION, Pack
+
+
+def build(plans: dict, channels: int, heads: int) -> nn.Module:
+    """nnU-Net's network of a plan, with deep supervision and nnU-Net's first weights."""
+    architecture = plans["configurations"][CONFIGURATION]["architecture"]
+    arguments = dict(architecture["arch_kwargs"])
+    for name in architecture["_kw_requires_import"]:
+        if arguments[name] is not None:
+            arguments[name] = locate(arguments[name])
+    network_class = locate(architecture["network_class_name"])
+    network = network_class(input_channels=channels, num_classes=heads, deep_supervision=True, **arguments)
+    network.apply(network.initialize)
+    return network
+
+
+class Cases:
+    """A task's cases on the card, padded to one size; sizes, and voxels of each label to lay patches around."""
+
+    def __init__(self, pack: Pack, device: torch.device, voxels: int = 2048):
+        """Uploads all cases of a pack."""
+        self.pack, self.device = pack, device
+        sizes = torch.tensor([image.shape for image in pack.images])
+        self.sizes = sizes.to(device)
+        configuration = pack.plans["configurations"][CONFIGURATION]
+        self.patch = tuple(configuration["patch_size"])
+        self.spacing_mm = torch.tensor(configuration["spacing"], device=device, dtype=torch.float32)
+        # A multiple of what any network here halves, so that whole cases fit one as well.
+        self.size = tuple(int(-(-int(most) // 16) * 16) for most in sizes.max(0).values)
+        self.images = torch.zeros(len(sizes), *self.size, dtype=torch.float16, device=device)
+        self.labels = torch.zeros(len(sizes), *self.size, dtype=torch.uint8, device=device)
+        for number, (image, labels) in enumerate(zip(pack.images, pack.labels, strict=True)):
+            at = (number, *(slice(0, size) for size in image.shape))
+            values = torch.from_numpy(image).to(device).float() * pack.step + pack.low
+            self.images[at] = values.half()
+            self.labels[at] = torch.from_numpy(labels).to(device)
+        self.heads = len(pack.dataset["labels"])
+        generator = torch.Generator().manual_seed(0)
+        self.around = []
+        for number in range(len(sizes)):
+            inside = self.labels[number].nonzero().cpu()
+            some = torch.randint(max(1, len(inside)), (voxels,), generator=generator)
+            middle = (sizes[number] // 2)[None].repeat(voxels, 1)
+            self.around.append(inside[some] if len(inside) else middle)
+        self.around = torch.stack(self.around).to(device)
+
+    def numbers(self, names: list[str]) -> torch.Tensor:
+        """Numbers of cases by name."""
+        return torch.tensor([self.pack.cases.index(name) for name in names], device=self.device)
+
+    def centres(self, cases: torch.Tensor) -> torch.Tensor:
+        """Where patches lie: around a labelled voxel in a third of them, as nnU-Net does, else anywhere they fit; a
+        patch as large as its case is off its middle by up to four voxels."""
+        n = len(cases)
+        sizes = self.sizes[cases].float()
+        half = torch.tensor(self.patch, device=self.device) / 2
+        low = torch.minimum(half, sizes / 2 - 4)
+        high = torch.maximum(sizes - half, sizes / 2 + 4)
+        anywhere = low + torch.rand(n, 3, device=self.device) * (high - low)
+        pick = torch.randint(self.around.shape[1], (n,), device=self.device)
+        around = self.around[cases, pick].float()
+        around = torch.minimum(torch.maximum(around, low), high)
+        mine = torch.rand(n, 1, device=self.device) < 1 / 3
+        return torch.where(mine, around, anywhere).floor() - 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step learns from: input `[n, channels, …]`, target `[n, …]`, weight of each voxel's cross-entropy."""
+
+    data: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor | None = None
+
+
+def presegmentation_steps(cases: Cases, numbers: torch.Tensor, batch: int) -> Iterator[Step]:
+    """Endless augmented patches of some cases."""
+    while True:
+        chosen = numbers[torch.randint(len(numbers), (batch,), device=cases.device)]
+        at = augment.placing(cases.centres(chosen), cases.size, cases.patch, cases.spacing_mm)
+        image = augment.relit(augment.placed(cases.images[chosen][:, None].float(), at))
+        yield Step(image, augment.placed_labels(cases.labels[chosen], cases.heads, at))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Out-of-fold presegmentations: probabilities of every case, `[n, variants, heads, z, y, x]` f16 on the padded size.
+    Variant 0 is the network at its best; the others are of spoilt scans."""
+
+    probabilities: torch.Tensor
+    at_best: float = 0.6
+
+
+def refinement_steps(
+    cases: Cases, numbers: torch.Tensor, batch: int, learned: Learned, refinement: "Refinement"
+) -> Iterator[Step]:
+    """Endless patches with presegmentations by networks that do not know the case, and experts at work on them."""
+    while True:
+        chosen = numbers[torch.randint(len(numbers), (batch,), device=cases.device)]
+        at = augment.placing(cases.centres(chosen), cases.size, cases.patch, cases.spacing_mm)
+        variants = learned.probabilities.shape[1]
+        other = torch.randint(1, variants, (batch,), device=cases.device) if variants > 1 else torch.zeros_like(chosen)
+        best = torch.rand(batch, device=cases.device) < learned.at_best
+        found = learned.probabilities[chosen, torch.where(best, 0, other)].float()
+        # Outside the case it is background for certain.
+        found = augment.placed(found[:, 1:], at).clamp(0, 1)
+        found = torch.cat([(1 - found.sum(1, keepdim=True)).clamp_min(0), found], 1)
+        met = expert.meet(
+            expert.Batch(
+                image=augment.placed(cases.images[chosen][:, None].float(), at),
+                labels=augment.placed_labels(cases.labels[chosen], cases.heads, at),
+                presegmentation=found.argmax(1),
+                uncertainty=expert.entropy(found),
+            ),
+            refinement.simulation,
+            cases.spacing_mm,
+        )
+        guidance = expert.channels(met, cases.heads, refinement.encoding)
+        if refinement.encoding.presegmentation != "none":
+            seen = guidance.shape[1] - (cases.heads - 1) - int(refinement.encoding.annotated)
+            dropped = torch.rand(batch, 1, 1, 1, 1, device=cases.device) < refinement.drop_presegmentation
+            guidance[:, -seen:] *= ~dropped
+        weight = None
+        if refinement.wrong_weight != 1:
+            wrong = (met.batch.presegmentation != met.batch.labels) & (met.corrections < 0)
+            weight = 1 + (refinement.wrong_weight - 1) * wrong.float()
+        yield Step(torch.cat([augment.relit(met.batch.image), guidance], 1), met.batch.labels, weight)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What makes a refinement."""
+
+    encoding: expert.Encoding
+    simulation: expert.Simulation
+    # Logits of the presegmentation where it is sure, which the network's are added to; 0 where they are not.
+    residual: float = 0.0
+    # How much more a voxel counts where the presegmentation is wrong.
+    wrong_weight: float = 1.0
+    drop_presegmentation: float = 0.15
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how much at a time, how fast."""
+
+    seconds: float
+    batch: int
+    rate: float = 0.01
+
+
+def prior(data: torch.Tensor, heads: int, residual: float, shapes: list[torch.Size]) -> list[torch.Tensor | float]:
+    """The presegmentation's logits for outputs of several sizes: `residual` times its channels, the last of the input."""
+    if residual == 0:
+        return [0.0 for _ in shapes]
+    seen = data[:, -heads:] * residual
+    return [seen if seen.shape[2:] == shape[2:] else F.adaptive_avg_pool3d(seen, shape[2:]) for shape in shapes]
+
+
+def loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    """nnU-Net's cross-entropy + soft Dice of every sample's foreground labels."""
+    logits = logits.float()
+    each = F.cross_entropy(logits, target, reduction="none")
+    cross_entropy = each.mean() if weight is None else (each * weight).sum() / weight.sum()
+    probability = logits.softmax(1)[:, 1:]
+    truth = torch.stack([(target == head) for head in range(1, logits.shape[1])], 1).float()
+    both = (probability * truth).sum((2, 3, 4))
+    total = probability.sum((2, 3, 4)) + truth.sum((2, 3, 4))
+    return cross_entropy - ((2 * both + 1e-5) / (total + 1e-5).clamp_min(1e-8)).mean()
+
+
+def mixed(device: torch.device) -> torch.autocast | nullcontext:
+    """bf16 on the card."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def fit(
+    network: nn.Module,
+    steps: Iterator[Step],
+    heads: int,
+    schedule: Schedule,
+    residual: float = 0.0,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Trains by nnU-Net's rule (SGD with momentum 0.99, weight decay 3e-5, a polynomial rate, gradients to norm 12,
+    deep supervision) until the time is over; returns the steps taken."""
+    device = next(network.parameters()).device
+    optimizer = torch.optim.SGD(network.parameters(), schedule.rate, momentum=0.99, weight_decay=3e-5, nesterov=True)
+    outputs = len(network.decoder.seg_layers)
+    weights = torch.tensor([1 / 2**level for level in range(outputs)])
+    if outputs > 1:
+        weights[-1] = 0
+    weights = (weights / weights.sum()).tolist()
+    network.train()
+    begun, taken, told = time.monotonic(), 0, 0.0
+    while (passed := time.monotonic() - begun) < schedule.seconds:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate * max(1e-3, 1 - passed / schedule.seconds) ** 0.9
+        step = next(steps)
+        with mixed(device):
+            answers = network(step.data)
+        priors = prior(step.data, heads, residual, [answer.shape for answer in answers])
+        total = torch.zeros((), device=device)
+        for answer, before, share in zip(answers, priors, weights, strict=True):
+            if share == 0:
+                continue
+            shape = answer.shape[2:]
+            smaller = lambda v: F.interpolate(v[:, None].float(), shape, mode="nearest")[:, 0]  # noqa: B023, E731
+            target = step.target if step.target.shape[1:] == shape else smaller(step.target).long()
+            weight = step.weight if step.weight is None or step.weight.shape[1:] == shape else smaller(step.weight)
+            total = total + share * loss(answer.float() + before, target, weight)
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 12)
+        optimizer.step()
+        taken += 1
+        if passed - told > 20:
+            told = passed
+            say(f"{passed:.0f} s, {taken} steps, loss {float(total.detach()):.3f}")
+    network.eval()
+    return taken
+
+
+@torch.no_grad()
+def predict(network: nn.Module, data: torch.Tensor, heads: int, residual: float, mirrored: bool) -> torch.Tensor:
+    """Mean probabilities `[n, heads, …]` of whole cases in one piece, over the 8 mirrors if asked for."""
+    flips = [()] if not mirrored else [(), (2,), (3,), (4,), (2, 3), (2, 4), (3, 4), (2, 3, 4)]
+    total = None
+    for flip in flips:
+        turned = data.flip(flip) if flip else data
+        with mixed(data.device):
+            answer = network(turned)
+        answer = answer[0] if isinstance(answer, (list, tuple)) else answer
+        logits = answer.float() + prior(turned, heads, residual, [answer.shape])[0]
+        one = (logits.flip(flip) if flip else logits).softmax(1)
+        total = one if total is None else total + one
+    return total / len(flips)

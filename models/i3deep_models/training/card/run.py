@@ -1,0 +1,264 @@
+"""Trains everything on one machine with a card: `python -m i3deep_models.training.card.run PLAN.json`.
+
+The plan is a list of phases, one after the other; a phase is a list of jobs, each a process of its own, which share the
+card. See `plan.example.json`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from i3deep_models.guidance import Encoding
+from i3deep_models.training.card import augment, expert, fit
+from i3deep_models.training.card.fit import Cases, Learned, Refinement, Schedule
+from i3deep_models.training.card.pack import read_pack
+from i3deep_models.training.simulation import Simulation
+
+# Presegmentations of spoilt scans beside the one at its best.
+VARIANTS = 4
+
+
+def device() -> torch.device:
+    """The card, or the processor where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def refinement(job: dict) -> Refinement:
+    """The refinement that a job asks for."""
+    encoding = Encoding(**job.get("encoding", {}))
+    simulation = Simulation(**job.get("simulation", {}))
+    rest = {key: job[key] for key in ("residual", "wrong_weight", "drop_presegmentation") if key in job}
+    return Refinement(encoding, simulation, **rest)
+
+
+def grown(weights: dict, network: torch.nn.Module) -> dict:
+    """Weights of a network with fewer input channels; new channels start at the known ones' magnitude."""
+    own = network.state_dict()
+    # A layer that goes by several names is one: what is drawn for it is drawn once.
+    weights = {name: value.float() for name, value in weights.items() if name in own}
+    draws: dict[tuple, torch.Tensor] = {}
+    for name, weight in weights.items():
+        if own[name].shape == weight.shape:
+            own[name] = weight
+            continue
+        key = (own[name].shape, float(weight.std()))
+        if key not in draws:
+            draws[key] = torch.randn(own[name].shape) * weight.std()
+            draws[key][:, : weight.shape[1]] = weight
+        own[name] = draws[key]
+    return {name: own[canonical(name)] if canonical(name) in weights else own[name] for name in own}
+
+
+def canonical(name: str) -> str:
+    """The first of a layer's names: nnU-Net lists the encoder in the decoder too, and each block's layers twice."""
+    name = name.removeprefix("decoder.") if name.startswith("decoder.encoder.") else name
+    return (
+        name.replace(".all_modules.0.", ".conv.")
+        .replace(".all_modules.2.", ".norm.")
+        .replace(".all_modules.1.", ".norm.")
+    )
+
+
+def presegmentation(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
+    """Trains one fold, for no time at all if it only presegments; presegments the cases it has not seen."""
+    network = fit.build(cases.pack.plans, 1, cases.heads)
+    if "start" in job:
+        network.load_state_dict(grown(torch.load(job["start"], map_location="cpu"), network))
+    network.to(cases.device)
+    known = train_cases(job, cases)
+    steps = fit.presegmentation_steps(cases, known, job["batch"])
+    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job))
+    if job["fold"] != "all":
+        unseen = cases.numbers(cases.pack.splits[job["fold"]]["val"])
+        if job.get("whole_cases", True):
+            found = out_of_fold(network, cases, unseen)
+            torch.save({"cases": unseen.cpu(), "probabilities": found}, scratch / f"{job['name']}.oof")
+            best = found[:, 0].float().argmax(1).to(cases.device)
+            truth = cases.labels[unseen].long()
+            report["dice"] = float(
+                torch.stack([dice(b, t, cases.heads) for b, t in zip(best, truth, strict=True)]).mean()
+            )
+    return network
+
+
+@torch.no_grad()
+def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor) -> torch.Tensor:
+    """`[n, variants, heads, z, y, x]` f16: at its best (8 mirrors), then of spoilt scans."""
+    found = []
+    for part in numbers.split(16):
+        image = cases.images[part][:, None].float()
+        inside = torch.ones_like(image)
+        for row, number in enumerate(part.tolist()):
+            z, y, x = cases.sizes[number].tolist()
+            inside[row, :, z:], inside[row, :, :, y:], inside[row, :, :, :, x:] = 0, 0, 0
+        one = [fit.predict(network, image, cases.heads, 0.0, mirrored=True)]
+        one += [
+            fit.predict(network, augment.spoilt(image) * inside, cases.heads, 0.0, mirrored=False)
+            for _ in range(VARIANTS - 1)
+        ]
+        stacked = torch.stack(one, 1)
+        stacked[:, :, 1:] *= inside[:, :, None]
+        stacked[:, :, 0] = 1 - stacked[:, :, 1:].sum(2)
+        found.append(stacked.half().cpu())
+    return torch.cat(found)
+
+
+def dice(labels: torch.Tensor, truth: torch.Tensor, heads: int, where: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean Dice of the foreground labels, within `where`."""
+    scores = []
+    for head in range(1, heads):
+        ours, theirs = labels == head, truth == head
+        if where is not None:
+            ours, theirs = ours & where, theirs & where
+        total = ours.sum() + theirs.sum()
+        if total > 0:
+            scores.append(2 * (ours & theirs).sum() / total)
+    return torch.stack(scores).mean() if scores else torch.ones((), device=labels.device)
+
+
+def refine(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
+    """Trains one refinement from out-of-fold presegmentations; tries it on the fold's validation cases."""
+    wanted = refinement(job)
+    channels = 1 + wanted.encoding.channels(cases.heads - 1)
+    network = fit.build(cases.pack.plans, channels, cases.heads)
+    start = torch.load(job["start"], map_location="cpu")
+    network.load_state_dict(grown(start, network))
+    network.to(cases.device)
+    learned = gathered(cases, scratch, job["presegmentations"])
+    known = train_cases(job, cases)
+    steps = fit.refinement_steps(cases, known, job["batch"], learned, wanted)
+    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job), wanted.residual)
+    unseen = cases.numbers(cases.pack.splits[job["fold"]]["val"])
+    report["validation"] = tried(network, cases, unseen, learned, wanted)
+    report["refinement"] = {"encoding": asdict(wanted.encoding), "residual": wanted.residual}
+    return network
+
+
+def gathered(cases: Cases, scratch: Path, names: list[str]) -> Learned:
+    """All cases' out-of-fold presegmentations."""
+    whole = torch.zeros(len(cases.pack.cases), VARIANTS, cases.heads, *cases.size, dtype=torch.float16)
+    whole[:, :, 0] = 1
+    for name in names:
+        part = torch.load(scratch / f"{name}.oof")
+        whole[part["cases"]] = part["probabilities"]
+    return Learned(whole.to(cases.device))
+
+
+@torch.no_grad()
+def tried(
+    network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, learned: Learned, wanted: Refinement
+) -> dict[str, dict[str, float]]:
+    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of the
+    presegmentation, of the network with no plane, and with the planes."""
+    rows: dict[str, list[list[float]]] = {}
+    for number in numbers.tolist():
+        found = learned.probabilities[number, 0][None].float()
+        labels = cases.labels[number][None].long()
+        batch = expert.Batch(cases.images[number][None, None].float(), labels, found.argmax(1), expert.entropy(found))
+        foreground = int((batch.presegmentation > 0).any(3).any(2).sum())
+        answers = {}
+        for budget in (0.0, 0.05, 0.1, 0.2, 0.3):
+            count = 0 if budget == 0 else max(3, int(budget * foreground))
+            draw = expert.Draw(
+                torch.tensor([count], device=cases.device),
+                torch.tensor([3.0], device=cases.device),
+                torch.tensor([True], device=cases.device),
+                torch.ones(1, 3, device=cases.device),
+                noise=0.0,
+            )
+            planes = expert.draw_planes(batch.uncertainty, draw, cases.spacing_mm)
+            said = expert.corrections(labels, planes, torch.tensor([False]))
+            guidance = expert.channels(expert.Met(batch, said), cases.heads, wanted.encoding)
+            data = torch.cat([batch.image, guidance], 1)
+            answer = fit.predict(network, data, cases.heads, wanted.residual, mirrored=True).argmax(1)
+            answers[budget] = (answer, said < 0)
+        alone = answers[0.0][0]
+        for budget, (answer, outside) in answers.items():
+            rows.setdefault(str(budget), []).append(
+                [float(dice(v, labels, cases.heads, outside)) for v in (batch.presegmentation, alone, answer)]
+            )
+    mean = {budget: torch.tensor(values).mean(0).tolist() for budget, values in rows.items()}
+    return {
+        budget: dict(zip(("presegmentation", "no_plane", "with_planes"), values, strict=True))
+        for budget, values in mean.items()
+    }
+
+
+def train_cases(job: dict, cases: Cases) -> torch.Tensor:
+    """The cases that a job learns from."""
+    if job["fold"] == "all":
+        return torch.arange(len(cases.pack.cases), device=cases.device)
+    return cases.numbers(cases.pack.splits[job["fold"]]["train"])
+
+
+def schedule(job: dict) -> Schedule:
+    """Its time, batch and rate."""
+    return Schedule(job["seconds"], job["batch"], job.get("rate", 0.01))
+
+
+def work(job: dict, out: Path, scratch: Path) -> None:
+    """One job, in its own process: weights to `scratch` (f32) and to `out` (f16), and what is to be said of it."""
+    torch.manual_seed(job.get("seed", 1))
+    torch.set_num_threads(2)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    begun = time.monotonic()
+    cases = Cases(read_pack(Path(job["pack"])), device())
+    report = {"job": job, "loaded_s": time.monotonic() - begun}
+    does = {"presegmentation": presegmentation, "refinement": refine}[job["does"]]
+    network = does(job, cases, scratch, report)
+    weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    torch.save(weights, scratch / f"{job['name']}.pt")
+    once = {name: value.half() for name, value in weights.items() if canonical(name) == name}
+    torch.save(once, out / f"{job['name']}.pt")
+    report["seconds"] = time.monotonic() - begun
+    (scratch / f"{job['name']}.json").write_text(json.dumps(report))
+    print(json.dumps({k: v for k, v in report.items() if k != "job"}), flush=True)
+
+
+def run(plan: Path, out: Path, scratch: Path) -> None:
+    """All phases; a job that fails does not stop the others of its phase."""
+    out.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    for number, phase in enumerate(json.loads(plan.read_text())):
+        jobs = []
+        for job in phase:
+            file = scratch / f"{job['name']}.job"
+            file.write_text(json.dumps(job))
+            command = [
+                sys.executable,
+                "-m",
+                "i3deep_models.training.card.run",
+                "--job",
+                str(file),
+                str(out),
+                str(scratch),
+            ]
+            log = (scratch / f"{job['name']}.log").open("w")
+            jobs.append((job, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)))
+        for job, process in jobs:
+            process.wait()
+            words = (scratch / f"{job['name']}.log").read_text()
+            print(f"== {job['name']}: exit {process.returncode}\n{words[-1500:]}", flush=True)
+        print(f"=== phase {number} ended at {time.monotonic() - begun:.0f} s", flush=True)
+        reports = [json.loads(file.read_text()) for file in sorted(scratch.glob("*.json"))]
+        (out / "reports.json").write_text(json.dumps(reports, indent=1))
+
+
+def main() -> None:
+    """`PLAN OUT SCRATCH`, or `--job JOB OUT SCRATCH` for one of its processes."""
+    if sys.argv[1] == "--job":
+        work(json.loads(Path(sys.argv[2]).read_text()), Path(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+
+
+if __name__ == "__main__":
+    main()
