@@ -549,7 +549,8 @@ fn normalization(name: &str) -> Result<Normalization, PlansError> {
         other => Err(PlansError::Unsupported {
             what: "the normalisation",
             name: other.to_owned(),
-            supported: "ZScoreNormalization, CTNormalization, NoNormalization, RescaleTo01Normalization, RGBTo01Normalization",
+            supported: "ZScoreNormalization, CTNormalization, NoNormalization, RescaleTo01Normalization, \
+                        RGBTo01Normalization",
         }),
     }
 }

@@ -18,8 +18,8 @@ pub const FINAL_CHECKPOINT: &str = "checkpoint_final.pth";
 pub enum TrainedError {
     /// Neither exported nor trained.
     #[error(
-        "{folder} holds no network: neither plans.json, as nnU-Net's trained folders do, nor network.json, as exported ones do. Give the folder \
-         TRAINER__PLANS__CONFIGURATION within nnUNet_results",
+        "{folder} holds no network: neither plans.json, as nnU-Net's trained folders do, nor network.json, as exported \
+         ones do. Give the folder TRAINER__PLANS__CONFIGURATION within nnUNet_results",
         folder = .0.display()
     )]
     NoNetwork(PathBuf),
@@ -33,8 +33,8 @@ pub enum TrainedError {
     },
     /// nnU-Net v1.
     #[error(
-        "{folder} was trained by nnU-Net v1, whose networks and plans differ from those of v2 and are not read here; predict with nnU-Net v1, or train \
-         its dataset with nnU-Net v2 (nnUNetv2_convert_old_nnUNet_dataset)",
+        "{folder} was trained by nnU-Net v1, whose networks and plans differ from those of v2 and are not read here; \
+         predict with nnU-Net v1, or train its dataset with nnU-Net v2 (nnUNetv2_convert_old_nnUNet_dataset)",
         folder = .0.display()
     )]
     Version1(PathBuf),

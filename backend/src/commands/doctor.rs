@@ -165,13 +165,17 @@ fn driver() -> Option<String> {
 fn why_no_gpu(built_for_cuda: bool, driver: Option<&str>) -> String {
     match (built_for_cuda, driver) {
         (_, None) => {
-            "none: no NVIDIA driver is loaded. Networks run on the processor; with a card in the machine, install its driver".to_owned()
+            "none: no NVIDIA driver is loaded. Networks run on the processor; with a card in the machine, install its \
+             driver"
+                .to_owned()
         }
         (false, Some(driver)) => format!(
-            "not used: driver {driver} is there, but this i3deep is linked with a libtorch for processors; build it with a CUDA libtorch (README, Install)"
+            "not used: driver {driver} is there, but this i3deep is linked with a libtorch for processors; build it \
+             with a CUDA libtorch (README, Install)"
         ),
         (true, Some(driver)) => format!(
-            "not found by libtorch although driver {driver} is loaded: it may be too old for this libtorch, or CUDA_VISIBLE_DEVICES hides the card"
+            "not found by libtorch although driver {driver} is loaded: it may be too old for this libtorch, or \
+             CUDA_VISIBLE_DEVICES hides the card"
         ),
     }
 }

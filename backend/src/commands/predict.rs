@@ -37,7 +37,10 @@ pub(crate) struct Args {
     output: PathBuf,
     /// Folder that nnU-Net trained (TRAINER__PLANS__CONFIGURATION, as it lies), or one made by `i3deep-models export`.
     /// Several are an ensemble: the mean of their probabilities decides.
-    #[arg(short = 'm', long, value_name = "DIR", num_args = 1.., required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"])]
+    #[arg(
+        short = 'm', long, value_name = "DIR", num_args = 1..,
+        required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"]
+    )]
     network: Vec<PathBuf>,
     /// In place of -m: dataset in the folder nnUNet_results (an environment variable), by number or name.
     #[arg(short = 'd', value_name = "DATASET", requires = "configurations")]
@@ -171,7 +174,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn networks(args: &Args) -> Result<Vec<PathBuf>> {
     let Some(dataset) = &args.dataset else { return Ok(args.network.clone()) };
     let results = std::env::var_os("nnUNet_results").context(
-        "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's own folder with -m",
+        "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's \
+         own folder with -m",
     )?;
     let find =
         |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
@@ -351,7 +355,8 @@ fn check(args: &Args) -> Result<()> {
     let several = args.network.len().max(args.configurations.len()) > 1;
     if several && (args.save_probabilities || args.continue_prediction) {
         return Err(wrong(
-            "--save_probabilities and --continue_prediction are each network's own; predict with one network after the other".to_owned(),
+            "--save_probabilities and --continue_prediction are each network's own; predict with one network after the \
+             other".to_owned(),
         ));
     }
     if args.part_id >= args.num_parts {
@@ -367,7 +372,8 @@ fn check(args: &Args) -> Result<()> {
 fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
     if let (Some(stage), None) = (&plan.previous_stage, &args.previous) {
         anyhow::bail!(
-            "the network is the second stage of a cascade; give the segmentations of {stage} with -prev_stage_predictions DIR"
+            "the network is the second stage of a cascade; give the segmentations of {stage} with \
+             -prev_stage_predictions DIR"
         );
     }
     Ok(())

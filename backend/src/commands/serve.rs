@@ -112,12 +112,13 @@ fn check_reach(args: &Args) -> Result<()> {
     let bind = args.bind;
     ensure!(
         args.accounts,
-        "{bind} is reachable from other machines: add --accounts, so that everybody is asked who they are, or listen on 127.0.0.1"
+        "{bind} is reachable from other machines: add --accounts, so that everybody is asked who they are, or listen \
+         on 127.0.0.1"
     );
     ensure!(
         args.tls_certificate.is_some() || !args.proxies.is_empty(),
-        "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add --tls-certificate and --tls-key, or \
-         --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
+        "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add \
+         --tls-certificate and --tls-key, or --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
     );
     ensure!(
         !args.hosts.is_empty(),

@@ -109,7 +109,8 @@ pub enum NetworkError {
     Engine(String),
     /// The answer does not have the shape the manifest promises.
     #[error(
-        "the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its weights"
+        "the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its \
+         weights"
     )]
     WrongShape {
         /// Values expected.
@@ -119,7 +120,8 @@ pub enum NetworkError {
     },
     /// fp16 overflow, as nnU-Net raises it.
     #[error(
-        "the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained on"
+        "the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained \
+         on"
     )]
     NotFinite,
     /// The caller asked to stop.

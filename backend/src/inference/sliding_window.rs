@@ -637,7 +637,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn patches_cover_every_voxel_and_stay_inside(size in 1_usize..300, patch in 1_usize..80, step in 0.05_f64..1.0) {
+        fn patches_cover_every_voxel_and_stay_inside(
+            size in 1_usize..300,
+            patch in 1_usize..80,
+            step in 0.05_f64..1.0,
+        ) {
             let all = starts(size, patch, step);
             proptest::prop_assert_eq!(all[0], 0);
             proptest::prop_assert_eq!(*all.last().unwrap(), size.saturating_sub(patch));

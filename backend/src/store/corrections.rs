@@ -115,8 +115,8 @@ async fn insert(
 ) -> Result<(), StoreError> {
     let (axis, plane) = (slice.plane.axis.name(), slice.plane.index as i64);
     let version: i64 = sqlx::query_scalar(
-        "INSERT INTO slice_versions (case_number, axis, plane, base, revision, slice, saved_s, saved_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         RETURNING id",
+        "INSERT INTO slice_versions (case_number, axis, plane, base, revision, slice, saved_s, saved_by)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(number)
     .bind(axis)

@@ -168,6 +168,7 @@ pub(super) fn check_all_there(blobs: &Blobs, named: &BTreeSet<Digest>) -> Result
             missing.len(),
             named.len()
         ),
-        advice: "put them back, or restore a backup with `i3deep restore`. To go on without them, start once with --accept-data-as-it-is",
+        advice: "put them back, or restore a backup with `i3deep restore`. To go on without them, start once with \
+                 --accept-data-as-it-is",
     })
 }

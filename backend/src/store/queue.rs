@@ -17,8 +17,8 @@ const MAX_CRASHES: i64 = 2;
 /// How often the server may die while a job runs, before the job counts as the reason.
 const MAX_SERVER_DEATHS: i64 = 3;
 /// What the expert reads then.
-const SERVER_DIED: &str = "the server stopped three times while it worked on this, so it is not tried again. The scan may be too large for this machine's \
-                           memory; the server's operator finds more in its log";
+const SERVER_DIED: &str = "the server stopped three times while it worked on this, so it is not tried again. The scan \
+                           may be too large for this machine's memory; the server's operator finds more in its log";
 
 /// Jobs of one person that may wait at a time.
 const WAITING_LIMIT: i64 = 500;
@@ -81,7 +81,8 @@ impl Store {
     pub async fn cancel(&self, actor: &Actor, id: JobId) -> Result<Job, StoreError> {
         let mut change = self.change().await?;
         sqlx::query(
-            "UPDATE jobs SET state = 'cancelled', message = 'stopped', cancelled_by = ? WHERE id = ? AND state IN ('queued', 'running')",
+            "UPDATE jobs SET state = 'cancelled', message = 'stopped', cancelled_by = ?
+             WHERE id = ? AND state IN ('queued', 'running')",
         )
         .bind(actor)
         .bind(id.0)

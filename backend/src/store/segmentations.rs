@@ -60,13 +60,15 @@ impl Store {
     pub async fn segmentation(&self, id: &CaseId, version: &str) -> Result<SegmentationBlobs, StoreError> {
         let missing = StoreError::NotFound("such segmentation");
         let Some(round) = round(version) else { return Err(missing) };
-        let row =
-            sqlx::query("SELECT s.labels, nifti FROM segmentations s JOIN open_cases ON number = case_number WHERE id = ? AND s.round = ?")
-                .bind(id.as_str())
-                .bind(round)
-                .fetch_optional(&self.readers)
-                .await?
-                .ok_or(missing)?;
+        let row = sqlx::query(
+            "SELECT s.labels, nifti FROM segmentations s JOIN open_cases ON number = case_number
+             WHERE id = ? AND s.round = ?",
+        )
+        .bind(id.as_str())
+        .bind(round)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(missing)?;
         Ok(SegmentationBlobs { labels: row.try_get("labels")?, nifti: row.try_get("nifti")? })
     }
 
@@ -78,7 +80,8 @@ impl Store {
         let missing = StoreError::NotFound("provenance of this segmentation");
         let Some(round) = round(version) else { return Err(missing) };
         let text: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT provenance FROM segmentations s JOIN open_cases ON number = case_number WHERE id = ? AND s.round = ?",
+            "SELECT provenance FROM segmentations s JOIN open_cases ON number = case_number
+             WHERE id = ? AND s.round = ?",
         )
         .bind(id.as_str())
         .bind(round)
@@ -109,8 +112,10 @@ pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Re
     let row = sqlx::query(
         "SELECT uncertainty, slices, standing, s.labels, s.adapted_weights,
                 s.provenance ->> '$.made_with.bundle_digest' AS adapted_bundle,
-                (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done' ORDER BY id DESC LIMIT 1) AS earlier
-         FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s ON s.case_number = number
+                (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done'
+                 ORDER BY id DESC LIMIT 1) AS earlier
+         FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s
+              ON s.case_number = number
          WHERE number = ?1 AND uncertainty IS NOT NULL AND slices IS NOT NULL",
     )
     .bind(number)

@@ -20,7 +20,8 @@ impl Store {
         let mut connection = self.readers.acquire().await?;
         let number = number(&mut connection, id).await?;
         let rows = sqlx::query(
-            "SELECT v.id, v.base, v.revision, v.slice ->> '$.state' AS state, v.saved_s, v.saved_by, k.version IS NOT NULL AS holds
+            "SELECT v.id, v.base, v.revision, v.slice ->> '$.state' AS state, v.saved_s, v.saved_by,
+                    k.version IS NOT NULL AS holds
              FROM slice_versions v LEFT JOIN corrections k ON k.version = v.id
              WHERE v.case_number = ? AND v.axis = ? AND v.plane = ? ORDER BY v.id DESC",
         )
@@ -99,9 +100,11 @@ pub(super) async fn keep_refused(
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(slice)?;
     sqlx::query(
-        "INSERT INTO slice_versions (case_number, axis, plane, base, slice, saved_s, saved_by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+        "INSERT INTO slice_versions (case_number, axis, plane, base, slice, saved_s, saved_by)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
          WHERE NOT EXISTS (SELECT 1 FROM slice_versions INDEXED BY slice_versions_by_revision
-                           WHERE case_number = ?1 AND axis = ?2 AND plane = ?3 AND revision IS NULL AND base = ?4 AND slice = ?5)",
+                           WHERE case_number = ?1 AND axis = ?2 AND plane = ?3 AND revision IS NULL AND base = ?4
+                                 AND slice = ?5)",
     )
     .bind(number)
     .bind(slice.plane.axis.name())

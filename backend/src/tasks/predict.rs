@@ -160,7 +160,8 @@ impl Predictor {
         let (wanted, got) = (plan.normalization.len() + stage, plan.manifest.input_channels);
         ensure!(
             wanted == got,
-            "the network takes {got} channels, its plan calls for {wanted}; weights and plan are not from the same training"
+            "the network takes {got} channels, its plan calls for {wanted}; weights and plan are not from the same \
+             training"
         );
         if !options.mirror {
             plan.manifest.mirror_axes = None;
@@ -182,7 +183,8 @@ impl Predictor {
             Accumulate::Device => {
                 ensure!(
                     labels_only,
-                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save probabilities"
+                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save \
+                     probabilities"
                 );
                 true
             }

@@ -175,8 +175,8 @@ mod tests {
         check(
             2.0,
             Some(
-                "t2.nii.gz lies elsewhere: its first voxel is at (0, 2, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm. \
-                 The images of a case must lie on one grid; resample it onto the first",
+                "t2.nii.gz lies elsewhere: its first voxel is at (0, 2, 0) mm instead of (0, 0, 0), and voxel [0, 0, \
+                 0] is off by 2.000 mm. The images of a case must lie on one grid; resample it onto the first",
             ),
         );
     }

@@ -41,11 +41,16 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
         };
         let cancel = (!state.is_terminal()).then(|| {
             view! {
-                <button class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))>"Cancel"</button>
+                <button
+                    class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))
+                >"Cancel"</button>
             }
         });
         Some(view! {
-            <div class="job" data-testid="job-progress" data-state=state_word(state) data-progress=move || percent().to_string()>
+            <div
+                class="job" data-testid="job-progress" data-state=state_word(state)
+                data-progress=move || percent().to_string()
+            >
                 {body} {cancel}
             </div>
         })
