@@ -12,7 +12,7 @@ use super::Refusal;
 #[into_params(parameter_in = Path)]
 pub(crate) struct OfPlane {
     /// The case.
-    pub id: CaseId,
+    pub(super) id: CaseId,
     /// What the plane is perpendicular to.
     #[param(value_type = Axis)]
     axis: String,
@@ -23,7 +23,7 @@ pub(crate) struct OfPlane {
 impl OfPlane {
     /// # Errors
     /// When there is no such axis: then there is no such address.
-    pub fn plane(&self) -> Result<Plane, Refusal> {
+    pub(super) fn plane(&self) -> Result<Plane, Refusal> {
         plane(&self.axis, self.index)
     }
 }
@@ -33,20 +33,20 @@ impl OfPlane {
 #[into_params(parameter_in = Path)]
 pub(crate) struct OfSliceVersion {
     /// The case.
-    pub id: CaseId,
+    pub(super) id: CaseId,
     /// What the plane is perpendicular to.
     #[param(value_type = Axis)]
     axis: String,
     /// Which plane along it.
     index: usize,
     /// Which version.
-    pub version: i64,
+    pub(super) version: i64,
 }
 
 impl OfSliceVersion {
     /// # Errors
     /// When there is no such axis: then there is no such address.
-    pub fn plane(&self) -> Result<Plane, Refusal> {
+    pub(super) fn plane(&self) -> Result<Plane, Refusal> {
         plane(&self.axis, self.index)
     }
 }
@@ -56,9 +56,9 @@ impl OfSliceVersion {
 #[into_params(parameter_in = Path)]
 pub(crate) struct OfSegmentation {
     /// The case.
-    pub id: CaseId,
+    pub(super) id: CaseId,
     /// `presegmentation` or `refinement-N`
-    pub version: String,
+    pub(super) version: String,
 }
 
 fn plane(axis: &str, index: usize) -> Result<Plane, Refusal> {

@@ -25,6 +25,7 @@ use utoipa::OpenApi;
 
 use super::people::{self, Rule, admit};
 use super::{Parts, Refusal, upload_folder};
+use refused::Refused;
 
 macro_rules! serve {
     ($($route:ident for $rule:ident => $($noun:ident)::+ . $handler:ident,)*) => {
@@ -34,7 +35,7 @@ macro_rules! serve {
             info(title = "i3Deep", description = "Segmentation of 3D medical images, corrected slice by slice."),
             paths($($($noun)::+::$handler),*),
             components(schemas(ApiError, ErrorCode)),
-            modifiers(&refused::Refused)
+            modifiers(&Refused)
         )]
         struct Document;
 
