@@ -69,7 +69,7 @@ impl Store {
         };
         let named = named_blobs(&mut *store.readers.acquire().await?).await?;
         if opening == Opening::Checked {
-            folder::check_all_there(&store.blobs, &named)?;
+            store.blobs.check_all_there(&named)?;
         }
         store.quarantine_unknown(&named)?;
         store.requeue_interrupted().await?;

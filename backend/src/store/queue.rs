@@ -202,7 +202,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
         audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);
@@ -223,7 +223,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
         audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);

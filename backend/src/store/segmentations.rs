@@ -6,7 +6,7 @@ use shared::case::CaseId;
 use shared::correction::CorrectedSlice;
 use sqlx::{Row, SqliteConnection};
 
-use super::{AdaptedWeights, Before, Digest, Lease, Store, StoreError, now_s};
+use super::{Actor, AdaptedWeights, Before, Digest, Store, StoreError, now_s};
 
 /// A segmentation's two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,15 +142,16 @@ pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Re
 /// Stores a segmentation as the next round, with what it was made with, for whom and when.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    lease: &Lease,
+    actor: &Actor,
+    bundle: &str,
     number: i64,
     segmentation: &NewSegmentation,
 ) -> Result<(), StoreError> {
     let provenance = Provenance {
-        bundle: lease.task.bundle().to_owned(),
+        bundle: bundle.to_owned(),
         made_with: segmentation.made_with.clone(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        asked_by: lease.actor.as_str().to_owned(),
+        asked_by: actor.as_str().to_owned(),
         made_s: now_s(),
     };
     sqlx::query(

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::change::Change;
-use super::{Actor, Store, StoreError, corrections, now_s, number};
+use super::{Actor, Store, StoreError, now_s, number};
 
 impl Store {
     /// All versions of a slice, the latest first.
@@ -42,22 +42,6 @@ impl Store {
         let number = number(&mut connection, id).await?;
         said(&mut connection, number, plane, version).await
     }
-
-    /// Says again what a version says, as the slice's latest; `base` is the revision that it is to follow.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`], or as [`Store::save_correction`].
-    pub async fn bring_back(
-        &self,
-        actor: &Actor,
-        id: &CaseId,
-        plane: Plane,
-        version: i64,
-        base: u64,
-    ) -> Result<CorrectedSlice, StoreError> {
-        let slice = self.slice_version(id, plane, version).await?;
-        self.save_correction(actor, id, &CorrectedSlice { revision: base, ..slice }).await
-    }
 }
 
 fn version(row: &SqliteRow) -> Result<SliceVersion, StoreError> {
@@ -88,7 +72,14 @@ async fn said(
     .fetch_optional(connection)
     .await?
     .ok_or(StoreError::NotFound("such version of this slice; it may have been thinned out"))?;
-    corrections::slice(&row)
+    slice(&row)
+}
+
+/// A slice from a version's row: with its revision, or with its base where it was refused.
+pub(super) fn slice(row: &SqliteRow) -> Result<CorrectedSlice, StoreError> {
+    let said: CorrectedSlice = serde_json::from_str(row.try_get("slice")?)?;
+    let revision = row.try_get::<Option<i64>, _>("revision")?.map_or(said.revision, i64::cast_unsigned);
+    Ok(CorrectedSlice { revision, ..said })
 }
 
 /// Keeps what is refused, once however often it is sent.
