@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use half::f16;
 use i3deep::bundle::method::{Measure, Method, MethodText, Pass, Samples};
 use i3deep::bundle::{Bundle, Stage};
-use i3deep::inference::torch::set_threads;
+use i3deep::inference::engine::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::pipeline::acquire::acquire;
 use i3deep::pipeline::preprocess::preprocess;

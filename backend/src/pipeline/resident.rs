@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::bundle::plans::Separation;
-    use crate::inference::torch::resized;
+    use crate::inference::resized;
     use crate::pipeline::resample_torch::{Channel, resample_torch};
 
     fn check(

@@ -16,8 +16,8 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::plans::Plan;
+use crate::inference::engine::Learner;
 use crate::inference::engine::TrainableNetwork;
-use crate::inference::torch::Learner;
 use crate::inference::training::{Layers, LearningRule};
 use crate::inference::{NetworkError, Progress};
 
