@@ -12,6 +12,7 @@ mod evaluate;
 mod bundle;
 mod doctor;
 mod phantom;
+mod place;
 mod serve;
 mod verify;
 mod backup;
@@ -94,7 +95,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
     // The server computes nothing itself; it has workers.
     if !matches!(cli.command, Command::Serve(_)) {
-        crate::inference::torch::keep_memory();
+        crate::inference::engine::keep_memory();
     }
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),

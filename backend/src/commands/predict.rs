@@ -18,7 +18,7 @@ use crate::bundle::plans::{Choice, Plan};
 use crate::bundle::results::find;
 use crate::inference::DeviceChoice;
 use crate::inference::engine::Arithmetic;
-use crate::inference::torch::computes_bfloat16;
+use crate::inference::engine::computes_bfloat16;
 use crate::pipeline::predict::Options;
 use crate::scan_io::{series_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
@@ -148,7 +148,7 @@ pub(crate) fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> 
 pub(crate) fn run(args: &Args) -> Result<()> {
     check(args)?;
     if let Some(threads) = args.threads {
-        crate::inference::torch::set_threads(threads);
+        crate::inference::engine::set_threads(threads);
         // Fails only where threads are at work already, which here they are not.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
@@ -296,6 +296,7 @@ impl Run<'_> {
             device: args.device,
             accumulate: args.accumulate,
             verbose: args.verbose,
+            tell: |words| eprintln!("{words}"),
         }
     }
 
