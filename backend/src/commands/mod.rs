@@ -1,5 +1,4 @@
-//! The command line: one file a command. Reads arguments, opens files, calls the library, prints; the numbers are made
-//! elsewhere.
+//! The command line: one file a command. Reads arguments, checks that no output is an input, calls the library, prints.
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 

@@ -25,8 +25,9 @@ impl Store {
     /// beside it, among the slice's versions.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] if the slice was saved from elsewhere since, [`StoreError::Correction`] if it does not fit
-    /// the case.
+    /// [`StoreError::NotFound`] if there is no such case, [`StoreError::NotNow`] before it is presegmented,
+    /// [`StoreError::Correction`] if the slice does not fit it, [`StoreError::Stale`] if the slice was saved from
+    /// elsewhere since.
     pub async fn save_correction(
         &self,
         actor: &Actor,

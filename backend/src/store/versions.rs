@@ -1,5 +1,4 @@
-//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it. Any can
-//! be brought back.
+//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it.
 
 use shared::api::SliceVersion;
 use shared::case::CaseId;
