@@ -172,7 +172,7 @@ impl Supervisor {
             case = lease.case.as_str(),
             attempt = lease.attempt,
             "{} begins",
-            lease.task.name()
+            lease.task.kind().name()
         );
         let begun = Instant::now();
         let outcome = self.drive(&mut worker, lease, cancelled).await;
