@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValue;
 use serde_json::json;
 
 use super::outputs::{Files, shown, with_ending, wrong};
@@ -17,14 +18,31 @@ use super::words;
 use crate::bundle::plans::{Choice, Plan};
 use crate::bundle::results::find;
 use crate::inference::DeviceChoice;
-use crate::inference::engine::Arithmetic;
-use crate::inference::engine::computes_bfloat16;
+use crate::inference::engine::{Arithmetic, computes_bfloat16};
 use crate::pipeline::predict::Options;
 use crate::scan_io::{series_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
 const RECORDS: [&str; 3] = ["dataset.json", "plans.json", "predict_from_raw_data_args.json"];
+
+impl clap::ValueEnum for Accumulate {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Device, Self::Host]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => (
+                "auto",
+                "On a CUDA device where it has the memory and only labels are wanted, else in the host's memory",
+            ),
+            Self::Device => ("device", "Where the networks are, or not at all; also on a CPU, where it saves nothing"),
+            Self::Host => ("host", "In the host's memory"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
 
 /// Arguments of `i3deep predict`.
 #[derive(Debug, clap::Args)]

@@ -32,7 +32,7 @@ use crate::pipeline::resident::{self, Outcome};
 use crate::scan_io::{LabelFile, Origin, read_origin, whole, write_labels};
 
 /// Where logits are gathered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Accumulate {
     /// On a CUDA device where it has the memory and only labels are wanted, else in the host's memory.
     #[default]

@@ -75,6 +75,29 @@ fn only_the_tools_room_asks_which_tool_it_is() {
 }
 
 #[test]
+fn a_stage_looks_upstream() {
+    // What the expert said reaches the pipeline as labels of planes, and these only in `guide` and behind it.
+    for word in ["correction::", "CorrectedSlice"] {
+        check_only_in("backend/src/pipeline", word, &[]);
+    }
+    let behind = ["backend/src/pipeline/refine.rs", "backend/src/pipeline/adapt"];
+    check_only_in("backend/src/pipeline", "guide::", &behind);
+    check_only_in("backend/src/pipeline", "refine::", &behind);
+    for (stage, later) in [("preprocess.rs", "presegment::"), ("sampling.rs", "acquire::"), ("guide.rs", "uncertainty")]
+    {
+        let file = format!("backend/src/pipeline/{stage}");
+        let text = read(file.as_ref());
+        let found = product_lines(&text).find(|(_, line)| names(line, later));
+        assert!(found.is_none(), "{file}:{} names {later}", found.unwrap().0);
+    }
+}
+
+#[test]
+fn only_commands_read_arguments() {
+    check_only_in("backend/src", "clap::", &["backend/src/commands"]);
+}
+
+#[test]
 fn only_commands_write_to_the_output() {
     // The worker talks to the server through its own.
     for word in ["println!", "print!", "eprintln!", "eprint!", "std::io::stdout"] {
