@@ -29,11 +29,7 @@ export default defineConfig({
     actionTimeout: 15_000,
     launchOptions: {
       ...(executablePath ? { executablePath } : {}),
-      args: [
-        "--no-sandbox",
-        "--disable-background-networking",
-        "--disable-component-update",
-      ],
+      args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
     },
   },
 });

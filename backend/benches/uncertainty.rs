@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use half::f16;
 use i3deep::bundle::method::{Measure, Method, MethodText, Pass, Samples};
 use i3deep::bundle::{Bundle, Stage};
-use i3deep::inference::torch::set_threads;
+use i3deep::inference::engine::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::pipeline::acquire::acquire;
 use i3deep::pipeline::preprocess::preprocess;
@@ -73,7 +73,8 @@ fn large_volume() {
         let finishing = (start.elapsed() - adding).as_secs_f64();
         let each = adding.as_secs_f64() / (FOLDS * MIRRORS) as f64;
         println!(
-            "{measure:<20} 40 samples of 3 × 256³: peak {peak:.2} volumes of f32, {each:.3} s a sample, {finishing:.2} s at the end"
+            "{measure:<20} 40 samples of 3 × 256³: peak {peak:.2} volumes of f32, {each:.3} s a sample, {finishing:.2} \
+             s at the end"
         );
     }
 }
@@ -148,7 +149,8 @@ fn share_of_the_network(bundle: &Path, scan: &Path) {
         let sums = start.elapsed();
         let share = 100.0 * sums.as_secs_f64() / network.as_secs_f64();
         println!(
-            "{text:<20} {samples} samples: network {network:.3?}, uncertainty and mean {sums:.3?} ({share:.2} % of it), all with blending {whole:.3?}"
+            "{text:<20} {samples} samples: network {network:.3?}, uncertainty and mean {sums:.3?} ({share:.2} % of \
+             it), all with blending {whole:.3?}"
         );
     }
 }

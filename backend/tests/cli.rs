@@ -321,7 +321,8 @@ fn uncertainty_is_found_as_asked_for() {
     assert!(presegment("again", &["--uncertainty", "dropout:2/mutual-information"]) == dropout, "dropout is seeded");
 
     let said = desk.done(&["bundle", "inspect", "BUNDLE"]);
-    let samples = "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N (Monte-Carlo dropout, N passes)";
+    let samples = "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N \
+                   (Monte-Carlo dropout, N passes)";
     assert!(said.contains(samples), "{said}");
 
     let refused = |more: &[&str], status: i32, words: &str| {

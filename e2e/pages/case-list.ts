@@ -65,7 +65,10 @@ export class CaseListPage {
     return this.page.getByTestId("upload-start");
   }
 
-  /** Lets go of files above something; returns whether the page has dealt with them, so that the browser does not leave it for them. */
+  /**
+   * Lets go of files above something; returns whether the page has dealt with them, so that the browser does not leave
+   * it for them.
+   */
   async drop(on: Locator, files: MadeFile[]): Promise<boolean> {
     const dropped = files.map(({ name, buffer }) => ({ name, base64: buffer.toString("base64") }));
     return on.evaluate((element, dropped) => {
@@ -74,7 +77,9 @@ export class CaseListPage {
         const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
         dataTransfer.items.add(new File([bytes], name));
       }
-      const events = ["dragover", "drop"].map((type) => new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
+      const events = ["dragover", "drop"].map(
+        (type) => new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
+      );
       return events.every((event) => !element.dispatchEvent(event));
     }, dropped);
   }
@@ -92,7 +97,10 @@ export class CaseListPage {
     return this.row(name).getByTestId("unsent");
   }
 
-  /** Holds once the list has told how far the case is; to be called before there is something to tell, because a small scan is quickly done. */
+  /**
+   * Holds once the list has told how far the case is; to be called before there is something to tell, because a small
+   * scan is quickly done.
+   */
   async seeProgress(name: string): Promise<void> {
     await this.row(name).locator(UNDER_WAY).waitFor({ state: "attached" });
   }
@@ -104,7 +112,12 @@ export class CaseListPage {
       new MutationObserver(() => {
         const bar = document.querySelector<HTMLElement>('[data-testid="job-progress"]');
         if (bar) log.push({ state: bar.dataset["state"] ?? "", percent: Number(bar.dataset["progress"]) });
-      }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-state", "data-progress"] });
+      }).observe(document.body, {
+        subtree: true,
+        childList: true,
+        attributes: true,
+        attributeFilter: ["data-state", "data-progress"],
+      });
       return log;
     });
     return () => log.jsonValue();

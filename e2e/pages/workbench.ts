@@ -1,4 +1,7 @@
-/** The page at `/case/{id}`: views, brush, slices, refinement. Points are given as shares of a view's size, `[0.5, 0.5]` being its middle. */
+/**
+ * The page at `/case/{id}`: views, brush, slices, refinement. Points are given as shares of a view's size, `[0.5, 0.5]`
+ * being its middle.
+ */
 import { expect } from "@playwright/test";
 import type { Locator, Page } from "@playwright/test";
 
@@ -65,7 +68,8 @@ export class WorkbenchPage {
   /** Waits until there is something to correct and all volumes have arrived. */
   async waitForSlices(): Promise<void> {
     await expect(this.slices.first()).toBeVisible();
-    for (const axis of ["axial", "coronal", "sagittal"] as const) await expect(this.view(axis)).toHaveAttribute("data-ready", "true");
+    for (const axis of ["axial", "coronal", "sagittal"] as const)
+      await expect(this.view(axis)).toHaveAttribute("data-ready", "true");
   }
 
   /** The slices on the rail, in its order: this round's, then earlier ones'. */
@@ -125,7 +129,9 @@ export class WorkbenchPage {
   async probe(axis: Axis, share: Share): Promise<{ voxel: Triple; text: string } | undefined> {
     await this.pointAt(axis, share);
     // The status bar follows with the next frame.
-    await this.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    await this.page.evaluate(
+      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+    );
     const text = await this.page.getByTestId("probe").innerText();
     const match = /voxel (\d+), (\d+), (\d+)/.exec(text);
     return match ? { voxel: [Number(match[1]), Number(match[2]), Number(match[3])], text } : undefined;
@@ -185,7 +191,9 @@ export class WorkbenchPage {
       (canvas, [left, top]) => {
         if (!(canvas instanceof HTMLCanvasElement)) throw new Error("a view is a canvas");
         const scale = canvas.width / canvas.clientWidth;
-        const pixel = canvas.getContext("2d")?.getImageData(Math.floor(left * scale), Math.floor(top * scale), 1, 1).data;
+        const pixel = canvas
+          .getContext("2d")
+          ?.getImageData(Math.floor(left * scale), Math.floor(top * scale), 1, 1).data;
         return [pixel?.[0] ?? -1, pixel?.[1] ?? -1, pixel?.[2] ?? -1] as [number, number, number];
       },
       [x - box.x, y - box.y] as const,
@@ -215,7 +223,9 @@ export class WorkbenchPage {
 
   /** What is drawn follows with the next frame. */
   async nextFrame(): Promise<void> {
-    await this.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    await this.page.evaluate(
+      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+    );
   }
 
   async undo(): Promise<void> {
@@ -232,7 +242,9 @@ export class WorkbenchPage {
     await expect(this.slice(plane)).toHaveAttribute("data-state", "done");
   }
 
-  /** Paints a short stroke in the middle of a slice, with a label that does not stand there, so that something changes. */
+  /**
+   * Paints a short stroke in the middle of a slice, with a label that does not stand there, so that something changes.
+   */
   async paintSomething(plane: Plane): Promise<void> {
     await this.goTo(plane);
     const found = await this.probe(plane.axis, [0.5, 0.5]);
@@ -280,7 +292,10 @@ export class WorkbenchPage {
 
   /** Refines and waits for the result. */
   async refineAndWait(): Promise<void> {
-    const progress = this.page.getByRole("region", { name: "Refinement" }).locator(UNDER_WAY).waitFor({ state: "attached" });
+    const progress = this.page
+      .getByRole("region", { name: "Refinement" })
+      .locator(UNDER_WAY)
+      .waitFor({ state: "attached" });
     await Promise.all([progress, this.refine.click()]);
     await expect(this.compare).toBeVisible({ timeout: JOB_LIMIT_MS });
     await expect(this.suggestion).toBeVisible({ timeout: JOB_LIMIT_MS });
@@ -288,7 +303,10 @@ export class WorkbenchPage {
 
   /** Saves the version shown to `path`. */
   async download(path: string): Promise<void> {
-    const [download] = await Promise.all([this.page.waitForEvent("download"), this.page.getByTestId("download").click()]);
+    const [download] = await Promise.all([
+      this.page.waitForEvent("download"),
+      this.page.getByTestId("download").click(),
+    ]);
     await download.saveAs(path);
   }
 
@@ -306,6 +324,9 @@ export class WorkbenchPage {
 
 async function planesOf(items: Locator): Promise<Plane[]> {
   return items.evaluateAll((items) =>
-    items.map((item) => ({ axis: item.dataset["axis"] as "axial" | "coronal" | "sagittal", index: Number(item.dataset["index"]) })),
+    items.map((item) => ({
+      axis: item.dataset["axis"] as "axial" | "coronal" | "sagittal",
+      index: Number(item.dataset["index"]),
+    })),
   );
 }

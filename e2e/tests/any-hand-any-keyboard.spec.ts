@@ -15,15 +15,35 @@ test("keys do the same on every keyboard", async ({ workbench, phantomCase, page
     }
   };
   await test.step("tools by their letters: Latin, Cyrillic, Greek, Hebrew", async () => {
-    await press([["b", "KeyB"], ["и", "KeyB"], ["β", "KeyB"], ["נ", "KeyB"]], "brush");
-    await press([["e", "KeyE"], ["у", "KeyE"], ["ε", "KeyE"]], "eraser");
+    await press(
+      [
+        ["b", "KeyB"],
+        ["и", "KeyB"],
+        ["β", "KeyB"],
+        ["נ", "KeyB"],
+      ],
+      "brush",
+    );
+    await press(
+      [
+        ["e", "KeyE"],
+        ["у", "KeyE"],
+        ["ε", "KeyE"],
+      ],
+      "eraser",
+    );
   });
   await test.step("labels by digits: where they stand, where they are typed, on the number pad", async () => {
     await page.keyboard.press("b");
     const last = page.locator('[role="radio"][data-testid^="label-"]').last();
     const value = (await last.getAttribute("data-testid"))?.slice("label-".length) ?? "";
     const french = ["à", "&", "é", '"', "'", "(", "-", "è", "_", "ç"][Number(value)] ?? "";
-    for (const [key, code, shiftKey] of [[value, `Digit${value}`, false], [french, `Digit${value}`, false], [value, `Digit${value}`, true], [value, `Numpad${value}`, false]] as const) {
+    for (const [key, code, shiftKey] of [
+      [value, `Digit${value}`, false],
+      [french, `Digit${value}`, false],
+      [value, `Digit${value}`, true],
+      [value, `Numpad${value}`, false],
+    ] as const) {
       await page.getByTestId("label-1").click();
       await type(page, key, code, { shiftKey });
       await expect(last, `${key} on ${code}`).toHaveAttribute("aria-checked", "true");
@@ -31,7 +51,13 @@ test("keys do the same on every keyboard", async ({ workbench, phantomCase, page
   });
   await test.step("the brush by brackets and signs", async () => {
     const size = page.getByTestId("brush-size");
-    for (const [key, code] of [["]", "BracketRight"], ["+", "NumpadAdd"], ["+", "BracketRight"], ["ъ", "BracketRight"], ["]", "Digit9"]] as const) {
+    for (const [key, code] of [
+      ["]", "BracketRight"],
+      ["+", "NumpadAdd"],
+      ["+", "BracketRight"],
+      ["ъ", "BracketRight"],
+      ["]", "Digit9"],
+    ] as const) {
       await size.fill("6");
       await type(page, key, code);
       await expect(size, `${key} on ${code}`).not.toHaveValue("6");

@@ -4,11 +4,16 @@ import { WorkbenchPage } from "../pages/workbench.ts";
 
 const SAVES = "**/api/cases/*/corrections/*/*";
 
-test("a correction that the server cannot take is told, kept and sent again", async ({ workbench, phantomCase, page }) => {
+test("a correction that the server cannot take is told, kept and sent again", async ({
+  workbench,
+  phantomCase,
+  page,
+}) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");
-  const refuse = async (status: number, message: string) => page.route(SAVES, (route) => route.fulfill({ status, json: { code: "refused", message } }));
+  const refuse = async (status: number, message: string) =>
+    page.route(SAVES, (route) => route.fulfill({ status, json: { code: "refused", message } }));
 
   await test.step("a full disk is told, and the correction is saved when there is room again", async () => {
     await refuse(507, "The disk is full; make room.");
@@ -74,7 +79,13 @@ test("a second window learns what the first has saved", async ({ workbench, phan
   await context.close();
 });
 
-test("a late answer does not bring another patient to the screen", async ({ caseList, workbench, phantomCase, phantomScan, page }) => {
+test("a late answer does not bring another patient to the screen", async ({
+  caseList,
+  workbench,
+  phantomCase,
+  phantomScan,
+  page,
+}) => {
   const other = "another patient";
   const late = new URL(page.url()).pathname.split("/").at(-1);
   await workbench.backToList();

@@ -83,6 +83,8 @@ test("the page works at 200 % and in forced colours", async ({ workbench, phanto
 async function seeNoFinding(page: Page, where: string, without: string[] = []): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).disableRules(without).analyze();
   const grave = violations.filter((violation) => violation.impact !== "minor");
-  const words = grave.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+  const words = grave.map(
+    (violation) => `${violation.id}: ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`,
+  );
   expect(words, where).toEqual([]);
 }

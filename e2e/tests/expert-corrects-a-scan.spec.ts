@@ -24,12 +24,34 @@ test("an expert corrects a real hippocampus scan", async ({ caseList, workbench,
   test.skip(scan === undefined, "../shared/data/hippocampus is not beside the project");
   if (scan === undefined) return;
   const outputPath = (name: string) => testInfo.outputPath(name);
-  await doTheJob({ scan, bundle: "hippocampus", caseList, workbench, photograph, reload: () => page.reload(), outputPath });
+  await doTheJob({
+    scan,
+    bundle: "hippocampus",
+    caseList,
+    workbench,
+    photograph,
+    reload: () => page.reload(),
+    outputPath,
+  });
 });
 
-test("an expert corrects a generated scan", async ({ caseList, workbench, photograph, page, phantomScan }, testInfo) => {
+test("an expert corrects a generated scan", async ({
+  caseList,
+  workbench,
+  photograph,
+  page,
+  phantomScan,
+}, testInfo) => {
   const outputPath = (name: string) => testInfo.outputPath(name);
-  await doTheJob({ scan: phantomScan, bundle: "phantom", caseList, workbench, photograph, reload: () => page.reload(), outputPath });
+  await doTheJob({
+    scan: phantomScan,
+    bundle: "phantom",
+    caseList,
+    workbench,
+    photograph,
+    reload: () => page.reload(),
+    outputPath,
+  });
 });
 
 async function doTheJob(job: Job): Promise<void> {
@@ -111,7 +133,10 @@ async function checkDownload(job: Job, painted: Painted[]): Promise<void> {
     expect(segmentation.sform === undefined).toBe(scan.sform === undefined);
     expectNear(segmentation.sform?.flat() ?? [], scan.sform?.flat() ?? []);
     expect(segmentation.qform.code).toBe(scan.qform.code);
-    expectNear([...segmentation.qform.quaternion, ...segmentation.qform.offset], [...scan.qform.quaternion, ...scan.qform.offset]);
+    expectNear(
+      [...segmentation.qform.quaternion, ...segmentation.qform.offset],
+      [...scan.qform.quaternion, ...scan.qform.offset],
+    );
   }
   expect(painted).toHaveLength(3);
   for (const { voxel, label } of painted) {
@@ -128,6 +153,9 @@ async function checkDownload(job: Job, painted: Painted[]): Promise<void> {
 function expectNear(values: number[], expected: number[]): void {
   expect(values).toHaveLength(expected.length);
   values.forEach((value, at) => {
-    expect(Math.abs(value - (expected[at] ?? Number.NaN)), `entry ${at}: ${value} and ${expected[at]}`).toBeLessThanOrEqual(1e-4);
+    expect(
+      Math.abs(value - (expected[at] ?? Number.NaN)),
+      `entry ${at}: ${value} and ${expected[at]}`,
+    ).toBeLessThanOrEqual(1e-4);
   });
 }

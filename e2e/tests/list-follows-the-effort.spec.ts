@@ -50,7 +50,8 @@ test("the list follows the effort within a frame", async ({ phantomCase, workben
           await settled();
           times.push(performance.now() - begun);
           // The last slice was touched, so it is always there.
-          if (shown() !== Math.min(value + 1, most)) throw new Error(`at an effort of ${value} the list shows ${shown()} slices`);
+          if (shown() !== Math.min(value + 1, most))
+            throw new Error(`at an effort of ${value} the list shows ${shown()} slices`);
           await new Promise((resolve) => requestAnimationFrame(resolve));
         }
         return times;
@@ -60,7 +61,8 @@ test("the list follows the effort within a frame", async ({ phantomCase, workben
     while (medians.length < 3 && !medians.some((median) => median <= LIMIT_MS)) {
       const sorted = (await series()).sort((a, b) => a - b);
       const [median, largest] = [sorted[Math.floor(sorted.length / 2)] ?? Infinity, sorted.at(-1) ?? Infinity];
-      console.log(`effort moved ${sorted.length} times over ${most} slices: median ${median.toFixed(1)} ms, largest ${largest.toFixed(1)} ms`);
+      const times = `median ${median.toFixed(1)} ms, largest ${largest.toFixed(1)} ms`;
+      console.log(`effort moved ${sorted.length} times over ${most} slices: ${times}`);
       medians.push(median);
     }
     expect(Math.min(...medians)).toBeLessThanOrEqual(LIMIT_MS);

@@ -1,4 +1,6 @@
-/** What an expert was told is kept is kept: tabs crash, browsers are killed, servers die, storage is blocked or full. */
+/**
+ * What an expert was told is kept is kept: tabs crash, browsers are killed, servers die, storage is blocked or full.
+ */
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 
@@ -48,7 +50,11 @@ test("a tab that crashes takes no stroke along", async ({ phantomCase, page, con
   await seeOnServer(url, strokes);
 });
 
-test("a browser that is killed a quarter of a second after a stroke takes none along", async ({ phantomCase, page, server }, testInfo) => {
+test("a browser that is killed a quarter of a second after a stroke takes none along", async ({
+  phantomCase,
+  page,
+  server,
+}, testInfo) => {
   expect(phantomCase).not.toBe("");
   const url = page.url();
   await page.close();
@@ -83,7 +89,11 @@ test("a browser that is killed a quarter of a second after a stroke takes none a
   await browser.close();
 });
 
-test("where storage is blocked by a policy the page works, and says so", async ({ phantomCase, page, server }, testInfo) => {
+test("where storage is blocked by a policy the page works, and says so", async ({
+  phantomCase,
+  page,
+  server,
+}, testInfo) => {
   expect(phantomCase).not.toBe("");
   const browser = await OwnBrowser.start(testInfo.outputPath("profile"), { storageBlocked: true });
   const tab = await browser.context.newPage();
@@ -108,7 +118,13 @@ test("where storage is blocked by a policy the page works, and says so", async (
   await browser.close();
 });
 
-test("where storage is full nothing is said to be kept, until there is room", async ({ workbench, phantomCase, page, context, server }) => {
+test("where storage is full nothing is said to be kept, until there is room", async ({
+  workbench,
+  phantomCase,
+  page,
+  context,
+  server,
+}) => {
   expect(phantomCase).not.toBe("");
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");
@@ -138,7 +154,13 @@ test("where storage is full nothing is said to be kept, until there is room", as
   await seeOnServer(page.url(), [stroke]);
 });
 
-test("leaving with unsent work: one is asked, the list names the case and sends it", async ({ workbench, phantomCase, page, caseList, photograph }) => {
+test("leaving with unsent work: one is asked, the list names the case and sends it", async ({
+  workbench,
+  phantomCase,
+  page,
+  caseList,
+  photograph,
+}) => {
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");
   await workbench.goTo(plane);
@@ -224,7 +246,13 @@ test("undo survives a reload", async ({ workbench, phantomCase, page }) => {
   expect(await missing(page.url(), strokes)).toHaveLength(3);
 });
 
-test("a proxy that holds events back does not put the page offline", async ({ workbench, phantomCase, page, browser, photograph }) => {
+test("a proxy that holds events back does not put the page offline", async ({
+  workbench,
+  phantomCase,
+  page,
+  browser,
+  photograph,
+}) => {
   expect(phantomCase).not.toBe("");
   const held = await browser.newContext();
   await held.route("**/api/events", () => new Promise(() => undefined));

@@ -3,7 +3,10 @@ import { readFile } from "node:fs/promises";
 
 import { expect, test } from "../fixtures/test.ts";
 
-test("a scan dropped on its box is sent, and its progress is told in percent", async ({ caseList, largePhantomScan }) => {
+test("a scan dropped on its box is sent, and its progress is told in percent", async ({
+  caseList,
+  largePhantomScan,
+}) => {
   const scan = { name: "scan.nii.gz", mimeType: "application/gzip", buffer: await readFile(largePhantomScan) };
   await caseList.open();
 
@@ -19,12 +22,15 @@ test("a scan dropped on its box is sent, and its progress is told in percent", a
     await expect(caseList.box).toContainText("scan.nii.gz");
   });
 
-  await test.step("sent without a name, it gets one that says nothing about the patient, and its progress grows", async () => {
+  await test.step("sent without a name, it gets one that says nothing of the patient; progress grows", async () => {
     const progress = await caseList.watchProgress();
     await caseList.start.click();
     await caseList.waitForPresegmentation("Case 1");
     const running = (await progress()).filter(({ state }) => state === "running").map(({ percent }) => percent);
-    expect(running.some((percent) => percent > 0 && percent < 100), `the bar said ${running.join(", ")}`).toBe(true);
+    expect(
+      running.some((percent) => percent > 0 && percent < 100),
+      `the bar said ${running.join(", ")}`,
+    ).toBe(true);
     expect(running).toEqual([...running].sort((a, b) => a - b));
   });
 });

@@ -11,8 +11,16 @@ function made(name: string, buffer: Buffer): MadeFile {
 
 /** Says what is in the files and what the message must speak of. */
 const REFUSED: { title: string; file: (phantom: Buffer) => MadeFile; message: RegExp }[] = [
-  { title: "a text file with a NIfTI's name", file: () => made("notes.nii.gz", Buffer.from("not a scan")), message: /NIfTI/i },
-  { title: "a scan whose upload was cut off", file: (phantom) => made("cut.nii.gz", phantom.subarray(0, phantom.length / 2)), message: /truncated|cut|ends|incomplete|damaged/i },
+  {
+    title: "a text file with a NIfTI's name",
+    file: () => made("notes.nii.gz", Buffer.from("not a scan")),
+    message: /NIfTI/i,
+  },
+  {
+    title: "a scan whose upload was cut off",
+    file: (phantom) => made("cut.nii.gz", phantom.subarray(0, phantom.length / 2)),
+    message: /truncated|cut|ends|incomplete|damaged/i,
+  },
   {
     title: "a scan whose voxels are missing",
     file: (phantom) => made("short.nii.gz", gzipSync(gunzipSync(phantom).subarray(0, 5000))),

@@ -54,7 +54,13 @@ test("twelve tabs of one browser all work", async ({ workbench, phantomCase, pag
   });
 });
 
-test("a case is worked on in one tab, read along in others, and taken over", async ({ workbench, phantomCase, page, context, photograph }) => {
+test("a case is worked on in one tab, read along in others, and taken over", async ({
+  workbench,
+  phantomCase,
+  page,
+  context,
+  photograph,
+}) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");

@@ -1,4 +1,7 @@
-/** After every tool the canvas, the probe, the linked views, the saved slice and the downloaded file say the same of a voxel; so does the refined file. */
+/**
+ * After every tool the canvas, the probe, the linked views, the saved slice and the downloaded file say the same of a
+ * voxel; so does the refined file.
+ */
 import { readNifti } from "../fixtures/nifti.ts";
 import type { Triple } from "../fixtures/nifti.ts";
 import { expect, test } from "../fixtures/test.ts";
@@ -21,7 +24,11 @@ interface Look {
   path: (name: string) => string;
 }
 
-test("canvas, probe, linked views, saved slice and download agree after every tool", async ({ workbench, phantomCase, page }, testInfo) => {
+test("canvas, probe, linked views, saved slice and download agree after every tool", async ({
+  workbench,
+  phantomCase,
+  page,
+}, testInfo) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");
@@ -105,7 +112,11 @@ test("canvas, probe, linked views, saved slice and download agree after every to
   });
 });
 
-test("slices that contradict each other are told at once, and the expert decides", async ({ workbench, phantomCase, page }, testInfo) => {
+test("slices that contradict each other are told at once, and the expert decides", async ({
+  workbench,
+  phantomCase,
+  page,
+}, testInfo) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const planes = await workbench.planes();
   const first = planes[0];
@@ -164,7 +175,10 @@ test("any plane may be corrected", async ({ workbench, phantomCase, page }) => {
   await workbench.waitUntilSaved();
   await page.reload();
   await workbench.waitForSlices();
-  await expect(page.getByRole("list", { name: "My own slices" }).getByTestId("slice-item")).toHaveAttribute("data-state", "done");
+  await expect(page.getByRole("list", { name: "My own slices" }).getByTestId("slice-item")).toHaveAttribute(
+    "data-state",
+    "done",
+  );
   await workbench.refineAndWait();
 });
 
@@ -178,11 +192,15 @@ async function seeLabel(look: Look, step: string, voxel: Triple, label: number):
     await expect(workbench.view(axis)).toHaveAttribute("data-index", String(voxel[STORED[axis]]));
     const [red, green, blue] = await workbench.colourOf(axis, voxel);
     const isGrey = Math.max(red, green, blue) - Math.min(red, green, blue) < 8;
-    expect(isGrey, `${step}: ${axis} canvas at ${voxel.join(", ")} is ${[red, green, blue].join(", ")}`).toBe(label === 0);
+    expect(isGrey, `${step}: ${axis} canvas at ${voxel.join(", ")} is ${[red, green, blue].join(", ")}`).toBe(
+      label === 0,
+    );
     const probe = await workbench.probeVoxel(axis, voxel);
     expect(probe, `${step}: probe of ${axis}`).toContain(`voxel ${voxel.join(", ")}`);
     if (name) expect(probe, `${step}: probe of ${axis}`).toContain(name);
-    else for (const other of (await workbench.labelNames()).values()) expect(probe, `${step}: probe of ${axis}`).not.toContain(other);
+    else
+      for (const other of (await workbench.labelNames()).values())
+        expect(probe, `${step}: probe of ${axis}`).not.toContain(other);
   }
   await workbench.waitUntilSaved();
   expect(await savedLabel(page, plane, voxel), `${step}: saved`).toBe(label);

@@ -39,9 +39,10 @@ pub(crate) enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Unreachable => {
-                f.write_str("The server cannot be reached; check that i3Deep is running. The status says what is kept on this computer.")
-            }
+            Trouble::Unreachable => f.write_str(
+                "The server cannot be reached; check that i3Deep is running. The status says what is kept on this \
+                 computer.",
+            ),
             Trouble::Refused { message, .. } => f.write_str(message),
         }
     }

@@ -97,7 +97,8 @@ def scriptable(network: nn.Module) -> nn.Module:
     encoder, decoder = getattr(network, "encoder", None), getattr(network, "decoder", None)
     if encoder is None or decoder is None or not hasattr(encoder, "stages") or not hasattr(decoder, "transpconvs"):
         raise ExportError(
-            f"{type(network).__name__} is not one of nnU-Net's U-Nets (PlainConvUNet, ResidualEncoderUNet, ResidualUNet)"
+            f"{type(network).__name__} is not one of nnU-Net's U-Nets "
+            "(PlainConvUNet, ResidualEncoderUNet, ResidualUNet)"
         )
     stages = [scriptable_block(stage) for stage in encoder.stages]
     if getattr(encoder, "stem", None) is not None:
@@ -133,9 +134,15 @@ def check_dropout(network: nn.Module, file: Path, patch: torch.Tensor) -> None:
     removes the file then."""
     reason = None
     if not has_dropout(network):
-        reason = "the network was trained without dropout; export it without --dropout, or train it with a dropout_op in its plans"
+        reason = (
+            "the network was trained without dropout; export it without --dropout, or train it with a dropout_op in "
+            "its plans"
+        )
     elif norms := [type(m).__name__ for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]:
-        reason = f"train() would also switch the network's {norms[0]} to the statistics of the patch; train it with instance normalisation"
+        reason = (
+            f"train() would also switch the network's {norms[0]} to the statistics of the patch; train it with "
+            "instance normalisation"
+        )
     else:
         exported = torch.jit.load(str(file))
         with torch.no_grad():

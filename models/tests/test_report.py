@@ -219,7 +219,8 @@ def test_aims_follow_from_the_tables(tmp_path):
     assert [aim.met for aim in aims] == [False, True, None, True]
     assert aims[0].measured == "40.0% at an effort of 18.0%"
     assert aims[1].measured == "33.3%"
-    words = "ahead of all that were measured, at 10%, 20%; with no plane at all behind published i3Deep (0.840 against 0.800); not measured: "
+    words = "ahead of all that were measured, at 10%, 20%; "
+    words += "with no plane at all behind published i3Deep (0.840 against 0.800); not measured: "
     assert aims[2].measured.startswith(words + "presegmentation, planes pasted, interpolation")
     assert aims[3].measured == "0 of 2"
 

@@ -73,6 +73,16 @@ pub enum JobKind {
     Refine,
 }
 
+impl JobKind {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Presegment => "Presegmentation",
+            Self::Refine => "Refinement",
+        }
+    }
+}
+
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -199,7 +199,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn packed_intensities_come_back_within_half_a_step(intensities in proptest::collection::vec(-1e6_f32..1e6, 1..200)) {
+        fn packed_intensities_come_back_within_half_a_step(
+            intensities in proptest::collection::vec(-1e6_f32..1e6, 1..200),
+        ) {
             let packed = Quantised::new(&intensities);
             for (before, voxel) in intensities.iter().zip(&packed.voxels) {
                 let after = f64::from(packed.minimum) + f64::from(packed.step) * f64::from(*voxel);

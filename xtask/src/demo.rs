@@ -107,7 +107,8 @@ fn fitting(bundles: &Value, channels: usize) -> Result<&str> {
     match found.and_then(|bundle| bundle["name"].as_str()) {
         Some(name) => Ok(name),
         None => bail!(
-            "no bundle in models/ takes scans of {channels} channel(s). README.md says how to make one from an nnU-Net; --bundle NAME chooses"
+            "no bundle in models/ takes scans of {channels} channel(s). README.md says how to make one from an \
+             nnU-Net; --bundle NAME chooses"
         ),
     }
 }

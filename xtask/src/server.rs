@@ -25,7 +25,8 @@ pub(crate) struct Server {
 pub(crate) fn check_free(bind: SocketAddr) -> Result<()> {
     TcpListener::bind(bind).map(drop).with_context(|| {
         format!(
-            "cannot listen on {bind}. If another program (or another demo) uses the port, stop it or choose another: --bind 127.0.0.1:8081"
+            "cannot listen on {bind}. If another program (or another demo) uses the port, stop it or choose another: \
+             --bind 127.0.0.1:8081"
         )
     })
 }

@@ -316,8 +316,8 @@ fn family(class: &str) -> Result<Family, String> {
         "PlainConvUNet" => Ok(Family::Plain),
         "ResidualEncoderUNet" => Ok(Family::Residual),
         other => Err(format!(
-            "the network '{other}' is not supported; supported: PlainConvUNet, ResidualEncoderUNet. Put a TorchScript program of it into a network \
-             folder (models/README.md), or train one of these"
+            "the network '{other}' is not supported; supported: PlainConvUNet, ResidualEncoderUNet. Put a TorchScript \
+             program of it into a network folder (models/README.md), or train one of these"
         )),
     }
 }
@@ -427,7 +427,8 @@ mod tests {
             "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
             blocks: [1, 2, 1], "n_conv_per_stage_decoder": [1, 1], "conv_bias": true,
             "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d", "norm_op_kwargs": {"eps": 1e-5, "affine": true},
-            "dropout_op": null, "dropout_op_kwargs": null, "nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": true}
+            "dropout_op": null, "dropout_op_kwargs": null,
+            "nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": true}
         })
     }
 
@@ -486,7 +487,8 @@ mod tests {
         let old = json!({
             "UNet_class_name": "PlainConvUNet", "UNet_base_num_features": 8, "unet_max_num_features": 16,
             "n_conv_per_stage_encoder": [1, 2, 1], "n_conv_per_stage_decoder": [1, 1],
-            "pool_op_kernel_sizes": [[1, 1, 1], [1, 2, 2], [2, 2, 2]], "conv_kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
+            "pool_op_kernel_sizes": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+            "conv_kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
         });
         let new = Architecture::parse(&configuration("PlainConvUNet", arguments(false))).unwrap();
         assert_eq!(Architecture::parse(old.as_object().unwrap()).unwrap(), new);

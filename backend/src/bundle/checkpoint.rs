@@ -27,7 +27,8 @@ pub enum CheckpointError {
     },
     /// A program in the place of numbers.
     #[error(
-        "{file} calls {name} when Python opens it, which no checkpoint of nnU-Net does. Nothing of it was executed here; do not open it in Python",
+        "{file} calls {name} when Python opens it, which no checkpoint of nnU-Net does. Nothing of it was executed \
+         here; do not open it in Python",
         file = file.display()
     )]
     Foreign {
@@ -63,7 +64,8 @@ pub enum CheckpointError {
         reason: String,
     },
     /// Training that went astray, or a damaged file.
-    #[error("{file}: the weights {name} are not all finite; the training diverged, or the file is damaged. Take another checkpoint", file = file.display())]
+    #[error("{file}: the weights {name} are not all finite; the training diverged, or the file is damaged. Take \
+             another checkpoint", file = file.display())]
     NotFinite {
         /// Which file.
         file: PathBuf,
@@ -317,12 +319,14 @@ fn axis(value: &PickleValue) -> Option<usize> {
 fn other_network(trainer: &str) -> Option<&'static str> {
     if trainer.contains("Primus") {
         return Some(
-            "a transformer, which is not built here; put a TorchScript program of it into a network folder (models/README.md)",
+            "a transformer, which is not built here; put a TorchScript program of it into a network folder \
+             (models/README.md)",
         );
     }
     if trainer.starts_with("nnUNetTrainerBN") {
         return Some(
-            "which puts batch normalisation in the place of instance normalisation; export it with `i3deep-models export`, or train with nnUNetTrainer",
+            "which puts batch normalisation in the place of instance normalisation; export it with `i3deep-models \
+             export`, or train with nnUNetTrainer",
         );
     }
     None

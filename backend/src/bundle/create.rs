@@ -195,8 +195,10 @@ fn encoding(plan: &Plan, channels: usize, labels: usize, folder: &Path) -> Resul
     let encodings = candidates.map(|(annotated, presegmentation)| GuidanceEncoding { annotated, presegmentation });
     encodings.into_iter().find(|encoding| channels + encoding.channels(labels) == got).ok_or_else(|| {
         let fitting = encodings.map(|encoding| (channels + encoding.channels(labels)).to_string()).join(", ");
-        let reason =
-            format!("takes {got} channels; beside {channels} of the image and {labels} label(s) of corrections it could take {fitting}");
+        let reason = format!(
+            "takes {got} channels; beside {channels} of the image and {labels} label(s) of corrections it could take \
+             {fitting}"
+        );
         CreateError::Network { stage: "refinement", folder: folder.to_owned(), reason }
     })
 }

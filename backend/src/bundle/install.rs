@@ -21,7 +21,8 @@ const SMALL: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum ArchiveError {
     /// Not a zip file, or half of one.
-    #[error("{file} is no zip file that can be read ({reason}); export the model again with nnUNetv2_export_model_to_zip", file = .file.display())]
+    #[error("{file} is no zip file that can be read ({reason}); export the model again with \
+             nnUNetv2_export_model_to_zip", file = .file.display())]
     Unreadable {
         /// Which file.
         file: PathBuf,

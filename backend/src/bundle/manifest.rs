@@ -23,7 +23,8 @@ pub const TORCH_VERSION: &str = "2.11.0";
 #[derive(Debug, Error)]
 pub enum BundleError {
     /// There is no bundle there.
-    #[error("there is no model bundle in {folder}: it has no bundle.json. Point --bundle at a folder made by `i3deep-models bundle`", folder = .0.display())]
+    #[error("there is no model bundle in {folder}: it has no bundle.json. Point --bundle at a folder made by \
+             `i3deep-models bundle`", folder = .0.display())]
     Missing(PathBuf),
     /// A file of the bundle is absent.
     #[error("the bundle lacks {0}; copy the whole folder again")]
@@ -33,7 +34,8 @@ pub enum BundleError {
     FileChanged(String),
     /// Other libtorch.
     #[error(
-        "the bundle was exported with torch {bundle}, this program runs {TORCH_VERSION}; export it again with torch {TORCH_VERSION}"
+        "the bundle was exported with torch {bundle}, this program runs {TORCH_VERSION}; export it again with torch \
+         {TORCH_VERSION}"
     )]
     TorchVersion {
         /// The bundle's.
@@ -297,7 +299,8 @@ impl Bundle {
             }
             if let Some(previous) = &plan.previous_stage {
                 return Err(format!(
-                    "the {name} network is the second stage of a cascade after {previous}; the workbench needs single-stage networks"
+                    "the {name} network is the second stage of a cascade after {previous}; the workbench needs \
+                     single-stage networks"
                 ));
             }
             if plan.manifest.heads != labels + 1 {

@@ -253,7 +253,8 @@ impl FromStr for MethodText {
 pub enum MethodError {
     /// Not samples.
     #[error(
-        "'{0}' does not say where samples come from; use folds, mirrors, dropout:N (1 to 1000 passes), these joined by +, such as folds+mirrors, or single"
+        "'{0}' does not say where samples come from; use folds, mirrors, dropout:N (1 to 1000 passes), these joined by \
+         +, such as folds+mirrors, or single"
     )]
     UnknownSamples(String),
     /// Not a measure.
@@ -263,7 +264,8 @@ pub enum MethodError {
     UnknownMeasure(String),
     /// Dropout that is not there.
     #[error(
-        "{0} needs dropout, and the network was trained without; `i3deep bundle inspect` lists what the bundle can sample"
+        "{0} needs dropout, and the network was trained without; `i3deep bundle inspect` lists what the bundle can \
+         sample"
     )]
     NoDropout(Method),
     /// Nothing to disagree with.

@@ -2,6 +2,9 @@
 //! runs nothing.
 
 pub mod plans;
+mod error;
+mod json;
+mod network;
 pub mod architecture;
 pub mod checkpoint;
 pub mod trained;

@@ -1,56 +1,18 @@
 //! The folder that nnU-Net wrote: `TRAINER__PLANS__CONFIGURATION` with its folds, read as it lies.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use thiserror::Error;
 
 use super::architecture::Architecture;
 use super::checkpoint::Checkpoint;
-use super::plans::{Choice, EngineKind, NetworkManifest, PlansError, read_json, resolve};
+use super::error::{PlansError, TrainedError};
+use super::json::{read_json, resolve};
+use super::network::{Choice, EngineKind, NetworkManifest};
 
 /// The checkpoint at the end of training, which nnU-Net predicts with unless told otherwise.
 pub const FINAL_CHECKPOINT: &str = "checkpoint_final.pth";
-
-/// Why a folder is none that nnU-Net trained, or not as wanted.
-#[derive(Debug, Error)]
-pub enum TrainedError {
-    /// Neither exported nor trained.
-    #[error(
-        "{folder} holds no network: neither plans.json, as nnU-Net's trained folders do, nor network.json, as exported ones do. Give the folder \
-         TRAINER__PLANS__CONFIGURATION within nnUNet_results",
-        folder = .0.display()
-    )]
-    NoNetwork(PathBuf),
-    /// The folder of a dataset.
-    #[error("{folder} holds several networks; give one of them: {networks}", folder = .folder.display())]
-    Dataset {
-        /// The folder.
-        folder: PathBuf,
-        /// Their folders' names.
-        networks: String,
-    },
-    /// nnU-Net v1.
-    #[error(
-        "{folder} was trained by nnU-Net v1, whose networks and plans differ from those of v2 and are not read here; predict with nnU-Net v1, or train \
-         its dataset with nnU-Net v2 (nnUNetv2_convert_old_nnUNet_dataset)",
-        folder = .0.display()
-    )]
-    Version1(PathBuf),
-    /// Folds that are not there.
-    #[error("{folder} has no {checkpoint} for fold {fold}; {there}", folder = .folder.display())]
-    NoFold {
-        /// The folder.
-        folder: PathBuf,
-        /// The checkpoint that was looked for.
-        checkpoint: String,
-        /// The fold, or `any`.
-        fold: String,
-        /// What is there instead.
-        there: String,
-    },
-}
 
 /// What `network.json` would say of a trained folder: read from its first fold's checkpoint, as nnU-Net does.
 ///

@@ -27,14 +27,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match state {
         AuditState::Whole { rows, last } => {
             println!(
-                "{rows} records, each following from the one before. The last is {last}; note it where nobody who can write to {} can write",
+                "{rows} records, each following from the one before. The last is {last}; note it where nobody who can \
+                 write to {} can write",
                 data.display()
             );
             Ok(())
         }
         AuditState::Broken { row } => {
             bail!(
-                "record {row} does not follow from the one before it: it, or one before it, was altered, removed or put in"
+                "record {row} does not follow from the one before it: it, or one before it, was altered, removed or \
+                 put in"
             )
         }
     }

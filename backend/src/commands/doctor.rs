@@ -1,33 +1,22 @@
 //! `i3deep doctor`: what this machine offers, what is wrong with the set-up, and what to do about it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::place::Place;
 use crate::bundle::plans::EngineKind;
 use crate::bundle::{Bundle, folders};
 use crate::inference::DeviceChoice;
-use crate::inference::torch;
+use crate::inference::engine;
 
-/// Arguments of `i3deep doctor`: those of `serve`.
+/// Arguments of `i3deep doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the server would listen.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    bind: SocketAddr,
-    /// Where cases would be kept.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Folder of model bundles.
-    #[arg(long, value_name = "DIR", default_value = "models")]
-    models: PathBuf,
-    /// The browser's files.
-    #[arg(long, value_name = "DIR", default_value = "dist")]
-    client: PathBuf,
-    /// What networks would run on.
-    #[arg(long, default_value_t)]
-    device: DeviceChoice,
+    /// Where the server would work.
+    #[command(flatten)]
+    place: Place,
 }
 
 /// How a thing is.
@@ -57,11 +46,11 @@ fn finding(about: &'static str, state: State, words: impl Into<String>) -> Findi
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut findings = vec![finding("i3deep", State::Good, env!("CARGO_PKG_VERSION"))];
     findings.extend(machine());
-    findings.extend(libtorch(args.device));
-    findings.extend(bundles(&args.models));
-    findings.push(data_folder(&args.data));
-    findings.push(client(&args.client));
-    findings.push(port(args.bind));
+    findings.extend(libtorch(args.place.device));
+    findings.extend(bundles(&args.place.models));
+    findings.push(data_folder(&args.place.data));
+    findings.push(client(&args.place.client));
+    findings.push(port(args.place.bind));
     for Finding { about, state, words } in &findings {
         let mark = match state {
             State::Good => "ok  ",
@@ -108,7 +97,7 @@ fn cpu_features() -> Vec<&'static str> {
         (std::is_x86_feature_detected!("avx2"), "avx2"),
         (std::is_x86_feature_detected!("fma"), "fma"),
         (std::is_x86_feature_detected!("avx512f"), "avx512f"),
-        (torch::computes_bfloat16(), "avx512_bf16"),
+        (engine::computes_bfloat16(), "avx512_bf16"),
     ];
     all.into_iter().filter(|(there, _)| *there).map(|(_, name)| name).collect()
 }
@@ -130,7 +119,7 @@ fn memory_mib() -> Option<[u64; 2]> {
 
 /// What runs networks.
 fn libtorch(choice: DeviceChoice) -> Vec<Finding> {
-    let Some(torch) = torch::report() else {
+    let Some(torch) = engine::report() else {
         return vec![finding(
             "libtorch",
             State::Bad,
@@ -146,7 +135,7 @@ fn libtorch(choice: DeviceChoice) -> Vec<Finding> {
     } else {
         finding("GPU", State::Slow, why_no_gpu(torch.cuda, driver.as_deref()))
     });
-    findings.push(match torch::device_name(choice) {
+    findings.push(match engine::device_name(choice) {
         Ok(name) => finding("device", State::Good, format!("networks run on {name} (--device {choice})")),
         Err(error) => finding("device", State::Bad, error.to_string()),
     });
@@ -165,13 +154,17 @@ fn driver() -> Option<String> {
 fn why_no_gpu(built_for_cuda: bool, driver: Option<&str>) -> String {
     match (built_for_cuda, driver) {
         (_, None) => {
-            "none: no NVIDIA driver is loaded. Networks run on the processor; with a card in the machine, install its driver".to_owned()
+            "none: no NVIDIA driver is loaded. Networks run on the processor; with a card in the machine, install its \
+             driver"
+                .to_owned()
         }
         (false, Some(driver)) => format!(
-            "not used: driver {driver} is there, but this i3deep is linked with a libtorch for processors; build it with a CUDA libtorch (README, Install)"
+            "not used: driver {driver} is there, but this i3deep is linked with a libtorch for processors; build it \
+             with a CUDA libtorch (README, Install)"
         ),
         (true, Some(driver)) => format!(
-            "not found by libtorch although driver {driver} is loaded: it may be too old for this libtorch, or CUDA_VISIBLE_DEVICES hides the card"
+            "not found by libtorch although driver {driver} is loaded: it may be too old for this libtorch, or \
+             CUDA_VISIBLE_DEVICES hides the card"
         ),
     }
 }

@@ -1,5 +1,4 @@
-//! The command line: one file a command. Reads arguments, opens files, calls the library, prints; the numbers are made
-//! elsewhere.
+//! The command line: one file a command. Reads arguments, checks that no output is an input, calls the library, prints.
 //!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
@@ -12,6 +11,7 @@ mod evaluate;
 mod bundle;
 mod doctor;
 mod phantom;
+mod place;
 mod serve;
 mod verify;
 mod backup;
@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
     // The server computes nothing itself; it has workers.
     if !matches!(cli.command, Command::Serve(_)) {
-        crate::inference::torch::keep_memory();
+        crate::inference::engine::keep_memory();
     }
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),

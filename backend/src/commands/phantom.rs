@@ -70,7 +70,8 @@ fn dataset_json(args: &Args) -> Value {
     let labels: Map<String, Value> = LABELS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     json!({
         "name": "Phantom",
-        "description": format!("Generated scans (i3deep phantom --cases {cases} --seed {seed}{lesions}); no patient data"),
+        "description": format!("Generated scans (i3deep phantom --cases {cases} --seed {seed}{lesions}); no patient \
+                                data"),
         "channel_names": { "0": "MRI" },
         "labels": labels,
         "numTraining": cases,

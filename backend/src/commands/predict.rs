@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValue;
 use serde_json::json;
 
 use super::outputs::{Files, shown, with_ending, wrong};
@@ -17,14 +18,31 @@ use super::words;
 use crate::bundle::plans::{Choice, Plan};
 use crate::bundle::results::find;
 use crate::inference::DeviceChoice;
-use crate::inference::engine::Arithmetic;
-use crate::inference::torch::computes_bfloat16;
+use crate::inference::engine::{Arithmetic, computes_bfloat16};
 use crate::pipeline::predict::Options;
 use crate::scan_io::{series_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
 const RECORDS: [&str; 3] = ["dataset.json", "plans.json", "predict_from_raw_data_args.json"];
+
+impl clap::ValueEnum for Accumulate {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Device, Self::Host]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => (
+                "auto",
+                "On a CUDA device where it has the memory and only labels are wanted, else in the host's memory",
+            ),
+            Self::Device => ("device", "Where the networks are, or not at all; also on a CPU, where it saves nothing"),
+            Self::Host => ("host", "In the host's memory"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
 
 /// Arguments of `i3deep predict`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +55,10 @@ pub(crate) struct Args {
     output: PathBuf,
     /// Folder that nnU-Net trained (TRAINER__PLANS__CONFIGURATION, as it lies), or one made by `i3deep-models export`.
     /// Several are an ensemble: the mean of their probabilities decides.
-    #[arg(short = 'm', long, value_name = "DIR", num_args = 1.., required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"])]
+    #[arg(
+        short = 'm', long, value_name = "DIR", num_args = 1..,
+        required_unless_present = "dataset", conflicts_with_all = ["dataset", "configurations"]
+    )]
     network: Vec<PathBuf>,
     /// In place of -m: dataset in the folder nnUNet_results (an environment variable), by number or name.
     #[arg(short = 'd', value_name = "DATASET", requires = "configurations")]
@@ -145,7 +166,7 @@ pub(crate) fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> 
 pub(crate) fn run(args: &Args) -> Result<()> {
     check(args)?;
     if let Some(threads) = args.threads {
-        crate::inference::torch::set_threads(threads);
+        crate::inference::engine::set_threads(threads);
         // Fails only where threads are at work already, which here they are not.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
@@ -171,7 +192,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn networks(args: &Args) -> Result<Vec<PathBuf>> {
     let Some(dataset) = &args.dataset else { return Ok(args.network.clone()) };
     let results = std::env::var_os("nnUNet_results").context(
-        "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's own folder with -m",
+        "-d looks into the folder nnUNet_results, which the environment does not name; set it, or give the network's \
+         own folder with -m",
     )?;
     let find =
         |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
@@ -292,6 +314,7 @@ impl Run<'_> {
             device: args.device,
             accumulate: args.accumulate,
             verbose: args.verbose,
+            tell: |words| eprintln!("{words}"),
         }
     }
 
@@ -351,7 +374,8 @@ fn check(args: &Args) -> Result<()> {
     let several = args.network.len().max(args.configurations.len()) > 1;
     if several && (args.save_probabilities || args.continue_prediction) {
         return Err(wrong(
-            "--save_probabilities and --continue_prediction are each network's own; predict with one network after the other".to_owned(),
+            "--save_probabilities and --continue_prediction are each network's own; predict with one network after the \
+             other".to_owned(),
         ));
     }
     if args.part_id >= args.num_parts {
@@ -367,7 +391,8 @@ fn check(args: &Args) -> Result<()> {
 fn check_plan(args: &Args, plan: &Plan) -> Result<()> {
     if let (Some(stage), None) = (&plan.previous_stage, &args.previous) {
         anyhow::bail!(
-            "the network is the second stage of a cascade; give the segmentations of {stage} with -prev_stage_predictions DIR"
+            "the network is the second stage of a cascade; give the segmentations of {stage} with \
+             -prev_stage_predictions DIR"
         );
     }
     Ok(())

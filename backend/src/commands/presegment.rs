@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     files.check()?;
     let bundle = open_bundle(&args.bundle)?;
-    let mut options = PresegmentOptions::of(&bundle);
+    let mut options = PresegmentOptions::of(&bundle, |words| eprintln!("warning: {words}"));
     options.acquisition.budget = args.budget.unwrap_or(options.acquisition.budget);
     options.acquisition.strategy = args.strategy.unwrap_or(options.acquisition.strategy);
     if let Some(text) = args.uncertainty {

@@ -12,31 +12,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing_subscriber::EnvFilter;
 
+use super::place::Place;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
-use crate::inference::DeviceChoice;
-use crate::inference::torch::device_name;
+use crate::inference::engine::device_name;
 use crate::store::{Opening, Store};
 use crate::work::Supervisor;
 
 /// Arguments of `i3deep serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    bind: SocketAddr,
-    /// Where cases are kept; created if absent.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Folder of model bundles.
-    #[arg(long, value_name = "DIR", default_value = "models")]
-    models: PathBuf,
-    /// The browser's files, as trunk built them.
-    #[arg(long, value_name = "DIR", default_value = "dist")]
-    client: PathBuf,
-    /// What networks run on: auto, cpu or cuda:N.
-    #[arg(long, default_value_t)]
-    device: DeviceChoice,
+    /// Where it works.
+    #[command(flatten)]
+    place: Place,
     /// Largest upload.
     #[arg(long, value_name = "N", default_value_t = 2048)]
     upload_limit_mib: u64,
@@ -79,17 +67,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .init();
     check_reach(args)?;
     let tls = tls(args)?;
-    device_name(args.device)?;
-    let client = Client::open(&args.client).with_context(|| {
+    device_name(args.place.device)?;
+    let client = Client::open(&args.place.client).with_context(|| {
         format!(
             "there is no client in {}; build it with `trunk build --release`, or say where it is with --client",
-            args.client.display()
+            args.place.client.display()
         )
     })?;
-    let bundles = Catalogue::new(args.models.clone());
+    let bundles = Catalogue::new(args.place.models.clone());
     let found = bundles.list();
     if found.is_empty() {
-        bail!("{} holds no model bundle; say where they are with --models", args.models.display());
+        bail!("{} holds no model bundle; say where they are with --models", args.place.models.display());
     }
     for bundle in &found {
         match &bundle.problem {
@@ -97,8 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Some(problem) => tracing::warn!("bundle {} cannot be used: {problem}", bundle.name),
         }
     }
-    let listener = TcpListener::bind(args.bind).with_context(|| {
-        format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.bind)
+    let listener = TcpListener::bind(args.place.bind).with_context(|| {
+        format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.place.bind)
     })?;
     actix_web::rt::System::new().block_on(serve(args, Open { listener, tls }, Arc::new(bundles), Arc::new(client)))
 }
@@ -106,18 +94,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read
 /// along.
 fn check_reach(args: &Args) -> Result<()> {
-    if args.bind.ip().is_loopback() {
+    if args.place.bind.ip().is_loopback() {
         return Ok(());
     }
-    let bind = args.bind;
+    let bind = args.place.bind;
     ensure!(
         args.accounts,
-        "{bind} is reachable from other machines: add --accounts, so that everybody is asked who they are, or listen on 127.0.0.1"
+        "{bind} is reachable from other machines: add --accounts, so that everybody is asked who they are, or listen \
+         on 127.0.0.1"
     );
     ensure!(
         args.tls_certificate.is_some() || !args.proxies.is_empty(),
-        "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add --tls-certificate and --tls-key, or \
-         --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
+        "{bind} is reachable from other machines, and whoever is in between could read passwords and scans: add \
+         --tls-certificate and --tls-key, or --proxy with the address of a proxy that encrypts, or listen on 127.0.0.1"
     );
     ensure!(
         !args.hosts.is_empty(),
@@ -163,14 +152,14 @@ fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
 async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Client>) -> Result<()> {
     let address = open.listener.local_addr()?;
     let opening = if args.accept_data_as_it_is { Opening::AsItIs } else { Opening::Checked };
-    let store = Store::open(&args.data, opening)
+    let store = Store::open(&args.place.data, opening)
         .await
-        .with_context(|| format!("cannot use the data folder {}", args.data.display()))?;
+        .with_context(|| format!("cannot use the data folder {}", args.place.data.display()))?;
     let has_people = store.has_people().await?;
     let access = Arc::new(access(args, address, args.accounts || has_people)?);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let models = args.models.canonicalize()?;
-    let supervisor = Supervisor::new(store.clone(), models, program, args.device);
+    let models = args.place.models.canonicalize()?;
+    let supervisor = Supervisor::new(store.clone(), models, program, args.place.device);
     let work = tokio::spawn(supervisor.clone().run());
     let upkeep = tokio::spawn(store.clone().upkeep());
     let upload_limit_bytes = args.upload_limit_mib << 20;

@@ -100,12 +100,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn distances_are_those_of_trying_every_pair(target in prop::collection::vec(prop::bool::weighted(0.1), 4 * 5 * 3), spacing in prop::array::uniform3(0.3_f64..3.0)) {
+        fn distances_are_those_of_trying_every_pair(
+            target in prop::collection::vec(prop::bool::weighted(0.1), 4 * 5 * 3),
+            spacing in prop::array::uniform3(0.3_f64..3.0),
+        ) {
             let dims = [4, 5, 3];
             let at = |i: usize| [i % 4, i / 4 % 5, i / 20];
             let got = distances_mm(&target, dims, spacing);
             for (p, mm) in got.iter().enumerate() {
-                let to = |q: usize| (0..3).map(|a| ((at(p)[a] as f64 - at(q)[a] as f64) * spacing[a]).powi(2)).sum::<f64>().sqrt();
+                let apart_mm = |q: usize, axis: usize| (at(p)[axis] as f64 - at(q)[axis] as f64) * spacing[axis];
+                let to = |q: usize| (0..3).map(|axis| apart_mm(q, axis).powi(2)).sum::<f64>().sqrt();
                 let expected = (0..target.len()).filter(|q| target[*q]).map(to).fold(f64::INFINITY, f64::min);
                 prop_assert!((mm - expected).abs() < 1e-9 || *mm == expected, "{} {}", mm, expected);
             }

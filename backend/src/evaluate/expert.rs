@@ -24,8 +24,9 @@ pub struct Expert {
 /// Not a way to draw.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "'{0}' is not an expert; use perfect, or what is wrong with one, joined by +: jitter:1.5 for contours that waver by 1.5 mm, overlook:20 for islands \
-     below 20 mm² that are not drawn, contradict:1 for planes that are drawn 1 mm too wide and 1 mm too tight by turns"
+    "'{0}' is not an expert; use perfect, or what is wrong with one, joined by +: jitter:1.5 for contours that waver \
+     by 1.5 mm, overlook:20 for islands below 20 mm² that are not drawn, contradict:1 for planes that are drawn 1 mm \
+     too wide and 1 mm too tight by turns"
 )]
 pub struct UnknownExpert(String);
 

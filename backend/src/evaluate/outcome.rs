@@ -77,7 +77,8 @@ fn line(summary: &SettingSummary) -> String {
         format!("; of the error {} removed, outside {}{below}", percent(removed.everywhere), percent(removed.outside))
     });
     format!(
-        "{strategy:<24} {uncertainty:<24} {budget:>5} round {round}: {} planes, {} of the contours, {} s; Dice {}, outside {}{removed}; {all} cases",
+        "{strategy:<24} {uncertainty:<24} {budget:>5} round {round}: {} planes, {} of the contours, {} s; Dice {}, \
+         outside {}{removed}; {all} cases",
         value("planes", 1),
         value("contour_share", 3),
         value("seconds", 0),
@@ -87,8 +88,9 @@ fn line(summary: &SettingSummary) -> String {
 }
 
 /// What the numbers in [`line`]s are.
-const LEGEND: &str = "Dice of presegmentation / with the corrected planes pasted in / of the network with no plane / refined; outside: without the corrected \
-                      planes; the error that is removed is that of the better of presegmentation and network with no plane";
+const LEGEND: &str = "Dice of presegmentation / with the corrected planes pasted in / of the network with no plane / \
+                      refined; outside: without the corrected planes; the error that is removed is that of the better \
+                      of presegmentation and network with no plane";
 
 /// The worst, the median and the best case of the pictured setting: presegmentation and refinement.
 fn pictures(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<Vec<(String, String)>> {

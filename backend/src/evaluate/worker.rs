@@ -16,7 +16,7 @@ use super::results::{Columns, Results};
 use super::run::{Corrections, Plan, Presegmented, Subject};
 use crate::bundle::method::Method;
 use crate::bundle::{Bundle, Stage};
-use crate::inference::torch::set_threads;
+use crate::inference::engine::set_threads;
 use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::adapt::AdaptationParams;
 use crate::pipeline::presegment::presegment;

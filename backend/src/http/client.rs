@@ -34,8 +34,8 @@ impl Client {
     /// What pages may load and run: this server's files, WebAssembly, and the loader that trunk writes into the page.
     pub(super) fn content_security_policy(&self) -> String {
         format!(
-            "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{}; style-src 'self' 'unsafe-inline'; img-src \
+             'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
             self.scripts
         )
     }

@@ -89,7 +89,8 @@ impl Refusal {
     /// Something that the person at the screen can do nothing about; the log says what.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!("a request failed: {error}");
-        let message = "the server could not do this; nothing was changed. Try again; if it stays so, its operator finds the reason in the log";
+        let message = "the server could not do this; nothing was changed. Try again; if it stays so, its operator \
+                       finds the reason in the log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
     }
 }

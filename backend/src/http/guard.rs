@@ -62,7 +62,8 @@ fn foreign(request: &ServiceRequest, access: &Access) -> Option<Refusal> {
     let host = named_host(request);
     if !answers_to(&access.hosts, &host) {
         return refuse(
-            "this server does not answer under this name; open the address that it printed at its start, or allow the name with --host",
+            "this server does not answer under this name; open the address that it printed at its start, or allow the \
+             name with --host",
         );
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {

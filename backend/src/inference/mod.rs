@@ -1,67 +1,24 @@
-//! Engines: patches in, logits out, blended over a volume. What runs a network (libtorch, from a TorchScript program or
-//! from nnU-Net's own weights) is behind [`engine::Engine`]; only the folders `torch` and `native` name `tch`. Reads
-//! files of weights, nothing of scans.
+//! Engines: patches in, logits out, blended over a volume. What runs a network (libtorch, from a TorchScript program
+//! or from nnU-Net's own weights) is behind [`engine::open`]; only the folders `torch` and `native` name `tch`. Of
+//! files it reads networks' weights alone.
 
+mod window;
+mod blend;
 pub mod sliding_window;
 pub mod resident;
 pub mod engine;
 pub mod training;
+mod network;
 #[cfg_attr(not(feature = "torch"), path = "without_torch.rs")]
-pub mod torch;
+mod torch;
 #[cfg(feature = "torch")]
 mod native;
 
 use thiserror::Error;
 
-/// One fold of a trained network: a batch of patches in, logits out. Threads may share it.
-pub trait Network: Send + Sync {
-    /// Computes logits.
-    ///
-    /// `batch` holds `n * channels` patches of `size` voxels (`[z, y, x]`, x fastest; 2D networks get z = 1); the
-    /// answer holds `n * heads` of them.
-    ///
-    /// # Errors
-    /// [`NetworkError`] when the engine fails, for example for want of memory.
-    fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError>;
-
-    /// Switches dropout on, for Monte-Carlo samples, or off. The same seed gives the same masks, batch after batch,
-    /// whatever else computes meanwhile; so long as dropout is on, batches must come one after another.
-    ///
-    /// # Errors
-    /// [`NetworkError`] when the engine fails.
-    fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError>;
-
-    /// The network as tensors, for code of this room that computes with them; None where it has none.
-    fn tensors(&self) -> Option<&dyn torch::TensorNetwork> {
-        None
-    }
-
-    /// A copy that can learn; see [`engine::Engine::trainable`].
-    ///
-    /// # Errors
-    /// As there.
-    fn trainable(&self) -> Result<Box<dyn engine::TrainableNetwork>, NetworkError> {
-        Err(NetworkError::NotTrainable("its engine has no parameters to change".to_owned()))
-    }
-}
-
-impl<N: Network + ?Sized> Network for Box<N> {
-    fn forward(&self, batch: &[f32], n: usize, size: [usize; 3]) -> Result<Vec<f32>, NetworkError> {
-        (**self).forward(batch, n, size)
-    }
-
-    fn set_dropout(&mut self, seed: Option<u64>) -> Result<(), NetworkError> {
-        (**self).set_dropout(seed)
-    }
-
-    fn tensors(&self) -> Option<&dyn torch::TensorNetwork> {
-        (**self).tensors()
-    }
-
-    fn trainable(&self) -> Result<Box<dyn engine::TrainableNetwork>, NetworkError> {
-        (**self).trainable()
-    }
-}
+pub use network::Network;
+#[cfg(test)]
+pub(crate) use torch::resized;
 
 /// Where networks run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +66,8 @@ pub enum NetworkError {
     Engine(String),
     /// The answer does not have the shape the manifest promises.
     #[error(
-        "the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its weights"
+        "the network answered {got} values where {expected} were expected; the bundle's network.json does not fit its \
+         weights"
     )]
     WrongShape {
         /// Values expected.
@@ -119,7 +77,8 @@ pub enum NetworkError {
     },
     /// fp16 overflow, as nnU-Net raises it.
     #[error(
-        "the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained on"
+        "the network produced infinite or undefined logits; the scan's intensities may be far from what it was trained \
+         on"
     )]
     NotFinite,
     /// The caller asked to stop.

@@ -6,7 +6,7 @@
 
 use ndarray::{Array2, ArrayView3};
 
-use super::sliding_window::{Mirror, Window};
+use super::window::{Mirror, Window};
 
 /// A case, its networks' window, and the way to labels.
 pub struct Case<'a> {

@@ -1,90 +1,16 @@
-//! Patch positions and blending, as nnU-Net does it: half-precision accumulators and all. Knows shapes, not scans.
+//! Networks over volumes, patch by patch, as nnU-Net does it. Knows shapes, not scans.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 use ndarray::{Array4, ArrayView4, Axis, s};
 
+use super::blend::Blend;
+use super::window::{Job, padding, tiles};
 use super::{Network, NetworkError, Progress};
 
-/// How a volume is walked.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// Patch size `[z, y, x]`; 1 along z for 2D networks.
-    pub patch: [usize; 3],
-    /// Distance of neighbouring patches as a share of the patch; nnU-Net's default is 0.5.
-    pub step: f64,
-    /// Every slice is its own image.
-    pub two_dimensional: bool,
-    /// Output channels of the network.
-    pub heads: usize,
-    /// Patches that are forwarded together. One by one is what nnU-Net does; more is faster and differs in a last bit.
-    pub batch: usize,
-    /// Batches that are forwarded at the same time, each by itself: what comes out is the same, memory for as many
-    /// forwards is needed.
-    pub at_once: usize,
-}
-
-/// Axes (0 = z) along which a patch is flipped before the network and back after it.
-pub type Mirror = Vec<usize>;
-
-/// The unflipped patch and all combinations of the given axes, in nnU-Net's order: singles, pairs, all three.
-pub fn mirrors(axes: Option<&[usize]>) -> Vec<Mirror> {
-    let axes = axes.unwrap_or_default();
-    let mut all: Vec<Mirror> = (0..1_usize << axes.len().min(3))
-        .map(|set| axes.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, axis)| *axis).collect())
-        .collect();
-    all.sort_by_key(|mirror: &Mirror| (mirror.len(), mirror.clone()));
-    all
-}
-
-/// First voxels of the patches along an axis: evenly spread so that the last ends flush.
-/// nnU-Net: 110 voxels, patch 64, step 0.5 → 0, 23, 46.
-pub fn starts(size: usize, patch: usize, step: f64) -> Vec<usize> {
-    if size <= patch {
-        return vec![0];
-    }
-    let room = (size - patch) as f64;
-    let count = (room / (patch as f64 * step)).ceil() as usize + 1;
-    if count < 2 {
-        return vec![0];
-    }
-    let actual = room / (count - 1) as f64;
-    (0..count).map(|i| (actual * i as f64).round_ties_even() as usize).collect()
-}
-
-/// Weights of a patch's voxels: a Gaussian of sigma = patch / 8 around its centre, largest 10, rounded to half
-/// precision on the way that nnU-Net takes (f64 → f32 → f16); zeros become the smallest weight.
-pub fn gaussian(patch: [usize; 3], two_dimensional: bool) -> Vec<f16> {
-    let kernels = patch.map(|n| if two_dimensional && n == 1 { vec![1.0] } else { gaussian_axis(n) });
-    let mut weights = Vec::with_capacity(patch.iter().product());
-    for z in &kernels[0] {
-        for y in &kernels[1] {
-            weights.extend(kernels[2].iter().map(|x| z * y * x));
-        }
-    }
-    let largest = weights.iter().copied().fold(0.0_f64, f64::max);
-    let mut halves: Vec<f16> = weights.iter().map(|w| f16::from_f32((w / (largest / 10.0)) as f32)).collect();
-    let smallest = halves.iter().copied().filter(|w| *w > f16::ZERO).fold(f16::MAX, |a, b| if b < a { b } else { a });
-    for weight in &mut halves {
-        if *weight == f16::ZERO {
-            *weight = smallest;
-        }
-    }
-    halves
-}
-
-/// scipy's `gaussian_filter` of a unit impulse at `n / 2`, truncated at 4 sigma and by the border.
-fn gaussian_axis(n: usize) -> Vec<f64> {
-    let sigma = n as f64 / 8.0;
-    let radius = (4.0 * sigma + 0.5) as i64;
-    let kernel = |x: i64| (-0.5 / (sigma * sigma) * (x * x) as f64).exp();
-    let total: f64 = (-radius..=radius).map(kernel).sum();
-    let centre = (n / 2) as i64;
-    (0..n as i64).map(|i| if (i - centre).abs() <= radius { kernel(i - centre) / total } else { 0.0 }).collect()
-}
+pub use super::window::{Mirror, Window, mirrors};
 
 /// What becomes of the mirrored copies of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,18 +139,6 @@ impl Padded {
     }
 }
 
-/// The size of a padded volume, and where the volume begins in it.
-pub(super) fn padding(size: [usize; 3], patch: [usize; 3]) -> ([usize; 3], [usize; 3]) {
-    let padded: [usize; 3] = std::array::from_fn(|axis| size[axis].max(patch[axis]));
-    (padded, std::array::from_fn(|axis| (padded[axis] - size[axis]) / 2))
-}
-
-/// One patch in one orientation.
-pub(super) struct Job<'a> {
-    pub(super) at: [usize; 3],
-    pub(super) mirror: &'a Mirror,
-}
-
 /// The patches of one network on their way into its volumes.
 struct Blender {
     blends: Vec<Blend>,
@@ -261,25 +175,6 @@ impl Blender {
     fn finish(self, low: [usize; 3], size: [usize; 3]) -> Result<Vec<Array4<f16>>, NetworkError> {
         self.blends.into_iter().map(|blend| blend.finish(low, size)).collect()
     }
-}
-
-/// First voxels of all patches, in nnU-Net's order.
-pub(super) fn tiles(size: [usize; 3], window: &Window) -> Vec<[usize; 3]> {
-    let along = |axis: usize| {
-        if axis == 0 && window.two_dimensional {
-            (0..size[0]).collect()
-        } else {
-            starts(size[axis], window.patch[axis], window.step)
-        }
-    };
-    let (zs, ys, xs) = (along(0), along(1), along(2));
-    let mut all = Vec::with_capacity(zs.len() * ys.len() * xs.len());
-    for &z in &zs {
-        for &y in &ys {
-            all.extend(xs.iter().map(|&x| [z, y, x]));
-        }
-    }
-    all
 }
 
 /// Forwards patches as one batch and turns the answers back; where the engine fails, for example for want of memory, as
@@ -325,99 +220,9 @@ fn flipped<'a>(mut patch: ArrayView4<'a, f32>, mirror: &[usize]) -> ArrayView4<'
     patch
 }
 
-/// Weighted sums of overlapping patches in half precision: part of what nnU-Net computes, so part of what it predicts.
-struct Blend {
-    heads: usize,
-    size: [usize; 3],
-    patch: [usize; 3],
-    weights: Vec<f32>,
-    sums: Vec<f16>,
-    counts: Vec<f16>,
-}
-
-impl Blend {
-    fn new(window: &Window, size: [usize; 3]) -> Self {
-        let voxels = size.iter().product();
-        Self {
-            heads: window.heads,
-            size,
-            patch: window.patch,
-            weights: gaussian(window.patch, window.two_dimensional).to_f32_vec(),
-            sums: vec![f16::ZERO; window.heads * voxels],
-            counts: vec![f16::ZERO; voxels],
-        }
-    }
-
-    fn add(&mut self, logits: &Array4<f32>, at: [usize; 3]) {
-        let [pz, py, px] = self.patch;
-        let voxels: usize = self.size.iter().product();
-        let mut sums = vec![0.0; px];
-        for (row, patch_row) in logits.rows().into_iter().enumerate() {
-            let (head, z, y) = (row / (pz * py), row / py % pz, row % py);
-            let start = ((at[0] + z) * self.size[1] + at[1] + y) * self.size[2] + at[2];
-            let weights = &self.weights[(z * py + y) * px..][..px];
-            if head == 0 {
-                add_row(&mut self.counts[start..start + px], weights.iter().copied(), &mut sums);
-            }
-            let weighted = patch_row.iter().zip(weights).map(|(logit, weight)| logit * weight);
-            add_row(&mut self.sums[head * voxels + start..][..px], weighted, &mut sums);
-        }
-    }
-
-    fn finish(mut self, low: [usize; 3], size: [usize; 3]) -> Result<Array4<f16>, NetworkError> {
-        let counts = self.counts.to_f32_vec();
-        let mut row = vec![0.0; counts.len()];
-        for sums in self.sums.chunks_exact_mut(counts.len()) {
-            sums.convert_to_f32_slice(&mut row);
-            for (sum, count) in row.iter_mut().zip(&counts) {
-                *sum /= count;
-            }
-            sums.convert_from_f32_slice(&row);
-        }
-        if self.sums.iter().any(|v| !v.is_finite()) {
-            return Err(NetworkError::NotFinite);
-        }
-        let shape = (self.heads, self.size[0], self.size[1], self.size[2]);
-        let (expected, got) = (self.heads * counts.len(), self.sums.len());
-        let whole = Array4::from_shape_vec(shape, self.sums).map_err(|_| NetworkError::WrongShape { expected, got })?;
-        let inside = whole.slice(s![.., low[0]..low[0] + size[0], low[1]..low[1] + size[1], low[2]..low[2] + size[2]]);
-        Ok(if inside.dim() == whole.dim() { whole } else { inside.as_standard_layout().into_owned() })
-    }
-}
-
-/// Adds in f32 and rounds once, as torch adds to half precision.
-fn add_row(sums: &mut [f16], more: impl Iterator<Item = f32>, scratch: &mut [f32]) {
-    sums.convert_to_f32_slice(scratch);
-    for (sum, more) in scratch.iter_mut().zip(more) {
-        *sum += more;
-    }
-    sums.convert_from_f32_slice(scratch);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference;
-
-    #[test]
-    fn patches_are_spread_evenly() {
-        fn check(size: usize, patch: usize, expected: &[usize]) {
-            assert_eq!(starts(size, patch, 0.5), expected);
-        }
-        check(110, 64, &[0, 23, 46]);
-        check(110, 32, &[0, 16, 31, 47, 62, 78]);
-        check(64, 64, &[0]);
-        check(10, 64, &[0]);
-        check(65, 64, &[0, 1]);
-    }
-
-    #[test]
-    fn mirrors_come_in_nnunets_order() {
-        let expected: Vec<Mirror> =
-            vec![vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
-        assert_eq!(mirrors(Some(&[0, 1, 2])), expected);
-        assert_eq!(mirrors(None), [Mirror::new()]);
-    }
 
     /// Answers twice its input plus, in a second head, the voxel's z index within the patch.
     struct Ruler;
@@ -587,62 +392,6 @@ mod tests {
         let outcome =
             logits(&Ruler, data.view(), &window, &mirrors(None), Combine::Mean, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(outcome, Err(NetworkError::NotFinite)));
-    }
-
-    #[test]
-    #[cfg_attr(not(material), ignore = "../shared is not there")]
-    fn nnunets_gaussians_are_reproduced() {
-        let index = reference::nnunet_index();
-        let mut checked = 0;
-        for vector in index["vectors"].as_array().unwrap().iter().filter(|v| v["g"].is_string()) {
-            let patch: Vec<usize> = serde_json::from_value(vector["patch"].clone()).unwrap();
-            let expected = reference::nnunet_f64(vector["g"].as_str().unwrap());
-            let got = match patch[..] {
-                [y, x] => gaussian([1, y, x], true),
-                _ => gaussian([patch[0], patch[1], patch[2]], false),
-            };
-            assert!(got.iter().map(|w| w.to_f64()).eq(expected), "{patch:?}");
-            checked += 1;
-        }
-        assert_eq!(checked, 5);
-    }
-
-    #[test]
-    #[cfg_attr(not(material), ignore = "../shared is not there")]
-    fn nnunets_accumulation_is_reproduced() {
-        let index = reference::nnunet_index();
-        let vector =
-            index["vectors"].as_array().unwrap().iter().find(|v| v["name"] == "fp16_accumulate").unwrap().clone();
-        let values = |name: &str| reference::nnunet_f64(vector[name].as_str().unwrap());
-        let (w, acc, out) = (values("w"), values("acc"), values("out"));
-        let (voxels, heads) = (values("cnt").len(), acc.len() / values("cnt").len());
-        let rounds = w.len() / voxels;
-        let mut blend = Blend {
-            heads,
-            size: [1, 1, voxels],
-            patch: [1, 1, voxels],
-            weights: Vec::new(),
-            sums: vec![f16::ZERO; acc.len()],
-            counts: vec![f16::ZERO; voxels],
-        };
-        for (round, logits) in values("y").chunks_exact(acc.len()).enumerate().take(rounds) {
-            blend.weights = w[round * voxels..][..voxels].iter().map(|v| *v as f32).collect();
-            let logits = logits.iter().map(|v| *v as f32).collect();
-            blend.add(&Array4::from_shape_vec((heads, 1, 1, voxels), logits).unwrap(), [0; 3]);
-        }
-        assert!(blend.sums.iter().map(|v| v.to_f64()).eq(acc));
-        assert!(blend.counts.iter().map(|v| v.to_f64()).eq(values("cnt")));
-        assert!(blend.finish([0; 3], [1, 1, voxels]).unwrap().iter().map(|v| v.to_f64()).eq(out));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn patches_cover_every_voxel_and_stay_inside(size in 1_usize..300, patch in 1_usize..80, step in 0.05_f64..1.0) {
-            let all = starts(size, patch, step);
-            proptest::prop_assert_eq!(all[0], 0);
-            proptest::prop_assert_eq!(*all.last().unwrap(), size.saturating_sub(patch));
-            proptest::prop_assert!(all.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] <= patch));
-        }
     }
 
     #[test]

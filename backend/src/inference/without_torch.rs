@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use super::engine::{Arithmetic, Engine, OpenError, TrainableNetwork};
+use super::network::{Arithmetic, Engine, OpenError, TrainableNetwork};
 use super::training::{LearningRule, TrainingPatch};
 use super::{DeviceChoice, Network, NetworkError};
 use crate::bundle::plans::Plan;
-
-/// Tensors that cannot be had.
-pub trait TensorNetwork {}
 
 /// Never.
 ///

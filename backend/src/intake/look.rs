@@ -156,16 +156,14 @@ mod tests {
         check(
             [4, 5, 7],
             1.0,
-            Err(
-                "T2 has 4 × 5 × 7 voxels instead of 4 × 5 × 6. Channels must share one grid; resample it onto the first",
-            ),
+            Err("T2 has 4 × 5 × 7 voxels instead of 4 × 5 × 6. Channels must share one grid; resample it onto the \
+                 first"),
         );
         check(
             [4, 5, 6],
             1.5,
-            Err(
-                "T2 has voxels of 1.5 × 1.5 × 1.5 mm instead of 1 × 1 × 1. Channels must share one grid; resample it onto the first",
-            ),
+            Err("T2 has voxels of 1.5 × 1.5 × 1.5 mm instead of 1 × 1 × 1. Channels must share one grid; resample it \
+                 onto the first"),
         );
     }
 

@@ -41,7 +41,11 @@ pub enum IntakeError {
         problem: String,
     },
     /// Too few or too many images.
-    #[error("{bundle} needs {} image(s) ({}), {got} were sent; send one per channel, in this order", channels.len(), channels.join(", "))]
+    #[error(
+        "{bundle} needs {} image(s) ({}), {got} were sent; send one per channel, in this order",
+        channels.len(),
+        channels.join(", ")
+    )]
     WrongChannelCount {
         /// Its name.
         bundle: String,

@@ -194,7 +194,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn holes_are_what_no_flood_reaches(shape in proptest::array::uniform3(1_usize..6), seed: u64, share in 1_u64..7) {
+        fn holes_are_what_no_flood_reaches(
+            shape in proptest::array::uniform3(1_usize..6),
+            seed: u64,
+            share in 1_u64..7,
+        ) {
             let mut state = seed | 1;
             let mask = Array3::from_shape_simple_fn(shape, || {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

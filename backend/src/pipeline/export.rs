@@ -486,7 +486,14 @@ mod tests {
     proptest::proptest! {
         /// Deciding in slabs is summing as scipy does, rounding, and deciding.
         #[test]
-        fn slabs_decide_as_scipys_sums_do(network in proptest::array::uniform3(1_usize..8), cropped in proptest::array::uniform3(1_usize..40), heads in 1_usize..5, seed: u64, thick: bool, regions: bool) {
+        fn slabs_decide_as_scipys_sums_do(
+            network in proptest::array::uniform3(1_usize..8),
+            cropped in proptest::array::uniform3(1_usize..40),
+            heads in 1_usize..5,
+            seed: u64,
+            thick: bool,
+            regions: bool,
+        ) {
             let mut state = seed | 1;
             let mut next = || {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -500,7 +507,8 @@ mod tests {
             let got = labels(logits.view(), &frame, &plan, &scan).unwrap();
             let taps = linear_taps(&frame, 1, thick.then_some(0));
             let expected = Array3::from_shape_fn(cropped, |(z, y, x)| {
-                let values = logits.outer_iter().map(|logit| f16_from_f64(direct(logit, [&taps[0][z], &taps[1][y], &taps[2][x]])));
+                let taps = [&taps[0][z], &taps[1][y], &taps[2][x]];
+                let values = logits.outer_iter().map(|logit| f16_from_f64(direct(logit, taps)));
                 let mut label = 0;
                 let mut best = f16::NEG_INFINITY;
                 for (head, value) in values.enumerate() {

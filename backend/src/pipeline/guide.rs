@@ -174,11 +174,16 @@ mod tests {
     proptest::proptest! {
         /// A box of the drawing is the drawing's box.
         #[test]
-        fn sheets_are_drawn_alike_in_a_box_and_whole(source in proptest::array::uniform3(1_usize..9), target in proptest::array::uniform3(1_usize..9), low in proptest::array::uniform3(0.0_f64..1.0)) {
+        fn sheets_are_drawn_alike_in_a_box_and_whole(
+            source in proptest::array::uniform3(1_usize..9),
+            target in proptest::array::uniform3(1_usize..9),
+            low in proptest::array::uniform3(0.0_f64..1.0),
+        ) {
             let labels = Array3::from_shape_fn(source, |(z, y, x)| ((z * 5 + y * 3 + x) % 4) as Label);
             let planes: Vec<(usize, usize)> = (0..3).map(|axis| (axis, source[axis] / 2)).collect();
             let whole = project(labels.view(), &planes, target);
-            let within: [Range<usize>; 3] = std::array::from_fn(|axis| ((low[axis] * target[axis] as f64) as usize)..target[axis]);
+            let start = |axis: usize| (low[axis] * target[axis] as f64) as usize;
+            let within: [Range<usize>; 3] = std::array::from_fn(|axis| start(axis)..target[axis]);
             let all: Vec<Sheet> = planes.iter().flat_map(|plane| sheets(labels.view(), *plane, target)).collect();
             let [z, y, x] = within.clone();
             proptest::prop_assert_eq!(draw(&all, within), whole.slice(s![z, y, x]).to_owned());
@@ -187,11 +192,17 @@ mod tests {
         /// No plane vanishes, and labels stay within half a source voxel of where they were (within one target voxel
         /// where that is coarser).
         #[test]
-        fn no_plane_vanishes(source in proptest::array::uniform3(1_usize..14), target in proptest::array::uniform3(1_usize..14), axis in 0_usize..3, pick in 0.0_f64..1.0) {
+        fn no_plane_vanishes(
+            source in proptest::array::uniform3(1_usize..14),
+            target in proptest::array::uniform3(1_usize..14),
+            axis in 0_usize..3,
+            pick in 0.0_f64..1.0,
+        ) {
             let index = ((pick * source[axis] as f64) as usize).min(source[axis] - 1);
             let labels = Array3::from_elem(source, 1_u8);
             let projected = project(labels.view(), &[(axis, index)], target);
-            let reached: Vec<usize> = (0..target[axis]).filter(|t| projected.index_axis(Axis(axis), *t).iter().all(|v| *v == 1)).collect();
+            let is_full = |t: &usize| projected.index_axis(Axis(axis), *t).iter().all(|v| *v == 1);
+            let reached: Vec<usize> = (0..target[axis]).filter(is_full).collect();
             proptest::prop_assert!(!reached.is_empty());
             for t in reached {
                 let there = (t as f64 + 0.5) * source[axis] as f64 / target[axis] as f64;

@@ -22,8 +22,8 @@ pub enum NetworkGridError {
     TooSmall([usize; 3]),
     /// More than any machine holds.
     #[error(
-        "the scan would have {} voxels on the network's grid, more than {MAX_NETWORK_VOXELS}, which is the limit: its voxels are {} mm, the network's {} \
-         (last axis first). {cause}",
+        "the scan would have {} voxels on the network's grid, more than {MAX_NETWORK_VOXELS}, which is the limit: its \
+         voxels are {} mm, the network's {} (last axis first). {cause}",
         network.map(|n| n.to_string()).join(" × "),
         spacing_mm.map(|mm| mm.to_string()).join(" × "),
         network_spacing_mm.map(|mm| mm.to_string()).join(" × ")
@@ -72,7 +72,8 @@ pub(super) fn network_shape(
         && spacing_mm.iter().any(|mm| *mm > 500.0 * spacing_mm.iter().copied().fold(f64::INFINITY, f64::min));
     let longer_than_a_body = cropped.iter().zip(spacing_mm).any(|(n, mm)| *n as f64 * mm > LONGEST_MM);
     let cause = if flat {
-        "The file is a picture of two dimensions, or its slices are much too far apart; this network takes volumes of three"
+        "The file is a picture of two dimensions, or its slices are much too far apart; this network takes volumes of \
+         three"
     } else if longer_than_a_body && fits(1e-3) {
         "Its header may be in micrometres and say millimetres (xyzt_units); correct the unit"
     } else {

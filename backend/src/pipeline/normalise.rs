@@ -213,7 +213,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_value_is_summed_once(shape in proptest::array::uniform3(1_usize..40), cut in proptest::array::uniform3(0_usize..3), axes in proptest::sample::select(vec![[0_usize, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]])) {
+        fn every_value_is_summed_once(
+            shape in proptest::array::uniform3(1_usize..40),
+            cut in proptest::array::uniform3(0_usize..3),
+            axes in proptest::sample::select(vec![[0_usize, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]]),
+        ) {
             let volume = Array3::from_shape_fn(shape, |(z, y, x)| ((z + 3 * y + 7 * x) % 5) as f32);
             let [a, b, c]: [usize; 3] = std::array::from_fn(|axis| cut[axis].min(shape[axis] - 1));
             let view = volume.slice(s![a.., b.., c..]).permuted_axes(axes);

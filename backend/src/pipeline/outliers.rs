@@ -27,8 +27,8 @@ pub fn outliers(volume: &Volume<f32>, normalization: Normalization) -> Option<St
     let at = volume.voxels().iter().position(|v| *v == furthest)?;
     (low < high && wider > WIDER).then(|| {
         format!(
-            "a few voxels are far from all others (voxel {:?} is {furthest}, nearly all lie between {low} and {high}), which leaves the network little \
-             contrast elsewhere; clip them",
+            "a few voxels are far from all others (voxel {:?} is {furthest}, nearly all lie between {low} and {high}), \
+             which leaves the network little contrast elsewhere; clip them",
             Geometry::voxel_at(at, volume.geometry().dims)
         )
     })

@@ -55,7 +55,12 @@ pub enum PreprocessError {
         channel: usize,
     },
     /// A value that breaks every computation after it.
-    #[error("voxel [{x}, {y}, {z}] of image {channel} is {value}, not a number that can be computed with", x = voxel[0], y = voxel[1], z = voxel[2])]
+    #[error(
+        "voxel [{x}, {y}, {z}] of image {channel} is {value}, not a number that can be computed with",
+        x = voxel[0],
+        y = voxel[1],
+        z = voxel[2]
+    )]
     NotFinite {
         /// Which image, counted from 0.
         channel: usize,
@@ -272,6 +277,7 @@ fn check_previous<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::plans::Normalization;
     use crate::pipeline::frame::network_axes;
 
     fn scan(dims: [usize; 3], spacing_mm: [f64; 3], value: impl FnMut([usize; 3]) -> f32) -> Volume<f32> {
@@ -319,18 +325,40 @@ mod tests {
     proptest::proptest! {
         /// Any size, transposed or not, empty or not: never a panic, and the way back leads to the scan's own size.
         #[test]
-        fn every_scan_has_a_way_there_and_back(dims in proptest::array::uniform3(1_usize..7), spacing in proptest::array::uniform3(0.3_f64..6.0), axes in proptest::sample::select(vec![([0, 1, 2], [0, 1, 2]), ([2, 0, 1], [1, 2, 0]), ([1, 0, 2], [1, 0, 2])]), empty in 0_u8..3, masked: bool) {
-            let scan = scan(dims, spacing, |[x, y, z]| if empty == 0 || (empty == 1 && x + y < z) { 0.0 } else { (1 + x * y + z) as f32 });
-            let plan = Plan { transpose_forward: axes.0, transpose_backward: axes.1, normalization: vec![(crate::bundle::plans::Normalization::ZScore, masked)], ..Plan::for_tests([1.5, 1.0, 0.7]) };
+        fn every_scan_has_a_way_there_and_back(
+            dims in proptest::array::uniform3(1_usize..7),
+            spacing in proptest::array::uniform3(0.3_f64..6.0),
+            axes in proptest::sample::select(vec![
+                ([0, 1, 2], [0, 1, 2]),
+                ([2, 0, 1], [1, 2, 0]),
+                ([1, 0, 2], [1, 0, 2]),
+            ]),
+            empty in 0_u8..3,
+            masked: bool,
+        ) {
+            let is_empty = |[x, y, z]: [usize; 3]| empty == 0 || (empty == 1 && x + y < z);
+            let intensity = |[x, y, z]: [usize; 3]| (1 + x * y + z) as f32;
+            let scan = scan(dims, spacing, |at| if is_empty(at) { 0.0 } else { intensity(at) });
+            let plan = Plan {
+                transpose_forward: axes.0,
+                transpose_backward: axes.1,
+                normalization: vec![(Normalization::ZScore, masked)],
+                ..Plan::for_tests([1.5, 1.0, 0.7])
+            };
             let prepared = match preprocess(std::slice::from_ref(&scan), &plan) {
                 Ok(prepared) => prepared,
-                Err(error) => { proptest::prop_assert!(matches!(error, PreprocessError::NetworkGrid(NetworkGridError::TooSmall(_)))); return Ok(()); }
+                Err(error) => {
+                    let too_small = matches!(error, PreprocessError::NetworkGrid(NetworkGridError::TooSmall(_)));
+                    proptest::prop_assert!(too_small, "{}", error);
+                    return Ok(());
+                }
             };
             proptest::prop_assert!(prepared.data.iter().all(|v| v.is_finite()));
             let logits = prepared.data.mapv(half::f16::from_f32);
             let labels = super::super::export::labels(logits.view(), &prepared.frame, &plan, scan.geometry()).unwrap();
             proptest::prop_assert_eq!(labels.voxels().len(), dims.iter().product::<usize>());
-            let back = network_axes(network_axes(zyx_view(&scan), plan.transpose_forward).view(), plan.transpose_backward);
+            let there = network_axes(zyx_view(&scan), plan.transpose_forward);
+            let back = network_axes(there.view(), plan.transpose_backward);
             proptest::prop_assert_eq!(back.view(), zyx_view(&scan));
         }
     }

@@ -341,7 +341,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_shape_panics_and_the_range_is_kept(from in proptest::array::uniform3(1_usize..7), to in proptest::array::uniform3(1_usize..9), order in proptest::sample::select(vec![0_u8, 1, 3]), axis in proptest::option::of(0_usize..3)) {
+        fn no_shape_panics_and_the_range_is_kept(
+            from in proptest::array::uniform3(1_usize..7),
+            to in proptest::array::uniform3(1_usize..9),
+            order in proptest::sample::select(vec![0_u8, 1, 3]),
+            axis in proptest::option::of(0_usize..3),
+        ) {
             let volume = ramp(from);
             let result = resample(volume.view(), to, order, axis, |v| v);
             proptest::prop_assert_eq!(result.shape(), to);
@@ -350,13 +355,22 @@ mod tests {
         }
 
         #[test]
-        fn a_constant_stays_constant(from in proptest::array::uniform3(1_usize..7), to in proptest::array::uniform3(1_usize..9), value in -1e6_f32..1e6, order in proptest::sample::select(vec![0_u8, 1, 3])) {
+        fn a_constant_stays_constant(
+            from in proptest::array::uniform3(1_usize..7),
+            to in proptest::array::uniform3(1_usize..9),
+            value in -1e6_f32..1e6,
+            order in proptest::sample::select(vec![0_u8, 1, 3]),
+        ) {
             let result = resample(Array3::from_elem(from, value).view(), to, order, None, |v| v as f32);
             proptest::prop_assert!(result.iter().all(|v| *v == value));
         }
 
         #[test]
-        fn axes_may_be_permuted_before_or_after(from in proptest::array::uniform3(1_usize..6), to in proptest::array::uniform3(1_usize..8), order in proptest::sample::select(vec![0_u8, 1, 3])) {
+        fn axes_may_be_permuted_before_or_after(
+            from in proptest::array::uniform3(1_usize..6),
+            to in proptest::array::uniform3(1_usize..8),
+            order in proptest::sample::select(vec![0_u8, 1, 3]),
+        ) {
             let volume = ramp(from);
             let before = resample(volume.view().permuted_axes([2, 0, 1]), [to[2], to[0], to[1]], order, None, |v| v);
             let after = resample(volume.view(), to, order, None, |v| v).permuted_axes([2, 0, 1]);
@@ -364,7 +378,13 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_a_number_does_not_panic(from in proptest::array::uniform3(1_usize..5), to in proptest::array::uniform3(1_usize..6), bad in proptest::sample::select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY]), order in proptest::sample::select(vec![0_u8, 1, 3]), axis in proptest::option::of(0_usize..3)) {
+        fn what_is_not_a_number_does_not_panic(
+            from in proptest::array::uniform3(1_usize..5),
+            to in proptest::array::uniform3(1_usize..6),
+            bad in proptest::sample::select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
+            order in proptest::sample::select(vec![0_u8, 1, 3]),
+            axis in proptest::option::of(0_usize..3),
+        ) {
             let mut volume = ramp(from);
             volume[[0, 0, 0]] = bad;
             let result = resample(volume.view(), to, order, axis, |v| v);
@@ -372,7 +392,10 @@ mod tests {
         }
 
         #[test]
-        fn whole_factors_come_back_by_nearest_neighbour(from in proptest::array::uniform3(1_usize..6), factor in 1_usize..4) {
+        fn whole_factors_come_back_by_nearest_neighbour(
+            from in proptest::array::uniform3(1_usize..6),
+            factor in 1_usize..4,
+        ) {
             let volume = ramp(from);
             let there = resample(volume.view(), from.map(|n| n * factor), 0, None, |v| v as f32);
             let back = there.slice(ndarray::s![..;factor, ..;factor, ..;factor]);

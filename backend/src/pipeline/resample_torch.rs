@@ -196,7 +196,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_shape_panics_and_the_range_is_kept(from in proptest::array::uniform3(1_usize..7), to in proptest::array::uniform3(1_usize..9), axis in proptest::option::of(0_usize..3)) {
+        fn no_shape_panics_and_the_range_is_kept(
+            from in proptest::array::uniform3(1_usize..7),
+            to in proptest::array::uniform3(1_usize..9),
+            axis in proptest::option::of(0_usize..3),
+        ) {
             let volume = Array3::from_shape_fn(from, |(z, y, x)| ((z * 7 + y * 3 + x * 5) % 11) as f32);
             let result = resample_torch(volume.view(), to, axis, Channel { index: 0, of: 1 });
             proptest::prop_assert_eq!(result.shape(), to);

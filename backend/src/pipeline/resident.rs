@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::bundle::plans::Separation;
-    use crate::inference::torch::resized;
+    use crate::inference::resized;
     use crate::pipeline::resample_torch::{Channel, resample_torch};
 
     fn check(
@@ -169,7 +169,12 @@ mod tests {
     proptest::proptest! {
         /// The matrices are our own resampling: splines of every order and torch's, whole or with an axis apart.
         #[test]
-        fn matrices_resample_as_the_host_does(from in proptest::array::uniform3(1_usize..9), to in proptest::array::uniform3(1_usize..12), apart in proptest::option::of(0_usize..3), order in proptest::sample::select(vec![None, Some(0), Some(1), Some(3)])) {
+        fn matrices_resample_as_the_host_does(
+            from in proptest::array::uniform3(1_usize..9),
+            to in proptest::array::uniform3(1_usize..12),
+            apart in proptest::option::of(0_usize..3),
+            order in proptest::sample::select(vec![None, Some(0), Some(1), Some(3)]),
+        ) {
             check(from, to, apart, order)?;
         }
     }

@@ -34,7 +34,8 @@ pub enum ScanError {
     NotNifti(String),
     /// A header without its voxels.
     #[error(
-        "this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under the same name"
+        "this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under \
+         the same name"
     )]
     NoVoxels,
     /// The compressed stream ends early or its checksum is wrong.
@@ -50,7 +51,8 @@ pub enum ScanError {
     },
     /// Voxels are said to begin behind the end.
     #[error(
-        "the file is cut off, or its header is wrong: voxels are to begin at byte {offset}, behind its end. Copy or export it again"
+        "the file is cut off, or its header is wrong: voxels are to begin at byte {offset}, behind its end. Copy or \
+         export it again"
     )]
     NoVoxelsAt {
         /// Where.
@@ -58,7 +60,8 @@ pub enum ScanError {
     },
     /// Voxels are said to begin where they cannot.
     #[error(
-        "the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export the file again"
+        "the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export \
+         the file again"
     )]
     Offset {
         /// What it says.
@@ -70,7 +73,8 @@ pub enum ScanError {
     },
     /// A slope without an intercept.
     #[error(
-        "the header scales voxels by {slope} and adds {intercept}, which is no number (scl_slope, scl_inter). Export the file again"
+        "the header scales voxels by {slope} and adds {intercept}, which is no number (scl_slope, scl_inter). Export \
+         the file again"
     )]
     Scaling {
         /// What voxels are multiplied with.
@@ -86,7 +90,8 @@ pub enum ScanError {
     },
     /// An archive that holds too much.
     #[error(
-        "the archive holds more than {files} files or unpacks to more than {mib} MiB, which is the limit. Send the files of one series alone"
+        "the archive holds more than {files} files or unpacks to more than {mib} MiB, which is the limit. Send the \
+         files of one series alone"
     )]
     ArchiveTooLarge {
         /// Most files.
@@ -96,7 +101,8 @@ pub enum ScanError {
     },
     /// The voxels do not fit into memory.
     #[error(
-        "this machine lacks the {mib} MiB of memory that the voxels need. Crop the scan, resample it to coarser voxels, or use a larger machine"
+        "this machine lacks the {mib} MiB of memory that the voxels need. Crop the scan, resample it to coarser \
+         voxels, or use a larger machine"
     )]
     NoMemory {
         /// What is needed.
@@ -113,7 +119,10 @@ pub enum ScanError {
         limit: usize,
     },
     /// Nothing along an axis, or too much.
-    #[error("the scan has {} voxels along its axes; each takes 1 to {limit}. Crop it or resample it to coarser voxels", got.map(|n| n.to_string()).join(" × "))]
+    #[error(
+        "the scan has {} voxels along its axes; each takes 1 to {limit}. Crop it or resample it to coarser voxels",
+        got.map(|n| n.to_string()).join(" × ")
+    )]
     Extents {
         /// Along x, y and z.
         got: [i64; 3],
@@ -122,14 +131,17 @@ pub enum ScanError {
     },
     /// Not three-dimensional.
     #[error(
-        "the file has {0} dimensions, a scan has 3. Split time points or channels into one file each (for example with fslsplit or nibabel)"
+        "the file has {0} dimensions, a scan has 3. Split time points or channels into one file each (for example with \
+         fslsplit or nibabel)"
     )]
     NotThreeDimensional(String),
     /// A voxel type that holds no intensities.
-    #[error("its voxels are {kind} (NIfTI data type {code}), no intensities that can be read. Convert the file to int16 or float32", kind = voxels::type_name(*.0), code = .0)]
+    #[error("its voxels are {kind} (NIfTI data type {code}), no intensities that can be read. Convert the file to \
+             int16 or float32", kind = voxels::type_name(*.0), code = .0)]
     UnsupportedType(i16),
     /// A value that breaks every computation after it.
-    #[error("voxel [{x}, {y}, {z}] is {value}, not a number that can be computed with. Replace such voxels, for example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
+    #[error("voxel [{x}, {y}, {z}] is {value}, not a number that can be computed with. Replace such voxels, for \
+             example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
     NotFinite {
         /// Which voxel.
         voxel: [usize; 3],
@@ -137,7 +149,8 @@ pub enum ScanError {
         value: f64,
     },
     /// A value beyond single precision.
-    #[error("voxel [{x}, {y}, {z}] is {value:e}, too large for f32, in which networks compute. Replace such voxels, for example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
+    #[error("voxel [{x}, {y}, {z}] is {value:e}, too large for f32, in which networks compute. Replace such voxels, \
+             for example with 0", x = voxel[0], y = voxel[1], z = voxel[2])]
     TooLargeForF32 {
         /// Which voxel.
         voxel: [usize; 3],
@@ -145,7 +158,12 @@ pub enum ScanError {
         value: f64,
     },
     /// A label file that does not hold whole numbers from 0 to 255.
-    #[error("voxel [{x}, {y}, {z}] is {value}, but labels are whole numbers from 0 to 255", x = voxel[0], y = voxel[1], z = voxel[2])]
+    #[error(
+        "voxel [{x}, {y}, {z}] is {value}, but labels are whole numbers from 0 to 255",
+        x = voxel[0],
+        y = voxel[1],
+        z = voxel[2]
+    )]
     NotALabel {
         /// Which voxel.
         voxel: [usize; 3],

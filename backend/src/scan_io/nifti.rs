@@ -369,7 +369,8 @@ mod tests {
         let message = read_bytes(&scan).unwrap_err().to_string();
         assert_eq!(
             message,
-            "the scan has 8589934592 voxels, more than 536870912, which is the limit. Crop it or resample it to coarser voxels"
+            "the scan has 8589934592 voxels, more than 536870912, which is the limit. Crop it or resample it to \
+             coarser voxels"
         );
     }
 

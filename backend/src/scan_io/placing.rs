@@ -73,7 +73,8 @@ impl Placings {
         let words = |mm: [f64; 3]| mm.map(|v| format!("{v:.3}")).join(" × ");
         apart.then(|| {
             format!(
-                "contradicts itself: voxels of {} mm by its affine, of {} mm by its pixdim. Networks and distances go by the latter, as in ITK and nnU-Net",
+                "contradicts itself: voxels of {} mm by its affine, of {} mm by its pixdim. Networks and distances go \
+                 by the latter, as in ITK and nnU-Net",
                 words(columns),
                 words(spacing)
             )

@@ -60,7 +60,8 @@ impl Store {
     pub async fn undelete_case(&self, actor: &Actor, id: &CaseId) -> Result<CaseSummary, StoreError> {
         let mut change = self.change().await?;
         let number: Option<i64> = sqlx::query_scalar(
-            "UPDATE cases SET deleted_s = NULL, deleted_by = NULL WHERE id = ? AND deleted_s IS NOT NULL RETURNING number",
+            "UPDATE cases SET deleted_s = NULL, deleted_by = NULL WHERE id = ? AND deleted_s IS NOT NULL \
+             RETURNING number",
         )
         .bind(id.as_str())
         .fetch_optional(&mut *change)
@@ -82,13 +83,14 @@ impl Store {
         let _alone = self.sweeping.write().await;
         let mut change = self.change().await?;
         let blobs: Vec<Digest> = sqlx::query_scalar(
-            "SELECT scan FROM images JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
-             UNION SELECT voxels FROM images JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
-             UNION SELECT s.labels FROM segmentations s JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
-             UNION SELECT nifti FROM segmentations JOIN cases c ON c.number = case_number WHERE c.id = ?1 AND deleted_s IS NOT NULL
-             UNION SELECT adapted_weights FROM segmentations JOIN cases c ON c.number = case_number
-                 WHERE c.id = ?1 AND deleted_s IS NOT NULL AND adapted_weights IS NOT NULL
-             UNION SELECT uncertainty FROM cases WHERE id = ?1 AND deleted_s IS NOT NULL AND uncertainty IS NOT NULL",
+            "WITH binned AS (SELECT number, uncertainty FROM cases WHERE id = ?1 AND deleted_s IS NOT NULL)
+             SELECT scan FROM images JOIN binned ON number = case_number
+             UNION SELECT voxels FROM images JOIN binned ON number = case_number
+             UNION SELECT s.labels FROM segmentations s JOIN binned ON number = case_number
+             UNION SELECT nifti FROM segmentations JOIN binned ON number = case_number
+             UNION SELECT adapted_weights FROM segmentations JOIN binned ON number = case_number
+                 WHERE adapted_weights IS NOT NULL
+             UNION SELECT uncertainty FROM binned WHERE uncertainty IS NOT NULL",
         )
         .bind(id.as_str())
         .fetch_all(&mut *change)

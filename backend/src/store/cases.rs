@@ -40,7 +40,8 @@ pub struct NewImage {
 pub(super) const SUMMARY: &str = "
     SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round, c.deleted_s, c.deleted_by,
            (SELECT count(*) FROM (SELECT value ->> '$.axis', value ->> '$.index' FROM json_each(c.slices, '$.slices')
-                                  UNION SELECT axis, plane FROM corrections k WHERE k.case_number = c.number AND k.state = 'done')) AS slices,
+                                  UNION SELECT axis, plane FROM corrections k
+                                  WHERE k.case_number = c.number AND k.state = 'done')) AS slices,
            (SELECT max(round) FROM segmentations s WHERE s.case_number = c.number) AS last_round,
            (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.state = 'done') AS done,
            j.id AS job, j.kind, j.state, j.progress, j.message
@@ -55,7 +56,8 @@ impl Store {
         let id = CaseId::from(uuid::Uuid::new_v4().simple().to_string());
         let mut change = self.change().await?;
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels) VALUES (?, coalesce(?, ''), ?, ?, ?, ?, ?) RETURNING number",
+            "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels)
+             VALUES (?, coalesce(?, ''), ?, ?, ?, ?, ?) RETURNING number",
         )
         .bind(id.as_str())
         .bind(&case.name)

@@ -25,8 +25,9 @@ impl Store {
     /// beside it, among the slice's versions.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] if the slice was saved from elsewhere since, [`StoreError::Correction`] if it does not fit
-    /// the case.
+    /// [`StoreError::NotFound`] if there is no such case, [`StoreError::NotNow`] before it is presegmented,
+    /// [`StoreError::Correction`] if the slice does not fit it, [`StoreError::Stale`] if the slice was saved from
+    /// elsewhere since.
     pub async fn save_correction(
         &self,
         actor: &Actor,
@@ -66,6 +67,22 @@ impl Store {
         self.announce(id);
         Ok(saved)
     }
+
+    /// Says again what a version says, as the slice's latest; `base` is the revision that it is to follow.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or as [`Store::save_correction`].
+    pub async fn bring_back(
+        &self,
+        actor: &Actor,
+        id: &CaseId,
+        plane: Plane,
+        version: i64,
+        base: u64,
+    ) -> Result<CorrectedSlice, StoreError> {
+        let slice = self.slice_version(id, plane, version).await?;
+        self.save_correction(actor, id, &CorrectedSlice { revision: base, ..slice }).await
+    }
 }
 
 /// What holds of a slice, and what it was based on.
@@ -78,14 +95,7 @@ struct Stored {
 const HOLDING: &str = "SELECT v.slice, v.base, v.revision FROM corrections k JOIN slice_versions v ON v.id = k.version";
 
 fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
-    Ok(Stored { slice: slice(row)?, base: row.try_get::<i64, _>("base")?.cast_unsigned() })
-}
-
-/// A slice from a version's row: with its revision, or with its base where it was refused.
-pub(super) fn slice(row: &SqliteRow) -> Result<CorrectedSlice, StoreError> {
-    let said: CorrectedSlice = serde_json::from_str(row.try_get("slice")?)?;
-    let revision = row.try_get::<Option<i64>, _>("revision")?.map_or(said.revision, i64::cast_unsigned);
-    Ok(CorrectedSlice { revision, ..said })
+    Ok(Stored { slice: versions::slice(row)?, base: row.try_get::<i64, _>("base")?.cast_unsigned() })
 }
 
 async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) -> Result<Option<Stored>, StoreError> {
@@ -115,8 +125,8 @@ async fn insert(
 ) -> Result<(), StoreError> {
     let (axis, plane) = (slice.plane.axis.name(), slice.plane.index as i64);
     let version: i64 = sqlx::query_scalar(
-        "INSERT INTO slice_versions (case_number, axis, plane, base, revision, slice, saved_s, saved_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         RETURNING id",
+        "INSERT INTO slice_versions (case_number, axis, plane, base, revision, slice, saved_s, saved_by)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(number)
     .bind(axis)

@@ -9,7 +9,10 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Another server works on the data folder.
-    #[error("another i3deep server uses the data folder {}; stop it, or choose another folder with --data", .0.display())]
+    #[error(
+        "another i3deep server uses the data folder {}; stop it, or choose another folder with --data",
+        .0.display()
+    )]
     InUse(PathBuf),
     /// The data folder does not fit together.
     #[error("the data folder was left as it is: {problem}. What to do: {advice}")]
@@ -27,7 +30,8 @@ pub enum StoreError {
     NotFound(&'static str),
     /// The slice was saved from elsewhere in the meantime.
     #[error(
-        "this slice has been saved from another window since (revision {stored}, yours is based on {base}); both versions are kept, reload to see the other one"
+        "this slice has been saved from another window since (revision {stored}, yours is based on {base}); both \
+         versions are kept, reload to see the other one"
     )]
     Stale {
         /// The latest revision.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::mark::Mark;
-use super::{Blobs, Digest, StoreError, is_scratch};
+use super::{Digest, StoreError, is_scratch};
 
 /// The database's file.
 pub(super) const DATABASE: &str = "i3deep.sqlite";
@@ -156,18 +156,4 @@ pub(super) fn files(blobs: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// Names the blobs that are wanting.
-pub(super) fn check_all_there(blobs: &Blobs, named: &BTreeSet<Digest>) -> Result<(), StoreError> {
-    let missing: Vec<&Digest> = named.iter().filter(|digest| !blobs.path(digest).is_file()).collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    Err(StoreError::Refused {
-        problem: format!(
-            "{} of {} volumes that the database names are missing from {BLOBS}/, such as {first}",
-            missing.len(),
-            named.len()
-        ),
-        advice: "put them back, or restore a backup with `i3deep restore`. To go on without them, start once with --accept-data-as-it-is",
-    })
 }

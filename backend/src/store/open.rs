@@ -69,7 +69,7 @@ impl Store {
         };
         let named = named_blobs(&mut *store.readers.acquire().await?).await?;
         if opening == Opening::Checked {
-            folder::check_all_there(&store.blobs, &named)?;
+            store.blobs.check_all_there(&named)?;
         }
         store.quarantine_unknown(&named)?;
         store.requeue_interrupted().await?;
@@ -248,20 +248,22 @@ impl StoreError {
                 format!("the database {DATABASE} is that of another data folder")
             }
             (Some(seen), Some(own)) if seen.epoch == own.epoch => format!(
-                "the database {DATABASE} is older than this folder: it lacks the last {} changes. It may be another day's, or its log {DATABASE}-wal is missing",
+                "the database {DATABASE} is older than this folder: it lacks the last {} changes. It may be another \
+                 day's, or its log {DATABASE}-wal is missing",
                 seen.changes - own.changes
             ),
             (Some(_), _) => {
                 format!(
-                    "the database {DATABASE} is older than this folder. It may be another day's, or its log {DATABASE}-wal is missing"
+                    "the database {DATABASE} is older than this folder. It may be another day's, or its log \
+                     {DATABASE}-wal is missing"
                 )
             }
             (None, _) => format!(
                 "the database {DATABASE} is empty, but volumes are stored. Its log {DATABASE}-wal may be missing"
             ),
         };
-        let advice = "put the latest database and its log back, or restore a backup with `i3deep restore`. To go on with this one and lose what came after \
-                      it, start once with --accept-data-as-it-is";
+        let advice = "put the latest database and its log back, or restore a backup with `i3deep restore`. To go on \
+                      with this one and lose what came after it, start once with --accept-data-as-it-is";
         Self::Refused { problem, advice }
     }
 

@@ -62,15 +62,17 @@ impl Store {
     /// [`StoreError::NotNow`] if the name is taken.
     pub async fn add_person(&self, actor: &Actor, person: &Person, password: &str) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        let added =
-            sqlx::query("INSERT INTO people (name, role, password, disabled, created_s) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                .bind(&person.name)
-                .bind(to_word(&person.role)?)
-                .bind(password)
-                .bind(person.disabled)
-                .bind(now_s())
-                .execute(&mut *change)
-                .await?;
+        let added = sqlx::query(
+            "INSERT INTO people (name, role, password, disabled, created_s) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&person.name)
+        .bind(to_word(&person.role)?)
+        .bind(password)
+        .bind(person.disabled)
+        .bind(now_s())
+        .execute(&mut *change)
+        .await?;
         if added.rows_affected() == 0 {
             return Err(StoreError::NotNow("somebody here has this name already; choose another"));
         }
@@ -165,7 +167,8 @@ impl Store {
                 (row.fetch_optional(&self.readers).await?, digest, "UPDATE sessions SET seen_s = ? WHERE digest = ?")
             }
             Secret::Key(digest) => {
-                let query = "SELECT name, role, disabled, seen_s FROM people JOIN keys ON person = name WHERE digest = ? AND NOT disabled";
+                let query = "SELECT name, role, disabled, seen_s FROM people JOIN keys ON person = name
+                             WHERE digest = ? AND NOT disabled";
                 (
                     sqlx::query(query).bind(digest).fetch_optional(&self.readers).await?,
                     digest,
@@ -250,7 +253,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn cases_of(&self, name: &str) -> Result<Vec<CaseId>, StoreError> {
-        let query = "SELECT id FROM cases WHERE created_by = ?1 OR number IN (SELECT case_number FROM assignments WHERE person = ?1)";
+        let query = "SELECT id FROM cases
+                     WHERE created_by = ?1 OR number IN (SELECT case_number FROM assignments WHERE person = ?1)";
         let ids: Vec<String> = sqlx::query_scalar(query).bind(name).fetch_all(&self.readers).await?;
         Ok(ids.into_iter().map(CaseId::from).collect())
     }

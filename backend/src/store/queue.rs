@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Actor, PresegmentTask, PresegmentationFiles, RefineTask, RefinementFiles, Store, StoreError, Task, audit,
-    corrections, from_word, number, segmentations, to_word,
+    Actor, PresegmentationFiles, RefinementFiles, Store, StoreError, Task, audit, corrections, from_word, number,
+    segmentations, to_word,
 };
 
 /// How often a worker may die of a job. The first death may be bad luck, the second is the job.
@@ -17,8 +17,8 @@ const MAX_CRASHES: i64 = 2;
 /// How often the server may die while a job runs, before the job counts as the reason.
 const MAX_SERVER_DEATHS: i64 = 3;
 /// What the expert reads then.
-const SERVER_DIED: &str = "the server stopped three times while it worked on this, so it is not tried again. The scan may be too large for this machine's \
-                           memory; the server's operator finds more in its log";
+const SERVER_DIED: &str = "the server stopped three times while it worked on this, so it is not tried again. The scan \
+                           may be too large for this machine's memory; the server's operator finds more in its log";
 
 /// Jobs of one person that may wait at a time.
 const WAITING_LIMIT: i64 = 500;
@@ -81,7 +81,8 @@ impl Store {
     pub async fn cancel(&self, actor: &Actor, id: JobId) -> Result<Job, StoreError> {
         let mut change = self.change().await?;
         sqlx::query(
-            "UPDATE jobs SET state = 'cancelled', message = 'stopped', cancelled_by = ? WHERE id = ? AND state IN ('queued', 'running')",
+            "UPDATE jobs SET state = 'cancelled', message = 'stopped', cancelled_by = ?
+             WHERE id = ? AND state IN ('queued', 'running')",
         )
         .bind(actor)
         .bind(id.0)
@@ -136,7 +137,7 @@ impl Store {
         let (id, number): (i64, i64) = (row.try_get("id")?, row.try_get("case_number")?);
         let case: String =
             sqlx::query_scalar("SELECT id FROM cases WHERE number = ?").bind(number).fetch_one(&mut *change).await?;
-        let task = task(&mut change, number, &row).await;
+        let task = Task::of(&mut change, number, &row).await;
         if let Err(error @ (StoreError::Record(_) | StoreError::NotFound(_))) = &task {
             tracing::error!(job = id, "it cannot be begun: {error}");
             let failed = sqlx::query("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?")
@@ -201,7 +202,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
         audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);
@@ -222,7 +223,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, lease, number, &files.segmentation).await?;
+        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
         audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
         change.commit().await?;
         self.announce(&lease.case);
@@ -302,30 +303,6 @@ impl Store {
             self.announce(&case.into());
         }
     }
-}
-
-/// What a leased job is to do.
-async fn task(connection: &mut SqliteConnection, number: i64, row: &SqliteRow) -> Result<Task, StoreError> {
-    let bundle = sqlx::query_scalar("SELECT bundle FROM cases WHERE number = ?")
-        .bind(number)
-        .fetch_one(&mut *connection)
-        .await?;
-    let scans = sqlx::query_scalar("SELECT scan FROM images WHERE case_number = ? ORDER BY channel").bind(number);
-    let scans = scans.fetch_all(&mut *connection).await?;
-    Ok(match from_word(row.try_get("kind")?)? {
-        JobKind::Presegment => Task::Presegment(PresegmentTask { bundle, scans }),
-        JobKind::Refine => {
-            let corrections: Option<String> = row.try_get("corrections")?;
-            Task::Refine(Box::new(RefineTask {
-                bundle,
-                scans,
-                presegmentation: segmentations::presegmentation(&mut *connection, number).await?,
-                corrections: corrections.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default(),
-                before: segmentations::before(&mut *connection, number).await?,
-                adapt_seconds: row.try_get("adapt_seconds")?,
-            }))
-        }
-    })
 }
 
 /// Calls off what waits or runs for a case.

@@ -19,7 +19,8 @@ pub(super) async fn open_to_read(database: &Path) -> Result<SqliteConnection, St
 /// Digests of all rows but for those that say how far the database has come, which a restore changes.
 pub(super) async fn rows(connection: &mut SqliteConnection) -> Result<Rows, StoreError> {
     let tables: Vec<String> = query_scalar(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN ('history', '_sqlx_migrations') ORDER BY name",
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+             AND name NOT IN ('history', '_sqlx_migrations') ORDER BY name",
     )
     .fetch_all(&mut *connection)
     .await?;

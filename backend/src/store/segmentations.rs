@@ -3,10 +3,9 @@
 use shared::acquisition::{SliceList, Standing};
 use shared::api::{MadeWith, PRESEGMENTATION, Provenance, refinement_version};
 use shared::case::CaseId;
-use shared::correction::CorrectedSlice;
 use sqlx::{Row, SqliteConnection};
 
-use super::{AdaptedWeights, Before, Digest, Lease, Store, StoreError, now_s};
+use super::{Actor, Digest, Store, StoreError, now_s};
 
 /// A segmentation's two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +59,15 @@ impl Store {
     pub async fn segmentation(&self, id: &CaseId, version: &str) -> Result<SegmentationBlobs, StoreError> {
         let missing = StoreError::NotFound("such segmentation");
         let Some(round) = round(version) else { return Err(missing) };
-        let row =
-            sqlx::query("SELECT s.labels, nifti FROM segmentations s JOIN open_cases ON number = case_number WHERE id = ? AND s.round = ?")
-                .bind(id.as_str())
-                .bind(round)
-                .fetch_optional(&self.readers)
-                .await?
-                .ok_or(missing)?;
+        let row = sqlx::query(
+            "SELECT s.labels, nifti FROM segmentations s JOIN open_cases ON number = case_number
+             WHERE id = ? AND s.round = ?",
+        )
+        .bind(id.as_str())
+        .bind(round)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(missing)?;
         Ok(SegmentationBlobs { labels: row.try_get("labels")?, nifti: row.try_get("nifti")? })
     }
 
@@ -78,7 +79,8 @@ impl Store {
         let missing = StoreError::NotFound("provenance of this segmentation");
         let Some(round) = round(version) else { return Err(missing) };
         let text: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT provenance FROM segmentations s JOIN open_cases ON number = case_number WHERE id = ? AND s.round = ?",
+            "SELECT provenance FROM segmentations s JOIN open_cases ON number = case_number
+             WHERE id = ? AND s.round = ?",
         )
         .bind(id.as_str())
         .bind(round)
@@ -98,54 +100,19 @@ fn round(name: &str) -> Option<u32> {
     (version(round) == name).then_some(round)
 }
 
-/// What a case's refinements begin with.
-pub(super) async fn presegmentation(connection: &mut SqliteConnection, number: i64) -> Result<Digest, StoreError> {
-    let nifti = sqlx::query_scalar("SELECT nifti FROM segmentations WHERE case_number = ? AND round = 0").bind(number);
-    nifti.fetch_optional(connection).await?.ok_or(StoreError::NotFound("presegmentation of this case yet"))
-}
-
-/// How a case stands before a refinement.
-pub(super) async fn before(connection: &mut SqliteConnection, number: i64) -> Result<Before, StoreError> {
-    let row = sqlx::query(
-        "SELECT uncertainty, slices, standing, s.labels, s.adapted_weights,
-                s.provenance ->> '$.made_with.bundle_digest' AS adapted_bundle,
-                (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done' ORDER BY id DESC LIMIT 1) AS earlier
-         FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s ON s.case_number = number
-         WHERE number = ?1 AND uncertainty IS NOT NULL AND slices IS NOT NULL",
-    )
-    .bind(number)
-    .fetch_optional(connection)
-    .await?
-    .ok_or(StoreError::NotFound("presegmentation of this case yet"))?;
-    let (earlier, standing): (Option<String>, Option<String>) = (row.try_get("earlier")?, row.try_get("standing")?);
-    let (adapted_weights, adapted_bundle): (Option<Digest>, Option<String>) =
-        (row.try_get("adapted_weights")?, row.try_get("adapted_bundle")?);
-    let earlier: Vec<CorrectedSlice> =
-        earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
-    Ok(Before {
-        labels: row.try_get("labels")?,
-        uncertainty: row.try_get("uncertainty")?,
-        adapted_weights: adapted_weights
-            .zip(adapted_bundle)
-            .map(|(blob, bundle_digest)| AdaptedWeights { blob, bundle_digest }),
-        slices: serde_json::from_str(row.try_get("slices")?)?,
-        planes: earlier.into_iter().map(|slice| slice.plane).collect(),
-        standing: standing.map(|standing| serde_json::from_str(&standing)).transpose()?.unwrap_or_default(),
-    })
-}
-
 /// Stores a segmentation as the next round, with what it was made with, for whom and when.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    lease: &Lease,
+    actor: &Actor,
+    bundle: &str,
     number: i64,
     segmentation: &NewSegmentation,
 ) -> Result<(), StoreError> {
     let provenance = Provenance {
-        bundle: lease.task.bundle().to_owned(),
+        bundle: bundle.to_owned(),
         made_with: segmentation.made_with.clone(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        asked_by: lease.actor.as_str().to_owned(),
+        asked_by: actor.as_str().to_owned(),
         made_s: now_s(),
     };
     sqlx::query(

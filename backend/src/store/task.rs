@@ -3,10 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 use shared::acquisition::{SliceList, Standing};
+use shared::case::JobKind;
 use shared::correction::CorrectedSlice;
 use shared::geometry::Plane;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::Digest;
+use super::{Digest, StoreError, from_word};
 
 /// Work that is to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,16 +22,43 @@ pub enum Task {
 }
 
 impl Task {
-    /// What it is called in logs.
-    pub fn name(&self) -> &'static str {
+    /// What a job in the queue is to do.
+    pub(super) async fn of(
+        connection: &mut SqliteConnection,
+        number: i64,
+        job: &SqliteRow,
+    ) -> Result<Self, StoreError> {
+        let bundle = sqlx::query_scalar("SELECT bundle FROM cases WHERE number = ?")
+            .bind(number)
+            .fetch_one(&mut *connection)
+            .await?;
+        let scans = sqlx::query_scalar("SELECT scan FROM images WHERE case_number = ? ORDER BY channel").bind(number);
+        let scans = scans.fetch_all(&mut *connection).await?;
+        Ok(match from_word(job.try_get("kind")?)? {
+            JobKind::Presegment => Self::Presegment(PresegmentTask { bundle, scans }),
+            JobKind::Refine => {
+                let corrections: Option<String> = job.try_get("corrections")?;
+                let corrections = corrections.map(|slices| serde_json::from_str(&slices)).transpose()?;
+                Self::Refine(Box::new(RefineTask {
+                    bundle,
+                    scans,
+                    presegmentation: presegmentation(&mut *connection, number).await?,
+                    corrections: corrections.unwrap_or_default(),
+                    before: before(&mut *connection, number).await?,
+                    adapt_seconds: job.try_get("adapt_seconds")?,
+                }))
+            }
+        })
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
         match self {
-            Task::Presegment(_) => "presegmentation",
-            Task::Refine(_) => "refinement",
+            Task::Presegment(_) => JobKind::Presegment,
+            Task::Refine(_) => JobKind::Refine,
         }
     }
-}
 
-impl Task {
     /// The bundle that it is done with.
     pub fn bundle(&self) -> &str {
         match self {
@@ -90,4 +120,42 @@ pub struct Before {
     pub planes: Vec<Plane>,
     /// What earlier rounds taught.
     pub standing: Standing,
+}
+
+/// What a case's refinements begin with.
+async fn presegmentation(connection: &mut SqliteConnection, number: i64) -> Result<Digest, StoreError> {
+    let nifti = sqlx::query_scalar("SELECT nifti FROM segmentations WHERE case_number = ? AND round = 0").bind(number);
+    nifti.fetch_optional(connection).await?.ok_or(StoreError::NotFound("presegmentation of this case yet"))
+}
+
+/// How a case stands before a refinement.
+async fn before(connection: &mut SqliteConnection, number: i64) -> Result<Before, StoreError> {
+    let row = sqlx::query(
+        "SELECT uncertainty, slices, standing, s.labels, s.adapted_weights,
+                s.provenance ->> '$.made_with.bundle_digest' AS adapted_bundle,
+                (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done'
+                 ORDER BY id DESC LIMIT 1) AS earlier
+         FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s
+              ON s.case_number = number
+         WHERE number = ?1 AND uncertainty IS NOT NULL AND slices IS NOT NULL",
+    )
+    .bind(number)
+    .fetch_optional(connection)
+    .await?
+    .ok_or(StoreError::NotFound("presegmentation of this case yet"))?;
+    let (earlier, standing): (Option<String>, Option<String>) = (row.try_get("earlier")?, row.try_get("standing")?);
+    let (adapted_weights, adapted_bundle): (Option<Digest>, Option<String>) =
+        (row.try_get("adapted_weights")?, row.try_get("adapted_bundle")?);
+    let earlier: Vec<CorrectedSlice> =
+        earlier.map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default();
+    Ok(Before {
+        labels: row.try_get("labels")?,
+        uncertainty: row.try_get("uncertainty")?,
+        adapted_weights: adapted_weights
+            .zip(adapted_bundle)
+            .map(|(blob, bundle_digest)| AdaptedWeights { blob, bundle_digest }),
+        slices: serde_json::from_str(row.try_get("slices")?)?,
+        planes: earlier.into_iter().map(|slice| slice.plane).collect(),
+        standing: standing.map(|standing| serde_json::from_str(&standing)).transpose()?.unwrap_or_default(),
+    })
 }

@@ -104,7 +104,8 @@ impl Store {
             "DELETE FROM slice_versions WHERE id IN (
                  SELECT v.id FROM slice_versions v WHERE v.saved_s < ?1 AND v.saved_s / 3600 = (
                      SELECT w.saved_s / 3600 FROM slice_versions w
-                     WHERE w.case_number = v.case_number AND w.axis = v.axis AND w.plane = v.plane AND w.revision > v.revision
+                     WHERE w.case_number = v.case_number AND w.axis = v.axis AND w.plane = v.plane
+                           AND w.revision > v.revision
                      ORDER BY w.revision LIMIT 1)
                  LIMIT ?2)",
         )

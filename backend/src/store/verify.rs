@@ -87,12 +87,14 @@ async fn look_through(database: &Path, data: &Path, found: &mut Verification) ->
 /// Every record is the JSON that it should be.
 async fn records(connection: &mut SqliteConnection, found: &mut Verification) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "SELECT 'geometry of case ' || id AS name, geometry AS text FROM cases UNION ALL SELECT 'labels of case ' || id, labels FROM cases
+        "SELECT 'geometry of case ' || id AS name, geometry AS text FROM cases
+         UNION ALL SELECT 'labels of case ' || id, labels FROM cases
          UNION ALL SELECT 'slices of case ' || id, slices FROM cases WHERE slices IS NOT NULL
          UNION ALL SELECT 'standing of case ' || id, standing FROM cases WHERE standing IS NOT NULL
          UNION ALL SELECT 'next slices of case ' || id, next_slices FROM cases WHERE next_slices IS NOT NULL
          UNION ALL SELECT 'corrections of job ' || id, corrections FROM jobs WHERE corrections IS NOT NULL
-         UNION ALL SELECT 'channel ' || channel || ' of case ' || id, info FROM images JOIN cases ON number = case_number",
+         UNION ALL SELECT 'channel ' || channel || ' of case ' || id, info
+                   FROM images JOIN cases ON number = case_number",
     );
     for row in rows.fetch_all(connection).await? {
         if let Err(error) = serde_json::from_str::<Value>(row.try_get("text")?) {

@@ -1,5 +1,4 @@
-//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it. Any can
-//! be brought back.
+//! A slice's versions: what was said of it earlier, and what was refused because somebody else had been at it.
 
 use shared::api::SliceVersion;
 use shared::case::CaseId;
@@ -9,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::change::Change;
-use super::{Actor, Store, StoreError, corrections, now_s, number};
+use super::{Actor, Store, StoreError, now_s, number};
 
 impl Store {
     /// All versions of a slice, the latest first.
@@ -20,7 +19,8 @@ impl Store {
         let mut connection = self.readers.acquire().await?;
         let number = number(&mut connection, id).await?;
         let rows = sqlx::query(
-            "SELECT v.id, v.base, v.revision, v.slice ->> '$.state' AS state, v.saved_s, v.saved_by, k.version IS NOT NULL AS holds
+            "SELECT v.id, v.base, v.revision, v.slice ->> '$.state' AS state, v.saved_s, v.saved_by,
+                    k.version IS NOT NULL AS holds
              FROM slice_versions v LEFT JOIN corrections k ON k.version = v.id
              WHERE v.case_number = ? AND v.axis = ? AND v.plane = ? ORDER BY v.id DESC",
         )
@@ -40,22 +40,6 @@ impl Store {
         let mut connection = self.readers.acquire().await?;
         let number = number(&mut connection, id).await?;
         said(&mut connection, number, plane, version).await
-    }
-
-    /// Says again what a version says, as the slice's latest; `base` is the revision that it is to follow.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`], or as [`Store::save_correction`].
-    pub async fn bring_back(
-        &self,
-        actor: &Actor,
-        id: &CaseId,
-        plane: Plane,
-        version: i64,
-        base: u64,
-    ) -> Result<CorrectedSlice, StoreError> {
-        let slice = self.slice_version(id, plane, version).await?;
-        self.save_correction(actor, id, &CorrectedSlice { revision: base, ..slice }).await
     }
 }
 
@@ -87,7 +71,14 @@ async fn said(
     .fetch_optional(connection)
     .await?
     .ok_or(StoreError::NotFound("such version of this slice; it may have been thinned out"))?;
-    corrections::slice(&row)
+    slice(&row)
+}
+
+/// A slice from a version's row: with its revision, or with its base where it was refused.
+pub(super) fn slice(row: &SqliteRow) -> Result<CorrectedSlice, StoreError> {
+    let said: CorrectedSlice = serde_json::from_str(row.try_get("slice")?)?;
+    let revision = row.try_get::<Option<i64>, _>("revision")?.map_or(said.revision, i64::cast_unsigned);
+    Ok(CorrectedSlice { revision, ..said })
 }
 
 /// Keeps what is refused, once however often it is sent.
@@ -99,9 +90,11 @@ pub(super) async fn keep_refused(
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(slice)?;
     sqlx::query(
-        "INSERT INTO slice_versions (case_number, axis, plane, base, slice, saved_s, saved_by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+        "INSERT INTO slice_versions (case_number, axis, plane, base, slice, saved_s, saved_by)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
          WHERE NOT EXISTS (SELECT 1 FROM slice_versions INDEXED BY slice_versions_by_revision
-                           WHERE case_number = ?1 AND axis = ?2 AND plane = ?3 AND revision IS NULL AND base = ?4 AND slice = ?5)",
+                           WHERE case_number = ?1 AND axis = ?2 AND plane = ?3 AND revision IS NULL AND base = ?4
+                                 AND slice = ?5)",
     )
     .bind(number)
     .bind(slice.plane.axis.name())

@@ -20,8 +20,8 @@ pub fn orientation_warning(manifest: &BundleManifest, scan: &Geometry) -> Option
     let strange = !orientations.is_empty() && !*reorient && !orientations.contains(&own);
     strange.then(|| {
         format!(
-            "the scan is stored {own}, and the networks were trained on scans stored {}; they may be much worse here. Store it so, for example with \
-             nibabel's as_closest_canonical",
+            "the scan is stored {own}, and the networks were trained on scans stored {}; they may be much worse here. \
+             Store it so, for example with nibabel's as_closest_canonical",
             orientations.join(", ")
         )
     })

@@ -20,8 +20,8 @@ use super::presegment::{check_dimensions, read_channels, warnings};
 use super::refine::read_on_grid;
 use crate::bundle::TORCH_VERSION;
 use crate::bundle::plans::{Choice, EngineKind, Plan, read_json};
+use crate::inference::engine::device_name;
 use crate::inference::engine::{Arithmetic, Engine, open};
-use crate::inference::torch::device_name;
 use crate::inference::{DeviceChoice, NetworkError, Progress};
 use crate::pipeline::export;
 use crate::pipeline::frame::Frame;
@@ -32,7 +32,7 @@ use crate::pipeline::resident::{self, Outcome};
 use crate::scan_io::{LabelFile, Origin, read_origin, whole, write_labels};
 
 /// Where logits are gathered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Accumulate {
     /// On a CUDA device where it has the memory and only labels are wanted, else in the host's memory.
     #[default]
@@ -64,8 +64,10 @@ pub struct PredictOptions {
     pub device: DeviceChoice,
     /// Where logits are gathered.
     pub accumulate: Accumulate,
-    /// Prints how long each stage took, in seconds, as JSON.
+    /// Tells how long each stage took, in seconds, as JSON.
     pub verbose: bool,
+    /// Hears warnings, and what was asked for beside the results.
+    pub tell: fn(&str),
 }
 
 /// A case: images in, a segmentation out.
@@ -160,7 +162,8 @@ impl Predictor {
         let (wanted, got) = (plan.normalization.len() + stage, plan.manifest.input_channels);
         ensure!(
             wanted == got,
-            "the network takes {got} channels, its plan calls for {wanted}; weights and plan are not from the same training"
+            "the network takes {got} channels, its plan calls for {wanted}; weights and plan are not from the same \
+             training"
         );
         if !options.mirror {
             plan.manifest.mirror_axes = None;
@@ -182,7 +185,8 @@ impl Predictor {
             Accumulate::Device => {
                 ensure!(
                     labels_only,
-                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save probabilities"
+                    "what is gathered on the device leaves it as labels; leave out --accumulate device to save \
+                     probabilities"
                 );
                 true
             }
@@ -266,6 +270,10 @@ impl Predictor {
         }
     }
 
+    fn tell(&self, words: &str) {
+        (self.options.tell)(words);
+    }
+
     fn prepare<'a>(&self, case: &'a Case) -> Result<Prepared<'a>> {
         let mut clock = Clock::start();
         let (channels, origin) = read_channels(&case.images)?;
@@ -273,7 +281,7 @@ impl Predictor {
         check_dimensions(&origin, &self.plan)?;
         warnings(&channels, &origin, &self.plan)
             .iter()
-            .for_each(|words| eprintln!("warning: case {}: {words}", case.name));
+            .for_each(|words| self.tell(&format!("warning: case {}: {words}", case.name)));
         let previous = match &case.previous {
             Some(file) => Some(
                 read_on_grid("the previous stage's segmentation", file, &origin)?
@@ -327,7 +335,9 @@ impl Predictor {
         let mut fell_back = false;
         let told = &mut |why: &str| {
             fell_back = true;
-            eprintln!("the device cannot hold this case ({why}); its logits are gathered in the host's memory");
+            self.tell(&format!(
+                "the device cannot hold this case ({why}); its logits are gathered in the host's memory"
+            ));
         };
         let outcome = resident::labels_or_logits(engine, plan, scan, normalised, walk, progress, told);
         if !fell_back {
@@ -351,7 +361,7 @@ impl Predictor {
         write_labels(&out, &labels, &origin).with_context(|| format!("cannot write {}", out.display()))?;
         clock.lap("write_s");
         if self.options.verbose {
-            eprintln!("{}", serde_json::to_string(&clock.laps)?);
+            self.tell(&serde_json::to_string(&clock.laps)?);
         }
         Ok(())
     }

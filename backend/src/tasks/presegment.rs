@@ -31,15 +31,17 @@ pub struct PresegmentOptions {
     /// Dice that each foreground label usually gets; the uncertainty is then found label by label, and the worse ones
     /// count more.
     pub class_dice: Option<Vec<f32>>,
+    /// Hears the warnings.
+    pub tell: fn(&str),
 }
 
 impl PresegmentOptions {
     /// The bundle's defaults.
-    pub fn of(bundle: &Bundle) -> Self {
+    pub fn of(bundle: &Bundle, tell: fn(&str)) -> Self {
         let defaults = bundle.manifest.acquisition;
         let acquisition =
             AcquisitionParams { strategy: defaults.strategy, budget: defaults.budget, ..AcquisitionParams::default() };
-        Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None }
+        Self { acquisition, uncertainty: bundle.uncertainty(), class_dice: None, tell }
     }
 }
 
@@ -81,8 +83,8 @@ pub fn presegment(
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images)?;
     check_dimensions(&origin, plan)?;
-    warnings(&channels, &origin, plan).iter().for_each(|words| eprintln!("warning: {words}"));
-    orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| eprintln!("warning: {words}"));
+    warnings(&channels, &origin, plan).iter().for_each(|words| (options.tell)(words));
+    orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| (options.tell)(words));
     let way = reorientation(&bundle.manifest, origin.geometry());
     let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     let folds = networks.of(bundle, Stage::Presegmentation)?;
@@ -175,8 +177,8 @@ mod tests {
         check(
             2.0,
             Some(
-                "t2.nii.gz lies elsewhere: its first voxel is at (0, 2, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm. \
-                 The images of a case must lie on one grid; resample it onto the first",
+                "t2.nii.gz lies elsewhere: its first voxel is at (0, 2, 0) mm instead of (0, 0, 0), and voxel [0, 0, \
+                 0] is off by 2.000 mm. The images of a case must lie on one grid; resample it onto the first",
             ),
         );
     }

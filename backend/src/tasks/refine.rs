@@ -83,7 +83,8 @@ pub fn refine(
     for grid in files.planes_grids {
         if let Err(difference) = grid.check_same_grid(scan) {
             bail!(
-                "the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this one"
+                "the slices were chosen on another scan: it {difference}. Use the slices.json that was made for this \
+                 one"
             );
         }
     }

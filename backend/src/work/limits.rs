@@ -12,7 +12,8 @@ const OUT_OF_MEMORY_SCORE: &str = "800";
 pub(super) const JOB_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 /// Takes the limits on. Where the system does not know one, the worker runs without it.
-pub(super) fn take_on() {
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "nothing is taken on, so nothing fails"))]
+pub(super) fn take_on(tell: impl Fn(&str)) {
     #[cfg(target_os = "linux")]
     {
         let taken = [
@@ -22,7 +23,7 @@ pub(super) fn take_on() {
         ];
         for (limit, taken) in taken {
             if let Err(error) = taken {
-                eprintln!("worker: runs without the limit on {limit}: {error}");
+                tell(&format!("runs without the limit on {limit}: {error}"));
             }
         }
     }

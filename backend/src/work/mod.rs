@@ -103,11 +103,13 @@ mod tests {
         check(ScanError::Io(full()), &StoreError::Full.to_string());
         check(
             io::Error::from(io::ErrorKind::NotFound),
-            "the server could not read or write one of its files (entity not found); its operator finds more in the log",
+            "the server could not read or write one of its files (entity not found); its operator finds more in the \
+             log",
         );
         check(
             ScanError::UnsupportedType(32),
-            "its voxels are complex numbers (NIfTI data type 32), no intensities that can be read. Convert the file to int16 or float32",
+            "its voxels are complex numbers (NIfTI data type 32), no intensities that can be read. Convert the file to \
+             int16 or float32",
         );
     }
 }

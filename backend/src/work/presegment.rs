@@ -17,7 +17,9 @@ impl Kind for PresegmentTask {
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
         let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
         let scans = workspace.blobs(&self.scans)?;
-        tasks::presegment(&bundle, &scans, workspace.out(), &PresegmentOptions::of(&bundle), shelf, progress)?;
+        // Whoever sent the scan has been told of its warnings.
+        let options = PresegmentOptions::of(&bundle, |_| {});
+        tasks::presegment(&bundle, &scans, workspace.out(), &options, shelf, progress)?;
         Ok(made_with(&bundle, &digest, Stage::Presegmentation))
     }
 

@@ -172,7 +172,7 @@ impl Supervisor {
             case = lease.case.as_str(),
             attempt = lease.attempt,
             "{} begins",
-            lease.task.name()
+            lease.task.kind().name()
         );
         let begun = Instant::now();
         let outcome = self.drive(&mut worker, lease, cancelled).await;
@@ -275,10 +275,12 @@ impl Supervisor {
 }
 
 /// What the expert reads when a job has killed its workers.
-const CRASHED: &str = "the network process stopped unexpectedly, twice. The scan may be too large for this machine's memory; the server's log says more";
+const CRASHED: &str = "the network process stopped unexpectedly, twice. The scan may be too large for this machine's \
+                       memory; the server's log says more";
 
 /// What the expert reads when a job has had its time.
-const TOO_LONG: &str = "this took longer than four hours and was stopped. The scan may be too large for this machine, or its spacing not be in millimetres";
+const TOO_LONG: &str = "this took longer than four hours and was stopped. The scan may be too large for this machine, \
+                        or its spacing not be in millimetres";
 
 /// Resolves when the job is called off.
 async fn stopped(cancelled: &mut broadcast::Receiver<JobId>, job: JobId) {

@@ -16,7 +16,7 @@ use super::protocol::{FromWorker, ToWorker};
 use super::shelf::Shelf;
 use super::workspace::{Folders, Workspace};
 use super::{kind, limits, reason};
-use crate::inference::{DeviceChoice, NetworkError, torch};
+use crate::inference::{DeviceChoice, NetworkError, engine};
 use crate::store::Task;
 
 /// Progress is said at most this often.
@@ -32,9 +32,9 @@ const NONE: i64 = -1;
 /// If the device is not there or stdout is gone.
 pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
     end_with_the_server()?;
-    limits::take_on();
+    limits::take_on(|words| eprintln!("worker: {words}"));
     let out = Speaker::default();
-    out.say(&FromWorker::Ready { device: torch::device_name(device)? })?;
+    out.say(&FromWorker::Ready { device: engine::device_name(device)? })?;
     beat(out.clone());
     let cancelled = Arc::new(AtomicI64::new(NONE));
     let mut shelf = Shelf::new(device);

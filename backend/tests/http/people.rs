@@ -252,7 +252,12 @@ fn records_that_were_changed_are_found() {
     change("UPDATE audit SET actor = 'bert' WHERE number = 2");
     assert_eq!(
         verify(),
-        (false, "error: record 2 does not follow from the one before it: it, or one before it, was altered, removed or put in\n".into())
+        (
+            false,
+            "error: record 2 does not follow from the one before it: it, or one before it, was altered, removed or put \
+             in\n"
+                .into()
+        )
     );
     change("UPDATE audit SET actor = (SELECT actor FROM audit WHERE number = 1) WHERE number = 2");
     change("DELETE FROM audit WHERE number = 1");

@@ -15,7 +15,9 @@ pub(crate) fn TroubleBanner() -> impl IntoView {
             view! {
                 <div class="banner trouble" role="alert" data-testid="trouble">
                     <span>{message}</span>
-                    <button class="quiet" aria-label="Dismiss" on:click=move |_| session.dispatch(Command::DismissTrouble)>
+                    <button
+                        class="quiet" aria-label="Dismiss" on:click=move |_| session.dispatch(Command::DismissTrouble)
+                    >
                         <Icon shape=Shape::Cross />
                     </button>
                 </div>
@@ -35,7 +37,10 @@ pub(crate) fn NoticeBanner() -> impl IntoView {
                     view! {
                         <div class="banner notice" data-testid="notice">
                             <span>{message}</span>
-                            <button class="quiet" aria-label="Dismiss" on:click=move |_| session.dispatch(Command::DismissNotice)>
+                            <button
+                                class="quiet" aria-label="Dismiss"
+                                on:click=move |_| session.dispatch(Command::DismissNotice)
+                            >
                                 <Icon shape=Shape::Cross />
                             </button>
                         </div>

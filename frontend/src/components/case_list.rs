@@ -31,7 +31,9 @@ pub(crate) fn CaseList() -> impl IntoView {
             <header class="brand-bar">
                 <Brand />
                 <span class="muted">"A few corrected slices, a better 3D segmentation"</span>
-                {move || (!session.link.online.get()).then(|| view! { <span class="pill offline" role="status">"Server not reachable, trying again…"</span> })}
+                {move || (!session.link.online.get()).then(|| view! {
+                    <span class="pill offline" role="status">"Server not reachable, trying again…"</span>
+                })}
             </header>
             <TroubleBanner />
             <main class="list-columns">
@@ -39,14 +41,20 @@ pub(crate) fn CaseList() -> impl IntoView {
                 <section class="cases" aria-label="Cases">
                     <h1>"Cases"</h1>
                     {move || match are_known.get() {
-                        None if !session.link.online.get() => view! { <p class="muted waiting" role="alert">"The server does not answer; the list appears when it does."</p> }.into_any(),
+                        None if !session.link.online.get() => view! {
+                            <p class="muted waiting" role="alert">
+                                "The server does not answer; the list appears when it does."
+                            </p>
+                        }.into_any(),
                         None => view! { <p class="muted waiting">"Asking the server for its cases…"</p> }.into_any(),
                         Some(true) => view! { <Empty /> }.into_any(),
                         Some(false) => view! {
                             <WorklistBar wish=wish />
                             <Show when=move || ids.with(Vec::is_empty)>
                                 <p class="muted waiting" data-testid="no-match">"No case fits. "
-                                    <button class="small" on:click=move |_| wish.set(Wish::default())>"Show all"</button>
+                                    <button
+                                        class="small" on:click=move |_| wish.set(Wish::default())
+                                    >"Show all"</button>
                                 </p>
                             </Show>
                             <ul class="case-rows">
@@ -83,7 +91,8 @@ fn Empty() -> impl IntoView {
         <div class="empty" data-testid="no-cases">
             <h2>"No scans yet"</h2>
             <ol>
-                <li>"Drop a NIfTI scan on the left and send it. It is segmented at once, and the slices most worth your time are chosen."</li>
+                <li>"Drop a NIfTI scan on the left and send it. It is segmented at once, and the slices most worth \
+                     your time are chosen."</li>
                 <li>"Open the case and correct just these slices with the brush."</li>
                 <li>"Refine: your corrections improve the segmentation of the whole volume. Download it as NIfTI."</li>
             </ol>
@@ -111,7 +120,10 @@ fn CaseRow(id: CaseId) -> impl IntoView {
             if deleting.get() {
                 view! {
                     <span class="confirm">"Delete the scan and all corrections?"</span>
-                    <button class="danger" data-testid="confirm-delete" on:click=move |_| session.dispatch(Command::DeleteCase(id.clone()))>
+                    <button
+                        class="danger" data-testid="confirm-delete"
+                        on:click=move |_| session.dispatch(Command::DeleteCase(id.clone()))
+                    >
                         "Delete"
                     </button>
                     <button on:click=move |_| deleting.set(false)>"Keep"</button>
@@ -119,7 +131,10 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 .into_any()
             } else {
                 view! {
-                    <button class="quiet" aria-label="Delete case" title="Delete" data-testid="delete-case" on:click=move |_| deleting.set(true)>
+                    <button
+                        class="quiet" aria-label="Delete case" title="Delete" data-testid="delete-case"
+                        on:click=move |_| deleting.set(true)
+                    >
                         <Icon shape=Shape::Trash />
                     </button>
                     <a class="button" href=href data-testid="open-case">"Open"</a>
@@ -128,14 +143,19 @@ fn CaseRow(id: CaseId) -> impl IntoView {
             }
         };
         Some(view! {
-            <li class="case-row" data-testid="case-row" data-case=case_id data-stage=move || stage().map(stage_key) data-job=job_state>
+            <li
+                class="case-row" data-testid="case-row" data-case=case_id data-stage=move || stage().map(stage_key)
+                data-job=job_state
+            >
                 <div class="case-name">
                     <strong>{name}</strong>
                     <span class="muted">{bundle} " · " {date_text(created_s)}</span>
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
-                    {move || unsent().map(|count| view! { <span class="unsent" data-testid="unsent">{unsent_text(count)}</span> })}
+                    {move || unsent().map(|count| view! {
+                        <span class="unsent" data-testid="unsent">{unsent_text(count)}</span>
+                    })}
                     <JobProgress job=job />
                 </div>
                 <div class="case-actions">{actions}</div>

@@ -18,10 +18,14 @@ pub(crate) fn Contradictions() -> impl IntoView {
     let session = expect_context::<Session>();
     let pairs = session.crossings.pairs;
     let total = move || pairs.with(|pairs| pairs.iter().map(|pair| pair.voxels.len()).sum::<usize>());
+    let heading = move || match total() {
+        1 => "1 voxel is in dispute".to_owned(),
+        total => format!("{total} voxels are in dispute"),
+    };
     view! {
         <Show when=move || !pairs.with(Vec::is_empty)>
             <section class="contradictions" role="region" aria-label="Contradictions" data-testid="contradictions">
-                <h2 class="small-title">{move || if total() == 1 { "1 voxel is in dispute".to_owned() } else { format!("{} voxels are in dispute", total()) }}</h2>
+                <h2 class="small-title">{heading}</h2>
                 <p class="hint">"Two of your slices call a voxel by different labels. Which is right?"</p>
                 {move || pairs.get().into_iter().map(|pair| view! { <Dispute pair=pair /> }).collect_view()}
                 <button
@@ -48,7 +52,10 @@ fn Dispute(pair: Pair) -> impl IntoView {
     };
     let rest = pair.voxels.len().saturating_sub(LISTED);
     view! {
-        <div class="dispute" data-testid="contradiction" data-finished=pair.is_finished.to_string() data-voxels=pair.voxels.len().to_string()>
+        <div
+            class="dispute" data-testid="contradiction" data-finished=pair.is_finished.to_string()
+            data-voxels=pair.voxels.len().to_string()
+        >
             <p>{format!("{} and {}", named(a), named(b))}</p>
             <ol>
                 {pair.voxels.iter().take(LISTED).map(|found| view! { <Voxel found=*found /> }).collect_view()}
@@ -70,14 +77,18 @@ fn Voxel(found: Contradiction) -> impl IntoView {
         let name = label_name(session, label);
         view! {
             <button
-                class="small" title=format!("{}: {name}", named(right)) data-testid="settle-voxel" data-axis=right.axis.name() data-label=label.to_string()
+                class="small" title=format!("{}: {name}", named(right)) data-testid="settle-voxel"
+                data-axis=right.axis.name() data-label=label.to_string()
                 on:click=move |_| session.dispatch(Command::Settle(verdict.clone()))
             >{name.clone()}</button>
         }
     };
     view! {
         <li data-testid="contradiction-voxel" data-voxel=format!("{x},{y},{z}")>
-            <button class="small quiet tabular" title="Show it" data-testid="contradiction-jump" on:click=move |_| session.dispatch(Command::LookAt(a, voxel))>
+            <button
+                class="small quiet tabular" title="Show it" data-testid="contradiction-jump"
+                on:click=move |_| session.dispatch(Command::LookAt(a, voxel))
+            >
                 {format!("{x}, {y}, {z}")}
             </button>
             {claim(a, b, labels[0])}

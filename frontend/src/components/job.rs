@@ -1,7 +1,7 @@
 //! A job's progress, the same on the list and in the workbench.
 
 use leptos::prelude::*;
-use shared::case::{Job, JobKind, JobState};
+use shared::case::{Job, JobState};
 
 use crate::session::Session;
 use crate::session::command::Command;
@@ -17,7 +17,7 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
     let message = move || job.with(|job| job.as_ref().map(|job| job.message.clone()).unwrap_or_default());
     move || {
         let (id, kind, state) = kind.get()?;
-        let word = kind_word(kind);
+        let word = kind.name();
         let body = match state {
             JobState::Queued => {
                 view! { <span class="job-text">{move || queued_text(word, &message())}</span> }.into_any()
@@ -41,11 +41,16 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
         };
         let cancel = (!state.is_terminal()).then(|| {
             view! {
-                <button class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))>"Cancel"</button>
+                <button
+                    class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))
+                >"Cancel"</button>
             }
         });
         Some(view! {
-            <div class="job" data-testid="job-progress" data-state=state_word(state) data-progress=move || percent().to_string()>
+            <div
+                class="job" data-testid="job-progress" data-state=state_word(state)
+                data-progress=move || percent().to_string()
+            >
                 {body} {cancel}
             </div>
         })
@@ -56,13 +61,6 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
 fn queued_text(word: &str, message: &str) -> String {
     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
     format!("{word}: waiting in the queue{why}")
-}
-
-fn kind_word(kind: JobKind) -> &'static str {
-    match kind {
-        JobKind::Presegment => "Presegmentation",
-        JobKind::Refine => "Refinement",
-    }
 }
 
 /// The state as tests and styles know it.

@@ -1,4 +1,5 @@
-//! What is on the page: reads the session, sends commands. No fetching and no arithmetic here.
+//! What is on the page: reads the session, sends commands. Nothing is fetched here, and nothing is worked out but words
+//! and places on the page.
 
 pub(crate) mod case_list;
 pub(crate) mod workbench;

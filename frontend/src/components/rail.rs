@@ -39,9 +39,14 @@ pub(crate) fn Rail() -> impl IntoView {
         <aside class="rail" aria-label="Slices">
             <header>
                 <h2 class="small-title" data-testid="round" data-round=move || round.get().to_string()>
-                    {move || if round.get() > 1 { format!("Round {}", round.get()) } else { "Slices to correct".into() }}
+                    {move || match round.get() {
+                        0 | 1 => "Slices to correct".to_owned(),
+                        round => format!("Round {round}"),
+                    }}
                 </h2>
-                <span class="tabular muted" data-testid="slices-done">{move || format!("{} of {} done", done_now(), offered.with(Vec::len))}</span>
+                <span class="tabular muted" data-testid="slices-done">
+                    {move || format!("{} of {} done", done_now(), offered.with(Vec::len))}
+                </span>
             </header>
             <EffortSlider />
             <Show when=move || offered.with(Vec::is_empty) && session.case.loading.get().is_none()>
@@ -97,7 +102,8 @@ fn EffortSlider() -> impl IntoView {
                     <span>"Effort"</span>
                     // The range first: a value beyond the range it finds is cut off.
                     <input
-                        type="range" min="1" max=move || most().to_string() step="1" aria-label="Slices to correct" data-testid="effort"
+                        type="range" min="1" max=move || most().to_string() step="1" aria-label="Slices to correct"
+                        data-testid="effort"
                         prop:value=move || slices().to_string() on:input=send
                     />
                     <output class="tabular">{move || counted(slices())}</output>
@@ -192,7 +198,8 @@ fn why_title(row: &SliceRow) -> String {
         None if row.own => "You have chosen this plane; refinement uses it like any other once it is done.".into(),
         None => "Refinement goes on using this slice.".into(),
         Some(rank) if row.settles > 0.0 => format!(
-            "Number {rank}: it settles {} % of the scan's uncertainty beyond the slices before it (score {:.3}: the same per effort).{part}",
+            "Number {rank}: it settles {} % of the scan's uncertainty beyond the slices before it (score {:.3}: the \
+             same per effort).{part}",
             percent(row.settles),
             row.score
         ),
@@ -229,8 +236,10 @@ fn SliceActions() -> impl IntoView {
     view! {
         <section class="slice-actions" aria-label="This slice">
             <button
-                class="primary wide" data-testid="mark-done" title="Every voxel of this plane is right, changed or not (Enter)"
-                disabled=move || state.get().is_none() || is_done() on:click=move |_| session.dispatch(Command::MarkDone)
+                class="primary wide" data-testid="mark-done"
+                title="Every voxel of this plane is right, changed or not (Enter)"
+                disabled=move || state.get().is_none() || is_done()
+                on:click=move |_| session.dispatch(Command::MarkDone)
             >
                 <Icon shape=Shape::Check />
                 {move || if is_done() { "Slice is done" } else { "Mark slice done" }}
@@ -240,20 +249,27 @@ fn SliceActions() -> impl IntoView {
                 <Show
                     when=move || matches!(state.get(), Some(SliceState::Done | SliceState::Skipped))
                     fallback=move || view! {
-                        <button data-testid="skip" disabled=move || state.get().is_none() on:click=move |_| session.dispatch(Command::Skip)>
+                        <button
+                            data-testid="skip" disabled=move || state.get().is_none()
+                            on:click=move |_| session.dispatch(Command::Skip)
+                        >
                             <Icon shape=Shape::Skip /> "Skip" <kbd>"S"</kbd>
                         </button>
                     }
                 >
-                    <button data-testid="reopen" on:click=move |_| session.dispatch(Command::Reopen)><Icon shape=Shape::Undo /> "Reopen"</button>
+                    <button data-testid="reopen" on:click=move |_| session.dispatch(Command::Reopen)>
+                        <Icon shape=Shape::Undo /> "Reopen"
+                    </button>
                 </Show>
                 <button
                     data-testid="reset-slice" title="Back to the segmentation's labels; can be undone"
                     disabled=move || !touched() on:click=move |_| session.dispatch(Command::ResetSlice)
                 >"Reset"</button>
                 <button
-                    data-testid="list-versions" title="What was saved of this slice earlier, here or elsewhere; any can be brought back"
-                    disabled=move || state.get().is_none() on:click=move |_| session.dispatch(Command::ToggleSliceVersions)
+                    data-testid="list-versions"
+                    title="What was saved of this slice earlier, here or elsewhere; any can be brought back"
+                    disabled=move || state.get().is_none()
+                    on:click=move |_| session.dispatch(Command::ToggleSliceVersions)
                 >"Versions"</button>
             </div>
             <SliceVersions />
@@ -288,7 +304,11 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
             <Show when=move || !busy()><Suggestion /></Show>
-            <button class="wide" class:accent=move || !refined() data-testid="refine" disabled=move || busy() || blocked() || done.get() == 0 on:click=move |_| session.dispatch(Command::Refine)>
+            <button
+                class="wide" class:accent=move || !refined() data-testid="refine"
+                disabled=move || busy() || blocked() || done.get() == 0
+                on:click=move |_| session.dispatch(Command::Refine)
+            >
                 {move || match done.get() {
                     0 => "Refine".to_owned(),
                     1 => "Refine with 1 slice".to_owned(),
@@ -296,9 +316,14 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                 }}
             </button>
             <p class="hint">{explain}</p>
-            <label class="switch" title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing changes.">
+            <label
+                class="switch"
+                title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing \
+                       changes."
+            >
                 <input
-                    type="checkbox" role="switch" data-testid="adapt" prop:checked=move || session.rounds.adapts.get() disabled=busy
+                    type="checkbox" role="switch" data-testid="adapt" prop:checked=move || session.rounds.adapts.get()
+                    disabled=busy
                     on:change=move |_| session.dispatch(Command::ToggleAdaptation)
                 />
                 <span>"Let the network learn from this case first"</span>
@@ -323,7 +348,10 @@ fn Suggestion() -> impl IntoView {
         Some(view! {
             <div class="suggestion" role="status" data-testid="suggestion" data-advice=advice>
                 <p>{suggestion_text(slices, expected)}</p>
-                <button class="wide" class:primary=advice == "go-on" data-testid="another-round" on:click=move |_| session.dispatch(Command::BeginRound)>
+                <button
+                    class="wide" class:primary=advice == "go-on" data-testid="another-round"
+                    on:click=move |_| session.dispatch(Command::BeginRound)
+                >
                     "Another round: " {counted(slices)}
                 </button>
             </div>

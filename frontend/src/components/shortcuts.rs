@@ -214,15 +214,22 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
         }
     };
     view! {
-        <dialog node_ref=dialog class="sheet" aria-labelledby="sheet-title" data-testid="shortcut-sheet" on:close=move |_| close() on:click=aside>
+        <dialog
+            node_ref=dialog class="sheet" aria-labelledby="sheet-title" data-testid="shortcut-sheet"
+            on:close=move |_| close() on:click=aside
+        >
             <div class="sheet-body">
                 <header>
                     <h2 id="sheet-title">"Keyboard and mouse"</h2>
-                    <button class="quiet" aria-label="Close" on:click=move |_| close()><Icon shape=Shape::Cross /></button>
+                    <button class="quiet" aria-label="Close" on:click=move |_| close()>
+                        <Icon shape=Shape::Cross />
+                    </button>
                 </header>
                 <div class="sheet-columns">
                     <ToolKeys />
-                    {PARTS.iter().map(|(group, title, mouse)| view! { <SheetPart group=*group title=title mouse=mouse /> }).collect_view()}
+                    {PARTS.iter().map(|(group, title, mouse)| view! {
+                        <SheetPart group=*group title=title mouse=mouse />
+                    }).collect_view()}
                 </div>
             </div>
         </dialog>
@@ -233,7 +240,10 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
 fn ToolKeys() -> impl IntoView {
     let row = |tool: &Tool| {
         let card = tool.card();
-        view! { <dt><kbd>{card.key.to_uppercase().to_string()}</kbd></dt><dd>{format!("{}: {}", card.name, lower_first(card.about))}</dd> }
+        view! {
+            <dt><kbd>{card.key.to_uppercase().to_string()}</kbd></dt>
+            <dd>{format!("{}: {}", card.name, lower_first(card.about))}</dd>
+        }
     };
     view! {
         <div>

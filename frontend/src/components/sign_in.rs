@@ -45,23 +45,29 @@ pub(crate) fn SignInPage() -> impl IntoView {
             <main class="sign-in">
                 <form class="card" aria-labelledby="sign-in-title" data-testid="sign-in" on:submit=send>
                     <h1 id="sign-in-title">{title}</h1>
-                    {first.then(|| view! { <p class="hint">"Choose a name (letters a to z, digits) and a password of at least 12 characters."</p> })}
+                    {first.then(|| view! { <p class="hint">"Choose a name (letters a to z, digits) and a password of \
+                                                            at least 12 characters."</p> })}
                     <label class="field">
                         <span>"Name"</span>
                         <input
-                            type="text" autocomplete="username" autocapitalize="none" spellcheck="false" required=true autofocus=true
-                            data-testid="sign-in-name" prop:value=name on:input=move |event| name.set(event_target_value(&event))
+                            type="text" autocomplete="username" autocapitalize="none" spellcheck="false" required=true
+                            autofocus=true
+                            data-testid="sign-in-name" prop:value=name
+                            on:input=move |event| name.set(event_target_value(&event))
                         />
                     </label>
                     <label class="field">
                         <span>"Password"</span>
                         <input
-                            type="password" autocomplete=secret required=true data-testid="sign-in-password" prop:value=password
+                            type="password" autocomplete=secret required=true data-testid="sign-in-password"
+                            prop:value=password
                             on:input=move |event| password.set(event_target_value(&event))
                         />
                     </label>
                     <p class="hint failed" role="alert" data-testid="sign-in-trouble">{move || trouble.get()}</p>
-                    <button class="primary wide" type="submit" data-testid="sign-in-send" disabled=waiting>{button}</button>
+                    <button
+                        class="primary wide" type="submit" data-testid="sign-in-send" disabled=waiting
+                    >{button}</button>
                 </form>
             </main>
         </div>

@@ -107,7 +107,7 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
     view! {
         <figure
             class="view" data-view=axis.name() class:large=move || session.viewing.large.get() == axis
-            class:target=move || session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis)) && on_target(session, axis)
+            class:target=move || is_targets_axis(session, axis) && on_target(session, axis)
         >
             <canvas
                 node_ref=canvas tabindex="0" role="img" aria-label=move || described(session, axis)
@@ -136,14 +136,24 @@ fn Caption(axis: Axis) -> impl IntoView {
     view! {
         <figcaption>
             <strong>{title(axis)}</strong>
-            <button class="small touch-only" aria-label="Previous plane" on:click=move |_| session.dispatch(Command::Scroll(axis, -1))>"‹"</button>
+            <button
+                class="small touch-only" aria-label="Previous plane"
+                on:click=move |_| session.dispatch(Command::Scroll(axis, -1))
+            >"‹"</button>
             <span class="tabular">{index} <span class="of">{last}</span></span>
-            <button class="small touch-only" aria-label="Next plane" on:click=move |_| session.dispatch(Command::Scroll(axis, 1))>"›"</button>
+            <button
+                class="small touch-only" aria-label="Next plane"
+                on:click=move |_| session.dispatch(Command::Scroll(axis, 1))
+            >"›"</button>
             <Show when=move || on_target(session, axis)>
                 <span class="pill correcting">"correcting"</span>
             </Show>
-            <Show when=move || is_large() && session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis)) && !on_target(session, axis)>
-                <button class="small" data-testid="return" on:click=move |_| go_back(session)>"Back to the slice (R)"</button>
+            <Show
+                when=move || is_large() && is_targets_axis(session, axis) && !on_target(session, axis)
+            >
+                <button
+                    class="small" data-testid="return" on:click=move |_| go_back(session)
+                >"Back to the slice (R)"</button>
             </Show>
             <Show when=move || can_correct() && is_large() && !on_target(session, axis)>
                 <button
@@ -153,7 +163,10 @@ fn Caption(axis: Axis) -> impl IntoView {
             </Show>
         </figcaption>
         <Show when=move || !is_large()>
-            <button class="quiet enlarge" aria-label=format!("Show {} large", axis.name()) title="Show large" on:click=move |_| session.dispatch(Command::ShowLarge(axis))>
+            <button
+                class="quiet enlarge" aria-label=format!("Show {} large", axis.name()) title="Show large"
+                on:click=move |_| session.dispatch(Command::ShowLarge(axis))
+            >
                 <Icon shape=Shape::Enlarge />
             </button>
         </Show>
@@ -173,9 +186,20 @@ fn Letters(axis: Axis) -> impl IntoView {
     move || {
         letters.get().map(|letters| {
             let places = ["left", "right", "top", "bottom"].into_iter().zip(letters);
-            places.map(|(place, letter)| view! { <span class=format!("letter {place}") aria-hidden="true">{letter}</span> }).collect_view()
+            places
+                .map(|(place, letter)| {
+                    view! {
+                        <span class=format!("letter {place}") aria-hidden="true">{letter}</span>
+                    }
+                })
+                .collect_view()
         })
     }
+}
+
+/// Whether the slice being corrected is one of this axis.
+fn is_targets_axis(session: Session, axis: Axis) -> bool {
+    session.rounds.target.with(|target| target.is_some_and(|target| target.axis == axis))
 }
 
 /// Whether the view shows the slice being corrected.

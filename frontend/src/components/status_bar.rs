@@ -13,9 +13,13 @@ pub(crate) fn StatusBar() -> impl IntoView {
     let hint = move || session.painting.tool.get().card().hint;
     view! {
         <footer class="status-bar">
-            <span class="tabular probe" data-testid="probe">{move || session.viewing.probe.get().map(|probe| probe_text(session, &probe))}</span>
+            <span class="tabular probe" data-testid="probe">
+                {move || session.viewing.probe.get().map(|probe| probe_text(session, &probe))}
+            </span>
             <span class="gap"></span>
-            <span class="muted">{hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · ? for all keys"</span>
+            <span class="muted">
+                {hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · ? for all keys"
+            </span>
         </footer>
     }
 }

@@ -44,7 +44,8 @@ fn ToolButton(tool: Tool) -> impl IntoView {
     let pressed = move || session.painting.tool.get() == tool;
     view! {
         <button
-            class="tool" class:on=pressed aria-pressed=move || pressed().to_string() title=title data-testid=format!("tool-{id}")
+            class="tool" class:on=pressed aria-pressed=move || pressed().to_string() title=title
+            data-testid=format!("tool-{id}")
             on:click=move |_| session.dispatch(Command::SetTool(tool))
         >
             <Line path=icon />
@@ -66,7 +67,8 @@ fn BrushSize() -> impl IntoView {
         <label class="slider">
             <span>"Size"</span>
             <input
-                type="range" min="0.5" max="40" step="0.5" aria-label="Brush diameter in millimetres" data-testid="brush-size"
+                type="range" min="0.5" max="40" step="0.5" aria-label="Brush diameter in millimetres"
+                data-testid="brush-size"
                 prop:value=move || session.painting.brush_mm.get().to_string() on:input=set
             />
             <output class="tabular">{move || format!("{:.1} mm", session.painting.brush_mm.get())}</output>
@@ -79,11 +81,17 @@ fn History() -> impl IntoView {
     let session = expect_context::<Session>();
     view! {
         <div class="pair">
-            <button data-testid="undo" title="Undo (Ctrl+Z)" disabled=move || session.painting.depth.get()[0] == 0 on:click=move |_| session.dispatch(Command::Undo)>
+            <button
+                data-testid="undo" title="Undo (Ctrl+Z)" disabled=move || session.painting.depth.get()[0] == 0
+                on:click=move |_| session.dispatch(Command::Undo)
+            >
                 <Icon shape=Shape::Undo />
                 "Undo"
             </button>
-            <button data-testid="redo" title="Redo (Ctrl+Shift+Z)" disabled=move || session.painting.depth.get()[1] == 0 on:click=move |_| session.dispatch(Command::Redo)>
+            <button
+                data-testid="redo" title="Redo (Ctrl+Shift+Z)" disabled=move || session.painting.depth.get()[1] == 0
+                on:click=move |_| session.dispatch(Command::Redo)
+            >
                 <Icon shape=Shape::Redo />
                 "Redo"
             </button>
@@ -100,7 +108,10 @@ fn Labels() -> impl IntoView {
     view! {
         <section class="panel" aria-label="Labels">
             <h2 class="small-title">"Label"</h2>
-            <div class="labels" role="radiogroup" aria-label="Label to paint" on:keydown=move |event| move_choice(session, &labels.get_untracked(), &event)>
+            <div
+                class="labels" role="radiogroup" aria-label="Label to paint"
+                on:keydown=move |event| move_choice(session, &labels.get_untracked(), &event)
+            >
                 {move || labels.get().into_iter().map(|label| view! { <LabelButton label=label /> }).collect_view()}
             </div>
         </section>
@@ -144,7 +155,8 @@ fn LabelButton(label: LabelInfo) -> impl IntoView {
     view! {
       <div class="label-row">
         <button
-            class="label" class:on=chosen role="radio" tabindex=move || if chosen() { "0" } else { "-1" } aria-checked=move || chosen().to_string() data-testid=format!("label-{value}")
+            class="label" class:on=chosen role="radio" tabindex=move || if chosen() { "0" } else { "-1" }
+            aria-checked=move || chosen().to_string() data-testid=format!("label-{value}")
             on:click=move |_| session.dispatch(Command::SetLabel(value))
         >
             <span class="swatch" style:background-color=colour></span>
@@ -152,7 +164,8 @@ fn LabelButton(label: LabelInfo) -> impl IntoView {
             <kbd>{value}</kbd>
         </button>
         <button
-            class="quiet lock" class:on=locked aria-pressed=move || locked().to_string() title=lock_words.clone() aria-label=lock_words data-testid=format!("lock-{value}")
+            class="quiet lock" class:on=locked aria-pressed=move || locked().to_string() title=lock_words.clone()
+            aria-label=lock_words data-testid=format!("lock-{value}")
             on:click=move |_| session.dispatch(Command::ToggleLock(value))
         >
             {move || view! { <Icon shape=if locked() { Shape::Locked } else { Shape::Unlocked } /> }}
@@ -168,7 +181,10 @@ fn Edits() -> impl IntoView {
     let button = move |edit: &'static Edit| {
         let card = edit.card();
         view! {
-            <button class="small" title=card.about data-testid=format!("edit-{}", card.id) on:click=move |_| session.dispatch(Command::Edit(*edit))>
+            <button
+                class="small" title=card.about data-testid=format!("edit-{}", card.id)
+                on:click=move |_| session.dispatch(Command::Edit(*edit))
+            >
                 {card.name}
             </button>
         }
@@ -199,14 +215,23 @@ fn Limit() -> impl IntoView {
         move |_| session.dispatch(Command::SetLimit(limit.now().is_none().then(|| session.usual_intensities())));
     view! {
         <label class="switch" title="Tools and edits change voxels of these intensities only">
-            <input type="checkbox" role="switch" data-testid="limit" prop:checked=move || limit.get().is_some() on:change=switch />
+            <input
+                type="checkbox" role="switch" data-testid="limit" prop:checked=move || limit.get().is_some()
+                on:change=switch
+            />
             <span>"Only these intensities"</span>
         </label>
         <Show when=move || limit.get().is_some()>
             <div class="range">
-                <input type="text" inputmode="decimal" aria-label="Lowest intensity" data-testid="limit-low" prop:value=move || end(0) on:change=move |event| change(0, event) />
+                <input
+                    type="text" inputmode="decimal" aria-label="Lowest intensity" data-testid="limit-low"
+                    prop:value=move || end(0) on:change=move |event| change(0, event)
+                />
                 "to"
-                <input type="text" inputmode="decimal" aria-label="Highest intensity" data-testid="limit-high" prop:value=move || end(1) on:change=move |event| change(1, event) />
+                <input
+                    type="text" inputmode="decimal" aria-label="Highest intensity" data-testid="limit-high"
+                    prop:value=move || end(1) on:change=move |event| change(1, event)
+                />
             </div>
         </Show>
     }
@@ -241,15 +266,39 @@ fn Overlays() -> impl IntoView {
     view! {
         <section class="panel" aria-label="Overlays">
             <h2 class="small-title">"Overlays"</h2>
-            <Switch name="Segmentation" key="H" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation command=Command::ToggleSegmentation />
-            <Percent word="Opacity" name="Opacity of the segmentation" value=|overlay| overlay.opacity on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity" />
-            <Switch name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled command=Command::ToggleOutline />
-            <Switch name="Uncertainty" key="U" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty command=Command::ToggleUncertainty />
-            <Percent word="Opacity" name="Opacity of uncertainty" value=|overlay| overlay.uncertainty_opacity on_input=opacity(Command::SetUncertaintyOpacity) test_id="uncertainty-opacity" />
-            <Percent word="From" name="Least uncertainty that is shown" value=|overlay| overlay.least_uncertainty on_input=opacity(Command::SetLeastUncertainty) test_id="least-uncertainty" />
+            <Switch
+                name="Segmentation" key="H" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation
+                command=Command::ToggleSegmentation
+            />
+            <Percent
+                word="Opacity" name="Opacity of the segmentation" value=|overlay| overlay.opacity
+                on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity"
+            />
+            <Switch
+                name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled
+                command=Command::ToggleOutline
+            />
+            <Switch
+                name="Uncertainty" key="U" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty
+                command=Command::ToggleUncertainty
+            />
+            <Percent
+                word="Opacity" name="Opacity of uncertainty" value=|overlay| overlay.uncertainty_opacity
+                on_input=opacity(Command::SetUncertaintyOpacity) test_id="uncertainty-opacity"
+            />
+            <Percent
+                word="From" name="Least uncertainty that is shown" value=|overlay| overlay.least_uncertainty
+                on_input=opacity(Command::SetLeastUncertainty) test_id="least-uncertainty"
+            />
             <div class="scale" aria-hidden="true"><span>"0 %"</span><i></i><span>"100 %"</span></div>
-            <Switch name="Crosshair" key="V" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair command=Command::ToggleCrosshair />
-            <Switch name="Image first on new slices" key="" test_id="toggle-image-first" is_on=|overlay| overlay.image_first command=Command::ToggleImageFirst />
+            <Switch
+                name="Crosshair" key="V" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair
+                command=Command::ToggleCrosshair
+            />
+            <Switch
+                name="Image first on new slices" key="" test_id="toggle-image-first" is_on=|overlay| overlay.image_first
+                command=Command::ToggleImageFirst
+            />
         </section>
     }
 }
@@ -267,7 +316,8 @@ fn Switch(
         <label class="switch">
             <input
                 type="checkbox" role="switch" data-testid=test_id
-                prop:checked=move || session.viewing.overlay.with(is_on) on:change=move |_| session.dispatch(command.clone())
+                prop:checked=move || session.viewing.overlay.with(is_on)
+                on:change=move |_| session.dispatch(command.clone())
             />
             <span>{name}</span>
             {(!key.is_empty()).then(|| view! { <kbd>{key}</kbd> })}
@@ -288,7 +338,10 @@ fn Percent(
     view! {
         <label class="slider" title=name>
             <span aria-hidden="true">{word}</span>
-            <input type="range" min="0" max="100" step="1" aria-label=name data-testid=test_id prop:value=percent on:input=on_input />
+            <input
+                type="range" min="0" max="100" step="1" aria-label=name data-testid=test_id prop:value=percent
+                on:input=on_input
+            />
             <output class="tabular">{move || format!("{} %", percent())}</output>
         </label>
     }
@@ -308,7 +361,8 @@ fn Channels() -> impl IntoView {
                 let shown = move || session.viewing.channel.get() == channel;
                 view! {
                     <button
-                        class="small" class:on=shown aria-pressed=move || shown().to_string() data-testid=format!("channel-{channel}")
+                        class="small" class:on=shown aria-pressed=move || shown().to_string()
+                        data-testid=format!("channel-{channel}")
                         on:click=move |_| session.dispatch(Command::ShowChannel(channel))
                     >{name}</button>
                 }
@@ -337,9 +391,15 @@ fn WindowNumbers() -> impl IntoView {
     };
     view! {
         <div class="range">
-            <input type="text" inputmode="decimal" aria-label="Centre of the window" title="Centre" data-testid="window-centre" prop:value=move || text(window.get().centre) on:change=set_centre />
+            <input
+                type="text" inputmode="decimal" aria-label="Centre of the window" title="Centre"
+                data-testid="window-centre" prop:value=move || text(window.get().centre) on:change=set_centre
+            />
             "W"
-            <input type="text" inputmode="decimal" aria-label="Width of the window" title="Width" data-testid="window-width" prop:value=move || text(window.get().width) on:change=set_width />
+            <input
+                type="text" inputmode="decimal" aria-label="Width of the window" title="Width"
+                data-testid="window-width" prop:value=move || text(window.get().width) on:change=set_width
+            />
         </div>
     }
 }
@@ -360,7 +420,9 @@ fn WindowPanel() -> impl IntoView {
     };
     view! {
         <section class="panel" aria-label="Window">
-            <h2 class="small-title">"Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span></h2>
+            <h2 class="small-title">
+                "Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span>
+            </h2>
             <Channels />
             <WindowNumbers />
             <div class="presets">
@@ -371,7 +433,10 @@ fn WindowPanel() -> impl IntoView {
                     >{name}</button>
                 }).collect_view()}
             </div>
-            <Switch name="Smooth image" key="" test_id="toggle-smooth" is_on=|overlay| overlay.smooth command=Command::ToggleSmooth />
+            <Switch
+                name="Smooth image" key="" test_id="toggle-smooth" is_on=|overlay| overlay.smooth
+                command=Command::ToggleSmooth
+            />
         </section>
     }
 }

@@ -21,7 +21,10 @@ pub(crate) fn TopBar() -> impl IntoView {
             <span class="gap"></span>
             <SaveStatus />
             <Versions />
-            <button class="quiet" aria-label="Keyboard and mouse" title="Keyboard and mouse (?)" data-testid="open-sheet" on:click=move |_| session.dispatch(Command::ToggleSheet)>
+            <button
+                class="quiet" aria-label="Keyboard and mouse" title="Keyboard and mouse (?)" data-testid="open-sheet"
+                on:click=move |_| session.dispatch(Command::ToggleSheet)
+            >
                 <Icon shape=Shape::Keyboard />
             </button>
         </header>
@@ -38,7 +41,11 @@ fn SaveStatus() -> impl IntoView {
     let key = move || session.saving.state.with(state_key);
     let text = move || session.saving.state.with(state_text);
     let more = move || session.saving.state.with(state_explained);
-    view! { <span class="save-status" role="status" data-testid="save-status" data-state=key title=more><i></i>{text}</span> }
+    view! {
+        <span class="save-status" role="status" data-testid="save-status" data-state=key title=more>
+            <i></i>{text}
+        </span>
+    }
 }
 
 /// The state as tests and styles know it.
@@ -73,7 +80,8 @@ fn state_explained(state: &SaveState) -> String {
         SaveState::Saving(count) => format!("{} on the way to the server.", slices(*count)),
         SaveState::Offline(0) => "The server does not answer. It has all corrections.".into(),
         SaveState::Offline(count) => format!(
-            "The server does not answer. {} on this computer's disk until it does; a private window forgets them when it is closed.",
+            "The server does not answer. {} on this computer's disk until it does; a private window forgets them when \
+             it is closed.",
             slices(*count)
         ),
         SaveState::NotKept(count, why) => {
@@ -97,9 +105,14 @@ fn Conflict() -> impl IntoView {
     view! {
         <Show when=move || session.saving.state.with(|state| matches!(state, SaveState::Conflict(_)))>
             <div class="banner trouble" role="alert" data-testid="conflict">
-                <span>"Another window has saved a slice that you changed here. Which version is right? Undo brings the other one back."</span>
-                <button data-testid="keep-mine" on:click=move |_| session.dispatch(Command::KeepMine)>"Mine, from here"</button>
-                <button data-testid="take-theirs" on:click=move |_| session.dispatch(Command::TakeTheirs)>"The saved one"</button>
+                <span>"Another window has saved a slice that you changed here. Which version is right? Undo brings the \
+                       other one back."</span>
+                <button
+                    data-testid="keep-mine" on:click=move |_| session.dispatch(Command::KeepMine)
+                >"Mine, from here"</button>
+                <button
+                    data-testid="take-theirs" on:click=move |_| session.dispatch(Command::TakeTheirs)
+                >"The saved one"</button>
             </div>
         </Show>
     }
@@ -113,7 +126,9 @@ fn Elsewhere() -> impl IntoView {
         <Show when=move || session.case.lease.get() == Lease::Elsewhere>
             <div class="banner notice flat" role="status" data-testid="elsewhere">
                 <span>"Another tab works on this case. You read along and see what it saves."</span>
-                <button data-testid="work-here" on:click=move |_| session.dispatch(Command::WorkHere)>"Work here"</button>
+                <button
+                    data-testid="work-here" on:click=move |_| session.dispatch(Command::WorkHere)
+                >"Work here"</button>
             </div>
         </Show>
     }
@@ -127,7 +142,8 @@ fn StorageTrouble() -> impl IntoView {
         session.saving.storage_trouble.get().map(|why| {
             view! {
                 <div class="banner caution" role="status" data-testid="storage-trouble">
-                    <span>{format!("Nothing is kept on this computer: {why}. A correction is safe once the status says Saved.")}</span>
+                    <span>{format!("Nothing is kept on this computer: {why}. A correction is safe once the status says \
+                                    Saved.")}</span>
                 </div>
             }
         })
@@ -148,7 +164,9 @@ fn Refusal() -> impl IntoView {
             view! {
                 <div class="banner trouble" role="alert" data-testid="save-refused">
                     <span>{format!("The server does not save your corrections: {why} They are {place}.")}</span>
-                    <button data-testid="retry-save" on:click=move |_| session.dispatch(Command::RetrySaving)>"Try again"</button>
+                    <button
+                        data-testid="retry-save" on:click=move |_| session.dispatch(Command::RetrySaving)
+                    >"Try again"</button>
                 </div>
             }
         })
@@ -185,11 +203,13 @@ fn Versions() -> impl IntoView {
             >
                 {move || versions.get().into_iter().rev().map(|version| {
                     let (text, value) = (version_text(&version), version.clone());
-                    view! { <option value=value prop:selected=move || chosen().as_ref() == Some(&version)>{text}</option> }
+                    let is_chosen = move || chosen().as_ref() == Some(&version);
+                    view! { <option value=value prop:selected=is_chosen>{text}</option> }
                 }).collect_view()}
             </select>
             <button
-                class="compare" class:on=comparing aria-pressed=move || comparing().to_string() data-testid="compare" title="Before and after (C)"
+                class="compare" class:on=comparing aria-pressed=move || comparing().to_string() data-testid="compare"
+                title="Before and after (C)"
                 on:click=move |_| session.dispatch(Command::ToggleCompare)
             >
                 <Icon shape=Shape::Compare />
@@ -199,11 +219,14 @@ fn Versions() -> impl IntoView {
             <button
                 class:on=move || session.viewing.overlay.with(|overlay| overlay.changes)
                 aria-pressed=move || session.viewing.overlay.with(|overlay| overlay.changes).to_string()
-                data-testid="changes" title="Mark what refinement changed (D)" on:click=move |_| session.dispatch(Command::ToggleChanges)
+                data-testid="changes" title="Mark what refinement changed (D)"
+                on:click=move |_| session.dispatch(Command::ToggleChanges)
             >"Changes" <kbd>"D"</kbd></button>
         </Show>
         <Show when=move || words().is_some()>
-            <button data-testid="download" title=words on:click=move |_| session.dispatch(Command::Download)><Icon shape=Shape::Download /> "Download"</button>
+            <button data-testid="download" title=words on:click=move |_| session.dispatch(Command::Download)>
+                <Icon shape=Shape::Download /> "Download"
+            </button>
         </Show>
     }
 }

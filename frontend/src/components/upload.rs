@@ -70,8 +70,12 @@ pub(crate) fn UploadForm() -> impl IntoView {
         <form class="upload card" aria-label="New case" on:submit=send>
             <h2>"New case"</h2>
             <BundleChoice chosen=chosen bundle=bundle />
-            {move || channels.get().map(|(_, channels)| view! { <Channels channels=channels files=files surplus=surplus /> })}
-            {move || surplus.get().map(|text| view! { <p class="hint failed" role="alert" data-testid="upload-surplus">{text}</p> })}
+            {move || channels.get().map(|(_, channels)| view! {
+                <Channels channels=channels files=files surplus=surplus />
+            })}
+            {move || surplus.get().map(|text| view! {
+                <p class="hint failed" role="alert" data-testid="upload-surplus">{text}</p>
+            })}
             <label class="field">
                 <span>"Name "<em class="muted">"(optional; everybody who sees the list reads it)"</em></span>
                 <input
@@ -86,7 +90,9 @@ pub(crate) fn UploadForm() -> impl IntoView {
                     None => "Send and segment".to_owned(),
                 }}
             </button>
-            {move || session.list.upload.get().map(|share| view! { <progress max="1" value=share.to_string() aria-label="Upload"></progress> })}
+            {move || session.list.upload.get().map(|share| view! {
+                <progress max="1" value=share.to_string() aria-label="Upload"></progress>
+            })}
         </form>
     }
 }
@@ -113,16 +119,24 @@ fn BundleChoice(chosen: RwSignal<Option<String>>, bundle: Memo<Option<BundleInfo
         <label class="field">
             <span>"What to segment"</span>
             <select data-testid="bundle" on:change=move |event| chosen.set(Some(event_target_value(&event)))>
-                {move || gone().map(|name| view! { <option value=name.clone() prop:selected=true>{format!("{name} (gone)")}</option> })}
+                {move || gone().map(|name| view! {
+                    <option value=name.clone() prop:selected=true>{format!("{name} (gone)")}</option>
+                })}
                 {options}
             </select>
         </label>
         {move || task().map(|task| view! { <p class="hint">{task}</p> })}
-        {move || problem().map(|problem| view! { <p class="hint failed" role="alert">{format!("This bundle cannot be used: {problem}")}</p> })}
-        {move || gone().map(|name| view! {
-            <p class="hint failed" role="alert">{format!("The server does not offer {name} any more; choose another bundle.")}</p>
+        {move || problem().map(|problem| view! {
+            <p class="hint failed" role="alert">{format!("This bundle cannot be used: {problem}")}</p>
         })}
-        {move || none().then(|| view! { <p class="hint failed" role="alert">"The server offers no model bundle. Start it with --models DIR."</p> })}
+        {move || gone().map(|name| view! {
+            <p class="hint failed" role="alert">
+                {format!("The server does not offer {name} any more; choose another bundle.")}
+            </p>
+        })}
+        {move || none().then(|| view! {
+            <p class="hint failed" role="alert">"The server offers no model bundle. Start it with --models DIR."</p>
+        })}
     }
 }
 
@@ -131,7 +145,9 @@ fn Channels(channels: Vec<String>, files: Files, surplus: RwSignal<Option<String
     let several = channels.len() > 1;
     let places = channels.into_iter().enumerate();
     view! {
-        {places.map(|(channel, name)| view! { <Drop channel=channel name=name files=files surplus=surplus /> }).collect_view()}
+        {places.map(|(channel, name)| view! {
+            <Drop channel=channel name=name files=files surplus=surplus />
+        }).collect_view()}
         {several.then(|| view! { <p class="hint">"Drop all channels at once, in this order, or one by one."</p> })}
     }
 }
@@ -173,7 +189,9 @@ fn Drop(channel: usize, name: String, files: Files, surplus: RwSignal<Option<Str
             />
             <Icon shape=Shape::Upload />
             <span class="drop-channel">{name}</span>
-            <span class="drop-file">{move || file_name().unwrap_or_else(|| "Drop a NIfTI file here, or click to choose".into())}</span>
+            <span class="drop-file">
+                {move || file_name().unwrap_or_else(|| "Drop a NIfTI file here, or click to choose".into())}
+            </span>
         </label>
     }
 }
@@ -190,7 +208,8 @@ fn surplus_text(files: usize, places: usize) -> Option<String> {
             "{files} files were dropped, and one is needed here: the first was taken, the others were left out."
         )),
         _ => Some(format!(
-            "{files} files were dropped, and {places} are needed here: the first {places} were taken, the others were left out."
+            "{files} files were dropped, and {places} are needed here: the first {places} were taken, the others were \
+             left out."
         )),
     }
 }

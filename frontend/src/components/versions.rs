@@ -17,7 +17,10 @@ pub(crate) fn SliceVersions() -> impl IntoView {
             let row = move |version: SliceVersion| {
                 let id = version.id;
                 view! {
-                    <li data-testid="slice-version" data-holds=version.holds.to_string() data-refused=version.revision.is_none().to_string()>
+                    <li
+                        data-testid="slice-version" data-holds=version.holds.to_string()
+                        data-refused=version.revision.is_none().to_string()
+                    >
                         <span>{version_text(&version)}</span>
                         <span class="muted">{version.saved_by.clone()} " · " {time_text(version.saved_s)}</span>
                         <button
@@ -32,9 +35,13 @@ pub(crate) fn SliceVersions() -> impl IntoView {
             view! {
                 <section class="versions" aria-label="Versions of this slice" data-testid="slice-versions">
                     <h3>{format!("Versions of {} {}", plane.axis, plane.index)}</h3>
-                    {list.versions.is_empty().then(|| view! { <p class="hint">"Nothing has been saved of this slice yet."</p> })}
+                    {list.versions.is_empty().then(|| view! {
+                        <p class="hint">"Nothing has been saved of this slice yet."</p>
+                    })}
                     <ol>{list.versions.into_iter().map(row).collect_view()}</ol>
-                    <button class="small" on:click=move |_| session.dispatch(Command::ToggleSliceVersions)>"Close"</button>
+                    <button
+                        class="small" on:click=move |_| session.dispatch(Command::ToggleSliceVersions)
+                    >"Close"</button>
                 </section>
             }
         })

@@ -58,7 +58,10 @@ fn Desk() -> impl IntoView {
             <TroubleBanner />
             <div class="desk">
                 <Tools />
-                <main class="views" data-large=move || session.viewing.large.get().name() class:single=move || session.viewing.single.get()>
+                <main
+                    class="views" data-large=move || session.viewing.large.get().name()
+                    class:single=move || session.viewing.single.get()
+                >
                     <SliceView axis=Axis::Axial />
                     <SliceView axis=Axis::Coronal />
                     <SliceView axis=Axis::Sagittal />
@@ -81,9 +84,16 @@ fn OfferBar() -> impl IntoView {
     view! {
         <Show when=move || session.painting.offer.get().is_some()>
             <div class="offer" role="status" data-testid="offer">
-                <span>{move || session.painting.offer.get()} ": "<i class="added">"added"</i>" "<i class="removed">"removed"</i>" "<i class="relabelled">"other label"</i></span>
-                <button class="primary" data-testid="take-offer" on:click=move |_| session.dispatch(Command::TakeOffer)>"Take it" <kbd>"Enter"</kbd></button>
-                <button data-testid="leave-offer" on:click=move |_| session.dispatch(Command::LeaveOffer)>"Leave it" <kbd>"Esc"</kbd></button>
+                <span>
+                    {move || session.painting.offer.get()} ": "<i class="added">"added"</i>" "
+                    <i class="removed">"removed"</i>" "<i class="relabelled">"other label"</i>
+                </span>
+                <button class="primary" data-testid="take-offer" on:click=move |_| session.dispatch(Command::TakeOffer)>
+                    "Take it" <kbd>"Enter"</kbd>
+                </button>
+                <button data-testid="leave-offer" on:click=move |_| session.dispatch(Command::LeaveOffer)>
+                    "Leave it" <kbd>"Esc"</kbd>
+                </button>
             </div>
         </Show>
     }
@@ -111,10 +121,14 @@ fn Veil() -> impl IntoView {
             view! {
                 <div class="veil low" role="status" class:put-away=move || put_away.get()>
                     <button
-                        class="quiet small veil-away" data-testid="veil-away" aria-expanded=move || (!put_away.get()).to_string()
+                        class="quiet small veil-away" data-testid="veil-away"
+                        aria-expanded=move || (!put_away.get()).to_string()
                         on:click=move |_| put_away.update(|away| *away = !*away)
                     >{move || if put_away.get() { "Show more" } else { "Put away" }}</button>
-                    <h2>{move || if stopped() { "The scan was not segmented" } else { "The scan is being segmented" }}</h2>
+                    <h2>{move || match stopped() {
+                        true => "The scan was not segmented",
+                        false => "The scan is being segmented",
+                    }}</h2>
                     <p>{move || if stopped() {
                         "There are no slices to correct. Delete the case and send the scan again."
                     } else {

@@ -109,7 +109,8 @@ pub(crate) fn WorklistBar(wish: RwSignal<Wish>) -> impl IntoView {
     view! {
         <div class="worklist-bar" role="search">
             <input
-                type="search" placeholder="Search by name or bundle" aria-label="Search cases" data-testid="search-cases" autocomplete="off"
+                type="search" placeholder="Search by name or bundle" aria-label="Search cases"
+                data-testid="search-cases" autocomplete="off"
                 prop:value=move || wish.with(|wish| wish.words.clone())
                 on:input=move |event| wish.update(|wish| wish.words = event_target_value(&event))
             />

@@ -43,7 +43,8 @@ impl Session {
             let is_saved = self.all_saved().await;
             let Some(choice) = self.download_choice().filter(|_| self.is_shown(&visit)) else { return };
             if choice.corrections > 0 && !is_saved {
-                let why = "The download waits: not all corrections have reached the server, and the file would lack them. Try again when they are saved.";
+                let why = "The download waits: not all corrections have reached the server, and the file would lack \
+                           them. Try again when they are saved.";
                 return self.messages.trouble.set(Some(why.into()));
             }
             let url = if choice.corrections > 0 {

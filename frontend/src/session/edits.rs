@@ -4,21 +4,12 @@ use shared::geometry::Plane;
 use shared::label::Label;
 
 use super::Session;
-use super::bench::Bench;
+use super::bench::{Bench, Offer};
 use crate::annotate::edits::{Edit, Neighbour, Plate};
 use crate::annotate::history::difference;
 use crate::annotate::tools::{Hand, Work};
 use crate::viewer::camera::ViewGrid;
 use crate::viewer::gesture::Ground;
-
-/// Labels that are offered for a plane.
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    /// For which.
-    pub(crate) plane: Plane,
-    /// The labels, u fastest.
-    pub(crate) labels: Vec<Label>,
-}
 
 impl Session {
     /// Edits the slice being corrected, or shows what the edit would make of it.

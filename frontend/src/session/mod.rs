@@ -21,6 +21,7 @@ mod painting;
 mod rounds;
 pub(crate) mod saving;
 mod strokes;
+mod sync;
 mod thumbnails;
 mod unsent;
 mod versions;
@@ -46,10 +47,11 @@ use stage::Stage;
 use viewing::Viewing;
 use visit::{Door, Visit};
 
+pub(crate) use bench::Effort;
 pub(crate) use crossings::{Pair, Verdict};
 pub(crate) use download::version_text;
 pub(crate) use lease::Lease;
-pub(crate) use rounds::{Effort, SliceRow};
+pub(crate) use rounds::SliceRow;
 pub(crate) use saving::status::SaveState;
 pub(crate) use viewing::{Overlay, Probe, Shown};
 

@@ -145,7 +145,8 @@ impl Session {
     pub(super) fn refuse_paint(self) {
         let why = match self.rounds.target.now() {
             Some(target) => format!(
-                "This plane is not the slice being corrected. Press R to return to {} {}, or A to correct this one as well.",
+                "This plane is not the slice being corrected. Press R to return to {} {}, or A to correct this one as \
+                 well.",
                 target.axis, target.index
             ),
             None => "There is no slice to correct yet: slices are chosen when the presegmentation is finished.".into(),
@@ -291,7 +292,9 @@ impl Session {
         self.state_changed(plane);
         if was_skipped && step.is_some() {
             self.messages.notice.set(Some(
-                "Reopened with the labels of the newest segmentation. Ctrl+Z brings back those from before it was skipped.".into(),
+                "Reopened with the labels of the newest segmentation. Ctrl+Z brings back those from before it was \
+                 skipped."
+                    .into(),
             ));
         }
     }

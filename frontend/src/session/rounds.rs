@@ -8,7 +8,7 @@ use shared::correction::SliceState;
 use shared::geometry::Plane;
 
 use super::Session;
-use super::bench::Bench;
+use super::bench::{Bench, Effort};
 use super::fact::Fact;
 use crate::api;
 
@@ -62,17 +62,6 @@ pub(crate) struct SliceRow {
     pub(crate) touched: bool,
     /// The expert has chosen it, no acquisition.
     pub(crate) own: bool,
-}
-
-/// How many of a round's slices are shown.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Effort {
-    /// As many.
-    pub(crate) slices: usize,
-    /// As many as have been ranked.
-    pub(crate) most: usize,
-    /// Share of the case's uncertainty that they settle.
-    pub(crate) settles: f64,
 }
 
 impl Session {

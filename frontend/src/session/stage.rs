@@ -265,7 +265,7 @@ impl Stage {
 
     fn refresh_image(&mut self, bench: &Bench, plane: Plane, look: &Look) {
         let made = Made { plane, changes: self.image_changes };
-        let greys = self.greys_for(grey_scale(bench), look.window);
+        let greys = self.greys_for(bench.grey_scale(), look.window);
         let version = self.bitmaps + 1;
         let Some(port) = self.ports.get_mut(&plane.axis) else { return };
         let Some(grid) = &port.grid else { return };
@@ -289,7 +289,7 @@ impl Stage {
         }
         let labels = look.overlay.segmentation.then(|| shown_labels(bench, plane, &look.shown)).flatten();
         let uncertainty = look.overlay.uncertainty.then(|| bench.uncertainty_plane(plane)).flatten();
-        let colours = label_colours(bench);
+        let colours = bench.label_colours();
         let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| label_outlines(grid, labels, &colours));
         outlines.extend(contradiction_outline(bench, grid, plane, &look.shown));
         outlines.extend(offer_outlines(bench, grid, plane));
@@ -306,15 +306,6 @@ impl Stage {
         port.overlay = Some((made, Bitmap { dims: grid.dims, rgba, version }, outlines));
         self.bitmaps = version;
     }
-}
-
-/// Intensity of voxel value 0, and the intensity difference between neighbouring values.
-pub(super) fn grey_scale(bench: &Bench) -> Option<[f32; 2]> {
-    bench.image_info().map(|image| [image.minimum, image.step])
-}
-
-pub(super) fn label_colours(bench: &Bench) -> BTreeMap<u8, [u8; 3]> {
-    bench.detail.labels.0.iter().map(|label| (label.value, label.rgb())).collect()
 }
 
 fn label_outlines(grid: &ViewGrid, labels: &[u8], colours: &BTreeMap<u8, [u8; 3]>) -> Vec<Outline> {

@@ -6,7 +6,7 @@ use shared::geometry::{Axis, Plane};
 
 use super::Session;
 use super::bench::Stroke;
-use super::saving::sync::Sync;
+use super::sync::Sync;
 use crate::annotate::history::{Gesture, Step};
 use crate::annotate::stencil::Span;
 use crate::annotate::tools::{Hand, Position, Way, Work};

@@ -11,7 +11,6 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use super::Session;
 use super::bench::Bench;
-use super::stage::{Stage, grey_scale, label_colours};
 use crate::viewer::camera::{Placement, ViewGrid};
 use crate::viewer::frame::{Bitmap, Frame, Tint, image_rgba, overlay_rgba};
 use crate::viewer::renderer::Renderer;
@@ -61,8 +60,9 @@ impl Session {
             let Some(bench) = bench else { return false };
             self.stage
                 .try_update_value(|stage| {
-                    let greys = stage.greys_for(grey_scale(bench), window);
-                    stage.draw_stale_thumbnails(bench, &greys)
+                    let greys = stage.greys_for(bench.grey_scale(), window);
+                    let image_changes = stage.image_changes();
+                    stage.thumbnails().draw_stale(bench, &greys, image_changes)
                 })
                 .unwrap_or(false)
         });
@@ -72,19 +72,16 @@ impl Session {
     }
 }
 
-impl Stage {
+impl Thumbnails {
     /// Whether some are left to be drawn.
-    fn draw_stale_thumbnails(&mut self, bench: &Bench, greys: &[u8]) -> bool {
-        let image_changes = self.image_changes();
-        let thumbnails = self.thumbnails();
+    fn draw_stale(&mut self, bench: &Bench, greys: &[u8], image_changes: u64) -> bool {
         let begun_ms = js_sys::Date::now();
         // Those of slices that have left the list are not on the page any more.
-        thumbnails.pictures.retain(|_, picture| picture.canvas.is_connected());
-        let planes: Vec<Plane> = thumbnails.pictures.keys().copied().collect();
+        self.pictures.retain(|_, picture| picture.canvas.is_connected());
+        let planes: Vec<Plane> = self.pictures.keys().copied().collect();
         for plane in planes {
             let made = made_of(bench, plane, image_changes);
-            let Some(picture) =
-                thumbnails.pictures.get_mut(&plane).filter(|picture| picture.made.as_ref() != Some(&made))
+            let Some(picture) = self.pictures.get_mut(&plane).filter(|picture| picture.made.as_ref() != Some(&made))
             else {
                 continue;
             };
@@ -93,20 +90,18 @@ impl Stage {
             }
             picture.made = Some(made);
             let canvas = picture.canvas.clone();
-            thumbnails.drawn += 1;
+            self.drawn += 1;
             // A picture that cannot be drawn leaves an empty square beside the slice's name.
-            let _ = thumbnails.draw(bench, plane, greys, &canvas);
+            let _ = self.draw(bench, plane, greys, &canvas);
         }
         false
     }
-}
 
-impl Thumbnails {
     fn draw(&mut self, bench: &Bench, plane: Plane, greys: &[u8], canvas: &HtmlCanvasElement) -> Option<()> {
         let grid = ViewGrid::new(bench.geometry(), plane.axis);
         let image = image_rgba(&grid, &bench.image_plane(plane)?, greys);
         let tint = Tint {
-            labels: label_colours(bench),
+            labels: bench.label_colours(),
             label_opacity: LABEL_OPACITY,
             uncertainty_opacity: 0.0,
             least_uncertainty: 0,

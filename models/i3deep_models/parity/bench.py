@@ -159,7 +159,8 @@ def record(runs: Runs, command: list) -> None:
     lines = [line for line in text.splitlines() if line.startswith("{")]
     runs.stages.append(json.loads(lines[-1]) if lines else {})
     print(
-        f"  {runs.name}: {seconds:.1f} s, {processor_seconds:.1f} processor s, {mebibytes:.0f} MiB {lines[-1] if lines else ''}",
+        f"  {runs.name}: {seconds:.1f} s, {processor_seconds:.1f} processor s, {mebibytes:.0f} MiB",
+        lines[-1] if lines else "",
         file=sys.stderr,
         flush=True,
     )
@@ -222,7 +223,8 @@ def their_large(trained: Path, scan: Path) -> dict:
 def print_small(rows: list[Runs]) -> None:
     """Whole commands and the network's share, as ratios to nnU-Net's."""
     print(
-        "| small scan, 8 mirrors, 5 folds | whole command, s | ratio | processor s | ratio | network, s | ratio | peak MiB |"
+        "| small scan, 8 mirrors, 5 folds | whole command, s | ratio | processor s | ratio | network, s | ratio "
+        "| peak MiB |"
     )
     print("|---|---|---|---|---|---|---|---|")
     whole, processor = (statistics.median(values) for values in (rows[0].seconds, rows[0].processor_seconds))
@@ -234,14 +236,16 @@ def print_small(rows: list[Runs]) -> None:
             statistics.median(values) for values in (runs.seconds, runs.processor_seconds, runs.mebibytes)
         )
         print(
-            f"| {runs.name} | {seconds:.2f} | {whole / seconds:.2f} x | {busy:.2f} | {processor / busy:.2f} x | {share} | {peak:.0f} |"
+            f"| {runs.name} | {seconds:.2f} | {whole / seconds:.2f} x | {busy:.2f} | {processor / busy:.2f} x "
+            f"| {share} | {peak:.0f} |"
         )
 
 
 def print_large(rows: list[Runs]) -> None:
     """Preprocessing and export, as ratios to nnU-Net's."""
     print(
-        "\n| 256³ → 192³, 20 classes | preprocessing, s | export, s | together, ratio | processor s, whole process | peak MiB | ratio |"
+        "\n| 256³ → 192³, 20 classes | preprocessing, s | export, s | together, ratio | processor s, whole process "
+        "| peak MiB | ratio |"
     )
     print("|---|---|---|---|---|---|---|")
     theirs = rows[0].stage("preprocessing_s") + rows[0].stage("export_s"), statistics.median(rows[0].mebibytes)

@@ -306,7 +306,8 @@ def print_head() -> None:
 def print_row(row: Row) -> None:
     """A line of the table, as soon as it is known."""
     script, fast, device = ("" if count is None else str(count) for count in (row.script, row.fast, row.device))
-    numbers = f"{row.voxels:>10}{row.labels:>8}{row.labels_with_probabilities:>8}{script:>8}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
+    differences = f"{row.labels:>8}{row.labels_with_probabilities:>8}{script:>8}"
+    numbers = f"{row.voxels:>10}{differences}{row.logit:>15.2e}{row.probability:>15.2e}{fast:>8}{device:>8}"
     print(f"{row.name:<44}{row.error or numbers}", flush=True)
 
 
@@ -316,7 +317,8 @@ def parity(only: list[str], fast: bool, trained: bool = True) -> int:
         Workspace(Path(folder)).activate()
         chosen = [model for model in models() if selected(model.name, only)]
         print(
-            "labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, TorchScript; in fast mode if asked for"
+            "labels that differ from nnU-Net's in exact mode: native without and with --save_probabilities, "
+            "TorchScript; in fast mode if asked for"
         )
         print_head()
         started = time.monotonic()
@@ -342,7 +344,8 @@ def real(network: Path, images: Path, limit: int | None) -> int:
         print_row(row)
         per = 1e5 * row.fast / row.voxels
         print(
-            f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; with everything on the device {row.device}"
+            f"fast mode: {row.fast} of {row.voxels} voxels differ, {per:.2f} per 100,000; "
+            f"with everything on the device {row.device}"
         )
     return verdict([row])
 

@@ -225,9 +225,10 @@ def _shape_of_network(model: Model) -> tuple[list, list]:
 def _architecture(model: Model) -> dict:
     axes = len(model.patch)
     kernels, strides = _shape_of_network(model)
+    network = "ResidualEncoderUNet" if model.residual else "PlainConvUNet"
     blocks = "n_blocks_per_stage" if model.residual else "n_conv_per_stage"
     return {
-        "network_class_name": f"dynamic_network_architectures.architectures.unet.{'ResidualEncoderUNet' if model.residual else 'PlainConvUNet'}",
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{network}",
         "arch_kwargs": {
             "n_stages": len(model.features),
             "features_per_stage": list(model.features),

@@ -94,7 +94,8 @@ def read_results(out: Path, images: Path, labels: Path) -> list[Evaluated]:
     missing = [row.refined for row in rows if not row.refined.is_file()]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(rows)} refinements were not kept, the first is {missing[0]}; repeat `i3deep evaluate` with --keep"
+            f"{len(missing)} of {len(rows)} refinements were not kept, the first is {missing[0]}; "
+            "repeat `i3deep evaluate` with --keep"
         )
     return rows
 

@@ -225,7 +225,8 @@ def corruption_aim(tables: Tables) -> Aim:
     pooled = float(counted["back"].sum() / counted["lost"].sum())
     half = int((counted["back"] >= CAME_BACK * counted["lost"]).sum())
     absent = [name for kind, name in KINDS.items() if kind != "clean" and kind not in lost.index]
-    measured = f"{pooled:.0%} of all that was lost; at least {CAME_BACK:.0%} under {half} of the {len(counted)} corruptions that cost any"
+    measured = f"{pooled:.0%} of all that was lost; at least {CAME_BACK:.0%} under {half} of the {len(counted)} "
+    measured += "corruptions that cost any"
     measured += f"; not measured: {', '.join(absent)}" if absent else ""
     met = pooled >= CAME_BACK
     return Aim(wanted, measured, None if met and absent else met)
@@ -451,8 +452,9 @@ def _ablation_words(frame: pd.DataFrame) -> list[str]:
         verbs = ("change nothing", "make no clear difference", "help", "harm") if part.endswith("s") else ()
         verbs = verbs or ("changes nothing", "makes no clear difference", "helps", "harms")
         verdict = verbs[0] if (full == without).all() else verbs[1] if p >= 0.05 else verbs[2] if gain > 0 else verbs[3]
+        better = int((full > without).sum())
         words.append(
-            f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {int((full > without).sum())} of {len(full)} cases)."
+            f"- {part} {verdict}: {gain:+.4f} Dice {where} (p {p:.2g}, better in {better} of {len(full)} cases)."
         )
     return words
 

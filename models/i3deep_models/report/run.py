@@ -108,7 +108,8 @@ def check_settings(options: ReportOptions, manifest: dict) -> None:
     known = before.pop("networks", {})
     if before != settings:
         raise ValueError(
-            f"the tables in {options.tables} are about another bundle, seed or effort budget; remove its CSV files and settings.json"
+            f"the tables in {options.tables} are about another bundle, seed or effort budget; "
+            "remove its CSV files and settings.json"
         )
     write_json(file, settings | {"networks": known})
 
@@ -123,7 +124,8 @@ def check_networks(options: ReportOptions, trained: dict[str, Path]) -> None:
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in weights)).hexdigest()
         if settings["networks"].setdefault(name, digest) != digest:
             raise ValueError(
-                f"{name} was trained anew; remove its rows from the CSV files in {options.tables}, and its line from settings.json"
+                f"{name} was trained anew; remove its rows from the CSV files in {options.tables}, "
+                "and its line from settings.json"
             )
     write_json(file, settings)
 

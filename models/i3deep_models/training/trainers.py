@@ -15,6 +15,7 @@ from i3deep_models import guidance
 from i3deep_models.training.pnet import PNet
 from i3deep_models.training.simulation import Sample, Simulation, simulate
 
+CPU = torch.device("cpu")
 ITERATIONS_PER_EPOCH = 100
 
 
@@ -34,9 +35,8 @@ class I3DeepTrainer(nnUNetTrainer):
     trainers itself.
     """
 
-    def __init__(
-        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
-    ):  # noqa: B008, D107
+    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = CPU):
+        """Takes what nnU-Net gives its trainers."""
         plans.setdefault("continue_training", False)
         super().__init__(plans, configuration, fold, dataset_json, device)
         iterations = int(os.environ.get("I3DEEP_ITERATIONS", "1500"))
@@ -132,9 +132,8 @@ class RefinementTrainer(I3DeepTrainer):
 
     settings: dict
 
-    def __init__(
-        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
-    ):  # noqa: B008, D107
+    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = CPU):
+        """Takes what nnU-Net gives its trainers."""
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = json.loads(Path(os.environ["I3DEEP_REFINEMENT"]).read_text())
         # On the class, because nnU-Net builds networks by a static method.
@@ -188,9 +187,8 @@ class PNetTrainer(RefinementTrainer):
     """Trains the P-Net baseline on the same cases; it has no presegmentation network to start from, and no deep
     supervision."""
 
-    def __init__(
-        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = torch.device("cpu")
-    ):  # noqa: B008, D107
+    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = CPU):
+        """Takes what nnU-Net gives its trainers."""
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.enable_deep_supervision = False
 

@@ -150,7 +150,8 @@ mod tests {
             [40, 50, 60],
             |m| m[0][3] += 2.0,
             Some(
-                "lies elsewhere: its first voxel is at (2, 0, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off by 2.000 mm",
+                "lies elsewhere: its first voxel is at (2, 0, 0) mm instead of (0, 0, 0), and voxel [0, 0, 0] is off \
+                 by 2.000 mm",
             ),
         );
         check([40, 50, 60], |m| m[2][2] = 3.3, Some("has voxels of 1 × 2 × 3.3 mm instead of 1 × 2 × 3"));
@@ -164,7 +165,8 @@ mod tests {
             [40, 50, 60],
             |m| (m[0][1], m[1][0]) = (-0.02, 0.01),
             Some(
-                "lies elsewhere: its first voxel is at (0, 0, 0) mm instead of (0, 0, 0), and voxel [39, 49, 0] is off by 1.055 mm",
+                "lies elsewhere: its first voxel is at (0, 0, 0) mm instead of (0, 0, 0), and voxel [39, 49, 0] is off \
+                 by 1.055 mm",
             ),
         );
     }

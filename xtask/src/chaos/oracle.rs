@@ -79,7 +79,8 @@ impl fmt::Display for Verdict {
         let Self { acknowledged, comparisons, lost, doubled, conflicts, slowest_start } = self;
         write!(
             f,
-            "{acknowledged} saves acknowledged, {comparisons} comparisons, {lost} lost, {doubled} doubled, {conflicts} false conflicts, slowest start {:.2} s",
+            "{acknowledged} saves acknowledged, {comparisons} comparisons, {lost} lost, {doubled} doubled, {conflicts} \
+             false conflicts, slowest start {:.2} s",
             slowest_start.as_secs_f64()
         )
     }

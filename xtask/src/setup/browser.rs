@@ -38,7 +38,8 @@ pub(crate) fn find_chromium() -> Option<PathBuf> {
 fn check_node(project: &Project) -> Result<()> {
     let Some(text) = process::output(project.tool("node").arg("--version")) else {
         bail!(
-            "Node {OLDEST_NODE} or newer is needed for the browser tests and `node` is not on PATH.\nInstall it, then run this command again"
+            "Node {OLDEST_NODE} or newer is needed for the browser tests and `node` is not on PATH.\nInstall it, then \
+             run this command again"
         );
     };
     let major = version_in(&text).and_then(|version| version.first().copied()).unwrap_or(0);
@@ -64,7 +65,8 @@ fn install_packages(project: &Project) -> Result<()> {
 }
 
 fn install_chromium(project: &Project) -> Result<()> {
-    const REMEDY: &str = "Install Chromium or Chrome so that it is on PATH, or name it in the environment variable CHROMIUM.\nTo leave the browser out: cargo xtask test rust python";
+    const REMEDY: &str = "Install Chromium or Chrome so that it is on PATH, or name it in the environment variable \
+                          CHROMIUM.\nTo leave the browser out: cargo xtask test rust python";
     let root = process::output(project.tool("id").arg("-u")).is_some_and(|id| id == "0");
     let apt = process::output(project.tool("apt-get").arg("--version")).is_some();
     ensure!(

@@ -32,7 +32,8 @@ pub(crate) fn set_up(project: &Project) -> Result<()> {
         return match problem {
             None => link_torch(&venv),
             Some(problem) => bail!(
-                "the Python environment .venv is not what models/constraints.txt pins ({problem}).\nMove it away and run this command again: it makes a new one"
+                "the Python environment .venv is not what models/constraints.txt pins ({problem}).\nMove it away and \
+                 run this command again: it makes a new one"
             ),
         };
     }
@@ -57,7 +58,8 @@ pub(crate) fn check_user_libtorch(project: &Project) -> Result<bool> {
     let Some(libtorch) = project.user_libtorch() else { return Ok(false) };
     ensure!(
         libtorch.join("lib").is_dir(),
-        "LIBTORCH is set to {}, which has no folder `lib`.\nPoint it to libtorch {TORCH}, or unset it to use the one that the set-up installs",
+        "LIBTORCH is set to {}, which has no folder `lib`.\nPoint it to libtorch {TORCH}, or unset it to use the one \
+         that the set-up installs",
         libtorch.display()
     );
     // The pip package says its version in version.py, the plain archive in build-version.
@@ -65,7 +67,8 @@ pub(crate) fn check_user_libtorch(project: &Project) -> Result<bool> {
     if let Some(version) = version {
         ensure!(
             version.contains(TORCH),
-            "LIBTORCH is set to {}, which is not libtorch {TORCH}.\nPoint it to that version, or unset it to use the one that the set-up installs",
+            "LIBTORCH is set to {}, which is not libtorch {TORCH}.\nPoint it to that version, or unset it to use the \
+             one that the set-up installs",
             libtorch.display()
         );
     }
@@ -85,7 +88,10 @@ fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> R
     }
     fs::create_dir_all(&project.cache).with_context(|| format!("cannot create {}", project.cache.display()))?;
     process::run(project.tool(python).args(["-m", "venv"]).arg(home)).with_context(|| {
-        format!("`{python} -m venv` does not work. On Debian and Ubuntu: apt-get install python3-venv; elsewhere install a complete Python")
+        format!(
+            "`{python} -m venv` does not work. On Debian and Ubuntu: apt-get install python3-venv; elsewhere install a \
+             complete Python"
+        )
     })?;
     let mut pip = project.tool(home.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"])
@@ -99,7 +105,15 @@ fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> R
 
 /// What the environment lacks; an error if there is none that runs.
 fn problem_with(project: &Project, constraints: &str) -> Result<Option<String>> {
-    const SCRIPT: &str = "import sys\nfrom importlib.metadata import version, PackageNotFoundError\nfor name in sys.argv[1:]:\n    try:\n        print(name, version(name))\n    except PackageNotFoundError:\n        print(name, 'missing')";
+    const SCRIPT: &str = "
+import sys
+from importlib.metadata import version, PackageNotFoundError
+for name in sys.argv[1:]:
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        print(name, 'missing')
+";
     let installed =
         process::output(project.python().args(["-c", SCRIPT]).args(PACKAGES)).context("no Python environment yet")?;
     let difference = installed.lines().zip(PACKAGES).find_map(|(line, package)| {

@@ -54,7 +54,10 @@ fn add_target(project: &Project) -> Result<()> {
     }
     say(&format!("adding the Rust target {TARGET}: a few seconds"));
     process::run(project.tool("rustup").args(["target", "add", TARGET])).with_context(|| {
-        format!("cannot add the Rust target {TARGET}. If Rust was not installed with rustup, install its WASM standard library")
+        format!(
+            "cannot add the Rust target {TARGET}. If Rust was not installed with rustup, install its WASM standard \
+             library"
+        )
     })
 }
 
@@ -79,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_lock_file_tells_versions() {
-        let lock = "[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"0.2.1\"\n\n[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.126\"\n";
+        let lock = "[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"0.2.1\"\n\n\
+                    [[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.126\"\n";
         assert_eq!(version_of(lock, "wasm-bindgen"), Some("0.2.126"));
         assert_eq!(version_of(lock, "trunk"), None);
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
-use shared::api::{ApiError, BinnedCase, CaseSummary, route};
+use shared::api::{BinnedCase, CaseSummary, route};
 use shared::case::CaseId;
 
 use super::super::people::Visitor;
@@ -14,7 +14,7 @@ use super::{Parts, Refusal};
 #[utoipa::path(
     get,
     path = route::BIN.path,
-    responses((status = 200, description = "The cases", body = Vec<BinnedCase>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The cases", body = Vec<BinnedCase>))
 )]
 pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<BinnedCase>>, Refusal> {
     let mut cases = parts.store.bin().await?;
@@ -32,7 +32,7 @@ pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Ve
     params(
         ("id" = CaseId, Path, description = "The case")
     ),
-    responses((status = 200, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The case", body = CaseSummary))
 )]
 pub(crate) async fn restore(
     parts: Data<Parts>,
@@ -51,7 +51,7 @@ pub(crate) async fn restore(
     params(
         ("id" = CaseId, Path, description = "The case")
     ),
-    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 204, description = "It is gone"))
 )]
 pub(crate) async fn purge(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     parts.store.purge_case(&visitor.actor(), &id).await?;

@@ -1,7 +1,7 @@
 //! Bundles on offer.
 
 use actix_web::web::{self, Data, Json};
-use shared::api::{ApiError, BundleInfo, route};
+use shared::api::{BundleInfo, route};
 
 use super::{Parts, Refusal};
 
@@ -9,7 +9,7 @@ use super::{Parts, Refusal};
 #[utoipa::path(
     get,
     path = route::BUNDLES.path,
-    responses((status = 200, description = "The bundles", body = Vec<BundleInfo>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The bundles", body = Vec<BundleInfo>))
 )]
 pub(crate) async fn list(parts: Data<Parts>) -> Result<Json<Vec<BundleInfo>>, Refusal> {
     let bundles = web::block(move || parts.bundles.list()).await.map_err(|error| Refusal::internal(&error))?;

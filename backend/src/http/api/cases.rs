@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
-use shared::api::{ApiError, CaseDetail, CaseSummary, route};
+use shared::api::{CaseDetail, CaseSummary, route};
 use shared::case::CaseId;
 
 use super::super::people::Visitor;
@@ -14,7 +14,7 @@ use super::{Parts, Refusal};
 #[utoipa::path(
     get,
     path = route::CASES.path,
-    responses((status = 200, description = "The cases", body = Vec<CaseSummary>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The cases", body = Vec<CaseSummary>))
 )]
 pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<CaseSummary>>, Refusal> {
     let mut cases = parts.store.cases().await?;
@@ -30,7 +30,7 @@ pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Ve
     get,
     path = route::CASE.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 200, description = "The case", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The case", body = CaseDetail))
 )]
 pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<CaseDetail>, Refusal> {
     Ok(Json(parts.store.case(&id).await?))
@@ -41,7 +41,7 @@ pub(crate) async fn show(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Ca
     post,
     path = route::BEGIN_ROUND.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 200, description = "The case in its next round", body = CaseDetail), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The case in its next round", body = CaseDetail))
 )]
 pub(crate) async fn begin_round(
     parts: Data<Parts>,
@@ -56,7 +56,7 @@ pub(crate) async fn begin_round(
     delete,
     path = route::DELETE_CASE.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 204, description = "It is gone"))
 )]
 pub(crate) async fn delete(parts: Data<Parts>, visitor: Visitor, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     let job = parts.store.summary(&id).await?.job;

@@ -18,14 +18,18 @@ pub(crate) async fn show(parts: Data<Parts>) -> Json<Health> {
 #[utoipa::path(
     get,
     path = route::READY.path,
-    responses((status = 204, description = "It would"), (status = "default", description = "It would not", body = ApiError))
+    responses(
+        (status = 204, description = "It would"),
+        (status = "default", description = "It would not", body = ApiError)
+    )
 )]
 pub(crate) async fn ready(parts: Data<Parts>) -> HttpResponse {
     match parts.store.check_ready().await {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(error) => {
             tracing::warn!("not ready: {error}");
-            let message = "the server cannot write to its disk right now; nothing that was acknowledged is lost, and saving goes on when the disk does";
+            let message = "the server cannot write to its disk right now; nothing that was acknowledged is lost, and \
+                           saving goes on when the disk does";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady, message).error_response()
         }
     }

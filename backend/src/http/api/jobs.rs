@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use shared::api::{ApiError, CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOptions, route};
+use shared::api::{CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOptions, route};
 use shared::case::{CaseId, Job, JobId};
 use shared::crossing::{Contradiction, contradictions_among};
 
@@ -17,9 +17,14 @@ use crate::store::StoreError;
     path = route::REFINE.path,
     params(
         ("id" = CaseId, Path, description = "The case"),
-        ("adapt_seconds" = Option<f64>, Query, description = "How long the network may first learn from the case; 0: not at all; absent: as the bundle says")
+        (
+            "adapt_seconds" = Option<f64>,
+            Query,
+            description = "How long the network may first learn from the case; 0: not at all; absent: as the bundle \
+                           says"
+        )
     ),
-    responses((status = 202, description = "It is queued", body = Job), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 202, description = "It is queued", body = Job))
 )]
 pub(crate) async fn refine(
     parts: Data<Parts>,
@@ -45,8 +50,8 @@ async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
     let Some(Contradiction { planes: [a, b], voxel: [x, y, z], .. }) = found.first() else { return Ok(()) };
     let more = if found.len() > 1 { format!(", the first of {} such voxels", found.len()) } else { String::new() };
     let message = format!(
-        "slices that are done contradict each other where they cross: {a} and {b} call voxel {x}, {y}, {z} by different labels{more}. \
-         Decide in the workbench which is right, then refine"
+        "slices that are done contradict each other where they cross: {a} and {b} call voxel {x}, {y}, {z} by \
+         different labels{more}. Decide in the workbench which is right, then refine"
     );
     Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::NotNow, message))
 }
@@ -56,7 +61,7 @@ async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
     post,
     path = route::CANCEL.path,
     params(("id" = JobId, Path, description = "The job")),
-    responses((status = 200, description = "As it stands now", body = Job), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "As it stands now", body = Job))
 )]
 pub(crate) async fn cancel(parts: Data<Parts>, visitor: Visitor, id: Path<JobId>) -> Result<Json<Job>, Refusal> {
     let job = parts.store.cancel(&visitor.actor(), *id).await?;

@@ -1,6 +1,7 @@
 //! The protocol of i3Deep's own client: one noun a file. [`serve!`] is the one list of handlers, from which both the
 //! routing and the OpenAPI document are made, so that neither can know a route that the other does not.
 
+mod address;
 mod bin;
 mod bundles;
 mod cases;
@@ -8,6 +9,7 @@ mod corrections;
 mod events;
 mod health;
 mod jobs;
+mod refused;
 mod upload;
 mod versions;
 mod volumes;
@@ -23,6 +25,7 @@ use utoipa::OpenApi;
 
 use super::people::{self, Rule, admit};
 use super::{Parts, Refusal, upload_folder};
+use refused::Refused;
 
 macro_rules! serve {
     ($($route:ident for $rule:ident => $($noun:ident)::+ . $handler:ident,)*) => {
@@ -31,7 +34,8 @@ macro_rules! serve {
         #[openapi(
             info(title = "i3Deep", description = "Segmentation of 3D medical images, corrected slice by slice."),
             paths($($($noun)::+::$handler),*),
-            components(schemas(ApiError, ErrorCode))
+            components(schemas(ApiError, ErrorCode)),
+            modifiers(&Refused)
         )]
         struct Document;
 
@@ -154,6 +158,8 @@ mod tests {
                 assert_eq!(in_path, named, "{method} {path}");
                 let answers = operation["responses"].as_object().unwrap();
                 assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
+                let refused = &answers["default"]["content"]["application/json"]["schema"]["$ref"];
+                assert_eq!(refused, "#/components/schemas/ApiError", "{method} {path}");
                 assert!(operation["description"].is_string() || operation["summary"].is_string(), "{method} {path}");
             }
         }

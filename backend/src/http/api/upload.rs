@@ -8,7 +8,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use futures_util::TryStreamExt;
-use shared::api::{ApiError, CaseSummary, ErrorCode, route};
+use shared::api::{CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
@@ -25,7 +25,7 @@ const FILES_LIMIT: usize = 4096;
     post,
     path = route::CREATE_CASE.path,
     request_body(content = inline(Form), content_type = "multipart/form-data"),
-    responses((status = 201, description = "The case", body = CaseSummary), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 201, description = "The case", body = CaseSummary))
 )]
 pub(crate) async fn create(
     parts: Data<Parts>,

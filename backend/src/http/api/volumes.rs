@@ -7,11 +7,12 @@ use actix_web::http::header::{
 };
 use actix_web::web::{Data, Json, Path};
 use futures_util::TryStreamExt;
-use shared::api::{ApiError, CaseDetail, Provenance, route};
+use shared::api::{CaseDetail, Provenance, route};
 use shared::case::CaseId;
 use shared::correction::corrected;
 use shared::volume::Volume;
 
+use super::address::OfSegmentation;
 use super::{Parts, Refusal};
 use crate::scan_io::relabelled;
 use crate::store::{Digest, StoreError};
@@ -21,7 +22,7 @@ use crate::store::{Digest, StoreError};
     get,
     path = route::IMAGE.path,
     params(("id" = CaseId, Path, description = "The case"), ("channel" = u32, Path, description = "0 for the first")),
-    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"))
 )]
 pub(crate) async fn image(parts: Data<Parts>, path: Path<(CaseId, u32)>) -> Result<HttpResponse, Refusal> {
     let (id, channel) = path.into_inner();
@@ -33,7 +34,7 @@ pub(crate) async fn image(parts: Data<Parts>, path: Path<(CaseId, u32)>) -> Resu
     get,
     path = route::UNCERTAINTY.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Voxels", content_type = "application/octet-stream"))
 )]
 pub(crate) async fn uncertainty(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     voxels(&parts, &parts.store.uncertainty(&id).await?).await
@@ -43,45 +44,35 @@ pub(crate) async fn uncertainty(parts: Data<Parts>, id: Path<CaseId>) -> Result<
 #[utoipa::path(
     get,
     path = route::SEGMENTATION.path,
-    params(("id" = CaseId, Path, description = "The case"), ("version" = String, Path, description = "`presegmentation` or `refinement-N`")),
-    responses((status = 200, description = "Labels", content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiError))
+    params(OfSegmentation),
+    responses((status = 200, description = "Labels", content_type = "application/octet-stream"))
 )]
-pub(crate) async fn segmentation(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<HttpResponse, Refusal> {
-    let (id, version) = path.into_inner();
-    voxels(&parts, &parts.store.segmentation(&id, &version).await?.labels).await
+pub(crate) async fn segmentation(parts: Data<Parts>, of: Path<OfSegmentation>) -> Result<HttpResponse, Refusal> {
+    voxels(&parts, &parts.store.segmentation(&of.id, &of.version).await?.labels).await
 }
 
 /// Where a segmentation comes from.
 #[utoipa::path(
     get,
     path = route::PROVENANCE.path,
-    params(
-        ("id" = CaseId, Path, description = "The case"),
-        ("version" = String, Path, description = "`presegmentation` or `refinement-N`")
-    ),
-    responses((status = 200, description = "What made it, who asked for it, and when", body = Provenance), (status = "default", description = "Refused", body = ApiError))
+    params(OfSegmentation),
+    responses((status = 200, description = "What made it, who asked for it, and when", body = Provenance))
 )]
-pub(crate) async fn provenance(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<Json<Provenance>, Refusal> {
-    let (id, version) = path.into_inner();
-    Ok(Json(parts.store.provenance(&id, &version).await?))
+pub(crate) async fn provenance(parts: Data<Parts>, of: Path<OfSegmentation>) -> Result<Json<Provenance>, Refusal> {
+    Ok(Json(parts.store.provenance(&of.id, &of.version).await?))
 }
 
 /// A segmentation as a file with the scan's own geometry.
 #[utoipa::path(
     get,
     path = route::NIFTI.path,
-    params(("id" = CaseId, Path, description = "The case"), ("version" = String, Path, description = "`presegmentation` or `refinement-N`")),
-    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"), (status = "default", description = "Refused", body = ApiError))
+    params(OfSegmentation),
+    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"))
 )]
-pub(crate) async fn nifti(parts: Data<Parts>, path: Path<(CaseId, String)>) -> Result<HttpResponse, Refusal> {
-    let (id, version) = path.into_inner();
-    let files = parts.store.segmentation(&id, &version).await?;
-    let name = parts.store.summary(&id).await?.name;
-    Ok(HttpResponse::Ok()
-        .content_type("application/gzip")
-        .insert_header(ContentEncoding::Identity)
-        .insert_header(attachment(&format!("{name}_{version}.nii.gz")))
-        .body(blob(&parts, &files.nifti).await?))
+pub(crate) async fn nifti(parts: Data<Parts>, of: Path<OfSegmentation>) -> Result<HttpResponse, Refusal> {
+    let files = parts.store.segmentation(&of.id, &of.version).await?;
+    let name = parts.store.summary(&of.id).await?.name;
+    Ok(download(&format!("{name}_{}.nii.gz", of.version), blob(&parts, &files.nifti).await?))
 }
 
 /// The newest segmentation as the workbench shows it, with all that the expert has corrected and saved, as a file with
@@ -90,7 +81,7 @@ pub(crate) async fn nifti(parts: Data<Parts>, path: Path<(CaseId, String)>) -> R
     get,
     path = route::CORRECTED_NIFTI.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"))
 )]
 pub(crate) async fn corrected_nifti(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
     let CaseDetail { summary, geometry, labels: allowed, versions, corrections, .. } = parts.store.case(&id).await?;
@@ -104,11 +95,17 @@ pub(crate) async fn corrected_nifti(parts: Data<Parts>, id: Path<CaseId>) -> Res
         Ok(relabelled(&file, labels.voxels())?)
     };
     let merged = tokio::task::spawn_blocking(merge).await.map_err(|error| Refusal::internal(&error))?;
-    Ok(HttpResponse::Ok()
+    let file = merged.map_err(|error| Refusal::internal(&error))?;
+    Ok(download(&format!("{}_{version}_corrected.nii.gz", summary.name), file))
+}
+
+/// A compressed file that the browser puts where downloads go.
+fn download(name: &str, file: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("application/gzip")
         .insert_header(ContentEncoding::Identity)
-        .insert_header(attachment(&format!("{}_{version}_corrected.nii.gz", summary.name)))
-        .body(merged.map_err(|error| Refusal::internal(&error))?))
+        .insert_header(attachment(name))
+        .body(file)
 }
 
 async fn voxels(parts: &Parts, digest: &Digest) -> Result<HttpResponse, Refusal> {

@@ -4,7 +4,7 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use shared::api::{Account, ApiError, ErrorCode, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn, route};
+use shared::api::{Account, ErrorCode, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn, route};
 use shared::case::CaseId;
 
 use super::super::{Parts, Refusal};
@@ -23,7 +23,7 @@ const KEY_PREFIX: &str = "i3deep_";
 #[utoipa::path(
     get,
     path = route::ME.path,
-    responses((status = 200, description = "Whom the server takes the asker for", body = Me), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Whom the server takes the asker for", body = Me))
 )]
 pub(crate) async fn me(visitor: Visitor) -> Json<Me> {
     Json(visitor.me())
@@ -34,7 +34,7 @@ pub(crate) async fn me(visitor: Visitor) -> Json<Me> {
     post,
     path = route::SIGN_IN.path,
     request_body = SignIn,
-    responses((status = 200, description = "Signed in; a cookie says so", body = Me), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Signed in; a cookie says so", body = Me))
 )]
 pub(crate) async fn sign_in(
     parts: Data<Parts>,
@@ -73,7 +73,8 @@ pub(crate) async fn sign_in(
 
 async fn make_first_admin(parts: &Parts, name: &str, password: &str, invitation: &str) -> Result<(), Refusal> {
     if !parts.access.accounts || !parts.access.is_invited(invitation) || parts.store.has_people().await? {
-        let message = "this link has been used, or is not from this start of the server; it prints a new one when it is started without accounts";
+        let message = "this link has been used, or is not from this start of the server; it prints a new one when it \
+                       is started without accounts";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::NotAllowed, message));
     }
     check_new(name, password)?;
@@ -88,7 +89,7 @@ async fn make_first_admin(parts: &Parts, name: &str, password: &str, invitation:
 #[utoipa::path(
     delete,
     path = route::SIGN_OUT.path,
-    responses((status = 204, description = "The cookie is worth nothing any more"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 204, description = "The cookie is worth nothing any more"))
 )]
 pub(crate) async fn sign_out(parts: Data<Parts>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
     if let Some(session) = visitor.session() {
@@ -123,7 +124,7 @@ fn cookie(parts: &Parts, word: String) -> Cookie<'static> {
 #[utoipa::path(
     get,
     path = route::PEOPLE.path,
-    responses((status = 200, description = "The accounts", body = Vec<Person>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The accounts", body = Vec<Person>))
 )]
 pub(crate) async fn people(parts: Data<Parts>) -> Result<Json<Vec<Person>>, Refusal> {
     Ok(Json(parts.store.people().await?))
@@ -135,7 +136,7 @@ pub(crate) async fn people(parts: Data<Parts>) -> Result<Json<Vec<Person>>, Refu
     path = route::ADD_PERSON.path,
     params(("name" = String, Path, description = "What they sign in with")),
     request_body = Account,
-    responses((status = 201, description = "The account", body = Person), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 201, description = "The account", body = Person))
 )]
 pub(crate) async fn add_person(
     parts: Data<Parts>,
@@ -158,7 +159,7 @@ pub(crate) async fn add_person(
     path = route::CHANGE_PERSON.path,
     params(("name" = String, Path, description = "Whose account")),
     request_body = Account,
-    responses((status = 200, description = "The account", body = Person), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The account", body = Person))
 )]
 pub(crate) async fn change_person(
     parts: Data<Parts>,
@@ -189,7 +190,8 @@ fn check_new(name: &str, password: &str) -> Result<(), Refusal> {
     }
     if password.chars().count() < SHORTEST_PASSWORD || password.len() > LONGEST_TEXT || password == name {
         return refuse(format!(
-            "a password has {SHORTEST_PASSWORD} to {LONGEST_TEXT} characters and is not the name; several words are a good one"
+            "a password has {SHORTEST_PASSWORD} to {LONGEST_TEXT} characters and is not the name; several words are a \
+             good one"
         ));
     }
     Ok(())
@@ -200,7 +202,7 @@ fn check_new(name: &str, password: &str) -> Result<(), Refusal> {
     get,
     path = route::ASSIGNED.path,
     params(("id" = CaseId, Path, description = "The case")),
-    responses((status = 200, description = "Names of accounts", body = Vec<String>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Names of accounts", body = Vec<String>))
 )]
 pub(crate) async fn assigned(parts: Data<Parts>, id: Path<CaseId>) -> Result<Json<Vec<String>>, Refusal> {
     Ok(Json(parts.store.assigned(&id).await?))
@@ -212,7 +214,7 @@ pub(crate) async fn assigned(parts: Data<Parts>, id: Path<CaseId>) -> Result<Jso
     path = route::ASSIGN.path,
     params(("id" = CaseId, Path, description = "The case")),
     request_body = Vec<String>,
-    responses((status = 200, description = "Names of accounts", body = Vec<String>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "Names of accounts", body = Vec<String>))
 )]
 pub(crate) async fn assign(
     parts: Data<Parts>,
@@ -228,7 +230,7 @@ pub(crate) async fn assign(
 #[utoipa::path(
     get,
     path = route::KEYS.path,
-    responses((status = 200, description = "The keys, without what they open", body = Vec<KeyInfo>), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 200, description = "The keys, without what they open", body = Vec<KeyInfo>))
 )]
 pub(crate) async fn keys(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<KeyInfo>>, Refusal> {
     Ok(Json(parts.store.keys(&visitor.name).await?))
@@ -239,7 +241,7 @@ pub(crate) async fn keys(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Ve
     post,
     path = route::ADD_KEY.path,
     request_body = NewKey,
-    responses((status = 201, description = "The key, this one time", body = KeyMade), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 201, description = "The key, this one time", body = KeyMade))
 )]
 pub(crate) async fn add_key(parts: Data<Parts>, visitor: Visitor, body: Json<NewKey>) -> Result<HttpResponse, Refusal> {
     if !parts.access.accounts {
@@ -262,7 +264,7 @@ pub(crate) async fn add_key(parts: Data<Parts>, visitor: Visitor, body: Json<New
     delete,
     path = route::REVOKE_KEY.path,
     params(("id" = i64, Path, description = "Which key")),
-    responses((status = 204, description = "It opens nothing any more"), (status = "default", description = "Refused", body = ApiError))
+    responses((status = 204, description = "It opens nothing any more"))
 )]
 pub(crate) async fn revoke_key(parts: Data<Parts>, visitor: Visitor, id: Path<i64>) -> Result<HttpResponse, Refusal> {
     parts.store.revoke_key(&visitor.name, *id).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::bundle::architecture::{Architecture, Dropout};
-use crate::inference::engine::Arithmetic;
+use crate::inference::network::Arithmetic;
 
 /// Parameters by nnU-Net's names, in single precision.
 pub(super) type Parameters = BTreeMap<String, Tensor>;

@@ -8,7 +8,7 @@ use std::path::Path;
 use tch::{Device, Tensor};
 
 use super::NetworkError;
-use super::engine::Arithmetic;
+use super::network::Arithmetic;
 use super::torch::Module;
 use crate::bundle::checkpoint::read_weights;
 use crate::bundle::plans::Plan;

@@ -5,7 +5,7 @@ use tch::{Kind, TchError, Tensor};
 use super::layers::{Activation, Block, Builder, Convolution, Parameters, Residual, Upsampling};
 use crate::bundle::architecture::{Architecture, Family};
 use crate::inference::NetworkError;
-use crate::inference::engine::Arithmetic;
+use crate::inference::network::Arithmetic;
 use crate::inference::torch::Module;
 
 /// A U-Net with its weights.

@@ -1,12 +1,13 @@
 //! One fold: a program on tensors, as the rest of the house uses it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Module, TensorNetwork, weights};
-use crate::inference::engine::TrainableNetwork;
+use crate::inference::network::TrainableNetwork;
 use crate::inference::{Network, NetworkError};
 
 /// A program with its device.
@@ -49,7 +50,7 @@ impl Network for Fold {
         Ok(self.module.set_dropout(seed.is_some())?)
     }
 
-    fn tensors(&self) -> Option<&dyn TensorNetwork> {
+    fn inside(&self) -> Option<&dyn Any> {
         Some(self)
     }
 

@@ -14,7 +14,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 use tch::{Device, TchError, Tensor};
 
-use super::engine::{Arithmetic, Engine, OpenError, TrainableNetwork};
+use super::network::{Arithmetic, Engine, OpenError, TrainableNetwork};
 use super::resident::Case;
 use super::{DeviceChoice, Network, NetworkError, Progress};
 use crate::bundle::plans::{EngineKind, Plan};
@@ -27,7 +27,7 @@ pub use runtime::{Report, computes_bfloat16, device_name, keep_memory, report, s
 pub use training::Learner;
 
 /// A network as its tensors: for code of this room that computes with them.
-pub trait TensorNetwork: Send + Sync {
+pub(super) trait TensorNetwork: Send + Sync {
     /// Where its parameters lie.
     fn device(&self) -> Device;
 
@@ -46,6 +46,11 @@ pub trait TensorNetwork: Send + Sync {
     /// # Errors
     /// libtorch's.
     fn parameters(&self) -> Result<Vec<(String, Tensor)>, TchError>;
+}
+
+/// A network as its tensors, if it has any.
+fn tensors<N: Network + ?Sized>(network: &N) -> Option<&dyn TensorNetwork> {
+    network.inside()?.downcast_ref::<Fold>().map(|fold| fold as &dyn TensorNetwork)
 }
 
 /// A program on tensors, of one engine or the other.
@@ -104,7 +109,7 @@ impl Engine for Folds {
     }
 
     fn labels(&self, case: &Case<'_>, progress: &mut Progress<'_>) -> Result<Array3<u8>, NetworkError> {
-        let tensors: Vec<&dyn TensorNetwork> = self.0.iter().filter_map(|fold| fold.tensors()).collect();
+        let tensors: Vec<&dyn TensorNetwork> = self.0.iter().filter_map(tensors).collect();
         resident::labels(&tensors, case, progress)
     }
 

@@ -11,7 +11,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::TensorNetwork;
 use crate::inference::resident::{Case, Clip, Resize};
-use crate::inference::sliding_window::{Job, Window, gaussian, padding, tiles};
+use crate::inference::window::{Job, Window, gaussian, padding, tiles};
 use crate::inference::{NetworkError, Progress};
 
 /// Voxels that are decided at a time: 16 MiB of f32.
@@ -354,7 +354,7 @@ mod tests {
     use super::super::fold::Fold;
     use super::super::script::Script;
     use super::*;
-    use crate::inference::sliding_window::{Mirror, mirrors};
+    use crate::inference::window::{Mirror, mirrors};
 
     /// Two heads, the patch and its opposite; has memory for `batch` patches at a time, no more and no fewer.
     fn network(batch: i64) -> Fold {

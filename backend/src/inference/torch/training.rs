@@ -5,7 +5,7 @@ use tch::nn::{Adam, Optimizer, OptimizerConfig, VarStore};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::TensorNetwork;
-use crate::inference::engine::TrainableNetwork;
+use crate::inference::network::TrainableNetwork;
 use crate::inference::training::{Layers, LearningRule, TrainingPatch};
 use crate::inference::{Network, NetworkError};
 
@@ -140,7 +140,7 @@ impl Learner {
 }
 
 fn tensors(network: &dyn TrainableNetwork) -> Result<&dyn TensorNetwork, NetworkError> {
-    network.tensors().ok_or_else(|| NetworkError::NotTrainable("it does not compute on tensors".to_owned()))
+    super::tensors(network).ok_or_else(|| NetworkError::NotTrainable("it does not compute on tensors".to_owned()))
 }
 
 /// Input `[1, channels, (z,) y, x]`, target `[(z,) y, x]` and anchor `[heads, (z,) y, x]` on the network's device.

@@ -16,8 +16,8 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::plans::Plan;
+use crate::inference::engine::Learner;
 use crate::inference::engine::TrainableNetwork;
-use crate::inference::torch::Learner;
 use crate::inference::training::{Layers, LearningRule};
 use crate::inference::{NetworkError, Progress};
 
@@ -106,7 +106,8 @@ impl fmt::Display for AdaptationReport {
                 let change = 100.0 * (1.0 - after / before);
                 write!(
                     f,
-                    "the network was adapted to {planes} slices in {steps} steps; error in {kept_back} kept back at first: {change:.0} % less"
+                    "the network was adapted to {planes} slices in {steps} steps; error in {kept_back} kept back at \
+                     first: {change:.0} % less"
                 )
             }
             (None, None) => write!(f, "the network was adapted to {} slices in {} steps", self.planes, self.steps),

@@ -62,7 +62,8 @@ pub enum DicomError {
         series: Vec<String>,
     },
     /// Slices in several directions.
-    #[error("the slices of the series have {} orientations or sizes: {}. A localiser, or two scans in one series; give the files of one", groups.len(), groups.join("; "))]
+    #[error("the slices of the series have {} orientations or sizes: {}. A localiser, or two scans in one series; give \
+             the files of one", groups.len(), groups.join("; "))]
     SeveralOrientations {
         /// Each in words.
         groups: Vec<String>,
@@ -75,7 +76,8 @@ pub enum DicomError {
     },
     /// Several volumes in time.
     #[error(
-        "every slice is there {times} times: a series in time, of echoes or of directions (4D). Give the files of one volume ({})",
+        "every slice is there {times} times: a series in time, of echoes or of directions (4D). Give the files of one \
+         volume ({})",
         some(files)
     )]
     SeveralVolumes {
@@ -92,7 +94,8 @@ pub enum DicomError {
     },
     /// Slices at uneven distances.
     #[error(
-        "slices lie at uneven distances, {smallest:.3} to {largest:.3} mm (between {between}). Resample the series to even ones"
+        "slices lie at uneven distances, {smallest:.3} to {largest:.3} mm (between {between}). Resample the series to \
+         even ones"
     )]
     Irregular {
         /// The smallest, in mm.
@@ -104,7 +107,8 @@ pub enum DicomError {
     },
     /// A gantry that was tilted.
     #[error(
-        "the gantry was tilted by {degrees:.1}°: slices are not stacked at right angles. Resample the series to a straight grid"
+        "the gantry was tilted by {degrees:.1}°: slices are not stacked at right angles. Resample the series to a \
+         straight grid"
     )]
     Tilted {
         /// By how much.

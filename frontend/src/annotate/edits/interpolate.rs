@@ -152,13 +152,17 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn distances_are_those_to_the_nearest_seed(cells in proptest::collection::vec(proptest::bool::weighted(0.2), 30), across in 0.5_f64..2.0) {
+        fn distances_are_those_to_the_nearest_seed(
+            cells in proptest::collection::vec(proptest::bool::weighted(0.2), 30),
+            across in 0.5_f64..2.0,
+        ) {
             let grid = PlaneGrid { dims: [6, 5], spacing_mm: [across, 1.0] };
             let place = |at: usize| [(at % 6) as f64 * across, (at / 6) as f64];
             let got = squared_distance_mm(&grid, |at| cells[at]);
             for (at, got) in got.iter().enumerate() {
-                let nearest = (0..30).filter(|seed| cells[*seed]).map(|seed| (0..2).map(|i| (place(at)[i] - place(seed)[i]).powi(2)).sum::<f64>());
-                if let Some(nearest) = nearest.min_by(f64::total_cmp) {
+                let to = |seed: usize| (0..2).map(|i| (place(at)[i] - place(seed)[i]).powi(2)).sum::<f64>();
+                let seeds = (0..30).filter(|seed| cells[*seed]);
+                if let Some(nearest) = seeds.map(to).min_by(f64::total_cmp) {
                     proptest::prop_assert!((nearest - got).abs() < 1e-9);
                 }
             }

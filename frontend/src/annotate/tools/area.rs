@@ -1,11 +1,47 @@
-//! The voxels that a closed line surrounds, those under the line included.
+//! Tools that draw an outline: the voxels that a closed line surrounds, those under the line included, get a label.
 
-use super::{Position, Work};
+use shared::label::{BACKGROUND, Label};
+
+use super::{Behaviour, Card, Hand, Position, Way, Work};
 use crate::annotate::stencil::{PlaneGrid, Span, stencil, swept};
+
+/// A closed line; what it surrounds gets the chosen label, or with Ctrl, background.
+pub(super) struct Outline {
+    /// Its words and keys.
+    pub(super) card: &'static Card,
+}
+
+impl Behaviour for Outline {
+    fn card(&self) -> &'static Card {
+        self.card
+    }
+
+    fn leaves(&self, hand: &Hand) -> Label {
+        if hand.inverted { BACKGROUND } else { hand.label }
+    }
+
+    fn press(&self, _work: &Work<'_>, _at: Position) -> Vec<Span> {
+        Vec::new()
+    }
+
+    fn release(&self, work: &Work<'_>, way: &[Position]) -> Vec<Span> {
+        area(work, way)
+    }
+
+    fn preview(&self, work: &Work<'_>, way: &[Position], at: Position) -> Vec<Span> {
+        let surrounded = area(work, &[way, &[at]].concat());
+        if !surrounded.is_empty() {
+            return surrounded;
+        }
+        // Corners that were set are seen before they surround anything.
+        let corners = if self.card.way == Way::Corners { way } else { &[] };
+        corners.iter().chain([&at]).flat_map(|corner| spot(work, *corner)).collect()
+    }
+}
 
 /// The area within a line from each corner to the next, and from the last to the first. Nothing for fewer than three
 /// corners that differ.
-pub(super) fn area(work: &Work<'_>, corners: &[Position]) -> Vec<Span> {
+fn area(work: &Work<'_>, corners: &[Position]) -> Vec<Span> {
     let mut distinct = corners.to_vec();
     distinct.dedup();
     if distinct.len() < 3 {
@@ -34,7 +70,7 @@ fn inside_row(grid: &PlaneGrid, corners: &[Position], v: usize) -> Vec<Span> {
     crossings.chunks_exact(2).filter_map(span).collect()
 }
 
-/// The voxel under the pointer, where nothing is surrounded yet.
-pub(super) fn spot(work: &Work<'_>, at: Position) -> Vec<Span> {
+/// A corner's voxel.
+fn spot(work: &Work<'_>, at: Position) -> Vec<Span> {
     stencil(work.grid, at, 0.0)
 }

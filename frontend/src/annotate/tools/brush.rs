@@ -1,12 +1,9 @@
 //! The round brush: paints the chosen label; with Ctrl, background.
 
-use shared::label::{BACKGROUND, Label};
+use shared::label::BACKGROUND;
 
-use super::{Behaviour, Card, Effect, Hand, Position, Way, Work};
-use crate::annotate::stencil::{Span, stencil, swept};
-
-/// See the module.
-pub(super) struct Brush;
+use super::round::Round;
+use super::{Card, Effect, Way};
 
 const CARD: Card = Card {
     id: "brush",
@@ -19,38 +16,25 @@ const CARD: Card = Card {
     way: Way::Drag,
 };
 
-impl Behaviour for Brush {
-    fn card(&self) -> &'static Card {
-        &CARD
-    }
-
-    fn leaves(&self, hand: &Hand) -> Label {
-        if hand.inverted { BACKGROUND } else { hand.label }
-    }
-
-    fn press(&self, work: &Work<'_>, at: Position) -> Vec<Span> {
-        stencil(work.grid, at, work.hand.brush_mm)
-    }
-
-    fn drag(&self, work: &Work<'_>, from: Position, to: Position) -> Vec<Span> {
-        swept(work.grid, from, to, work.hand.brush_mm)
-    }
-}
+/// See the module.
+pub(super) const BRUSH: Round =
+    Round { card: &CARD, leaves: |hand| if hand.inverted { BACKGROUND } else { hand.label } };
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::annotate::tools::pictures::{hand, painted};
+    use crate::annotate::tools::{Behaviour, Hand};
 
     #[test]
     fn a_stroke_paints_where_it_went() {
-        assert_eq!(painted(&Brush, &hand(), &[[0, 0], [3, 0]], &["....", ".2.."]), ["xxxx", ".2.."]);
+        assert_eq!(painted(&BRUSH, &hand(), &[[0, 0], [3, 0]], &["....", ".2.."]), ["xxxx", ".2.."]);
         let broad = Hand { brush_mm: 2.0, ..hand() };
-        assert_eq!(painted(&Brush, &broad, &[[1, 1]], &["...", "...", "..."]), [".x.", "xxx", ".x."]);
+        assert_eq!(painted(&BRUSH, &broad, &[[1, 1]], &["...", "...", "..."]), [".x.", "xxx", ".x."]);
     }
 
     #[test]
     fn with_ctrl_it_erases() {
-        assert_eq!((Brush.leaves(&hand()), Brush.leaves(&Hand { inverted: true, ..hand() })), (1, BACKGROUND));
+        assert_eq!((BRUSH.leaves(&hand()), BRUSH.leaves(&Hand { inverted: true, ..hand() })), (1, BACKGROUND));
     }
 }

@@ -1,12 +1,9 @@
 //! The eraser: paints background; with Ctrl, the chosen label.
 
-use shared::label::{BACKGROUND, Label};
+use shared::label::BACKGROUND;
 
-use super::{Behaviour, Card, Effect, Hand, Position, Way, Work};
-use crate::annotate::stencil::{Span, stencil, swept};
-
-/// See the module.
-pub(super) struct Eraser;
+use super::round::Round;
+use super::{Card, Effect, Way};
 
 const CARD: Card = Card {
     id: "eraser",
@@ -19,32 +16,19 @@ const CARD: Card = Card {
     way: Way::Drag,
 };
 
-impl Behaviour for Eraser {
-    fn card(&self) -> &'static Card {
-        &CARD
-    }
-
-    fn leaves(&self, hand: &Hand) -> Label {
-        if hand.inverted { hand.label } else { BACKGROUND }
-    }
-
-    fn press(&self, work: &Work<'_>, at: Position) -> Vec<Span> {
-        stencil(work.grid, at, work.hand.brush_mm)
-    }
-
-    fn drag(&self, work: &Work<'_>, from: Position, to: Position) -> Vec<Span> {
-        swept(work.grid, from, to, work.hand.brush_mm)
-    }
-}
+/// See the module.
+pub(super) const ERASER: Round =
+    Round { card: &CARD, leaves: |hand| if hand.inverted { hand.label } else { BACKGROUND } };
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::annotate::tools::pictures::{hand, painted};
+    use crate::annotate::tools::{Behaviour, Hand};
 
     #[test]
     fn it_erases_where_it_went_and_paints_with_ctrl() {
-        assert_eq!(painted(&Eraser, &hand(), &[[0, 0], [1, 0]], &["111", "111"]), ["xx1", "111"]);
-        assert_eq!((Eraser.leaves(&hand()), Eraser.leaves(&Hand { inverted: true, ..hand() })), (BACKGROUND, 1));
+        assert_eq!(painted(&ERASER, &hand(), &[[0, 0], [1, 0]], &["111", "111"]), ["xx1", "111"]);
+        assert_eq!((ERASER.leaves(&hand()), ERASER.leaves(&Hand { inverted: true, ..hand() })), (BACKGROUND, 1));
     }
 }

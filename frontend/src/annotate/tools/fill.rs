@@ -39,7 +39,10 @@ impl Behaviour for Fill {
         let count: usize = spans.iter().map(|span| span.to - span.from).sum();
         let share = (count * 100).div_ceil(work.labels.len().max(1));
         (is_open && self.leaves(work.hand) != BACKGROUND).then(|| {
-            format!("This would fill the background around everything: {count} voxels, {share} % of the plane. Press again to do it.")
+            format!(
+                "This would fill the background around everything: {count} voxels, {share} % of the plane. Press again \
+                 to do it."
+            )
         })
     }
 }

@@ -1,13 +1,7 @@
 //! The lasso: what is drawn around gets the chosen label; with Ctrl, background.
 
-use shared::label::{BACKGROUND, Label};
-
-use super::area::{area, spot};
-use super::{Behaviour, Card, Effect, Hand, Position, Way, Work};
-use crate::annotate::stencil::Span;
-
-/// See the module.
-pub(super) struct Lasso;
+use super::area::Outline;
+use super::{Card, Effect, Way};
 
 const CARD: Card = Card {
     id: "lasso",
@@ -20,39 +14,19 @@ const CARD: Card = Card {
     way: Way::Drag,
 };
 
-impl Behaviour for Lasso {
-    fn card(&self) -> &'static Card {
-        &CARD
-    }
-
-    fn leaves(&self, hand: &Hand) -> Label {
-        if hand.inverted { BACKGROUND } else { hand.label }
-    }
-
-    fn press(&self, _work: &Work<'_>, _at: Position) -> Vec<Span> {
-        Vec::new()
-    }
-
-    fn release(&self, work: &Work<'_>, way: &[Position]) -> Vec<Span> {
-        area(work, way)
-    }
-
-    fn preview(&self, work: &Work<'_>, way: &[Position], at: Position) -> Vec<Span> {
-        let whole = [way, &[at]].concat();
-        let surrounded = area(work, &whole);
-        if surrounded.is_empty() { spot(work, at) } else { surrounded }
-    }
-}
+/// See the module.
+pub(super) const LASSO: Outline = Outline { card: &CARD };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotate::tools::Position;
     use crate::annotate::tools::pictures::{hand, painted};
 
     #[test]
     fn what_is_drawn_around_is_painted() {
         fn check(way: &[Position], expected: &[&str]) {
-            assert_eq!(painted(&Lasso, &hand(), way, &["......", "......", "......", "......", "......"]), expected);
+            assert_eq!(painted(&LASSO, &hand(), way, &["......", "......", "......", "......", "......"]), expected);
         }
         check(&[[1, 1], [4, 1], [4, 3], [1, 3]], &["......", ".xxxx.", ".xxxx.", ".xxxx.", "......"]);
         check(&[[0, 0], [4, 0], [0, 4]], &["xxxxx.", "xxxx..", "xxx...", "xx....", "x....."]);
@@ -64,7 +38,7 @@ mod tests {
     #[test]
     fn a_line_that_crosses_itself_leaves_its_hole() {
         let bow = [[0, 0], [6, 4], [6, 0], [0, 4]];
-        let painted = painted(&Lasso, &hand(), &bow, &["......."; 5]);
+        let painted = painted(&LASSO, &hand(), &bow, &["......."; 5]);
         assert_eq!(painted, ["x.....x", "xxx.xxx", "xxxxxxx", "xxx.xxx", "x.....x"]);
     }
 }

@@ -11,6 +11,7 @@ mod keep;
 mod lasso;
 mod polygon;
 mod remove;
+mod round;
 
 use std::collections::BTreeSet;
 
@@ -20,10 +21,10 @@ use super::stencil::{PlaneGrid, Span};
 
 /// All tools, in the order in which they are shown.
 pub(crate) const TOOLS: &[Tool] = &[
-    Tool(&brush::Brush),
-    Tool(&eraser::Eraser),
-    Tool(&lasso::Lasso),
-    Tool(&polygon::Polygon),
+    Tool(&brush::BRUSH),
+    Tool(&eraser::ERASER),
+    Tool(&lasso::LASSO),
+    Tool(&polygon::POLYGON),
     Tool(&fill::Fill),
     Tool(&keep::Keep),
     Tool(&remove::Remove),
@@ -31,7 +32,7 @@ pub(crate) const TOOLS: &[Tool] = &[
 ];
 
 /// The tool that is in the hand at first, and that a label is painted with if the one in the hand paints none.
-pub(crate) const FIRST: Tool = Tool(&brush::Brush);
+pub(crate) const FIRST: Tool = Tool(&brush::BRUSH);
 
 /// A voxel of the plane; may lie outside it.
 pub(crate) type Position = [i64; 2];
@@ -252,10 +253,10 @@ mod tests {
     fn locked_labels_and_other_intensities_stay() {
         let way = [[0, 0], [4, 0]];
         let locked = Hand { locked: [2].into(), ..hand() };
-        assert_eq!(painted(&brush::Brush, &locked, &way, &["1.2.2"]), ["xx2x2"]);
+        assert_eq!(painted(&brush::BRUSH, &locked, &way, &["1.2.2"]), ["xx2x2"]);
         // In pictures the intensity is the label's number.
         let limited = Hand { limit: Some([1.0, 2.0]), ..hand() };
-        assert_eq!(painted(&brush::Brush, &limited, &way, &["1.232"]), ["x.x3x"]);
+        assert_eq!(painted(&brush::BRUSH, &limited, &way, &["1.232"]), ["x.x3x"]);
     }
 
     #[test]

@@ -1,13 +1,7 @@
 //! The polygon: corner by corner; what they surround gets the chosen label; with Ctrl at the first corner, background.
 
-use shared::label::{BACKGROUND, Label};
-
-use super::area::{area, spot};
-use super::{Behaviour, Card, Effect, Hand, Position, Way, Work};
-use crate::annotate::stencil::Span;
-
-/// See the module.
-pub(super) struct Polygon;
+use super::area::Outline;
+use super::{Card, Effect, Way};
 
 const CARD: Card = Card {
     id: "polygon",
@@ -20,42 +14,19 @@ const CARD: Card = Card {
     way: Way::Corners,
 };
 
-impl Behaviour for Polygon {
-    fn card(&self) -> &'static Card {
-        &CARD
-    }
-
-    fn leaves(&self, hand: &Hand) -> Label {
-        if hand.inverted { BACKGROUND } else { hand.label }
-    }
-
-    fn press(&self, _work: &Work<'_>, _at: Position) -> Vec<Span> {
-        Vec::new()
-    }
-
-    fn release(&self, work: &Work<'_>, way: &[Position]) -> Vec<Span> {
-        area(work, way)
-    }
-
-    fn preview(&self, work: &Work<'_>, way: &[Position], at: Position) -> Vec<Span> {
-        let surrounded = area(work, &[way, &[at]].concat());
-        if surrounded.is_empty() {
-            way.iter().chain([&at]).flat_map(|corner| spot(work, *corner)).collect()
-        } else {
-            surrounded
-        }
-    }
-}
+/// See the module.
+pub(super) const POLYGON: Outline = Outline { card: &CARD };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotate::tools::Position;
     use crate::annotate::tools::pictures::{hand, painted};
 
     #[test]
     fn what_the_corners_surround_is_painted() {
         fn check(corners: &[Position], expected: &[&str]) {
-            assert_eq!(painted(&Polygon, &hand(), corners, &["....."; 4]), expected);
+            assert_eq!(painted(&POLYGON, &hand(), corners, &["....."; 4]), expected);
         }
         check(&[[0, 3], [2, 0], [4, 3]], &["..x..", ".xxx.", ".xxx.", "xxxxx"]);
         // Concave: the notch stays free.

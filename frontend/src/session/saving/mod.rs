@@ -5,7 +5,6 @@
 #[cfg(test)]
 mod played;
 pub(crate) mod status;
-pub(crate) mod sync;
 
 use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
@@ -20,13 +19,13 @@ use super::bench::{Bench, Correction};
 use super::fact::Fact;
 use super::journal::Kept;
 use super::link::Word;
+use super::sync::{Contest, Sync, resumed};
 use super::versions::VersionList;
 use super::visit::Visit;
 use crate::annotate::history::difference;
 use crate::annotate::journal::Entry;
 use crate::api::{self, Trouble};
 use status::{SaveState, save_state};
-use sync::{Contest, Sync, resumed};
 
 /// Strokes that follow each other faster than this are saved together.
 const DEBOUNCE_MS: u32 = 200;

@@ -12,10 +12,10 @@ use shared::correction::{CorrectedSlice, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{LabelInfo, LabelSet};
 
-use super::sync::{Contest, Sync, resumed};
 use super::{take_over_version, unconfirmed};
 use crate::annotate::journal::{Entry, Journal, Key, Record, same_statement};
 use crate::session::bench::Bench;
+use crate::session::sync::{Contest, Sync, resumed};
 use crate::session::visit::Door;
 
 /// Voxels of a plane; each stroke paints one of its own.

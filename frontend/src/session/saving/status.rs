@@ -1,8 +1,8 @@
 //! Whether the expert's work is safe, in one word. Each word is a promise: "saved" that the server has it on its disk,
 //! "kept here" that this computer has.
 
-use super::sync::Sync;
 use crate::session::journal::Kept;
+use crate::session::sync::Sync;
 
 /// Where corrections stand with the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
