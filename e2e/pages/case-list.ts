@@ -97,6 +97,23 @@ export class CaseListPage {
     return this.row(name).getByTestId("unsent");
   }
 
+  /** Deletes a case, and means it. */
+  async delete(name: string): Promise<void> {
+    await this.row(name).getByTestId("delete-case").click();
+    await this.row(name).getByTestId("confirm-delete").click();
+    await expect(this.row(name)).toBeHidden();
+  }
+
+  /** What the list says of the case that was deleted last. */
+  get binned(): Locator {
+    return this.page.getByTestId("binned");
+  }
+
+  /** Takes it out of the bin. */
+  async bringBack(): Promise<void> {
+    await this.page.getByTestId("bring-case-back").click();
+  }
+
   /**
    * Holds once the list has told how far the case is; to be called before there is something to tell, because a small
    * scan is quickly done.

@@ -3,6 +3,8 @@ import { point, stroke, type } from "../fixtures/hands.ts";
 import type { Pointer } from "../fixtures/hands.ts";
 import { expect, test } from "../fixtures/test.ts";
 
+test.use({ startsWithCase: true });
+
 test("keys do the same on every keyboard", async ({ workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const tool = (id: string) => page.getByTestId(`tool-${id}`);

@@ -2,6 +2,8 @@
 import { expect, test } from "../fixtures/test.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
+test.use({ startsWithCase: true });
+
 const SAVES = "**/api/cases/*/corrections/*/*";
 
 test("a correction that the server cannot take is told, kept and sent again", async ({

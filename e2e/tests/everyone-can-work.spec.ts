@@ -4,6 +4,8 @@ import type { Page } from "@playwright/test";
 
 import { expect, test } from "../fixtures/test.ts";
 
+test.use({ startsWithCase: true });
+
 test("axe finds nothing serious or moderate", async ({ caseList, workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
   await seeNoFinding(page, "workbench");

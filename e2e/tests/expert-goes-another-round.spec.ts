@@ -7,6 +7,8 @@ import type { Painted } from "../fixtures/painting.ts";
 import { expect, test } from "../fixtures/test.ts";
 import type { Plane } from "../pages/workbench.ts";
 
+test.use({ startsWithCase: true });
+
 const name = ({ axis, index }: Plane): string => `${axis} ${index}`;
 
 test("the expert goes another round", async ({ phantomCase, workbench, photograph, page }, testInfo) => {

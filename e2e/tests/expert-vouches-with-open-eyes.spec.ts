@@ -1,6 +1,8 @@
 /** Nobody vouches for a slice that was not on the screen. */
 import { expect, test } from "../fixtures/test.ts";
 
+test.use({ startsWithCase: true });
+
 test("only a slice in view is marked done", async ({ workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
   const [first, second] = await workbench.planes();

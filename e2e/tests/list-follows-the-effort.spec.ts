@@ -1,6 +1,8 @@
 /** The expert moves the effort, and the list of slices follows while the hand is still moving. */
 import { expect, test } from "../fixtures/test.ts";
 
+test.use({ startsWithCase: true });
+
 /** A frame of a display that shows 60 a second. */
 const LIMIT_MS = 16;
 

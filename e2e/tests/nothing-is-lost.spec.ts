@@ -12,8 +12,7 @@ import { CaseListPage } from "../pages/case-list.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 import type { Plane } from "../pages/workbench.ts";
 
-// Long: kills and many tabs. They have not all been seen to pass on a busy machine of two cores yet.
-test.skip(!process.env["I3DEEP_E2E_LONG"], "long: I3DEEP_E2E_LONG=1 runs it");
+test.use({ startsWithCase: true });
 
 /** How often a tab or a browser is killed: a few times in CI, as often as I3DEEP_E2E_KILLS says elsewhere. */
 const KILLS = Number(process.env["I3DEEP_E2E_KILLS"] ?? 2);
@@ -244,6 +243,25 @@ test("undo survives a reload", async ({ workbench, phantomCase, page }) => {
   await expect(page.getByTestId("undo")).toBeDisabled();
   await workbench.waitUntilSaved();
   expect(await missing(page.url(), strokes)).toHaveLength(3);
+});
+
+test("a deleted case is brought back, with what had not been sent of it", async ({ workbench, phantomCase, page, caseList }) => {
+  const [plane] = await workbench.planes();
+  if (!plane) throw new Error("a slice is needed");
+  await workbench.goTo(plane);
+  await workbench.takeBrush(3);
+  const url = page.url();
+  await page.route("**/api/cases/*/corrections/*/*", (route) => route.abort());
+  const stroke = await dot(workbench, plane, 0);
+  await workbench.seeSaveStatus("offline");
+  await workbench.backToList();
+  await caseList.delete(phantomCase);
+  await expect(caseList.binned).toContainText(phantomCase);
+  await page.unroute("**/api/cases/*/corrections/*/*");
+  await caseList.bringBack();
+  await expect(caseList.row(phantomCase)).toBeVisible();
+  await expect(caseList.binned).toBeHidden();
+  await seeOnServer(url, [stroke]);
 });
 
 test("a proxy that holds events back does not put the page offline", async ({

@@ -7,8 +7,8 @@ use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE, SignIn,
-    SliceVersion,
+    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE,
+    SignIn, SliceVersion,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -99,9 +99,19 @@ pub(crate) async fn case(id: &CaseId) -> Answer<CaseDetail> {
     get(route::CASE, [id]).await
 }
 
-/// Deletes a case and everything about it.
+/// Puts a case into the bin.
 pub(crate) async fn delete_case(id: &CaseId) -> Answer<()> {
     send(request(route::DELETE_CASE, [id])).await.map(drop)
+}
+
+/// Deleted cases that can be brought back.
+pub(crate) async fn bin() -> Answer<Vec<BinnedCase>> {
+    get(route::BIN, []).await
+}
+
+/// Takes a case out of the bin.
+pub(crate) async fn restore_case(id: &CaseId) -> Answer<CaseSummary> {
+    read(send(request(route::RESTORE, [id])).await?).await
 }
 
 /// A channel's voxels, x fastest.

@@ -13,8 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::chaos::bed::{Bed, Server, agent, size};
-use crate::process;
+use crate::chaos::bed::{self, Bed, Server, agent, size};
 use crate::project::Project;
 use crate::setup::{self, Need};
 
@@ -44,8 +43,7 @@ const PLANES: usize = 32;
 /// Builds, prepares, measures, prints.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     setup::run(project, &[Need::Libtorch])?;
-    process::run(project.cargo("build").args(["--release", "--package", "backend", "--bin", "i3deep"]))?;
-    let bed = Bed::make(project, project.binary("release"))?;
+    let bed = Bed::make(project, bed::program(project, true)?)?;
     let mut cases = vec![bed.case().to_owned()];
     // The last one is refined again and again.
     for _ in 0..args.people.div_ceil(PLANES) {
@@ -67,9 +65,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
         thread::spawn(move || refine(&url, &case, &over, &refinements));
     }
     let before = state(&bed, &server)?;
-    let taken = paint(&server, &cases, args);
+    let taken = thread::scope(|scope| {
+        scope.spawn(|| watch(&bed, &server, &over));
+        let taken = paint(&server, &cases, args);
+        over.store(true, Ordering::SeqCst);
+        taken
+    });
     let after = state(&bed, &server)?;
-    over.store(true, Ordering::SeqCst);
     let errors = taken.iter().filter(|ms| ms.is_nan()).count();
     let mut ms: Vec<f64> = taken.into_iter().filter(|ms| !ms.is_nan()).collect();
     ms.sort_by(f64::total_cmp);
@@ -97,6 +99,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
         args.people,
         refinements.load(Ordering::SeqCst)
     );
+    println!("[load] load average {}", fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     println!("[load] before: {before}");
     println!("[load] after:  {after}");
     server.terminate()
@@ -234,6 +237,20 @@ fn paint(server: &Server, cases: &[String], args: &Args) -> Vec<f64> {
         let _ = person.join();
     }
     std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Says every minute what the server takes of the machine.
+fn watch(bed: &Bed, server: &Server, over: &AtomicBool) {
+    let begun = Instant::now();
+    let mut due = Duration::from_secs(60);
+    while !over.load(Ordering::SeqCst) {
+        sleep(Duration::from_millis(200));
+        if begun.elapsed() >= due {
+            let state = state(bed, server).unwrap_or_else(|error| error.to_string());
+            println!("[load] {:>4} s: {state}", begun.elapsed().as_secs());
+            due += Duration::from_secs(60);
+        }
+    }
 }
 
 /// What the server takes of the machine.

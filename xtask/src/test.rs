@@ -112,7 +112,10 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                     with(project.cargo("clippy"), &["--workspace", "--all-targets", "--", "-D", "warnings"]),
                 );
                 add("tests", false, with(project.cargo("test"), &["--workspace", "--no-fail-fast"]));
-                add("chaos", false, with(project.cargo("xtask"), &["chaos"]));
+                // On the program that the tests have built.
+                let mut chaos = with(project.cargo("xtask"), &["chaos"]);
+                chaos.env("I3DEEP_BIN", project.binary("debug"));
+                add("chaos", false, chaos);
             }
             Part::Wasm => add("build of the client", true, trunk_build(project)),
             Part::Python => {

@@ -212,37 +212,47 @@ fn read_safetensors(file: &Path, wanted: &BTreeMap<String, Vec<usize>>) -> Resul
     let mut weights = Weights::new();
     for (name, shape) in wanted {
         let tensor = stored.tensor(name).map_err(|error| unreadable(file, &error))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(CheckpointError::Misfit {
-                file: file.to_owned(),
-                reason: format!("{name} is of {:?}, not of F32", tensor.dtype()),
-            });
-        }
-        let values = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let bytes = tensor.data();
+        let values = match tensor.dtype() {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Dtype::F16 => bytes.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+            other => {
+                let reason = format!("{name} is of {other:?}, neither F32 nor F16");
+                return Err(CheckpointError::Misfit { file: file.to_owned(), reason });
+            }
+        };
         weights.insert(name.clone(), Weight { shape: shape.clone(), values: finite(file, name, values)? });
     }
     Ok(weights)
 }
 
-/// Writes weights as safetensors.
+/// Writes weights as safetensors; a tensor whose values are all numbers of half precision takes half the room.
 ///
 /// # Errors
 /// The system's.
 pub fn write_safetensors(file: &Path, weights: &Weights) -> std::io::Result<()> {
-    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = weights
+    let stored: Vec<(&String, &Vec<usize>, Dtype, Vec<u8>)> = weights
         .iter()
         .map(|(name, weight)| {
-            (name, &weight.shape, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            let (dtype, bytes) = packed(&weight.values);
+            (name, &weight.shape, dtype, bytes)
         })
         .collect();
-    let views: HashMap<&str, TensorView<'_>> = bytes
+    let views: HashMap<&str, TensorView<'_>> = stored
         .iter()
-        .map(|(name, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(std::io::Error::other)?))
+        .map(|(name, shape, dtype, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, (*shape).clone(), bytes).map_err(std::io::Error::other)?))
         })
         .collect::<std::io::Result<_>>()?;
     let content = safetensors::serialize(views, &None).map_err(std::io::Error::other)?;
     std::fs::write(file, content)
+}
+
+fn packed(values: &[f32]) -> (Dtype, Vec<u8>) {
+    if values.iter().all(|value| f16::from_f32(*value).to_f32().to_bits() == value.to_bits()) {
+        return (Dtype::F16, values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect());
+    }
+    (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
 fn check_shapes(

@@ -52,6 +52,14 @@ fn safetensors_hold_the_same() {
     write_safetensors(&file, &weights).unwrap();
     let architecture = Plan::read(folder.path()).unwrap().architecture.unwrap();
     assert_eq!(read_weights(&file, &architecture, 1, 3).unwrap(), weights);
+    let whole = fs::metadata(&file).unwrap().len();
+    let mut halved = weights.clone();
+    for weight in halved.values_mut() {
+        weight.values.iter_mut().for_each(|value| *value = half::f16::from_f32(*value).to_f32());
+    }
+    write_safetensors(&file, &halved).unwrap();
+    assert_eq!(read_weights(&file, &architecture, 1, 3).unwrap(), halved);
+    assert!(fs::metadata(&file).unwrap().len() < whole, "half precision takes less room");
     let refused = read_weights(&file, &architecture, 2, 3).unwrap_err().to_string();
     assert!(refused.contains("conv.weight is [2, 1, 3, 3, 3], the plans call for [2, 2, 3, 3, 3]"), "{refused}");
     fs::write(&file, &fs::read(&file).unwrap()[..400]).unwrap();

@@ -40,6 +40,7 @@ pub(crate) fn CaseList() -> impl IntoView {
                 <UploadForm />
                 <section class="cases" aria-label="Cases">
                     <h1>"Cases"</h1>
+                    <Binned />
                     {move || match are_known.get() {
                         None if !session.link.online.get() => view! {
                             <p class="muted waiting" role="alert">
@@ -85,6 +86,23 @@ pub(crate) fn Brand() -> impl IntoView {
     }
 }
 
+/// The case that was deleted last, and the way back.
+#[component]
+fn Binned() -> impl IntoView {
+    let session = expect_context::<Session>();
+    move || {
+        let CaseSummary { id, name, .. } = session.list.binned.get()?;
+        Some(view! {
+            <p class="muted waiting" role="status" data-testid="binned">
+                {format!("“{name}” is in the bin, where it stays for a week. ")}
+                <button class="small" data-testid="bring-case-back" on:click=move |_| session.dispatch(Command::BringCaseBack(id.clone()))>
+                    "Bring it back"
+                </button>
+            </p>
+        })
+    }
+}
+
 #[component]
 fn Empty() -> impl IntoView {
     view! {
@@ -119,7 +137,7 @@ fn CaseRow(id: CaseId) -> impl IntoView {
             let (href, id) = (href.clone(), confirmed_id.clone());
             if deleting.get() {
                 view! {
-                    <span class="confirm">"Delete the scan and all corrections?"</span>
+                    <span class="confirm">"Delete this case? It can be brought back for a week."</span>
                     <button
                         class="danger" data-testid="confirm-delete"
                         on:click=move |_| session.dispatch(Command::DeleteCase(id.clone()))

@@ -25,6 +25,8 @@ pub(crate) struct CaseList {
     pub(crate) uploaded: Fact<u32>,
     /// Slices of each case that this computer has and the server has not.
     pub(crate) unsent: Fact<BTreeMap<CaseId, usize>>,
+    /// The case that was deleted last while this page was open; it can be brought back.
+    pub(crate) binned: Fact<Option<CaseSummary>>,
 }
 
 impl CaseList {
@@ -36,6 +38,7 @@ impl CaseList {
             upload: Fact::new(None),
             uploaded: Fact::new(0),
             unsent: Fact::new(BTreeMap::new()),
+            binned: Fact::new(None),
         }
     }
 }
@@ -85,10 +88,17 @@ impl Session {
     pub(super) fn delete_case(self, id: CaseId) {
         spawn_local(async move {
             match api::delete_case(&id).await {
-                Ok(()) => {
-                    self.forget_unsent(id.clone());
-                    self.hear(Event::Deleted { id });
-                }
+                Ok(()) => self.hear(Event::Deleted { id }),
+                Err(trouble) => self.complain(&trouble),
+            }
+        });
+    }
+
+    /// Takes a case out of the bin; what this computer has and the server has not is sent then.
+    pub(super) fn bring_case_back(self, id: CaseId) {
+        spawn_local(async move {
+            match api::restore_case(&id).await {
+                Ok(summary) => self.hear_case(summary),
                 Err(trouble) => self.complain(&trouble),
             }
         });

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Upload(Upload),
     /// Delete a case; asked and confirmed.
     DeleteCase(CaseId),
+    /// Take a case out of the bin.
+    BringCaseBack(CaseId),
     /// Stop a job.
     CancelJob(JobId),
     /// Put the error banner away.

@@ -41,6 +41,17 @@ enum Disk {
     Closed(StorageError),
 }
 
+impl Disk {
+    /// What is to be said of a record that is written now, until its writing is answered. One that is closed answers
+    /// nothing.
+    fn outlook(&self) -> Kept {
+        match self {
+            Disk::Opening | Disk::Open(_) => Kept::Pending,
+            Disk::Closed(why) => Kept::No(why.clone()),
+        }
+    }
+}
+
 /// An unconfirmed correction on its way to the disk.
 struct Note {
     written: u64,
@@ -142,7 +153,8 @@ impl Session {
             let text = serde_json::to_string(&Record { written, entry }).unwrap_or_default();
             if is_open {
                 keeper.quick.set(&key.text(), &text);
-                keeper.notes.insert(key.clone(), Note { written, text: text.clone(), state: Kept::Pending });
+                let state = keeper.disk.outlook();
+                keeper.notes.insert(key.clone(), Note { written, text: text.clone(), state });
             } else {
                 keeper.quick.remove(&key.text());
                 keeper.notes.remove(&key);
@@ -273,6 +285,7 @@ impl Session {
 
     /// Forgets a case, whoever wrote of it.
     pub(super) fn forget_unsent(self, case: CaseId) {
+        self.journal.update_value(|keeper| keeper.notes.retain(|key, _| key.case != case));
         spawn_local(async move {
             let keys = self.read_journal().await.of_case(&case);
             keys.iter().for_each(|key| self.erase(key));

@@ -287,15 +287,22 @@ impl Session {
         match event {
             Event::Case(summary) => self.hear_case(summary),
             Event::Deleted { id } => {
+                let known = |case: &&CaseSummary| case.id == id;
+                if let Some(gone) = self.list.cases.now_with(|cases| cases.iter().flatten().find(known).cloned()) {
+                    self.list.binned.set(Some(gone));
+                }
                 self.list.cases.update(|cases| cases.iter_mut().for_each(|cases| cases.retain(|case| case.id != id)));
                 if self.wanted().is_some_and(|visit| visit.case == id) {
-                    self.case.missing.set(Some("This case was deleted in another window.".into()));
+                    let told =
+                        "This case was deleted in another window. It is in the bin and can be brought back for a week.";
+                    self.case.missing.set(Some(told.into()));
                 }
             }
         }
     }
 
     pub(super) fn hear_case(self, summary: CaseSummary) {
+        self.list.binned.update(|binned| drop(binned.take_if(|case| case.id == summary.id)));
         self.list.cases.update(|cases| {
             let Some(cases) = cases else { return };
             match cases.iter_mut().find(|case| case.id == summary.id) {

@@ -133,6 +133,7 @@ impl Session {
         match command {
             C::Upload(upload) => self.send_scan(upload),
             C::DeleteCase(id) => self.delete_case(id),
+            C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
             C::DismissTrouble => self.messages.trouble.set(None),
 

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use shared::api::ErrorCode;
 use shared::case::CaseId;
 
 use super::Session;
@@ -50,9 +51,19 @@ impl Session {
                 self.learn_online(false);
                 return false;
             }
+            Err(Trouble::Refused { code: ErrorCode::NotFound, .. }) => self.forget_if_gone(case).await,
             // Why is told when the case is opened, and the expert chooses there.
             Err(Trouble::Refused { .. }) => {}
         }
         true
+    }
+
+    /// Forgets what was written down of a case that is gone for good. One in the bin may come back.
+    async fn forget_if_gone(self, case: &CaseId) {
+        if let Ok(bin) = api::bin().await
+            && !bin.iter().any(|binned| binned.summary.id == *case)
+        {
+            self.forget_unsent(case.clone());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A data folder with a case to correct, and servers on it.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,17 @@ use crate::scans;
 
 /// How long the presegmentation of a generated scan may take.
 const JOB_LIMIT: Duration = Duration::from_secs(120);
+
+/// Builds the program, or takes the one that `I3DEEP_BIN` names.
+pub(crate) fn program(project: &Project, release: bool) -> Result<PathBuf> {
+    if let Some(built) = env::var_os("I3DEEP_BIN") {
+        return Ok(PathBuf::from(built));
+    }
+    let mut build = project.cargo("build");
+    // The whole workspace: alone, its crates get other features and most are compiled again.
+    process::run(build.args(["--workspace", "--bin", "i3deep"]).args(release.then_some("--release")))?;
+    Ok(project.binary(if release { "release" } else { "debug" }))
+}
 
 /// The folders that servers work in.
 pub(crate) struct Bed {
@@ -54,8 +66,13 @@ impl Bed {
 
     /// Starts a server and waits until it answers.
     pub(crate) fn start(&self) -> Result<Server> {
+        self.start_on(&self.data())
+    }
+
+    /// Starts a server on another data folder.
+    pub(crate) fn start_on(&self, data: &Path) -> Result<Server> {
         let mut command = Command::new(&self.program);
-        command.args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(self.data());
+        command.args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(data);
         command.arg("--models").arg(&self.models).arg("--client").arg(self.root.join("client"));
         command.env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the server")?;
@@ -71,6 +88,19 @@ impl Bed {
 
     /// A generated scan's case with its presegmentation.
     pub(crate) fn add_case(&self) -> Result<String> {
+        let server = self.start()?;
+        let id = self.upload(&server)?;
+        let begun = Instant::now();
+        while server.get(&format!("/api/cases/{id}"))?["summary"]["job"]["state"] != "done" {
+            ensure!(begun.elapsed() < JOB_LIMIT, "the presegmentation does not end");
+            sleep(Duration::from_millis(100));
+        }
+        server.terminate()?;
+        Ok(id)
+    }
+
+    /// Sends a generated scan; the new case's id.
+    pub(crate) fn upload(&self, server: &Server) -> Result<String> {
         let folder = self.root.join("scans");
         if !folder.exists() {
             process::run(
@@ -79,17 +109,15 @@ impl Bed {
         }
         let scans = scans::find(&folder)?;
         let scan = scans.first().context("no scan was generated")?;
-        let server = self.start()?;
         let form = Form::new().text("bundle", "phantom").file("image", &scan.channels[0])?;
         let case: Value = server.agent.post(format!("{}/api/cases", server.url)).send(form)?.body_mut().read_json()?;
-        let id = case["id"].as_str().with_context(|| format!("the upload was refused: {case}"))?.to_owned();
-        let begun = Instant::now();
-        while server.get(&format!("/api/cases/{id}"))?["summary"]["job"]["state"] != "done" {
-            ensure!(begun.elapsed() < JOB_LIMIT, "the presegmentation does not end");
-            sleep(Duration::from_millis(100));
-        }
-        server.terminate()?;
-        Ok(id)
+        Ok(case["id"].as_str().with_context(|| format!("the upload was refused: {case}"))?.to_owned())
+    }
+
+    /// What the program says of a data folder that it looks through.
+    pub(crate) fn verified(&self, data: &Path) -> Result<String> {
+        let said = Command::new(&self.program).args(["verify", "--data"]).arg(data).output()?;
+        Ok(String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
     /// Has the program itself look through the data folder.

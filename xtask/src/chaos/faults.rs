@@ -1,5 +1,6 @@
 //! Faults from outside the program: system calls that kill it, or fail.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,11 +9,49 @@ use anyhow::{Context, Result};
 
 use super::bed::Server;
 
-/// Calls at which the server is killed: those that a save, an upload and a result pass.
-pub(crate) const KILLS: [&str; 3] = ["pwrite64", "fdatasync", "fsync"];
-/// Calls that fail, and how.
-pub(crate) const FAILURES: [(&str, &str); 4] =
-    [("fsync,fdatasync", "EIO"), ("fsync,fdatasync", "ENOSPC"), ("pwrite64", "ENOSPC"), ("pwrite64", "EIO")];
+/// Calls at which the server is killed: those that a save passes, and the mark beside the database.
+pub(crate) const KILLS: [&str; 4] = ["pwrite64", "fsync", "pwrite64", "rename,renameat,renameat2"];
+
+/// Calls that fail, how, and on which file if not on all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) calls: &'static str,
+    pub(crate) error: &'static str,
+    pub(crate) file: Option<&'static str>,
+}
+
+impl Failure {
+    const fn of(calls: &'static str, error: &'static str, file: Option<&'static str>) -> Self {
+        Self { calls, error, file }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { calls, error, file } = self;
+        write!(f, "{error} in {calls} of {}", file.unwrap_or("any file"))
+    }
+}
+
+const LOG: Option<&str> = Some("i3deep.sqlite-wal");
+const SYNC: &str = "fsync,fdatasync";
+const WRITE: &str = "pwrite64";
+
+/// A disk that fails for a while.
+pub(crate) const FAILURES: [Failure; 4] = [
+    Failure::of(SYNC, "EIO", None),
+    Failure::of(SYNC, "ENOSPC", None),
+    Failure::of(WRITE, "EIO", None),
+    Failure::of(WRITE, "ENOSPC", None),
+];
+
+/// One failure in the middle of a COMMIT: its pages are written to the log, then the log is flushed.
+pub(crate) const IN_A_COMMIT: [Failure; 4] = [
+    Failure::of(SYNC, "EIO", LOG),
+    Failure::of(SYNC, "ENOSPC", LOG),
+    Failure::of(WRITE, "EIO", LOG),
+    Failure::of(WRITE, "ENOSPC", LOG),
+];
 
 /// How long strace may take to have attached.
 const ATTACH: Duration = Duration::from_millis(300);
@@ -23,33 +62,26 @@ pub(crate) struct Injection(Child);
 impl Injection {
     /// Kills the server when one of its threads makes a call for the n-th time.
     pub(crate) fn kill(server: &Server, call: &str, n: u64) -> Result<Self> {
-        Self::attach(server, call, &format!("{call}:signal=KILL:when={n}"))
+        Self::attach(server, call, &format!("{call}:signal=KILL:when={n}"), None)
     }
 
-    /// Makes calls fail.
-    pub(crate) fn fail(server: &Server, call: &str, error: &str) -> Result<Self> {
-        Self::attach(server, call, &format!("{call}:error={error}"))
+    /// Makes calls fail until it is ended, or only the n-th of a thread.
+    pub(crate) fn fail(server: &Server, data: &Path, failure: &Failure, only: Option<u64>) -> Result<Self> {
+        let Failure { calls, error, file } = failure;
+        let when = only.map_or(String::new(), |n| format!(":when={n}"));
+        Self::attach(server, calls, &format!("{calls}:error={error}{when}"), file.map(|file| data.join(file)))
     }
 
-    fn attach(server: &Server, call: &str, fault: &str) -> Result<Self> {
-        let child = Command::new("strace")
-            .args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={call}"),
-                "-e",
-                &format!("inject={fault}"),
-                "-p",
-                &server.id().to_string(),
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start strace")?;
+    fn attach(server: &Server, calls: &str, fault: &str, file: Option<PathBuf>) -> Result<Self> {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null"]);
+        strace.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")]);
+        if let Some(file) = file {
+            strace.arg("-P").arg(file);
+        }
+        strace.args(["-p", &server.id().to_string()]);
+        let strace = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = strace.spawn().context("cannot start strace")?;
         sleep(ATTACH);
         Ok(Self(child))
     }

@@ -6,17 +6,18 @@
 
 pub(crate) mod bed;
 mod faults;
+mod folders;
 mod oracle;
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::process;
 use crate::project::Project;
 use crate::setup::{self, Need};
 use bed::{Bed, Server};
-use faults::{FAILURES, Injection, KILLS};
+use faults::{FAILURES, Failure, IN_A_COMMIT, Injection, KILLS};
 use oracle::{Oracle, Verdict};
 
 /// Arguments of `cargo xtask chaos`.
@@ -35,108 +36,167 @@ pub(crate) struct Args {
 
 /// How soon saves must succeed once the disk does its work again.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
+/// How soon somebody makes the call that a fault waits for.
+const STRIKE_LIMIT: Duration = Duration::from_secs(8);
 /// How long a disk fails.
 const FAILURE: Duration = Duration::from_secs(2);
 
 /// Sets up, kills, breaks, compares; an error if anything acknowledged was lost or doubled.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     setup::run(project, &[Need::Libtorch])?;
-    let profile = if args.release { "release" } else { "debug" };
-    let mut build = project.cargo("build");
-    build.args(["--package", "backend", "--bin", "i3deep"]).args(args.release.then_some("--release"));
-    process::run(&mut build)?;
-    let bed = Bed::make(project, project.binary(profile))?;
+    let bed = Bed::make(project, bed::program(project, args.release)?)?;
     let (random, at_calls) = if args.long { (200, 60) } else { (10, 9) };
-    let mut random_numbers = Lcg(args.seed);
     let mut server = bed.start()?;
     let oracle = Oracle::begin(&server, bed.case())?;
-    let mut verdict = Verdict::default();
+    let mut chaos = Chaos { bed: &bed, oracle: &oracle, verdict: Verdict::default(), numbers: Lcg(args.seed) };
 
-    for _ in 0..random {
-        std::thread::sleep(Duration::from_millis(20 + random_numbers.below(400)));
-        server.kill()?;
-        server = restarted(&bed, &oracle, &mut verdict)?;
-    }
-    report(&format!("{random} kills at random"), &verdict);
-
+    server = chaos.kill_at_random(server, random)?;
     if let Some(why) = faults::unavailable(&server) {
         println!("[chaos] skipped: kills at system calls and failures of the disk ({why})");
     } else {
+        server = chaos.kill_at_calls(server, at_calls)?;
+        server = chaos.break_the_disk(server)?;
+    }
+    oracle.end();
+    oracle.check(&server, &mut chaos.verdict)?;
+    server.terminate()?;
+    bed.verify()?;
+    let verdict = chaos.verdict;
+    ensure!(verdict.is_clean(), "{verdict}");
+    folders::check(&bed)?;
+    println!("[chaos] passed: {verdict}");
+    Ok(())
+}
+
+/// What goes on, and what came of it so far.
+struct Chaos<'a> {
+    bed: &'a Bed,
+    oracle: &'a Oracle,
+    verdict: Verdict,
+    numbers: Lcg,
+}
+
+impl Chaos<'_> {
+    fn kill_at_random(&mut self, mut server: Server, times: usize) -> Result<Server> {
+        for _ in 0..times {
+            sleep(Duration::from_millis(20 + self.numbers.below(400)));
+            server.kill()?;
+            server = self.restarted()?;
+        }
+        report(&format!("{times} kills at random"), &self.verdict);
+        Ok(server)
+    }
+
+    /// Kills at system calls until it has struck often enough.
+    fn kill_at_calls(&mut self, mut server: Server, times: usize) -> Result<Server> {
         let mut struck = 0;
-        for n in 0..at_calls {
+        for n in 0..times {
             let call = KILLS[n % KILLS.len()];
-            let injection = Injection::kill(&server, call, 1 + random_numbers.below(12))?;
-            if server.wait_for_end(Duration::from_secs(6)) {
+            // The mark is written every few seconds: the first time is waited for.
+            let nth = if call.starts_with("rename") { 1 } else { 1 + self.numbers.below(12) };
+            let injection = Injection::kill(&server, call, nth)?;
+            if server.wait_for_end(STRIKE_LIMIT) {
                 struck += 1;
             } else {
                 server.kill()?;
             }
             injection.end();
-            server = restarted(&bed, &oracle, &mut verdict)?;
+            server = self.restarted()?;
         }
-        report(&format!("{struck} of {at_calls} kills at system calls ({})", KILLS.join(", ")), &verdict);
-        for (call, error) in FAILURES {
-            let recovered = broken_disk(&server, &oracle, call, error)?;
+        report(&format!("{struck} of {times} kills at system calls ({})", KILLS[1..].join(", ")), &self.verdict);
+        ensure!(struck * 10 >= times * 9, "strace has struck at {struck} of {times} system calls");
+        Ok(server)
+    }
+
+    fn break_the_disk(&mut self, mut server: Server) -> Result<Server> {
+        for failure in &IN_A_COMMIT {
+            let nth = 2 + self.numbers.below(8);
+            let recovered = commit_fails(&server, self.bed, self.oracle, failure, nth)?;
+            println!("[chaos] one {failure}: saves again after {:.2} s", recovered.as_secs_f64());
+            self.oracle.check(&server, &mut self.verdict)?;
+        }
+        for failure in &FAILURES {
+            let recovered = broken_disk(&server, self.bed, self.oracle, failure)?;
             println!(
-                "[chaos] {error} in {call} for {:.0} s: not ready meanwhile, saves again after {:.2} s",
+                "[chaos] {failure} for {:.0} s: not ready meanwhile, saves again after {:.2} s",
                 FAILURE.as_secs_f64(),
                 recovered.as_secs_f64()
             );
-            oracle.check(&server, &mut verdict)?;
+            self.oracle.check(&server, &mut self.verdict)?;
         }
         server.kill()?;
-        server = restarted(&bed, &oracle, &mut verdict)?;
-        report("after the failures and one more kill", &verdict);
+        server = self.restarted()?;
+        report("after the failures and one more kill", &self.verdict);
+        Ok(server)
     }
-    oracle.end();
-    oracle.check(&server, &mut verdict)?;
-    server.terminate()?;
-    bed.verify()?;
-    ensure!(verdict.is_clean(), "{verdict}");
-    println!("[chaos] passed: {verdict}");
-    Ok(())
+
+    /// Starts the server again and compares what it knows with what it acknowledged.
+    fn restarted(&mut self) -> Result<Server> {
+        let begun = Instant::now();
+        let server = self.bed.start()?;
+        self.verdict.note_start(begun.elapsed());
+        self.oracle.check(&server, &mut self.verdict)?;
+        self.oracle.speak_to(&server);
+        Ok(server)
+    }
 }
 
 fn report(what: &str, verdict: &Verdict) {
     println!("[chaos] {what}: {verdict}");
 }
 
-/// Starts the server again and compares what it knows with what it acknowledged.
-fn restarted(bed: &Bed, oracle: &Oracle, verdict: &mut Verdict) -> Result<Server> {
+/// Lets one call in the middle of a COMMIT fail; answers how long it took from the first refusal until a save succeeded,
+/// without a restart.
+fn commit_fails(server: &Server, bed: &Bed, oracle: &Oracle, failure: &Failure, nth: u64) -> Result<Duration> {
+    let refused = oracle.refused();
+    let injection = Injection::fail(server, &bed.data(), failure, Some(nth))?;
     let begun = Instant::now();
-    let server = bed.start()?;
-    verdict.note_start(begun.elapsed());
-    oracle.check(&server, verdict)?;
-    oracle.speak_to(&server);
-    Ok(server)
+    while oracle.refused() == refused {
+        ensure!(begun.elapsed() < STRIKE_LIMIT, "no save was refused although one call failed: {failure}");
+        sleep(Duration::from_millis(2));
+    }
+    // It counts a thread's calls: the next writer's thread would fail as well.
+    injection.end();
+    saves_again(server, oracle, failure)
 }
 
-/// Lets the disk fail for a while; answers how long it took until saves succeeded again, without a restart.
-fn broken_disk(server: &Server, oracle: &Oracle, call: &str, error: &str) -> Result<Duration> {
-    let injection = Injection::fail(server, call, error)?;
+/// Lets the disk fail for a while; answers how long it took until saves succeeded again, without a restart. A scan that
+/// is sent meanwhile is refused whole, or kept whole.
+fn broken_disk(server: &Server, bed: &Bed, oracle: &Oracle, failure: &Failure) -> Result<Duration> {
+    let injection = Injection::fail(server, &bed.data(), failure, None)?;
     let begun = Instant::now();
     let (mut refused, acknowledged) = (false, oracle.acknowledged());
+    let sent = bed.upload(server);
     while begun.elapsed() < FAILURE {
         refused |= server.status("/api/ready")? == 503;
-        std::thread::sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(100));
     }
     let during = oracle.acknowledged() - acknowledged;
     injection.end();
-    ensure!(refused, "the server called itself ready while {call} failed with {error}");
+    ensure!(refused, "the server called itself ready in spite of {failure}");
+    if let Ok(id) = &sent {
+        ensure!(server.status(&format!("/api/cases/{id}"))? == 200, "an acknowledged scan is gone after {failure}");
+    }
+    println!(
+        "[chaos] in spite of {failure}, {during} saves were acknowledged (they are checked like all others); a scan was {}",
+        if sent.is_ok() { "kept" } else { "refused" }
+    );
+    saves_again(server, oracle, failure)
+}
+
+/// How long it takes from now until a save is acknowledged and the server calls itself ready.
+fn saves_again(server: &Server, oracle: &Oracle, failure: &Failure) -> Result<Duration> {
     let mended = Instant::now();
     let acknowledged = oracle.acknowledged();
-    loop {
-        if oracle.acknowledged() > acknowledged && server.status("/api/ready")? == 204 {
-            println!("[chaos] {during} saves were acknowledged while {call} failed; they are checked like all others");
-            return Ok(mended.elapsed());
-        }
+    while oracle.acknowledged() == acknowledged || server.status("/api/ready")? != 204 {
         ensure!(
             mended.elapsed() < RECOVERY_LIMIT,
-            "saves do not succeed {} s after {call} works again",
+            "saves do not succeed {} s after the end of {failure}",
             RECOVERY_LIMIT.as_secs()
         );
-        std::thread::sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(20));
     }
+    Ok(mended.elapsed())
 }
 
 /// Random enough for moments in time.

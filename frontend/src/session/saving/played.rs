@@ -1,6 +1,7 @@
 //! The saving protocol played through at random: several pages of one browser paint the same slices; requests and
-//! answers are lost, delayed, doubled and overtaken; pages are killed at any time. The parts that decide are the real
-//! ones (the bench, [`Sync`], the journal); only the clock, the network and the server's table are played here. In the
+//! answers are lost, delayed, doubled and overtaken; pages are killed at any time, and so is the whole browser. The parts
+//! that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network, the browser's two
+//! storages and the server's table are played here. In the
 //! end everything that any hand has painted is on the server, but for what the expert has given up by choosing between
 //! two versions; and every page shows what the server has.
 
@@ -57,6 +58,12 @@ enum Happening {
         page: usize,
         reload: bool,
     },
+    /// What was written reaches the disk, in its order; a page that is killed before takes the rest along.
+    Land,
+    /// The quick storage as it is now is what a killed browser brings back.
+    Settle,
+    /// The whole browser is killed, long enough after the last stroke for it to be on the disk.
+    KillBrowser,
     Open,
     CatchUp {
         page: usize,
@@ -82,6 +89,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (which.clone(), prop::bool::weighted(0.1)).prop_map(|(answer, again)| H::Answer { answer, again }),
         1 => which.clone().prop_map(|answer| H::LoseAnswer { answer }),
         1 => (which.clone(), any::<bool>()).prop_map(|(page, reload)| H::Kill { page, reload }),
+        4 => Just(H::Land),
+        1 => Just(H::Settle),
+        1 => Just(H::KillBrowser),
         1 => Just(H::Open),
         2 => which.clone().prop_map(|page| H::CatchUp { page }),
         1 => which.clone().prop_map(|page| H::Inherit { page }),
@@ -136,10 +146,47 @@ struct Letter {
     saved_as: Option<u64>,
 }
 
+/// Where a browser keeps what its pages write: at once in the quick storage, which outlives a tab and comes back from
+/// some earlier moment if the browser is killed; and on the disk, later.
+#[derive(Default)]
+struct Storage {
+    quick: BTreeMap<String, String>,
+    quick_of_old: BTreeMap<String, String>,
+    disk: BTreeMap<String, String>,
+    /// By page, on the way to the disk.
+    landing: Vec<(String, String, String)>,
+}
+
+impl Storage {
+    /// As [`crate::session::Session::keep`].
+    fn write(&mut self, key: &Key, record: &Record) {
+        let text = serde_json::to_string(record).unwrap();
+        if record.entry.is_some() {
+            self.quick.insert(key.text(), text.clone());
+        } else {
+            self.quick.remove(&key.text());
+        }
+        self.landing.push((key.page.clone(), key.text(), text));
+    }
+
+    fn land(&mut self) {
+        self.disk.extend(self.landing.drain(..).map(|(_, key, text)| (key, text)));
+    }
+
+    fn erase(&mut self, key: &Key) {
+        self.quick.remove(&key.text());
+        self.disk.remove(&key.text());
+    }
+
+    fn read(&self) -> Journal {
+        Journal::read(self.disk.clone().into_iter().chain(self.quick.clone()))
+    }
+}
+
 #[derive(Default)]
 struct World {
     server: Server,
-    storage: BTreeMap<String, String>,
+    storage: Storage,
     written: u64,
     pages: Vec<Page>,
     opened: usize,
@@ -193,11 +240,22 @@ impl World {
                 self.give_up_waiting(&lost);
             }
             H::Kill { page, reload } => self.on_page(page, |world, page| {
-                world.pages.remove(page);
+                let killed = world.pages.remove(page).name;
+                world.storage.landing.retain(|(page, ..)| *page != killed);
+                // The browser lives on for the seconds that its quick storage needs.
+                world.storage.quick_of_old = world.storage.quick.clone();
                 if reload {
                     world.open();
                 }
             }),
+            H::Land => self.storage.land(),
+            H::Settle => self.storage.quick_of_old = self.storage.quick.clone(),
+            H::KillBrowser => {
+                self.storage.land();
+                self.storage.quick = self.storage.quick_of_old.clone();
+                self.pages.clear();
+                self.open();
+            }
             H::Open if self.pages.len() < 4 => self.open(),
             H::CatchUp { page } => self.on_page(page, Self::catch_up),
             H::Inherit { page } => self.on_page(page, Self::inherit),
@@ -237,7 +295,7 @@ impl World {
         let entry = unconfirmed(bench, plane).unwrap();
         let key = Key { page: name.clone(), case: "c".into(), plane };
         self.written += 1;
-        self.storage.insert(key.text(), serde_json::to_string(&Record { written: self.written, entry }).unwrap());
+        self.storage.write(&key, &Record { written: self.written, entry });
     }
 
     fn sync(&mut self, page: usize, plane: Plane) -> &mut Sync {
@@ -300,23 +358,25 @@ impl World {
     /// Takes over what dead pages have left; as [`crate::session::Session::take_over`] and `resume`.
     fn inherit(&mut self, page: usize) {
         let living: Vec<String> = self.pages.iter().map(|page| page.name.clone()).collect();
-        let journal = Journal::read(self.storage.clone());
+        let journal = self.storage.read();
         let (left, _) = journal.left_behind(&"c".into(), &living);
         for (key, entry) in left {
             let is_mine = self.pages[page].bench.corrections.get(&key.plane).is_some_and(|known| known.sync.is_open());
             if !is_mine {
-                self.storage.remove(&key.text());
                 self.resume(page, entry);
+                // Theirs goes once this page's own is on the disk.
+                self.storage.land();
+                self.storage.erase(&key);
             }
         }
-        for key in journal.spent(&living) {
-            self.storage.remove(&key.text());
-        }
+        journal.spent(&living).iter().for_each(|key| self.storage.erase(key));
     }
 
     fn resume(&mut self, page: usize, entry: Entry) {
-        let plane = entry.slice.plane;
+        let (plane, sent) = (entry.slice.plane, entry.sent.clone());
         let Some((slice, sync)) = resumed(entry, self.server.latest(plane)) else { return };
+        let is_own = sync.theirs.as_ref().zip(sent.as_ref()).is_some_and(|(theirs, sent)| same_statement(theirs, sent));
+        assert!(!is_own, "nobody is in conflict with what they have sent themselves");
         assert!(self.pages[page].bench.adopt(&slice));
         *self.sync(page, plane) = sync;
         self.write_down(page, plane);
@@ -355,8 +415,9 @@ impl World {
                 self.happen(&Happening::Answer { answer: 0, again: false });
             }
             (0..self.pages.len()).for_each(|page| self.catch_up(page));
+            self.storage.land();
             let is_open = |page: &Page| page.bench.corrections.values().any(|known| known.sync.is_open());
-            if !self.pages.iter().any(is_open) && Journal::read(self.storage.clone()).unsent().is_empty() {
+            if !self.pages.iter().any(is_open) && self.storage.read().unsent().is_empty() {
                 return;
             }
         }
@@ -419,7 +480,7 @@ fn the_play_notices_a_loss() {
     world.open();
     world.paint(0, PLANES[0]);
     // As when two tabs shared one entry: the other one's confirmation took it away.
-    world.storage.clear();
+    world.storage = Storage::default();
     world.happen(&Happening::Kill { page: 0, reload: true });
     world.settle();
     assert_eq!(world.server.latest(PLANES[0]), None);
