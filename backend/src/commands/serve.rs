@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing_subscriber::EnvFilter;
 
+use super::outputs::check_apart;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::DeviceChoice;
@@ -78,6 +79,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     check_reach(args)?;
+    check_apart(("--data", &args.data), ("--models", &args.models))?;
+    check_apart(("--data", &args.data), ("--client", &args.client))?;
     let tls = tls(args)?;
     device_name(args.device)?;
     let client = Client::open(&args.client).with_context(|| {
