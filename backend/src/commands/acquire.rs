@@ -49,8 +49,8 @@ pub(crate) struct Args {
 /// Reads, chooses, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut files = Files::default();
-    files.reads("the uncertainty", &args.uncertainty);
-    files.reads("the presegmentation", &args.presegmentation);
+    files.reads_scan("the uncertainty", &args.uncertainty);
+    files.reads_scan("the presegmentation", &args.presegmentation);
     files.writes("--out", &args.out);
     args.settled.iter().for_each(|list| files.reads("the slices", list));
     files.check()?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::block_on;
+use super::outputs::check_apart;
 use crate::store;
 
 /// Arguments of `i3deep backup`.
@@ -20,6 +21,7 @@ pub(crate) struct Args {
 
 /// Copies, compares, says how much it was.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    check_apart(("--out", &args.out), ("--data", &args.data))?;
     let copied = block_on(store::backup(&args.data, &args.out))?
         .with_context(|| format!("cannot back up {}", args.data.display()))?;
     println!("backed up {} rows and {} volumes to {}", copied.rows, copied.volumes, args.out.display());

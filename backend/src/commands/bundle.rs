@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
+use super::outputs::Files;
 use crate::bundle::create::{Parts, create};
 use crate::bundle::install::{Content, unpack};
 use crate::bundle::method::Samples;
@@ -136,6 +137,11 @@ fn verify(folder: &Path, as_json: bool) -> Result<()> {
 }
 
 fn create_bundle(args: &CreateArgs) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_folder("the presegmentation network", &args.presegmentation);
+    args.refinement.iter().for_each(|folder| files.reads_folder("the refinement network", folder));
+    files.makes_folder("-o", &args.out);
+    files.check()?;
     let parts = Parts {
         presegmentation: args.presegmentation.clone(),
         refinement: args.refinement.clone(),
@@ -177,6 +183,12 @@ fn said(bundle: &Bundle) {
 
 /// Unpacks beside the bundles, so that what is good is moved, not copied.
 fn install(args: &InstallArgs) -> Result<()> {
+    let mut files = Files::default();
+    files.reads("the zip file", &args.file);
+    if let Some(name) = &args.words.name {
+        files.makes_folder("the bundle", &args.models.join(folder_name(name)?));
+    }
+    files.check()?;
     fs::create_dir_all(&args.models).with_context(|| format!("cannot create the folder {}", args.models.display()))?;
     let unpacked = args.models.join(format!(".unpacked-{}", std::process::id()));
     fs::create_dir(&unpacked).with_context(|| format!("cannot create the folder {}", unpacked.display()))?;

@@ -7,19 +7,21 @@ use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::acquisition::Strategy;
 
+use super::outputs::{Files, shown};
 use super::parse_distance;
+use super::words::none_failed;
 use crate::bundle::Bundle;
 use crate::bundle::method::{Method, MethodText};
 use crate::evaluate::cases::{CaseFiles, find_cases, held_out};
 use crate::evaluate::expert::Expert;
-use crate::evaluate::outcome::write_outcome;
+use crate::evaluate::outcome::{OUTCOMES, write_outcome};
 use crate::evaluate::results::{Columns, Results};
 use crate::evaluate::run::Plan;
 use crate::evaluate::settings::check_settings;
-use crate::evaluate::worker::{Setup, evaluate_all};
+use crate::evaluate::worker::{Setup, case_folder, evaluate_all};
 use crate::inference::DeviceChoice;
 use crate::pipeline::adapt::AdaptationParams;
-use crate::tasks::{Adapt, AdaptSetting, class_weights, open_bundle};
+use crate::tasks::{Adapt, AdaptSetting, CaseFailure, class_weights, open_bundle};
 
 /// Arguments of `i3deep evaluate`.
 #[derive(Debug, clap::Args)]
@@ -101,7 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         class_weights(&bundle, dice)?;
     }
     let only = if args.held_out { held_out(&bundle)? } else { args.only.clone() };
-    let cases = find_cases(&args.images, &args.labels, &only, bundle.manifest.channels.len())?;
+    let (cases, mut failures) = find_cases(&args.images, &args.labels, &only, bundle.manifest.channels.len())?;
+    check_files(args, &plan, &cases)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let setup = Setup {
         plan,
@@ -116,13 +119,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     check_settings(&setup)?;
     let results = Results::open(&args.out, Columns::new(&setup.bundle.manifest.labels)).context("results.csv")?;
-    evaluate_with_progress(&setup, &cases, args.jobs, &results)?;
-    let (columns, rows) = results.finish()?;
-    for line in write_outcome(&setup, &cases, (&columns, &rows))? {
-        println!("{line}");
+    let of = cases.len() + failures.len();
+    failures.extend(evaluate_with_progress(&setup, &cases, args.jobs, &results)?);
+    failures.sort_by(|a, b| a.name.cmp(&b.name));
+    let (columns, mut rows) = results.finish()?;
+    // What was measured of a case before it failed is no part of a mean.
+    let failed = |name: &str| failures.iter().any(|failure| failure.name == name);
+    rows.retain(|row| !failed(&row.key.case));
+    let whole: Vec<CaseFiles> = cases.into_iter().filter(|case| !failed(&case.name)).collect();
+    if !whole.is_empty() {
+        for line in write_outcome(&setup, &whole, (&columns, &rows), of)? {
+            println!("{line}");
+        }
+        println!("results.csv, summary.json and report.html are in {}", shown(&args.out));
     }
-    println!("results.csv, summary.json and report.html are in {}", args.out.display());
-    Ok(())
+    none_failed(&failures, of)
+}
+
+/// Refuses to write over scans, labels or the bundle, or one result over another.
+fn check_files(args: &Args, plan: &Plan, cases: &[CaseFiles]) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_folder("the bundle", &args.bundle);
+    for case in cases {
+        files.reads_scans("the scan", &case.channels);
+        files.reads_scan("the labels", &case.label);
+    }
+    for name in OUTCOMES {
+        files.writes("the result", &args.out.join(name));
+    }
+    for case in cases {
+        for name in plan.volume_files(&case.name, args.keep) {
+            files.writes("the result", &case_folder(&args.out, &case.name).join(name));
+        }
+    }
+    files.check()
 }
 
 /// How the network that refines adapts to each case, if it does.
@@ -167,7 +197,12 @@ fn plan(args: &Args, bundle: &Bundle) -> Result<Plan> {
 }
 
 /// A bar on a terminal, a line a case elsewhere.
-fn evaluate_with_progress(setup: &Setup, cases: &[CaseFiles], jobs: u64, results: &Results) -> Result<()> {
+fn evaluate_with_progress(
+    setup: &Setup,
+    cases: &[CaseFiles],
+    jobs: u64,
+    results: &Results,
+) -> Result<Vec<CaseFailure>> {
     let rows = setup.plan.rows_per_case() as u64;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());

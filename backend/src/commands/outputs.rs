@@ -1,7 +1,7 @@
 //! No command writes over what it was given, nor over its own other outputs: files are the same through links, `.` and
 //! `..`, other names of one inode, and folders that do not exist yet. Looked at before anything is computed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -25,6 +25,9 @@ pub(crate) fn wrong(words: String) -> anyhow::Error {
 pub(crate) struct Files {
     inputs: Vec<(String, PathBuf)>,
     outputs: Vec<(String, PathBuf)>,
+    folders_read: Vec<(String, PathBuf)>,
+    folders_made: Vec<(String, PathBuf)>,
+    folders_emptied: Vec<(String, PathBuf)>,
 }
 
 impl Files {
@@ -33,21 +36,35 @@ impl Files {
         self.inputs.push((what.to_owned(), path.to_owned()));
     }
 
-    /// Scans, each with the file that belongs to it where there are two.
-    pub(crate) fn reads_scans(&mut self, what: &str, paths: &[PathBuf]) {
-        for path in paths {
-            ScanFiles::at(path).paths().into_iter().for_each(|file| self.reads(what, file));
+    /// A scan or labels: a file, with the one that belongs to it where there are two, or the folder of a series.
+    pub(crate) fn reads_scan(&mut self, what: &str, path: &Path) {
+        if path.is_dir() {
+            return self.reads_folder(what, path);
         }
+        ScanFiles::at(path).paths().into_iter().for_each(|file| self.reads(what, file));
     }
 
-    /// A folder of which everything is read.
+    /// Several of them.
+    pub(crate) fn reads_scans(&mut self, what: &str, paths: &[PathBuf]) {
+        paths.iter().for_each(|path| self.reads_scan(what, path));
+    }
+
+    /// A folder of which everything is read, links to other folders followed.
     pub(crate) fn reads_folder(&mut self, what: &str, folder: &Path) {
-        for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            // Links to folders are left alone: they may lead back.
-            if path.is_dir() && !path.is_symlink() {
-                self.reads_folder(what, &path);
-            } else {
-                self.reads(what, &path);
+        self.folders_read.push((what.to_owned(), folder.to_owned()));
+        // Links may lead back.
+        let mut seen: HashSet<PathBuf> = HashSet::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            if !seen.insert(place(&folder, 0)) {
+                continue;
+            }
+            for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    self.reads(what, &path);
+                }
             }
         }
     }
@@ -57,11 +74,23 @@ impl Files {
         self.outputs.push((what.to_owned(), path.to_owned()));
     }
 
+    /// A folder that is made with all it holds; nothing of its name may be there, and it may lie in none that is read.
+    pub(crate) fn makes_folder(&mut self, what: &str, path: &Path) {
+        self.folders_made.push((what.to_owned(), path.to_owned()));
+    }
+
+    /// A folder that is removed with all it holds.
+    pub(crate) fn empties(&mut self, what: &str, path: &Path) {
+        self.folders_emptied.push((what.to_owned(), path.to_owned()));
+    }
+
     /// Refuses outputs that are inputs or one another, or lie in a folder that cannot be written into.
     ///
     /// # Errors
     /// [`WrongArguments`], or the system's words.
     pub(crate) fn check(&self) -> Result<()> {
+        self.folders_made.iter().try_for_each(|(what, path)| self.check_made(what, path))?;
+        self.folders_emptied.iter().try_for_each(|(what, path)| self.check_emptied(what, path))?;
         let mut seen: HashMap<Key, (&str, &Path, bool)> = HashMap::new();
         for (what, path) in &self.inputs {
             for key in keys(path) {
@@ -81,11 +110,53 @@ impl Files {
                 seen.insert(key, (what, path, false));
             }
         }
-        let mut folders: Vec<PathBuf> = self.outputs.iter().map(|(_, path)| folder_of(path)).collect();
+        let written = self.outputs.iter().chain(&self.folders_made);
+        let mut folders: Vec<PathBuf> = written.map(|(_, path)| folder_of(path)).collect();
         folders.sort();
         folders.dedup();
         folders.iter().try_for_each(|folder| check_writable(folder))
     }
+
+    fn check_made(&self, what: &str, path: &Path) -> Result<()> {
+        if path.symlink_metadata().is_ok() {
+            return Err(wrong(format!("{what} {} exists already; choose another name, or move it away", shown(path))));
+        }
+        match self.folders_read.iter().find(|(_, folder)| place(path, 0).starts_with(place(folder, 0))) {
+            Some((other, folder)) => Err(wrong(format!(
+                "{what} {} would lie in {other} {}; choose another place",
+                shown(path),
+                shown(folder)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_emptied(&self, what: &str, path: &Path) -> Result<()> {
+        let emptied = place(path, 0);
+        match self.inputs.iter().find(|(_, input)| place(input, 0).starts_with(&emptied)) {
+            Some((other, input)) => Err(wrong(format!(
+                "{what} {} is emptied, and {other} {} lies in it; choose another place",
+                shown(path),
+                shown(input)
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses two folders of which one is the other, or lies in it.
+///
+/// # Errors
+/// [`WrongArguments`].
+pub(crate) fn check_apart(one: (&str, &Path), other: (&str, &Path)) -> Result<()> {
+    let (here, there) = (place(one.1, 0), place(other.1, 0));
+    let lies = match (here.starts_with(&there), there.starts_with(&here)) {
+        (true, true) => "is",
+        (true, false) => "lies in",
+        (false, true) => "holds",
+        (false, false) => return Ok(()),
+    };
+    Err(wrong(format!("{} {} {lies} {} {}; choose another place", one.0, shown(one.1), other.0, shown(other.1))))
 }
 
 /// A path in words: without the characters that turn or hide text.
@@ -246,6 +317,66 @@ mod tests {
             check(&["folder/scan"], &[one, two], Some("are the same file"));
         }
         check(&["folder/scan"], &["a", "b", "new/a", "new/b"], None);
+    }
+
+    #[test]
+    fn a_folder_is_read_through_links_that_may_lead_back() {
+        let desk = desk();
+        std::os::unix::fs::symlink("..", desk.path().join("folder/back")).unwrap();
+        fs::create_dir(desk.path().join("bundle")).unwrap();
+        std::os::unix::fs::symlink("../folder", desk.path().join("bundle/network")).unwrap();
+        let mut files = Files::default();
+        files.reads_folder("the bundle", &desk.path().join("bundle"));
+        files.writes("--out", &desk.path().join("folder/scan"));
+        let words = files.check().unwrap_err().to_string();
+        assert!(words.contains("would be written over the bundle"), "{words}");
+    }
+
+    #[test]
+    fn folders_are_made_where_nothing_is_and_emptied_where_nothing_is_read() {
+        let desk = desk();
+        let at = |name: &str| desk.path().join(name);
+        let made = |name: &str| {
+            let mut files = Files::default();
+            files.reads_folder("the network", &at("folder"));
+            files.makes_folder("-o", &at(name));
+            files.check().err().map(|error| error.to_string())
+        };
+        for name in ["folder", "other", "dangling", "hard", "folder/../soft"] {
+            assert!(made(name).unwrap().contains("exists already"), "{name}");
+        }
+        for name in ["folder/new-one", "other/new-one", "new/../folder/new-one"] {
+            assert!(made(name).unwrap().contains("would lie in the network"), "{name}");
+        }
+        assert_eq!(made("new/one"), None);
+
+        let emptied = |name: &str| {
+            let mut files = Files::default();
+            files.reads("the image", &at("soft"));
+            files.empties("the folder", &at(name));
+            files.check().is_err()
+        };
+        assert!(emptied("folder") && emptied("other") && emptied("."));
+        assert!(!emptied("new") && !emptied("folder/sub"));
+    }
+
+    #[test]
+    fn folders_are_apart() {
+        let desk = desk();
+        let apart = |one: &str, other: &str| {
+            check_apart(("--out", &desk.path().join(one)), ("--data", &desk.path().join(other)))
+                .err()
+                .map(|error| error.to_string())
+        };
+        for (one, other, words) in [
+            ("folder", "other", " is --data"),
+            ("other/new", "folder", " lies in --data"),
+            ("new", "new/a/../b", " holds --data"),
+        ] {
+            assert!(apart(one, other).unwrap().contains(words), "{one} {other}");
+        }
+        assert_eq!(apart("new", "newer"), None);
+        assert_eq!(apart("folder/a", "folder/b"), None);
     }
 
     #[test]

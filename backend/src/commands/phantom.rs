@@ -7,8 +7,12 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::outputs::{Files, shown, wrong};
 use crate::phantom::{LABELS, MIN_SIZE, Phantom, PhantomParams, generate};
 use crate::scan_io::{Origin, write_i16, write_labels};
+
+/// What the dataset is called.
+const NAME: &str = "Phantom";
 
 /// Arguments of `i3deep phantom`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "--size {size:?}: each axis needs {MIN_SIZE} to 1024 voxels"
     );
     let params = PhantomParams { dims: size, spacing_mm: spacing, seed: args.seed, lesions: args.lesions };
+    check_files(args)?;
     for folder in ["imagesTr", "labelsTr"] {
         let folder = args.out.join(folder);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
@@ -55,11 +60,37 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to write one file over another, or into a dataset of real scans.
+fn check_files(args: &Args) -> Result<()> {
+    let dataset = args.out.join("dataset.json");
+    if fs::read(&dataset).is_ok_and(|text| !is_generated(&text)) {
+        return Err(wrong(format!("{} is that of other scans; choose another folder", shown(&dataset))));
+    }
+    let mut files = Files::default();
+    files.writes("the dataset", &dataset);
+    for case in 0..args.cases {
+        let [scan, truth] = case_files(&args.out, case);
+        files.writes("the scan", &scan);
+        files.writes("the labels", &truth);
+    }
+    files.check()
+}
+
+/// Whether a `dataset.json` is one of this command's.
+fn is_generated(text: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(text).is_ok_and(|dataset| dataset["name"] == NAME)
+}
+
+/// Scan and labels.
+fn case_files(out: &Path, case: u64) -> [PathBuf; 2] {
+    let name = format!("phantom_{:03}", case + 1);
+    [out.join(format!("imagesTr/{name}_0000.nii.gz")), out.join(format!("labelsTr/{name}.nii.gz"))]
+}
+
 fn write_case(out: &Path, params: &PhantomParams, case: u64) -> Result<()> {
     let Phantom { image, labels } = generate(params, case)?;
-    let name = format!("phantom_{:03}", case + 1);
     let origin = Origin::of_geometry(image.geometry());
-    let (scan, truth) = (out.join(format!("imagesTr/{name}_0000.nii.gz")), out.join(format!("labelsTr/{name}.nii.gz")));
+    let [scan, truth] = case_files(out, case);
     write_i16(&scan, &image.map(|v| v as i16), &origin).with_context(|| format!("cannot write {}", scan.display()))?;
     write_labels(&truth, &labels, &origin).with_context(|| format!("cannot write {}", truth.display()))
 }
@@ -69,7 +100,7 @@ fn dataset_json(args: &Args) -> Value {
     let lesions = if args.lesions { " --lesions" } else { "" };
     let labels: Map<String, Value> = LABELS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     json!({
-        "name": "Phantom",
+        "name": NAME,
         "description": format!("Generated scans (i3deep phantom --cases {cases} --seed {seed}{lesions}); no patient \
                                 data"),
         "channel_names": { "0": "MRI" },

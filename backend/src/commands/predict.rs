@@ -174,10 +174,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let [network] = &networks[..] {
         let Predicted { failures, of, .. } =
             Run { args, network, output: &args.output, in_ensemble: false }.predict()?;
-        return said(&failures, of);
+        return words::none_failed(&failures, of);
     }
     // A run that was stopped leaves its probabilities, which are large; the next one into the same folder removes them.
     let parts = args.output.join(".ensemble");
+    check_ensemble(args, &networks, &parts)?;
     let outcome = predict_ensemble(args, &networks, &parts);
     match fs::remove_dir_all(&parts) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -198,6 +199,25 @@ fn networks(args: &Args) -> Result<Vec<PathBuf>> {
     let find =
         |configuration: &String| Ok(find(Path::new(&results), dataset, [&args.trainer, &args.plans, configuration])?);
     args.configurations.iter().map(find).collect()
+}
+
+/// Refuses what the ensemble would write over, before its first network computes.
+fn check_ensemble(args: &Args, networks: &[PathBuf], parts: &Path) -> Result<()> {
+    let mut files = Files::default();
+    files.empties("the folder of the networks' probabilities", parts);
+    let mut written = None;
+    for network in networks {
+        let run = Run { args, network, output: &args.output, in_ensemble: false };
+        let plan = Predictor::plan(network, &run.options())?;
+        check_plan(args, &plan)?;
+        let cases = run.cases(&plan)?;
+        run.reads(&mut files, &cases);
+        written.get_or_insert((run, cases, plan.file_ending));
+    }
+    if let Some((run, cases, ending)) = written {
+        run.writes(&mut files, &cases, &ending);
+    }
+    files.check()
 }
 
 /// Every network's probabilities, then the mean of each case's.
@@ -234,7 +254,7 @@ fn predict_ensemble(args: &Args, networks: &[PathBuf], parts: &Path) -> Result<(
             failures.push(CaseFailure { name: case.name.clone(), error });
         }
     }
-    said(&failures, of)
+    words::none_failed(&failures, of)
 }
 
 /// One network's predictions of all cases.
@@ -262,11 +282,11 @@ impl Run<'_> {
         let options = self.options();
         let plan = Predictor::plan(self.network, &options)?;
         check_plan(args, &plan)?;
-        let found = cases(&args.input, &plan.file_ending)?;
-        ensure!(!found.is_empty(), "{} holds no images named CASE_0000{}", shown(&args.input), plan.file_ending);
-        let mine = found.into_iter().skip(args.part_id).step_by(args.num_parts);
-        let mine: Vec<Case> = mine.map(|(name, images)| self.case(&name, images, &plan)).collect();
-        self.check_outputs(&mine, &plan.file_ending)?;
+        let mine = self.cases(&plan)?;
+        let mut files = Files::default();
+        self.reads(&mut files, &mine);
+        self.writes(&mut files, &mine, &plan.file_ending);
+        files.check()?;
         fs::create_dir_all(self.output).with_context(|| format!("cannot create the folder {}", shown(self.output)))?;
         write_records(args, self.network, self.output)?;
         let of = mine.len();
@@ -318,21 +338,29 @@ impl Run<'_> {
         }
     }
 
-    /// Refuses to write over images, the network, the previous stage, or one result over another.
-    fn check_outputs(&self, cases: &[Case], ending: &str) -> Result<()> {
+    /// The cases of this part of the work.
+    fn cases(&self, plan: &Plan) -> Result<Vec<Case>> {
         let args = self.args;
-        let mut files = Files::default();
+        let found = cases(&args.input, &plan.file_ending)?;
+        ensure!(!found.is_empty(), "{} holds no images named CASE_0000{}", shown(&args.input), plan.file_ending);
+        let mine = found.into_iter().skip(args.part_id).step_by(args.num_parts);
+        Ok(mine.map(|(name, images)| self.case(&name, images, plan)).collect())
+    }
+
+    /// Images, the network, the previous stage.
+    fn reads(&self, files: &mut Files, cases: &[Case]) {
         files.reads_folder("the network", self.network);
-        if let Some(file) = &args.postprocessing {
-            files.reads("the postprocessing", file);
-        }
+        self.args.postprocessing.iter().for_each(|file| files.reads("the postprocessing", file));
         for case in cases {
             files.reads_scans("the image", &case.images);
-            case.previous.iter().for_each(|previous| files.reads("the previous stage's segmentation", previous));
+            case.previous.iter().for_each(|labels| files.reads_scan("the previous stage's segmentation", labels));
         }
-        for name in RECORDS {
-            files.writes("the record", &self.output.join(name));
-        }
+    }
+
+    /// Results, and what nnU-Net writes beside them.
+    fn writes(&self, files: &mut Files, cases: &[Case], ending: &str) {
+        let args = self.args;
+        RECORDS.iter().for_each(|name| files.writes("the record", &self.output.join(name)));
         let mut endings = vec![ending];
         endings.extend(if args.save_probabilities || self.in_ensemble { &[".npz", ".pkl"][..] } else { &[] });
         endings.extend(args.save_logits.then_some(".logits.npy"));
@@ -342,7 +370,6 @@ impl Run<'_> {
                 files.writes("the result", &case.stem.with_file_name(name));
             }
         }
-        files.check()
     }
 }
 
@@ -357,14 +384,6 @@ fn sorted_out(args: &Args, cases: Vec<Case>, plan: &Plan) -> (Vec<Case>, Vec<Cas
         }
     }
     (todo, failures)
-}
-
-/// Failures at the end, where they are seen, one a line.
-fn said(failures: &[CaseFailure], of: usize) -> Result<()> {
-    let lines: String =
-        failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, words::of(&failure.error))).collect();
-    ensure!(failures.is_empty(), "{} of {of} case(s) failed, the others are written:{lines}", failures.len());
-    Ok(())
 }
 
 fn check(args: &Args) -> Result<()> {

@@ -115,11 +115,13 @@ fn check_files(args: &Args, presegmentation: Option<&Path>) -> Result<()> {
     let mut files = Files::default();
     files.reads_folder("the bundle", &args.bundle);
     files.reads_scans("the scan", &args.image);
-    files.reads("the corrections", &args.corrections);
+    files.reads_scan("the corrections", &args.corrections);
     args.slices.iter().for_each(|list| files.reads("the slices", list));
-    presegmentation.into_iter().for_each(|labels| files.reads("the presegmentation", labels));
+    presegmentation.into_iter().for_each(|labels| files.reads_scan("the presegmentation", labels));
+    args.adapted_weights.iter().for_each(|file| files.reads("the adapted weights", file));
     files.writes("--out", &args.out);
     args.uncertainty_out.iter().for_each(|file| files.writes("--uncertainty-out", file));
     args.slices_out.iter().for_each(|file| files.writes("--slices-out", file));
+    args.adapted_weights_out.iter().for_each(|file| files.writes("--adapted-weights-out", file));
     files.check()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::block_on;
+use super::outputs::check_apart;
 use crate::store;
 
 /// Arguments of `i3deep restore`.
@@ -20,6 +21,7 @@ pub(crate) struct Args {
 
 /// Checks the backup, puts it in place, says how much it was.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    check_apart(("--from", &args.from), ("--data", &args.data))?;
     let copied = block_on(store::restore(&args.from, &args.data))?
         .with_context(|| format!("cannot restore {}", args.from.display()))?;
     println!(

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing_subscriber::EnvFilter;
 
+use super::outputs::check_apart;
 use super::place::Place;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
@@ -66,6 +67,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     check_reach(args)?;
+    check_apart(("--data", &args.place.data), ("--models", &args.place.models))?;
+    check_apart(("--data", &args.place.data), ("--client", &args.place.client))?;
     let tls = tls(args)?;
     device_name(args.place.device)?;
     let client = Client::open(&args.place.client).with_context(|| {

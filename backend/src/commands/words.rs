@@ -1,4 +1,8 @@
-//! What went wrong, in one line: every cause once.
+//! What went wrong, in words: every cause once; what failed of several cases.
+
+use anyhow::{Result, ensure};
+
+use crate::tasks::CaseFailure;
 
 /// The chain of causes. A cause whose words stand in those before it already is left out: errors that say their source
 /// in their own sentence are the rule.
@@ -13,6 +17,17 @@ pub(crate) fn of(error: &anyhow::Error) -> String {
         }
     }
     line
+}
+
+/// Failures at the end, where they are seen, one a line.
+///
+/// # Errors
+/// These words, if there are any.
+pub(crate) fn none_failed(failures: &[CaseFailure], of: usize) -> Result<()> {
+    let lines: String =
+        failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, self::of(&failure.error))).collect();
+    ensure!(failures.is_empty(), "{} of {of} case(s) failed, the others are written:{lines}", failures.len());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use crate::bundle::Bundle;
+use crate::tasks::CaseFailure;
 
 /// A labelled case in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,32 +21,55 @@ pub struct CaseFiles {
 }
 
 /// The cases of a folder of labels (`NAME.nii.gz`) with their scans (`NAME_0000.nii.gz`, one file a channel), by name;
-/// only some if any are named.
+/// only some if any are named. Files whose names begin with a dot are other programs' own. Cases that lack a file, and
+/// names that have none, are failures.
 ///
 /// # Errors
-/// If the folder cannot be read, a scan is missing or nothing is left.
-pub fn find_cases(images: &Path, labels: &Path, only: &[String], channels: usize) -> Result<Vec<CaseFiles>> {
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(labels).with_context(|| format!("cannot read the folder {}", labels.display()))? {
-        let label = entry?.path();
-        let Some(name) =
-            label.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".nii.gz")).map(str::to_owned)
-        else {
+/// If the folder cannot be read, or holds no case that was asked for.
+pub fn find_cases(
+    images: &Path,
+    labels: &Path,
+    only: &[String],
+    channels: usize,
+) -> Result<(Vec<CaseFiles>, Vec<CaseFailure>)> {
+    let (mut cases, mut failures) = (Vec::new(), Vec::new());
+    let cannot = || format!("cannot read the folder {}", labels.display());
+    for entry in fs::read_dir(labels).with_context(cannot)? {
+        let label = entry.with_context(cannot)?.path();
+        let file = label.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(name) = file.strip_suffix(".nii.gz").filter(|name| !name.starts_with('.')).map(str::to_owned) else {
             continue;
         };
         if !only.is_empty() && !only.contains(&name) {
             continue;
         }
-        let scan: Vec<PathBuf> =
-            (0..channels).map(|channel| images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
-        if let Some(missing) = scan.iter().find(|path| !path.is_file()) {
-            bail!("{name} has labels but no image {}", missing.display());
+        match channels_of(images, &label, &name, channels) {
+            Ok(channels) => cases.push(CaseFiles { name, channels, label }),
+            Err(error) => failures.push(CaseFailure { name, error }),
         }
-        cases.push(CaseFiles { name, channels: scan, label });
     }
-    ensure!(!cases.is_empty(), "no cases: {} holds no NAME.nii.gz that was asked for", labels.display());
+    let known =
+        |name: &String| cases.iter().map(|case| &case.name).chain(failures.iter().map(|f| &f.name)).any(|n| n == name);
+    let unknown: Vec<String> = only.iter().filter(|name| !known(name)).cloned().collect();
+    let found = cases.len() + failures.len();
+    ensure!(found > 0, "no cases: {} holds no NAME.nii.gz that was asked for", labels.display());
+    failures.extend(unknown.into_iter().map(|name| {
+        let error = anyhow!("{} holds no {name}.nii.gz", labels.display());
+        CaseFailure { name, error }
+    }));
     cases.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(cases)
+    failures.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((cases, failures))
+}
+
+/// A case's scan, one file a channel.
+fn channels_of(images: &Path, label: &Path, name: &str, channels: usize) -> Result<Vec<PathBuf>> {
+    ensure!(label.to_str().is_some(), "the name is not UTF-8, which results.csv could not hold; rename the files");
+    let scan: Vec<PathBuf> = (0..channels).map(|channel| images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
+    if let Some(missing) = scan.iter().find(|path| !path.is_file()) {
+        bail!("has labels but no image {}", missing.display());
+    }
+    Ok(scan)
 }
 
 /// The cases that were set aside when the bundle was trained.

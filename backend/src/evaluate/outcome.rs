@@ -16,11 +16,20 @@ use super::worker::Setup;
 use crate::bundle::method::Method;
 use crate::scan_io::{read_labels, read_scan};
 
-/// Writes summary and report; returns a line for each setting.
+/// Files that an evaluation writes beside each other; the table's second name is that of the one being written.
+pub const OUTCOMES: [&str; 6] =
+    ["settings.json", "results.csv", "results.csv.part", "summary.json", "summary.csv", "report.html"];
+
+/// Writes summary and report of the cases that did not fail, `of` so many; returns a line for each setting.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn write_outcome(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Row])) -> Result<Vec<String>> {
+pub fn write_outcome(
+    setup: &Setup,
+    cases: &[CaseFiles],
+    (columns, rows): (&Columns, &[Row]),
+    of: usize,
+) -> Result<Vec<String>> {
     let (bundle, plan) = (&setup.bundle, &setup.plan);
     // The bundle's own way, or else the first that was asked for.
     let default =
@@ -35,7 +44,11 @@ pub fn write_outcome(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Colu
     put("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
     put("summary.csv", String::from_utf8(summary.csv()?)?)?;
     let manifest = &bundle.manifest;
-    let title = format!("{} {}, {} cases, {} expert", manifest.name, manifest.version, cases.len(), plan.expert);
+    let count = match of - cases.len() {
+        0 => format!("{of} cases"),
+        failed => format!("{} of {of} cases ({failed} failed)", cases.len()),
+    };
+    let title = format!("{} {}, {count}, {} expert", manifest.name, manifest.version, plan.expert);
     let curve = |method: &Method| Ok((method.to_string(), mean_curve(setup, *method, cases)?));
     let reliability = plan.methods.iter().map(curve).collect::<Result<Vec<_>>>()?;
     let pictures = pictures(setup, cases, (columns, rows))?;

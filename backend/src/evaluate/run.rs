@@ -374,7 +374,7 @@ impl Plan {
     }
 
     /// The rows of a case.
-    fn keys(&self, case: &str) -> Vec<Key> {
+    pub(super) fn keys(&self, case: &str) -> Vec<Key> {
         if self.refine {
             return self.courses(case).into_iter().flat_map(|course| course.keys).collect();
         }

@@ -1,10 +1,11 @@
 //! Deals cases to threads, each with networks of its own, and keeps what they find in the folder of the evaluation.
 
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ use shared::label::Label;
 use shared::volume::Volume;
 
 use super::cases::CaseFiles;
-use super::results::{Columns, Results};
+use super::results::{Columns, Key, Results};
 use super::run::{Corrections, Plan, Presegmented, Subject};
 use crate::bundle::method::Method;
 use crate::bundle::{Bundle, Stage};
@@ -23,7 +24,7 @@ use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{Adaptation, RefineInput, refine};
 use crate::pipeline::sampling::Sampling;
 use crate::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
-use crate::tasks::{class_weights, load_stage, read_channels};
+use crate::tasks::{CaseFailure, PRESEGMENTATION_FILE, check_dimensions, class_weights, load_stage, read_channels};
 
 /// An evaluation: what all threads share.
 #[derive(Debug)]
@@ -48,48 +49,82 @@ pub struct Setup {
     pub out: PathBuf,
 }
 
+/// Where a case's volumes lie.
+pub fn case_folder(out: &Path, name: &str) -> PathBuf {
+    out.join("cases").join(name)
+}
+
 impl Setup {
     /// Where a case's volumes lie.
     pub fn case_folder(&self, name: &str) -> PathBuf {
-        self.out.join("cases").join(name)
+        case_folder(&self.out, name)
     }
 
     /// An uncertainty of a case.
     pub fn uncertainty_file(&self, name: &str, method: Method) -> PathBuf {
-        self.case_folder(name).join(format!("uncertainty_{}.nii.gz", method.to_string().replace('/', "_")))
+        self.case_folder(name).join(uncertainty_name(method))
     }
 
     /// The presegmentation of a case.
     pub fn presegmentation_file(&self, name: &str) -> PathBuf {
-        self.case_folder(name).join("presegmentation.nii.gz")
+        self.case_folder(name).join(PRESEGMENTATION_FILE)
     }
 
     /// The refined segmentation of the pictured setting.
     pub fn refined_file(&self, name: &str) -> PathBuf {
-        self.case_folder(name).join("refined.nii.gz")
+        self.case_folder(name).join(REFINED_FILE)
+    }
+}
+
+/// The refined segmentation of the pictured setting.
+const REFINED_FILE: &str = "refined.nii.gz";
+
+fn uncertainty_name(method: Method) -> String {
+    format!("uncertainty_{}.nii.gz", method.to_string().replace('/', "_"))
+}
+
+fn kept_name(key: &Key) -> String {
+    format!("refined_{}_{}_{}_r{}.nii.gz", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round)
+}
+
+impl Plan {
+    /// Names of the volumes that may be written of a case.
+    pub fn volume_files(&self, name: &str, keep: bool) -> Vec<String> {
+        let kept = if keep { self.keys(name) } else { Vec::new() };
+        let uncertainties = self.methods.iter().map(|method| uncertainty_name(*method));
+        let segmentations = [PRESEGMENTATION_FILE, REFINED_FILE].map(str::to_owned);
+        segmentations.into_iter().chain(uncertainties).chain(kept.iter().map(kept_name)).collect()
     }
 }
 
 /// Evaluates all cases, `jobs` at a time; `finished` hears the name of each. Every network computes on one thread, so
-/// that no number depends on how many cases run at once.
+/// that no number depends on how many cases run at once. A case that fails stops no other; all of them are answered.
 ///
 /// # Errors
-/// The first failure of any case, with its name; the others are stopped.
+/// Networks that cannot be opened, a disk that is full.
 pub fn evaluate_all(
     setup: &Setup,
     cases: &[CaseFiles],
     jobs: u64,
     results: &Results,
     finished: &(dyn Fn(&str) + Sync),
-) -> Result<()> {
+) -> Result<Vec<CaseFailure>> {
     set_threads(1);
     let weights = setup.class_dice.as_deref().map(|dice| class_weights(&setup.bundle, dice)).transpose()?;
     let next = AtomicUsize::new(0);
-    let failure = Mutex::new(None);
+    let (stop, failures) = (Mutex::new(None), Mutex::new(Vec::new()));
     let work = || -> Result<()> {
         let mut worker = Worker::new(setup, weights.as_deref())?;
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-            worker.evaluate(case, results).with_context(|| case.name.clone())?;
+            match worker.evaluate(case, results) {
+                // No other case could be written either.
+                Err(error) if is_full(&error) => return Err(error.context(case.name.clone())),
+                Err(error) => {
+                    let failure = CaseFailure { name: case.name.clone(), error };
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                }
+                Ok(()) => {}
+            }
             finished(&case.name);
         }
         Ok(())
@@ -99,12 +134,18 @@ pub fn evaluate_all(
             scope.spawn(|| {
                 if let Err(error) = work() {
                     next.store(cases.len(), Ordering::Relaxed);
-                    *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                    *stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             });
         }
     });
-    failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    stop.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(failures), Err)
+}
+
+/// Whether the disk is full.
+fn is_full(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::StorageFull)
 }
 
 /// One thread's networks.
@@ -124,11 +165,13 @@ impl<'a> Worker<'a> {
 
     fn evaluate(&mut self, case: &CaseFiles, results: &Results) -> Result<()> {
         let Setup { bundle, plan, .. } = self.setup;
+        // Also of a case whose rows are there: its voxels go into the curves.
+        let truth = read_labels(&case.label).with_context(|| format!("the labels {}", case.label.display()))?;
         if !Subject::is_unfinished(&case.name, plan, results) {
             return Ok(());
         }
         let (channels, origin) = read_channels(&case.channels)?;
-        let truth = read_labels(&case.label).with_context(|| case.label.display().to_string())?;
+        check_dimensions(&origin, &bundle.presegmentation)?;
         if let Err(difference) = truth.geometry().check_same_grid(channels[0].geometry()) {
             bail!("{} {difference}. Labels must lie on the scan's own grid", case.label.display());
         }
@@ -159,9 +202,7 @@ impl<'a> Worker<'a> {
                 write_labels(&self.setup.refined_file(&case.name), segmentation, &origin)?;
             }
             if self.setup.keep {
-                let setting =
-                    format!("{}_{}_{}_r{}", key.strategy, key.uncertainty.replace('/', "_"), key.budget, key.round);
-                let file = self.setup.case_folder(&case.name).join(format!("refined_{setting}.nii.gz"));
+                let file = self.setup.case_folder(&case.name).join(kept_name(key));
                 write_labels(&file, segmentation, &origin)?;
             }
             Ok(())

@@ -16,7 +16,7 @@ pub use ensemble::ensemble;
 pub use networks::{Networks, OpenedNetworks, load_stage, open_bundle};
 pub use orientation::{orientation_warning, reorientation};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
-pub use presegment::{PresegmentOptions, class_weights, presegment, read_channels, warnings};
+pub use presegment::{PresegmentOptions, check_dimensions, class_weights, presegment, read_channels, warnings};
 pub use refine::{Corrections, RefineFiles, read_on_grid, refine};
 pub use slices::{read_slices, write_slices};
 

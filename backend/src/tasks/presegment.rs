@@ -129,7 +129,7 @@ pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
 ///
 /// # Errors
 /// In words, where the network takes volumes.
-pub(super) fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
+pub fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
     ensure!(
         !origin.is_flat() || plan.patch_size.len() == 2,
         "the image is a picture of two dimensions; this network takes volumes of three"
