@@ -1,5 +1,5 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | evaluate | export | bundle | corrupt | report |
-parity | bench.
+"""`i3deep-models`: plan | train presegmentation | train refinement | pack | unpack | evaluate | export | bundle |
+corrupt | report | parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -67,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
                 "--variant", choices=sorted(RECIPES), help="train a refinement to compare with, beside the bundle's"
             )
         command.set_defaults(run=_train, stage=stage)
+
+    pack = commands.add_parser("pack", help="planned cases in one file, to train from on a machine with a card")
+    _workspace(pack)
+    pack.add_argument("-o", "--output", type=Path, required=True, help="FILE.npz and FILE.json are written")
+    pack.set_defaults(run=_pack)
+
+    unpack = commands.add_parser("unpack", help="weights from that machine as a folder that nnU-Net trained")
+    unpack.add_argument("--pack", type=Path, required=True, help="the FILE that was packed")
+    unpack.add_argument("--weights", type=Path, required=True, nargs="+", help="one file for each fold, fold 0 first")
+    unpack.add_argument("--fold", help="the name of a single fold, such as `all`; default: 0, 1, 2 and so on")
+    unpack.add_argument("-o", "--output", type=Path, required=True)
+    unpack.set_defaults(run=_unpack)
 
     evaluate = commands.add_parser("evaluate", help="Dice of the refinement's validation cases before and after")
     _workspace(evaluate)
@@ -203,6 +215,21 @@ def _train(options: argparse.Namespace) -> None:
         return
     recipe = RECIPES[options.variant] if options.variant else Recipe(encoding=_chosen(options))
     train(Workspace(options.workspace.resolve(), options.variant or ""), options.stage, chosen, recipe)
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from i3deep_models.training.card.pack import pack
+
+    pack(Workspace(options.workspace.resolve()), options.output.resolve())
+
+
+def _unpack(options: argparse.Namespace) -> None:
+    from i3deep_models.training.card.unpack import Trained, unpack
+
+    folds = [options.fold] if options.fold else [str(number) for number in range(len(options.weights))]
+    if len(folds) != len(options.weights):
+        raise ValueError(f"--fold names one fold, and there are {len(options.weights)} files of weights")
+    unpack(options.pack.with_suffix(".json"), Trained(dict(zip(folds, options.weights, strict=True)), options.output))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

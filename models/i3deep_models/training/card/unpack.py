@@ -15,16 +15,12 @@ class Trained:
 
     folds: dict[str, Path]
     folder: Path
-    # What a refinement network is given beside the image, for `dataset.json`; none for a presegmentation.
-    guidance: dict | None = None
 
 
 def unpack(about: Path, trained: Trained) -> None:
     """Writes `plans.json`, `dataset.json` and `fold_K/checkpoint_final.pth`; `about` is the pack's JSON file."""
     content = read_json(about)
     dataset = content["dataset"]
-    if trained.guidance is not None:
-        dataset = {**dataset, "i3deep": trained.guidance}
     write_json(trained.folder / "plans.json", content["plans"])
     write_json(trained.folder / "dataset.json", dataset)
     for fold, file in trained.folds.items():
