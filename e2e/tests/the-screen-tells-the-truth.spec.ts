@@ -20,7 +20,8 @@ interface Look {
   page: Page;
   workbench: WorkbenchPage;
   plane: Plane;
-  path: (name: string) => string;
+  /** Where the file that is downloaded after a step goes; without one nothing is downloaded. */
+  path?: (name: string) => string;
 }
 
 test("canvas, probe, linked views, saved slice and download agree after every tool", async ({
@@ -62,7 +63,7 @@ test("canvas, probe, linked views, saved slice and download agree after every to
     await workbench.take("lasso");
     await workbench.drag(plane.axis, [at(0, 2), at(5, 2), at(5, 7), at(0, 7), at(0, 3)]);
     await seeLabel(look, "lasso", at(3, 4), 1);
-    await seeLabel(look, "lasso-beside", at(7, 4), 0);
+    await seeLabel(withoutFile(look), "lasso-beside", at(7, 4), 0);
   });
   await test.step("polygon", async () => {
     await workbench.take("polygon");
@@ -77,7 +78,7 @@ test("canvas, probe, linked views, saved slice and download agree after every to
     await seeLabel(look, "fill", at(10, 1), 0);
     await workbench.press(plane.axis, [at(12, 8)]);
     await expect(workbench.notice).toContainText("Press again");
-    await seeLabel(look, "fill-asked", at(12, 8), 0);
+    await seeLabel(withoutFile(look), "fill-asked", at(12, 8), 0);
   });
   await test.step("grow and shrink", async () => {
     await workbench.edit("grow");
@@ -87,19 +88,19 @@ test("canvas, probe, linked views, saved slice and download agree after every to
   });
   await test.step("smooth", async () => {
     // What is left of the brush's stroke has grown together with the corner at (0, 2): this one stands free.
-    await seeLabel(look, "corner", at(5, 7), 1);
+    await seeLabel(withoutFile(look), "corner", at(5, 7), 1);
     await workbench.edit("smooth");
     await seeLabel(look, "smooth", at(5, 7), 0);
-    await seeLabel(look, "smooth-inside", at(2, 4), 1);
+    await seeLabel(withoutFile(look), "smooth-inside", at(2, 4), 1);
   });
   await test.step("remove, undo, redo", async () => {
     await workbench.take("remove");
     await workbench.press(plane.axis, [at(2, 4)]);
     await seeLabel(look, "remove", at(2, 4), 0);
     await workbench.undo();
-    await seeLabel(look, "undo", at(2, 4), 1);
+    await seeLabel(withoutFile(look), "undo", at(2, 4), 1);
     await workbench.redo();
-    await seeLabel(look, "redo", at(2, 4), 0);
+    await seeLabel(withoutFile(look), "redo", at(2, 4), 0);
     await workbench.undo();
   });
   await test.step("refined, the finished slice is as it was vouched for", async () => {
@@ -109,7 +110,7 @@ test("canvas, probe, linked views, saved slice and download agree after every to
     await workbench.refineAndWait();
     await workbench.goTo(plane);
     await seeLabel(look, "refined", at(2, 4), 1);
-    await seeLabel(look, "refined-beside", at(10, 1), 0);
+    await seeLabel(withoutFile(look), "refined-beside", at(10, 1), 0);
   });
 });
 
@@ -183,6 +184,11 @@ test("any plane may be corrected", async ({ workbench, phantomCase, page }) => {
   await workbench.refineAndWait();
 });
 
+/** A second look after a step, at another voxel of the same file. */
+function withoutFile({ page, workbench, plane }: Look): Look {
+  return { page, workbench, plane };
+}
+
 /** Everything that says something of a voxel says this label. */
 async function seeLabel(look: Look, step: string, voxel: Triple, label: number): Promise<void> {
   const { page, workbench, plane, path } = look;
@@ -205,6 +211,7 @@ async function seeLabel(look: Look, step: string, voxel: Triple, label: number):
   }
   await workbench.waitUntilSaved();
   expect(await savedLabel(page, plane, voxel), `${step}: saved`).toBe(label);
+  if (!path) return;
   const file = path(`${step}.nii.gz`);
   await workbench.download(file);
   expect((await readNifti(file)).voxel(voxel), `${step}: downloaded`).toBe(label);

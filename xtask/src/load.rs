@@ -61,8 +61,10 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     let refinements = Arc::new(AtomicU64::new(0));
     let refining = cases.pop().filter(|_| !args.no_refinement);
     if let Some(case) = refining {
-        let (url, over, refinements) = (server.url().to_owned(), Arc::clone(&over), Arc::clone(&refinements));
-        thread::spawn(move || refine(&url, &case, &over, &refinements));
+        let (desk, url) = (Desk::at(&server, &case)?, format!("{}/api/cases/{case}/refine", server.url()));
+        let (over, refinements) = (Arc::clone(&over), Arc::clone(&refinements));
+        desk.save(PLANES / 2, 0, 1)?;
+        thread::spawn(move || refine(&desk.agent, &url, &over, &refinements));
     }
     let before = state(&bed, &server)?;
     let taken = thread::scope(|scope| {
@@ -70,7 +72,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
         let taken = paint(&server, &cases, args);
         over.store(true, Ordering::SeqCst);
         taken
-    });
+    })?;
     let after = state(&bed, &server)?;
     let errors = taken.iter().filter(|ms| ms.is_nan()).count();
     let mut ms: Vec<f64> = taken.into_iter().filter(|ms| !ms.is_nan()).collect();
@@ -107,13 +109,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
 
 /// What a save and the case list cost with this many earlier saves.
 fn costs(server: &Server, case: &str, history: u64) -> Result<()> {
-    let agent = agent();
+    let desk = Desk::at(server, case)?;
     let mut revision = revision(server, case, 0)?;
     let mut saves = Vec::new();
     let mut lists = Vec::new();
     for n in 0..50 {
         let begun = Instant::now();
-        revision = save(&agent, server.url(), case, 0, revision, n).context("a save was refused")?;
+        revision = desk.save(0, revision, n)?;
         saves.push(begun.elapsed().as_secs_f64() * 1e3);
         let begun = Instant::now();
         server.get("/api/cases")?;
@@ -146,12 +148,11 @@ fn write_history(server: &Server, case: &str, saves: u64) -> Result<()> {
     const WRITERS: u64 = 8;
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let (url, case) = (server.url().to_owned(), case.to_owned());
-            let mut revision = revision(server, &case, writer as usize)?;
+            let desk = Desk::at(server, case)?;
+            let mut revision = revision(server, case, writer as usize)?;
             Ok(thread::spawn(move || {
-                let agent = agent();
                 for n in 0..saves / WRITERS {
-                    revision = save(&agent, &url, &case, writer as usize, revision, n).unwrap_or(revision);
+                    revision = desk.save(writer as usize, revision, n).unwrap_or(revision);
                 }
             }))
         })
@@ -159,20 +160,35 @@ fn write_history(server: &Server, case: &str, saves: u64) -> Result<()> {
     writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| anyhow::anyhow!("a writer failed")))
 }
 
-/// The revision that a save was acknowledged with.
-fn save(agent: &Agent, url: &str, case: &str, plane: usize, base: u64, n: u64) -> Option<u64> {
-    // A generated scan has 32 x 24 voxels in a sagittal plane; a stroke's outline makes some dozens of runs.
-    let (voxels, mut runs) = (32 * 24_u64, Vec::new());
-    for run in 0..40 {
-        runs.push((run % 2, 5 + (n + run) % 3));
+/// Where one person saves sagittal slices of one case.
+struct Desk {
+    agent: Agent,
+    /// Where its corrections are.
+    route: String,
+    /// Of a plane.
+    voxels: u64,
+}
+
+impl Desk {
+    fn at(server: &Server, case: &str) -> Result<Self> {
+        let detail = server.get(&format!("/api/cases/{case}"))?;
+        let size = |axis: usize| detail["geometry"]["dims"][axis].as_u64().context("the case has no size");
+        let route = format!("{}/api/cases/{case}/corrections/sagittal", server.url());
+        Ok(Self { agent: agent(), route, voxels: size(1)? * size(2)? })
     }
-    let painted: u64 = runs.iter().map(|(_, length)| length).sum();
-    runs.push((0, voxels - painted));
-    let slice =
-        json!({ "plane": { "axis": "sagittal", "index": plane }, "state": "done", "runs": runs, "revision": base });
-    let mut answer = agent.put(format!("{url}/api/cases/{case}/corrections/sagittal/{plane}")).send_json(slice).ok()?;
-    let answer = answer.body_mut().read_json::<Value>().ok()?;
-    answer["revision"].as_u64()
+
+    /// The revision that a save was acknowledged with.
+    fn save(&self, plane: usize, base: u64, n: u64) -> Result<u64> {
+        // A stroke's outline makes some dozens of runs.
+        let mut runs: Vec<(u64, u64)> = (0..40).map(|run| (run % 2, 5 + (n + run) % 3)).collect();
+        let painted: u64 = runs.iter().map(|(_, length)| length).sum();
+        runs.push((0, self.voxels - painted));
+        let slice =
+            json!({ "plane": { "axis": "sagittal", "index": plane }, "state": "done", "runs": runs, "revision": base });
+        let mut answer = self.agent.put(format!("{}/{plane}", self.route)).send_json(slice)?;
+        let answer = answer.body_mut().read_json::<Value>()?;
+        answer["revision"].as_u64().with_context(|| format!("a save was refused: {answer}"))
+    }
 }
 
 /// An open page: hears events until the server ends.
@@ -191,11 +207,9 @@ fn listen(url: &str, heard: Arc<AtomicU64>) -> Result<()> {
 }
 
 /// Refines a case whenever it is not being refined.
-fn refine(url: &str, case: &str, over: &AtomicBool, refinements: &AtomicU64) {
-    let agent = agent();
-    save(&agent, url, case, 16, 0, 1);
+fn refine(agent: &Agent, url: &str, over: &AtomicBool, refinements: &AtomicU64) {
     while !over.load(Ordering::SeqCst) {
-        let asked = agent.post(format!("{url}/api/cases/{case}/refine")).send_empty();
+        let asked = agent.post(url).send_empty();
         if asked.is_ok_and(|answer| answer.status().as_u16() == 202) {
             refinements.fetch_add(1, Ordering::SeqCst);
         }
@@ -204,17 +218,17 @@ fn refine(url: &str, case: &str, over: &AtomicBool, refinements: &AtomicU64) {
 }
 
 /// Milliseconds until each save was acknowledged; NaN for those that were not.
-fn paint(server: &Server, cases: &[String], args: &Args) -> Vec<f64> {
+fn paint(server: &Server, cases: &[String], args: &Args) -> Result<Vec<f64>> {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let interval = Duration::from_secs_f64(1.0 / args.rate);
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let people: Vec<_> = (0..args.people)
         .map(|person| {
-            let (url, case, taken) = (server.url().to_owned(), cases[person / PLANES].clone(), Arc::clone(&taken));
+            let (case, taken) = (&cases[person / PLANES], Arc::clone(&taken));
             let plane = person % PLANES;
-            let mut base = revision(server, &case, plane).unwrap_or(0);
-            thread::spawn(move || {
-                let agent = agent();
+            let desk = Desk::at(server, case)?;
+            let mut base = revision(server, case, plane)?;
+            Ok(thread::spawn(move || {
                 let mut due = Instant::now() + interval.mul_f64(person as f64 * 0.618 % 1.0);
                 let mut own = Vec::new();
                 for n in 0.. {
@@ -223,20 +237,20 @@ fn paint(server: &Server, cases: &[String], args: &Args) -> Vec<f64> {
                     }
                     sleep(due.saturating_duration_since(Instant::now()));
                     // From when it was due: a server that makes its people wait is not spared their next stroke.
-                    let saved = save(&agent, &url, &case, plane, base, n);
-                    own.push(saved.map_or(f64::NAN, |_| due.elapsed().as_secs_f64() * 1e3));
+                    let saved = desk.save(plane, base, n);
+                    own.push(if saved.is_ok() { due.elapsed().as_secs_f64() * 1e3 } else { f64::NAN });
                     base = saved.unwrap_or(base);
                     due += interval;
                 }
                 taken.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
-            })
+            }))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     for person in people {
         // One that failed has no figures.
         let _ = person.join();
     }
-    std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner))
+    Ok(std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Says every minute what the server takes of the machine.

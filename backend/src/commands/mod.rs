@@ -16,6 +16,7 @@ mod serve;
 mod verify;
 mod backup;
 mod restore;
+mod quarantine;
 mod worker;
 mod progress;
 mod outputs;
@@ -60,6 +61,8 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup in the place of what a data folder holds.
     Restore(restore::Args),
+    /// List what a server has set aside in its data folder, or delete what has lain there long.
+    Quarantine(quarantine::Args),
     /// Look through the records of who did what on a server.
     #[command(subcommand)]
     Audit(audit::Args),
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Quarantine(args) => quarantine::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Worker(args) => worker::run(&args),
     };

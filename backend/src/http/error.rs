@@ -128,7 +128,7 @@ impl From<StoreError> for Refusal {
             StoreError::Correction(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::CorrectionDoesNotFit),
             StoreError::Crowded(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Busy),
             StoreError::Full => return Self::full(),
-            StoreError::Damaged
+            StoreError::Damaged(_)
             | StoreError::InUse(_)
             | StoreError::Refused { .. }
             | StoreError::Slow

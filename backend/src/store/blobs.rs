@@ -69,7 +69,7 @@ impl Blobs {
     /// [`StoreError::Damaged`], [`StoreError::Blobs`].
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let bytes = self.files.get(&key(digest)).await?.bytes().await?;
-        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged) }
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged(digest.clone())) }
     }
 
     /// Where all blobs lie, for a worker on this machine.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use shared::correction::CorrectionError;
 use thiserror::Error;
 
+use super::Digest;
+
 /// Why the store could not do it.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -52,8 +54,8 @@ pub enum StoreError {
     #[error("the server's disk is full; nothing was stored. Ask its operator to make room, then try again")]
     Full,
     /// A blob is not what it was when it was stored.
-    #[error("a stored volume is damaged; restore the data folder from a backup")]
-    Damaged,
+    #[error("the stored volume {0} is damaged; send the scan again, or restore the data folder from a backup")]
+    Damaged(Digest),
     /// The database.
     #[error("the database failed: {0}")]
     Database(sqlx::Error),

@@ -236,8 +236,10 @@ pub(super) async fn begin_epoch(connection: &mut SqliteConnection, seen: Option<
 
 impl StoreError {
     pub(super) fn damaged_database(said: &str) -> Self {
+        // SQLite begins with a headline.
+        let said = said.lines().find(|line| !line.starts_with("***")).unwrap_or(said);
         Self::Refused {
-            problem: format!("the database {DATABASE} is damaged ({})", said.lines().next().unwrap_or_default()),
+            problem: format!("the database {DATABASE} is damaged ({said})"),
             advice: "restore a backup with `i3deep restore`; `i3deep verify` says what else is wrong",
         }
     }

@@ -45,7 +45,7 @@ impl Reading {
         self.hasher.update(&piece);
         self.left -= piece.len() as u64;
         if self.left == 0 && hex(&self.hasher.finalize_reset()) != self.digest.as_str() {
-            return Err(StoreError::Damaged);
+            return Err(StoreError::Damaged(self.digest));
         }
         Ok(Some((piece.into(), self)))
     }

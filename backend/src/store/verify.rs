@@ -12,6 +12,7 @@ use sqlx::{Row, SqliteConnection, query_scalar};
 
 use super::folder::{self, BLOBS, DATABASE, QUARANTINE};
 use super::mark::Mark;
+use super::quarantine::{SetAside, quarantined};
 use super::rows::open_to_read;
 use super::{Digest, StoreError, named_blobs};
 
@@ -52,10 +53,8 @@ pub async fn verify(data: &Path) -> Result<Verification, StoreError> {
         }
     };
     compare(&blobs, stored, named, &mut found);
-    let quarantined = std::fs::read_dir(data.join(QUARANTINE)).into_iter().flatten().flatten();
-    for day in quarantined {
-        let files = std::fs::read_dir(day.path())?.count();
-        found.notes.push(format!("{files} files lie in {QUARANTINE}/{}", day.file_name().to_string_lossy()));
+    for SetAside { day, files, bytes } in quarantined(data)? {
+        found.notes.push(format!("{files} files ({bytes} bytes) lie in {QUARANTINE}/{day}; see `i3deep quarantine`"));
     }
     Ok(found)
 }

@@ -59,7 +59,7 @@ impl Workspace {
     pub(super) fn blob(&self, digest: &Digest) -> Result<PathBuf> {
         let file = digest.file_in(&self.folders.blobs);
         if Digest::of_file(&file).context("a stored volume cannot be read")? != *digest {
-            bail!(StoreError::Damaged);
+            bail!(StoreError::Damaged(digest.clone()));
         }
         Ok(file)
     }
@@ -86,7 +86,8 @@ mod tests {
         std::fs::write(&file, "scan").unwrap();
         assert_eq!(workspace.blob(&digest).unwrap(), file);
         std::fs::write(&file, "scam").unwrap();
-        assert_eq!(workspace.blob(&digest).unwrap_err().to_string(), StoreError::Damaged.to_string());
+        let refused = workspace.blob(&digest).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("the stored volume {digest} is damaged")), "{refused}");
         assert_eq!(workspace.out(), at("work").join("job-7-1"));
     }
 }

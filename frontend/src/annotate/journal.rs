@@ -33,6 +33,19 @@ pub(crate) struct Record {
     pub(crate) written: u64,
     /// What is not confirmed; nothing once all is.
     pub(crate) entry: Option<Entry>,
+    /// Records of pages that are no more, which this one goes on from: should their copies still be there, they say
+    /// nothing new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) goes_on_from: Vec<Ancestor>,
+}
+
+/// A record that another page has gone on from, up to what it said then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ancestor {
+    /// The page that wrote it.
+    pub(crate) page: String,
+    /// How far it had counted.
+    pub(crate) written: u64,
 }
 
 /// Whose record, about what.
@@ -68,9 +81,13 @@ impl Record {
     /// The record that was kept as `text`.
     fn parse(text: &str) -> Option<Self> {
         // Entries were kept bare before records counted.
-        serde_json::from_str(text)
-            .ok()
-            .or_else(|| serde_json::from_str(text).ok().map(|entry| Self { written: 0, entry: Some(entry) }))
+        serde_json::from_str(text).ok().or_else(|| {
+            serde_json::from_str(text).ok().map(|entry| Self {
+                written: 0,
+                entry: Some(entry),
+                goes_on_from: Vec::new(),
+            })
+        })
     }
 }
 
@@ -99,7 +116,11 @@ impl Key {
 
 /// What is written down, from copies in any number of places: of one key's, the one written last holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Journal(BTreeMap<Key, Record>);
+pub(crate) struct Journal {
+    records: BTreeMap<Key, Record>,
+    /// Copies that are still there of records that another page has gone on from.
+    outlived: BTreeMap<Key, Record>,
+}
 
 impl Journal {
     /// Reads copies, as pairs of key and value.
@@ -112,7 +133,24 @@ impl Journal {
                 _ => drop(records.insert(key, record)),
             }
         }
-        Self(records)
+        let is_outlived = |key: &Key, record: &Record| {
+            let of_slice = records.iter().filter(|(other, _)| (&other.case, other.plane) == (&key.case, key.plane));
+            let mut ancestors = of_slice.flat_map(|(_, other)| &other.goes_on_from);
+            ancestors.any(|ancestor| ancestor.page == key.page && record.written <= ancestor.written)
+        };
+        let (outlived, records) = records.clone().into_iter().partition(|(key, record)| is_outlived(key, record));
+        Self { records, outlived }
+    }
+
+    /// The record of a key and those that it goes on from, as far as their copies are still there: the ancestors of
+    /// whoever takes it over.
+    pub(crate) fn lineage(&self, key: &Key) -> Vec<Ancestor> {
+        let of_slice = self.outlived.iter().filter(|(other, _)| (&other.case, other.plane) == (&key.case, key.plane));
+        let own = self.records.get_key_value(key);
+        own.into_iter()
+            .chain(of_slice)
+            .map(|(key, record)| Ancestor { page: key.page.clone(), written: record.written })
+            .collect()
     }
 
     /// Slices of each case with something unconfirmed.
@@ -139,17 +177,23 @@ impl Journal {
 
     /// Records that say nothing any more, of pages that are no more.
     pub(crate) fn spent(&self, living: &[String]) -> Vec<Key> {
-        let spent = self.0.iter().filter(|(key, record)| record.entry.is_none() && !living.contains(&key.page));
-        spent.map(|(key, _)| key.clone()).collect()
+        let is_spent = |(key, record): &(&Key, &Record)| record.entry.is_none() && !living.contains(&key.page);
+        let spent: Vec<&Key> = self.records.iter().filter(is_spent).map(|(key, _)| key).collect();
+        // What they have outlived goes first, or it would come back.
+        let outlived = self.outlived.keys().filter(|key| {
+            spent.iter().any(|spent| (&spent.case, spent.plane) == (&key.case, key.plane))
+                && !self.open().any(|(open, _)| (&open.case, open.plane) == (&key.case, key.plane))
+        });
+        outlived.chain(spent.iter().copied()).cloned().collect()
     }
 
     /// All records of a case.
     pub(crate) fn of_case(&self, case: &CaseId) -> Vec<Key> {
-        self.0.keys().filter(|key| key.case == *case).cloned().collect()
+        self.records.keys().chain(self.outlived.keys()).filter(|key| key.case == *case).cloned().collect()
     }
 
     fn open(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.0.iter().filter_map(|(key, record)| Some((key, record.entry.as_ref()?)))
+        self.records.iter().filter_map(|(key, record)| Some((key, record.entry.as_ref()?)))
     }
 }
 
@@ -171,7 +215,7 @@ mod tests {
 
     fn copy(page: &str, written: u64, label: Option<u8>) -> (String, String) {
         let entry = label.map(|label| Entry { slice: slice(label, 0), sent: None });
-        (key(page).text(), serde_json::to_string(&Record { written, entry }).unwrap())
+        (key(page).text(), serde_json::to_string(&Record { written, entry, goes_on_from: vec![] }).unwrap())
     }
 
     #[test]
@@ -224,6 +268,30 @@ mod tests {
         assert!(more);
         assert_eq!(journal.spent(&living), [key("gone")]);
         assert_eq!(journal.left_behind(&"another case".into(), &living), (vec![], false));
+    }
+
+    #[test]
+    fn a_copy_that_another_page_has_gone_on_from_says_nothing_new() {
+        fn check(copies: &[(String, String)], taken: &[&str], spent: &[&str]) {
+            let journal = Journal::read(copies.to_vec());
+            let keys = |pages: &[&str]| pages.iter().map(|page| key(page)).collect::<Vec<_>>();
+            let left: Vec<Key> = journal.left_behind(&"c".into(), &[]).0.into_iter().map(|(key, _)| key).collect();
+            assert_eq!((left, journal.spent(&[])), (keys(taken), keys(spent)));
+        }
+        let heir = |written, label: Option<u8>, of: u64| {
+            let entry = label.map(|label| Entry { slice: slice(label, 0), sent: None });
+            let goes_on_from = vec![Ancestor { page: "a".into(), written: of }];
+            (key("b").text(), serde_json::to_string(&Record { written, entry, goes_on_from }).unwrap())
+        };
+        // Killed before it could erase what it had taken over.
+        check(&[copy("a", 3, Some(1)), heir(1, Some(2), 3)], &["b"], &[]);
+        // All is confirmed, and the copy is still there: it goes first.
+        check(&[copy("a", 3, Some(1)), heir(2, None, 3)], &[], &["a", "b"]);
+        // A page that was taken for dead and has painted since.
+        check(&[copy("a", 4, Some(1)), heir(1, Some(2), 3)], &["a"], &[]);
+        let journal = Journal::read([copy("a", 3, Some(1)), heir(1, Some(2), 3)]);
+        let ancestor = |page: &str, written| Ancestor { page: page.into(), written };
+        assert_eq!(journal.lineage(&key("b")), [ancestor("b", 1), ancestor("a", 3)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use shared::case::CaseId;
 use shared::geometry::Plane;
 
 use super::Session;
-use crate::annotate::journal::{Entry, Journal, Key, PREFIX, Record};
+use crate::annotate::journal::{Ancestor, Entry, Journal, Key, PREFIX, Record};
 use crate::browser::locks::{Asking, Held, Locks};
 use crate::browser::random_word;
 use crate::browser::storage::{Area, Records, StorageError};
@@ -28,6 +28,8 @@ pub(super) struct Keeper {
     quick: Area,
     disk: Disk,
     notes: BTreeMap<Key, Note>,
+    /// What this page has gone on from.
+    ancestors: BTreeMap<Key, Vec<Ancestor>>,
     written: u64,
     /// Pages that are no more have left more about a slice than could be taken over at once.
     more_left: bool,
@@ -77,6 +79,7 @@ impl Default for Keeper {
             quick: Area::shared(),
             disk: Disk::Opening,
             notes: BTreeMap::new(),
+            ancestors: BTreeMap::new(),
             written: 0,
             more_left: false,
             _alive: None,
@@ -150,7 +153,8 @@ impl Session {
         self.journal.update_value(|keeper| {
             keeper.written += 1;
             let written = keeper.written;
-            let text = serde_json::to_string(&Record { written, entry }).unwrap_or_default();
+            let goes_on_from = keeper.ancestors.get(&key).cloned().unwrap_or_default();
+            let text = serde_json::to_string(&Record { written, entry, goes_on_from }).unwrap_or_default();
             if is_open {
                 keeper.quick.set(&key.text(), &text);
                 let state = keeper.disk.outlook();
@@ -247,9 +251,15 @@ impl Session {
         };
         let (left, busy): (Vec<_>, Vec<_>) = left.into_iter().partition(|(key, _)| !mine(key.plane));
         for (key, entry) in &left {
+            let lineage = journal.lineage(key);
+            let own = Key { page: self.page(), ..key.clone() };
+            self.journal.update_value(|keeper| drop(keeper.ancestors.insert(own, lineage.clone())));
             self.keep(case, key.plane, Some(entry.clone()));
             if self.is_written(case, key.plane).await {
-                self.erase(key);
+                // The earliest first: a copy must not outlast what says that it is outlived.
+                for Ancestor { page, .. } in lineage.into_iter().rev() {
+                    self.erase(&Key { page, ..key.clone() });
+                }
             }
         }
         journal.spent(&living).iter().for_each(|key| self.erase(key));

@@ -14,7 +14,7 @@ use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{LabelInfo, LabelSet};
 
 use super::{take_over_version, unconfirmed};
-use crate::annotate::journal::{Entry, Journal, Key, Record, same_statement};
+use crate::annotate::journal::{Ancestor, Entry, Journal, Key, Record, same_statement};
 use crate::session::bench::Bench;
 use crate::session::sync::{Contest, Sync, resumed};
 use crate::session::visit::Door;
@@ -68,9 +68,10 @@ enum Happening {
     CatchUp {
         page: usize,
     },
-    /// Looks for what dead pages have left.
+    /// Looks for what dead pages have left; perhaps it does not come to erasing their copies.
     Inherit {
         page: usize,
+        erases: bool,
     },
     Choose {
         page: usize,
@@ -94,7 +95,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(H::KillBrowser),
         1 => Just(H::Open),
         2 => which.clone().prop_map(|page| H::CatchUp { page }),
-        1 => which.clone().prop_map(|page| H::Inherit { page }),
+        1 => (which.clone(), any::<bool>()).prop_map(|(page, erases)| H::Inherit { page, erases }),
         1 => (which, any::<bool>()).prop_map(|(page, mine)| H::Choose { page, mine }),
     ]
 }
@@ -136,6 +137,7 @@ impl Server {
 struct Page {
     name: String,
     bench: Bench,
+    ancestors: BTreeMap<Plane, Vec<Ancestor>>,
 }
 
 /// A request or its answer (the revision, or nothing if the base was stale).
@@ -258,7 +260,7 @@ impl World {
             }
             H::Open if self.pages.len() < 4 => self.open(),
             H::CatchUp { page } => self.on_page(page, Self::catch_up),
-            H::Inherit { page } => self.on_page(page, Self::inherit),
+            H::Inherit { page, erases } => self.on_page(page, |world, page| world.inherit(page, erases)),
             H::Choose { page, mine } => self.on_page(page, |world, page| world.choose(page, mine)),
             _ => {}
         }
@@ -275,8 +277,8 @@ impl World {
         self.opened += 1;
         let mut bench = Bench::new(Door::default().open("c".into()), detail(&self.server));
         bench.segmentations.insert(PRESEGMENTATION.into(), vec![0; 2 * VOXELS]);
-        self.pages.push(Page { name: format!("page{}", self.opened), bench });
-        self.inherit(self.pages.len() - 1);
+        self.pages.push(Page { name: format!("page{}", self.opened), bench, ancestors: BTreeMap::new() });
+        self.inherit(self.pages.len() - 1, self.opened.is_multiple_of(2));
     }
 
     fn paint(&mut self, page: usize, plane: Plane) {
@@ -291,11 +293,16 @@ impl World {
     }
 
     fn write_down(&mut self, page: usize, plane: Plane) {
-        let Page { name, bench } = &self.pages[page];
-        let entry = unconfirmed(bench, plane).unwrap();
+        let entry = unconfirmed(&self.pages[page].bench, plane).unwrap();
+        self.keep(page, plane, entry);
+    }
+
+    fn keep(&mut self, page: usize, plane: Plane, entry: Option<Entry>) {
+        let Page { name, ancestors, .. } = &self.pages[page];
         let key = Key { page: name.clone(), case: "c".into(), plane };
         self.written += 1;
-        self.storage.write(&key, &Record { written: self.written, entry });
+        let goes_on_from = ancestors.get(&plane).cloned().unwrap_or_default();
+        self.storage.write(&key, &Record { written: self.written, entry, goes_on_from });
     }
 
     fn sync(&mut self, page: usize, plane: Plane) -> &mut Sync {
@@ -356,17 +363,21 @@ impl World {
     }
 
     /// Takes over what dead pages have left; as [`crate::session::Session::take_over`] and `resume`.
-    fn inherit(&mut self, page: usize) {
+    fn inherit(&mut self, page: usize, erases: bool) {
         let living: Vec<String> = self.pages.iter().map(|page| page.name.clone()).collect();
         let journal = self.storage.read();
         let (left, _) = journal.left_behind(&"c".into(), &living);
         for (key, entry) in left {
             let is_mine = self.pages[page].bench.corrections.get(&key.plane).is_some_and(|known| known.sync.is_open());
             if !is_mine {
+                let lineage = journal.lineage(&key);
+                self.pages[page].ancestors.insert(key.plane, lineage.clone());
                 self.resume(page, entry);
-                // Theirs goes once this page's own is on the disk.
-                self.storage.land();
-                self.storage.erase(&key);
+                // Theirs goes once this page's own is on the disk, if it comes to that.
+                if erases {
+                    self.storage.land();
+                    lineage.into_iter().for_each(|old| self.storage.erase(&Key { page: old.page, ..key.clone() }));
+                }
             }
         }
         journal.spent(&living).iter().for_each(|key| self.storage.erase(key));
@@ -374,7 +385,9 @@ impl World {
 
     fn resume(&mut self, page: usize, entry: Entry) {
         let (plane, sent) = (entry.slice.plane, entry.sent.clone());
-        let Some((slice, sync)) = resumed(entry, self.server.latest(plane)) else { return };
+        let Some((slice, sync)) = resumed(entry, self.server.latest(plane)) else {
+            return self.keep(page, plane, None);
+        };
         let is_own = sync.theirs.as_ref().zip(sent.as_ref()).is_some_and(|(theirs, sent)| same_statement(theirs, sent));
         assert!(!is_own, "nobody is in conflict with what they have sent themselves");
         assert!(self.pages[page].bench.adopt(&slice));
@@ -405,7 +418,7 @@ impl World {
         for round in 0..1_000 {
             for page in 0..self.pages.len() {
                 self.choose(page, round % 2 == 0);
-                self.inherit(page);
+                self.inherit(page, true);
                 self.flush(page);
             }
             while !self.requests.is_empty() {
