@@ -92,6 +92,11 @@ export class CaseListPage {
     return this.row(name).getByTestId("unsent");
   }
 
+  /** What the list says is odd about a case's scan. */
+  warnings(name: string): Locator {
+    return this.row(name).getByTestId("scan-warnings");
+  }
+
   /** Holds once the list has told how far the case is; to be called before there is something to tell, because a small scan is quickly done. */
   async seeProgress(name: string): Promise<void> {
     await this.row(name).locator(UNDER_WAY).waitFor({ state: "attached" });
