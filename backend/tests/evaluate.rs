@@ -154,3 +154,58 @@ fn blending_has_a_table_of_its_own() {
     assert!(!desk.start("plain", &blended).wait().unwrap().success(), "its rows would not be comparable");
     assert_eq!(desk.lines("plain"), plain, "nothing was added");
 }
+
+#[test]
+fn a_bad_case_stops_no_other() {
+    let desk = Desk::new();
+    // The second case's labels are cut off, the third has no scan; a fourth lies elsewhere, a fifth has half labels; dot
+    // files are other programs' own.
+    let labels = fs::read(desk.at("labelsTr/phantom_002.nii.gz")).unwrap();
+    fs::write(desk.at("labelsTr/phantom_002.nii.gz"), &labels[..labels.len() - 9]).unwrap();
+    fs::remove_file(desk.at("imagesTr/phantom_003_0000.nii.gz")).unwrap();
+    fs::write(desk.at("labelsTr/._phantom_001.nii.gz"), "a Mac's").unwrap();
+    let phantom = ["phantom", "--out", "other", "--seed", "6", "--size", "40,32,24", "--cases", "1"];
+    assert!(desk.command(&phantom).status().unwrap().success());
+    fs::copy(desk.at("imagesTr/phantom_001_0000.nii.gz"), desk.at("imagesTr/phantom_004_0000.nii.gz")).unwrap();
+    fs::copy(desk.at("other/labelsTr/phantom_001.nii.gz"), desk.at("labelsTr/phantom_004.nii.gz")).unwrap();
+    fs::copy(desk.at("imagesTr/phantom_001_0000.nii.gz"), desk.at("imagesTr/phantom_005_0000.nii.gz")).unwrap();
+    fs::create_dir(desk.at("labelsTr/phantom_005.nii.gz")).unwrap();
+
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models/phantom");
+    let run = |more: &[&str]| {
+        let given = ["evaluate", "--images", "imagesTr", "--labels", "labelsTr", "--device", "cpu", "--out", "out"];
+        let mut command = desk.command(&[&given[..], &["--no-refine", "--jobs", "2"], more].concat());
+        let output =
+            command.arg("--bundle").arg(&bundle).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said, failed) = run(&[]);
+    assert_eq!(code, Some(1), "{failed}");
+    assert!(said.contains("1 cases") && said.contains("report.html"), "{said}");
+    let lines: Vec<&str> = failed.lines().collect();
+    let expected = [
+        "error: 4 of 5 case(s) failed, the others are written:",
+        "  case phantom_002: the labels labelsTr/phantom_002.nii.gz",
+        "  case phantom_003: has labels but no image imagesTr/phantom_003_0000.nii.gz",
+        "  case phantom_004: labelsTr/phantom_004.nii.gz has 40 × 32 × 24 voxels instead of 32 × 32 × 24",
+        "  case phantom_005: the labels labelsTr/phantom_005.nii.gz",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{failed}");
+    assert!(lines.iter().zip(expected).all(|(line, expected)| line.starts_with(expected)), "{failed}");
+    let report = fs::read_to_string(desk.at("out/report.html")).unwrap();
+    assert!(report.contains("1 of 5 cases (4 failed)"));
+    assert_eq!(desk.lines("out").len(), 2, "header and one row");
+
+    // Mended, it goes on; a name that nobody has is a failure, too.
+    fs::write(desk.at("labelsTr/phantom_002.nii.gz"), &labels).unwrap();
+    let (code, said, failed) = run(&["--only", "phantom_001,phantom_002,phantom_009"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("2 cases"), "{said}");
+    assert!(failed.contains("1 of 3 case(s) failed") && failed.contains("labelsTr holds no phantom_009.nii.gz"));
+    // Rows that are there count no more once their case's labels are gone bad.
+    fs::write(desk.at("labelsTr/phantom_002.nii.gz"), "gone").unwrap();
+    let (code, said, _) = run(&["--only", "phantom_001,phantom_002"]);
+    assert_eq!((code, said.contains("1 cases")), (Some(1), true), "{said}");
+    fs::remove_file(desk.at("imagesTr/phantom_001_0000.nii.gz")).unwrap();
+    assert_eq!(run(&["--only", "phantom_001,phantom_002"]).0, Some(1), "none is left");
+}

@@ -13,5 +13,7 @@ mod grids;
 mod headers;
 #[path = "inputs/folders.rs"]
 mod folders;
+#[path = "inputs/shared_cases.rs"]
+mod shared_cases;
 #[path = "inputs/orientation.rs"]
 mod orientation;

@@ -97,6 +97,11 @@ export class CaseListPage {
     return this.row(name).getByTestId("unsent");
   }
 
+  /** What the list says is odd about a case's scan. */
+  warnings(name: string): Locator {
+    return this.row(name).getByTestId("scan-warnings");
+  }
+
   /** Deletes a case, and means it. */
   async delete(name: string): Promise<void> {
     await this.row(name).getByTestId("delete-case").click();

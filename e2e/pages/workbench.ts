@@ -30,6 +30,7 @@ export class WorkbenchPage {
   readonly title: Locator;
   readonly saveStatus: Locator;
   readonly elsewhere: Locator;
+  readonly warnings: Locator;
   readonly storageTrouble: Locator;
   readonly noCase: Locator;
   readonly round: Locator;
@@ -47,6 +48,7 @@ export class WorkbenchPage {
     this.refusal = page.getByTestId("save-refused");
     this.title = page.getByRole("heading", { level: 1 });
     this.saveStatus = page.getByTestId("save-status");
+    this.warnings = page.getByTestId("scan-warnings");
     this.elsewhere = page.getByTestId("elsewhere");
     this.storageTrouble = page.getByTestId("storage-trouble");
     this.noCase = page.getByTestId("no-case");

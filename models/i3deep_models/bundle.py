@@ -1,8 +1,10 @@
 """Two network folders and what the server must know about them → a model bundle."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
+import nibabel as nib
 import torch
 
 from i3deep_models.guidance import Encoding
@@ -17,6 +19,13 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def orientations_of(images: Path) -> list[str]:
+    """How the scans of a folder in nnU-Net's raw layout are stored, such as RAS, the most frequent first. Every case is
+    counted once, by its first channel."""
+    counts = Counter("".join(nib.aff2axcodes(nib.load(file).affine)) for file in sorted(images.glob("*_0000.nii*")))
+    return [letters for letters, _ in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))]
+
+
 def write_bundle(
     folder: Path,
     name: str,
@@ -27,8 +36,10 @@ def write_bundle(
     encoding: Encoding,
     budget: float,
     blend_mm: float,
+    orientations: list[str],
 ) -> None:
-    """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file."""
+    """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file;
+    `orientations` are those of the training scans ([`orientations_of`])."""
     dataset = read_json(folder / "presegmentation" / "dataset.json")
     names = {int(value): label for label, value in dataset["labels"].items() if int(value) > 0}
     labels = [
@@ -49,6 +60,7 @@ def write_bundle(
         "labels": labels,
         "channels": [dataset["channel_names"][key] for key in sorted(dataset["channel_names"], key=int)],
         "guidance": encoding.as_json(),
+        "orientations": orientations,
         "blend_mm": blend_mm,
         "acquisition": {"strategy": "greedy", "budget": budget},
         "uncertainty": {"samples": ["mirrors", "folds"], "measure": "entropy"},

@@ -313,7 +313,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _bundle(options: argparse.Namespace) -> None:
     workspace = Workspace(options.workspace.resolve())
     workspace.activate()
-    from i3deep_models.bundle import write_bundle
+    from i3deep_models.bundle import orientations_of, write_bundle
     from i3deep_models.export import export
     from i3deep_models.training.predict import trained_folder
 
@@ -331,4 +331,5 @@ def _bundle(options: argparse.Namespace) -> None:
         _chosen(options),
         options.budget,
         options.blend_mm,
+        orientations_of(workspace.raw / workspace.dataset_name("presegmentation") / "imagesTr"),
     )

@@ -12,9 +12,10 @@ use super::error::PlansError;
 /// # Errors
 /// [`PlansError::Read`] or [`PlansError::Invalid`].
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, PlansError> {
-    let text = std::fs::read(file).map_err(|source| PlansError::Read { file: file.to_owned(), source })?;
-    serde_json::from_slice(&text)
-        .map_err(|error| PlansError::Invalid { file: file.to_owned(), reason: error.to_string() })
+    let bytes = std::fs::read(file).map_err(|source| PlansError::Read { file: file.to_owned(), source })?;
+    let invalid = |reason: String| PlansError::Invalid { file: file.to_owned(), reason };
+    let text = text_of(&bytes).ok_or_else(|| invalid("it is no text in UTF-8".to_owned()))?;
+    serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))
 }
 
 /// A value as a type, or the reason why it is none.

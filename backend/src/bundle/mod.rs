@@ -14,12 +14,14 @@ pub mod results;
 pub mod method;
 mod manifest;
 mod catalogue;
+mod text;
 
 pub use catalogue::{Catalogue, folders};
 pub use manifest::{
     AcquisitionDefaults, Bundle, BundleError, BundleManifest, GuidanceEncoding, PresegmentationChannels, Refinement,
     Stage, TORCH_VERSION, weights,
 };
+pub use text::text_of;
 
 #[cfg(test)]
 #[path = "../../tests/trained/mod.rs"]

@@ -31,11 +31,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0.2, value_parser = super::parse_share)]
     budget: f64,
     /// Weights of the sagittal, coronal and axial planes; 0 switches an axis off.
-    #[arg(long, value_name = "S,C,A", default_value = "1,1,1", value_parser = super::phantom::parse_triple::<f64>)]
+    #[arg(long, value_name = "S,C,A", default_value = "1,1,1", value_parser = parse_weights)]
     axis_weights: [f64; 3],
     /// How far a corrected plane settles what lies beside it, in millimetres; from the size of what is segmented unless
     /// given.
-    #[arg(long, value_name = "MM")]
+    #[arg(long, value_name = "MM", value_parser = super::parse_distance)]
     reach: Option<f64>,
     /// A slices.json of planes that are corrected already: they count as known and are not offered again. May be
     /// repeated.
@@ -44,6 +44,13 @@ pub(crate) struct Args {
     /// Seed of the random strategy.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Three numbers, none below 0.
+fn parse_weights(text: &str) -> Result<[f64; 3], String> {
+    let weights = super::phantom::parse_triple::<f64>(text)?;
+    let fits = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+    fits.then_some(weights).ok_or_else(|| format!("'{text}' are no weights, which are 0 or more"))
 }
 
 /// Reads, chooses, writes.

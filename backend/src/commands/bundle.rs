@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use super::outputs::Files;
+use super::outputs::{Files, shown};
 use crate::bundle::create::{Parts, create};
 use crate::bundle::install::{Content, unpack};
 use crate::bundle::method::Samples;
@@ -176,7 +176,7 @@ fn said(bundle: &Bundle) {
     };
     println!(
         "{name} {version} in {}: {} fold(s); refines by {refines}",
-        bundle.folder.display(),
+        shown(&bundle.folder),
         bundle.presegmentation.manifest.folds.len()
     );
 }

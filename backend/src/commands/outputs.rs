@@ -84,7 +84,8 @@ impl Files {
         self.folders_emptied.push((what.to_owned(), path.to_owned()));
     }
 
-    /// Refuses outputs that are inputs or one another, or lie in a folder that cannot be written into.
+    /// Refuses outputs that are inputs or one another, that are there and no files, or lie in a folder that cannot be
+    /// written into.
     ///
     /// # Errors
     /// [`WrongArguments`], or the system's words.
@@ -98,6 +99,12 @@ impl Files {
             }
         }
         for (what, path) in &self.outputs {
+            if let Ok(there) = path.metadata()
+                && !there.is_file()
+            {
+                let kind = if there.is_dir() { "is a folder" } else { "is no regular file" };
+                return Err(wrong(format!("{what} {} {kind}; choose another name", shown(path))));
+            }
             let keys = keys(path);
             if let Some((other, at, is_input)) = keys.iter().find_map(|key| seen.get(key).copied()) {
                 return Err(wrong(if is_input {
@@ -317,6 +324,15 @@ mod tests {
             check(&["folder/scan"], &[one, two], Some("are the same file"));
         }
         check(&["folder/scan"], &["a", "b", "new/a", "new/b"], None);
+    }
+
+    #[test]
+    fn outputs_replace_no_folder_and_no_device() {
+        check(&["folder/scan"], &["folder"], Some("is a folder"));
+        check(&["folder/scan"], &["other"], Some("is a folder"));
+        let mut files = Files::default();
+        files.writes("--out", Path::new("/dev/null"));
+        assert!(files.check().unwrap_err().to_string().contains("/dev/null is no regular file"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.out.join("dataset.json");
     let text = serde_json::to_string_pretty(&dataset_json(args))?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{} generated scans in {}", args.cases, args.out.display());
+    println!("{} generated scans in {}", args.cases, shown(&args.out));
     Ok(())
 }
 

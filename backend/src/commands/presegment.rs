@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use shared::acquisition::Strategy;
 
-use super::outputs::Files;
+use super::outputs::{Files, shown};
 use super::parse_share;
 use super::progress::Meter;
 use crate::bundle::method::MethodText;
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("{}", serde_json::to_string(&list)?);
         return Ok(());
     }
-    println!("{} slices are worth correcting, see {}:", list.slices.len(), args.out.join(SLICES_FILE).display());
+    println!("{} slices are worth correcting, see {}:", list.slices.len(), shown(&args.out.join(SLICES_FILE)));
     for slice in &list.slices {
         println!("{:>3}. {}", slice.rank, slice.plane());
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use super::outputs::is_invisible;
 use crate::tasks::CaseFailure;
 
 /// The chain of causes. A cause whose words stand in those before it already is left out: errors that say their source
@@ -16,7 +17,8 @@ pub(crate) fn of(error: &anyhow::Error) -> String {
             line.push_str(&cause);
         }
     }
-    line
+    // Names of files may hold what turns, hides or colours text.
+    line.chars().map(|c| if (c.is_control() && c != '\n') || is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Failures at the end, where they are seen, one a line.
@@ -58,5 +60,6 @@ mod tests {
         );
         check(Failure::Unsaid { name: "a.nii", source: gone() }.into(), "the file a.nii cannot be read: it is gone");
         check(anyhow::anyhow!("nothing"), "nothing");
+        check(anyhow::anyhow!("no a\u{202e}gz\x1b[31m"), "no a\u{fffd}gz\u{fffd}[31m");
     }
 }

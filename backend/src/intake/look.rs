@@ -11,7 +11,7 @@ use shared::volume::Volume;
 use super::IntakeError;
 use super::archive::unpacked;
 use crate::bundle::Bundle;
-use crate::pipeline::network_grid::{check_network_grid, content_box, joined};
+use crate::pipeline::network_grid::{check_network_grid, content_box, joined, size_warning};
 use crate::pipeline::outliers::outliers;
 use crate::scan_io::{
     Origin, Scan, ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts,
@@ -96,13 +96,26 @@ pub fn look_through(scans: &[ScanFiles], bundle: &Bundle) -> Result<Looked, Inta
     Ok(Looked { geometry, images })
 }
 
-/// What is odd about a channel, in sentences.
+/// What is odd about a channel, in sentences. What is odd about all channels' grid is said of the first.
 fn odd(volume: &Volume<f32>, origin: &Origin, bundle: &Bundle, number: usize) -> Vec<String> {
-    let header = origin.contradictions().map(|words| format!("The header {words}."));
-    let stored = orientation_warning(&bundle.manifest, origin.geometry()).filter(|_| number == 0);
-    let normalization = bundle.presegmentation.normalization.get(number);
-    let voxels = normalization.and_then(|(normalization, _)| outliers(volume, *normalization));
-    header.into_iter().chain(stored).chain(voxels).collect()
+    let plan = &bundle.presegmentation;
+    let first = |words: Option<String>| words.filter(|_| number == 0);
+    let header = first(origin.contradictions().map(|words| format!("the scan's header {words}")));
+    let stored = first(orientation_warning(&bundle.manifest, origin.geometry()));
+    let size = first(size_warning(origin.geometry(), plan));
+    let voxels = plan.normalization.get(number).and_then(|(normalization, _)| outliers(volume, *normalization));
+    let voxels = voxels.map(|words| match bundle.manifest.channels.get(number) {
+        Some(channel) if bundle.manifest.channels.len() > 1 => format!("{channel}: {words}"),
+        _ => words,
+    });
+    [header, stored, size, voxels].into_iter().flatten().map(|words| sentence(&words)).collect()
+}
+
+/// Words that follow a colon elsewhere, as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 #[cfg(test)]
@@ -138,6 +151,36 @@ mod tests {
         assert_eq!(look(1.0), Ok(()));
         assert!(look(20.0).unwrap_err().contains("voxels on the network's grid, more than 536870912"));
         assert!(look(1000.0).unwrap_err().contains("may be in micrometres"));
+    }
+
+    #[test]
+    fn what_is_odd_is_kept_in_sentences() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = bundle();
+        let look = |name: &str, diagonal: [f64; 3], hot: bool| {
+            let [x, y, z] = diagonal;
+            let affine = [[x, 0.0, 0.0, 0.0], [0.0, y, 0.0, 0.0], [0.0, 0.0, z, 0.0]];
+            let geometry = Geometry::new([64, 64, 64], diagonal.map(f64::abs), affine).unwrap();
+            let voxels = (0..64 * 64 * 64).map(|at| if hot && at == 70 { 1e7 } else { (at * 7919 % 200) as f32 });
+            let volume = Volume::new(geometry.clone(), voxels.collect()).unwrap();
+            let file = folder.path().join(name);
+            write_f32(&file, &volume, &Origin::of_geometry(&geometry)).unwrap();
+            let scan = ScanFiles::Nifti(file);
+            let looked = look_through(&[scan.clone(), scan], &bundle).unwrap();
+            looked.images.into_iter().map(|channel| channel.info.warnings).collect::<Vec<_>>()
+        };
+        let check = |got: Vec<Vec<String>>, expected: [&[&str]; 2]| {
+            for (got, expected) in got.iter().zip(expected) {
+                assert_eq!(got.len(), expected.len(), "{got:?}");
+                for (words, begins) in got.iter().zip(expected) {
+                    assert!(words.starts_with(begins) && words.ends_with('.'), "{words}");
+                }
+            }
+        };
+        check(look("plain.nii", [1.0, 1.0, 1.5], false), [&[], &[]]);
+        check(look("las.nii", [-1.0, 1.0, 1.5], false), [&["The scan is stored LAS, and the networks"], &[]]);
+        check(look("hot.nii", [1.0, 1.0, 1.5], true), [&["T1: a few voxels are far"], &[]]);
+        check(look("speck.nii", [0.02, 0.02, 0.03], false), [&["The scan is only 1.280 × 1.280 × 1.920 mm"], &[]]);
     }
 
     #[test]

@@ -13,13 +13,37 @@ use crate::bundle::plans::{Plan, Resampling};
 pub const MAX_NETWORK_VOXELS: usize = 1 << 29;
 /// Longer than any patient, and than what a scanner sees: a scan that claims more has a wrong unit or spacing.
 const LONGEST_MM: f64 = 3000.0;
+/// Voxels this many times as large as a network's are not what it was trained on.
+const MUCH_LARGER: f64 = 10.0;
+/// A scan that is so much smaller than a patch has hardly the unit that it claims.
+const SMALL_PART: usize = 8;
 
 /// Why a scan has no place on a network's grid.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum NetworkGridError {
     /// Nothing would be left at the network's spacing.
-    #[error("the scan is too small: at the network's spacing it would have {0:?} voxels")]
+    #[error(
+        "the scan is too small: at the network's spacing it would have {} voxels (last axis first). Its header may be in metres and say millimetres \
+         (xyzt_units), or its spacing (pixdim) be wrong; correct it",
+        .0.map(|n| n.to_string()).join(" × ")
+    )]
     TooSmall([usize; 3]),
+    /// Longer than any patient, in voxels that are much larger than the network's.
+    #[error(
+        "the scan would be {:.1} m long: {voxels} voxels of {mm} mm, where the network's have {network_mm} mm. Its spacing (pixdim) or its unit \
+         (xyzt_units) is wrong; correct it",
+        length_mm / 1000.0
+    )]
+    TooLong {
+        /// The whole axis.
+        length_mm: f64,
+        /// Voxels along it.
+        voxels: usize,
+        /// Their size.
+        mm: f64,
+        /// The network's.
+        network_mm: f64,
+    },
     /// More than any machine holds.
     #[error(
         "the scan would have {} voxels on the network's grid, more than {MAX_NETWORK_VOXELS}, which is the limit: its \
@@ -61,7 +85,7 @@ pub(super) fn network_shape(
         return Err(NetworkGridError::TooSmall(network));
     }
     if voxels(network) <= MAX_NETWORK_VOXELS {
-        return Ok(network);
+        return too_long(cropped, spacing_mm, network_spacing_mm).map_or(Ok(network), Err);
     }
     let with_unit = |factor: f64| new_shape(cropped, spacing_mm.map(|mm| mm * factor), network_spacing_mm);
     let fits = |factor: f64| {
@@ -80,6 +104,40 @@ pub(super) fn network_shape(
         "Its spacing (pixdim) may be wrong; correct it, or crop the scan"
     };
     Err(NetworkGridError::TooLarge { network, network_spacing_mm, spacing_mm, cause })
+}
+
+/// An axis that is longer than any patient, if its voxels are much larger than the network's: networks for large things
+/// have large voxels themselves.
+fn too_long(cropped: [usize; 3], spacing_mm: [f64; 3], network_spacing_mm: [f64; 3]) -> Option<NetworkGridError> {
+    let axes = cropped.into_iter().zip(spacing_mm).zip(network_spacing_mm);
+    let mut lengths = axes.map(|((voxels, mm), network_mm)| (voxels as f64 * mm, voxels, mm, network_mm));
+    let (length_mm, voxels, mm, network_mm) = lengths.find(|(length_mm, voxels, mm, network_mm)| {
+        *voxels > 1 && *length_mm > LONGEST_MM && *mm > MUCH_LARGER * network_mm
+    })?;
+    Some(NetworkGridError::TooLong { length_mm, voxels, mm, network_mm })
+}
+
+/// What is to be said of a scan that is a small part of what the network sees at once, along every axis.
+pub fn size_warning(scan: &Geometry, plan: &Plan) -> Option<String> {
+    let (voxels, spacing_mm, network_spacing_mm) = in_network_order(scan, plan);
+    let grid = new_shape(voxels, spacing_mm, network_spacing_mm);
+    let seen = plan.patch_size.iter().rev().zip(grid.iter().rev());
+    let mm = scan.dims.iter().zip(scan.spacing_mm).map(|(n, mm)| format!("{:.3}", *n as f64 * mm));
+    seen.into_iter().all(|(patch, n)| n * SMALL_PART <= *patch).then(|| {
+        format!(
+            "the scan is only {} mm large, and the networks see {SMALL_PART} times as much at once along every axis; its spacing (pixdim) or its unit \
+             (xyzt_units) may be wrong",
+            mm.collect::<Vec<_>>().join(" × ")
+        )
+    })
+}
+
+/// A scan's voxels, their sizes, and the network's, in the network's axis order.
+fn in_network_order(scan: &Geometry, plan: &Plan) -> ([usize; 3], [f64; 3], [f64; 3]) {
+    let axes = plan.transpose_forward;
+    let ([x, y, z], [sx, sy, sz]) = (scan.dims, scan.spacing_mm);
+    let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
+    (axes.map(|axis| [z, y, x][axis]), spacing_mm, plan.target_spacing_mm(spacing_mm))
 }
 
 /// The box around what is not zero in a channel, `[z, y, x]`, as preprocessing will crop; nothing if all is zero.
@@ -118,9 +176,7 @@ pub fn check_network_grid(
     plan: &Plan,
 ) -> Result<(), NetworkGridError> {
     let axes = plan.transpose_forward;
-    let [sx, sy, sz] = scan.spacing_mm;
-    let spacing_mm = axes.map(|axis| [sz, sy, sx][axis]);
-    let network_spacing_mm = plan.target_spacing_mm(spacing_mm);
+    let (_, spacing_mm, network_spacing_mm) = in_network_order(scan, plan);
     let [x, y, z] = scan.dims;
     let sizes = content.map_or([z, y, x], |content| content.each_ref().map(ExactSizeIterator::len));
     let cropped = axes.map(|axis| sizes[axis]);
@@ -156,6 +212,33 @@ mod tests {
         check([9000.0, 9000.0, 9000.0], [2000, 2000, 100], Some("spacing (pixdim) may be wrong"));
         check([1.0, 1.0, 999.0], [2000, 2000, 1], Some("picture of two dimensions"));
         check([1.0; 3], [1024, 1024, 800], Some("or crop the scan"));
+        // Slices nine metres apart; a decimetre each; three metres of a whole body; what is large to its network, too.
+        check(
+            [1.0, 1.0, 9000.0],
+            [32, 32, 24],
+            Some("216.0 m long: 24 voxels of 9000 mm, where the network's have 1.5"),
+        );
+        check([1.0, 1.0, 130.0], [32, 32, 24], Some("3.1 m long"));
+        check([100.0, 1.0, 1.0], [40, 8, 8], Some("4.0 m long: 40 voxels of 100 mm, where the network's have 1 mm"));
+        check([1.0, 1.0, 5.0], [256, 256, 400], None);
+        check([1.0, 1.0, 12.0], [32, 32, 300], None);
+        check([1.0, 1.0, 9000.0], [32, 32, 1], None);
+        check([1e-3, 1e-3, 1.5e-3], dims, Some("may be in metres and say millimetres"));
+    }
+
+    #[test]
+    fn a_scan_that_is_a_speck_is_warned_about() {
+        fn check(spacing_mm: f64, dims: [usize; 3], expected: bool) {
+            let scan = Geometry::axis_aligned(dims, [spacing_mm; 3]).unwrap();
+            let said = size_warning(&scan, &Plan { patch_size: vec![16, 16, 16], ..Plan::for_tests([1.5, 1.0, 1.0]) });
+            assert_eq!(said.is_some(), expected, "{spacing_mm} mm, {dims:?}: {said:?}");
+        }
+        check(1.0, [56, 64, 48], false);
+        check(1.0, [6, 6, 6], false);
+        check(0.03, [56, 64, 48], true);
+        check(0.001, [1000, 1000, 1000], true);
+        check(0.01, [200, 200, 2000], false);
+        check(1.0, [2, 2, 3], true);
     }
 
     #[test]

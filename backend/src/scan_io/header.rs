@@ -60,7 +60,7 @@ impl Header {
             _ if bytes.get(128..132) == Some(b"DICM") => {
                 return Err(ScanError::NotNifti("it is a DICOM file".into()));
             }
-            _ => return Err(ScanError::NotNifti("the NIfTI signature is missing".into())),
+            _ => return Err(ScanError::NotNifti(what_it_is(bytes).into())),
         }
         let header = NiftiHeader::from_reader(bytes).map_err(|error| ScanError::NotNifti(error.to_string()))?;
         Ok(Self {
@@ -181,8 +181,9 @@ impl Header {
         put(112, &(voxels.slope as f32).to_le_bytes());
         put(116, &(voxels.intercept as f32).to_le_bytes());
         put(123, &[self.units & 7]);
-        put(252, &(self.qform_code as i16).to_le_bytes());
-        put(254, &(self.sform_code as i16).to_le_bytes());
+        // Codes below 0 mean what 0 means.
+        put(252, &(self.qform_code.max(0) as i16).to_le_bytes());
+        put(254, &(self.sform_code.max(0) as i16).to_le_bytes());
         for (at, value) in self.quatern.iter().chain(&self.offset).chain(self.srow.iter().flatten()).enumerate() {
             put(256 + 4 * at, &(*value as f32).to_le_bytes());
         }
@@ -208,6 +209,25 @@ impl Voxels {
     const fn plain(datatype: i16, bits: i16) -> Self {
         Self { datatype, bits, slope: 1.0, intercept: 0.0 }
     }
+}
+
+/// What a file without NIfTI's signature is, by its own.
+fn what_it_is(bytes: &[u8]) -> &'static str {
+    const KNOWN: [(&[u8], &str); 11] = [
+        (b"\x1f\x8b", "it is a gzip file within a gzip file; unpack it once"),
+        (b"BZh", "it is packed with bzip2; unpack it"),
+        (b"\xfd7zXZ", "it is packed with xz; unpack it"),
+        (b"\x28\xb5\x2f\xfd", "it is packed with zstd; unpack it"),
+        (b"PK\x03\x04", "it is a zip archive; unpack it"),
+        (b"NRRD", "it is an NRRD file; save it as NIfTI, for example with 3D Slicer or SimpleITK"),
+        (b"ObjectType", "it is a MetaImage; save it as NIfTI, for example with 3D Slicer or SimpleITK"),
+        (b"\x89HDF", "it is an HDF5 file, such as MINC 2; save it as NIfTI"),
+        (b"\x89PNG", "it is a PNG picture"),
+        (b"II*\0", "it is a TIFF picture"),
+        (b"MM\0*", "it is a TIFF picture"),
+    ];
+    let known = KNOWN.iter().find(|(signature, _)| bytes.starts_with(signature));
+    known.map_or("the NIfTI signature is missing", |(_, words)| words)
 }
 
 struct Field<'a> {

@@ -19,6 +19,8 @@ const LABEL_TOLERANCE: f32 = 0.01;
 pub struct LabelFile {
     values: Volume<f32>,
     origin: Origin,
+    /// The first value that is a number but none that f32 holds.
+    too_large: Option<f64>,
 }
 
 impl LabelFile {
@@ -34,7 +36,8 @@ impl LabelFile {
                 return Err(ScanError::NotNifti("it is DICOM, which holds intensities and no labels".into()));
             }
         };
-        Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin })
+        let too_large = decoded.too_large.map(|(_, value)| value);
+        Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin, too_large })
     }
 
     /// These labels on a scan's grid, if they lie there in any place that the scan's header allows.
@@ -45,7 +48,11 @@ impl LabelFile {
         scan.accept(&self.origin)?;
         let values = Volume::new(scan.geometry().clone(), self.values.into_voxels());
         // As many voxels, or they would not have been accepted.
-        Ok(Self { values: values.unwrap_or_else(|_| unreachable!("grids have the same size")), origin: scan.clone() })
+        Ok(Self {
+            values: values.unwrap_or_else(|_| unreachable!("grids have the same size")),
+            origin: scan.clone(),
+            too_large: self.too_large,
+        })
     }
 
     /// The grid.
@@ -72,7 +79,8 @@ impl LabelFile {
                 .iter()
                 .enumerate()
                 .map(|(at, value)| label(*value, || place(at)))
-                .collect::<Result<Vec<_>, _>>()?;
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| self.in_words(error))?;
             labels.write_plane(*plane, &plane_labels)?;
         }
         Ok(labels)
@@ -86,8 +94,21 @@ impl LabelFile {
         let dims = self.geometry().dims;
         let values = self.values.voxels().iter().enumerate();
         let labels =
-            values.map(|(at, value)| label(*value, || Geometry::voxel_at(at, dims))).collect::<Result<Vec<_>, _>>()?;
+            values.map(|(at, value)| label(*value, || Geometry::voxel_at(at, dims))).collect::<Result<Vec<_>, _>>();
+        let labels = labels.map_err(|error| self.in_words(error))?;
         Ok(Volume::new(self.geometry().clone(), labels)?)
+    }
+}
+
+impl LabelFile {
+    /// A value beyond f32 by its own digits.
+    fn in_words(&self, error: ScanError) -> ScanError {
+        match (error, self.too_large) {
+            (ScanError::NotALabel { voxel, value }, Some(large)) if value.ends_with("inf") => {
+                ScanError::NotALabel { voxel, value: format!("{large:e}") }
+            }
+            (error, _) => error,
+        }
     }
 }
 
@@ -104,13 +125,32 @@ fn label(value: f32, voxel: impl Fn() -> [usize; 3]) -> Result<Label, ScanError>
     if (value - whole).abs() <= LABEL_TOLERANCE && (0.0..=255.0).contains(&whole) {
         Ok(whole as Label)
     } else {
-        Err(ScanError::NotALabel { voxel: voxel(), value })
+        Err(ScanError::NotALabel { voxel: voxel(), value: value.to_string() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::{Header, Voxels};
     use super::*;
+
+    #[test]
+    fn a_value_that_is_no_label_is_said_by_its_own_digits() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = Header::of_geometry(&Geometry::axis_aligned([1, 1, 3], [1.0; 3]).unwrap());
+        let voxels = Voxels { datatype: 64, bits: 64, slope: 1.0, intercept: 0.0 };
+        for (value, expected) in
+            [(1e48, "is 1e48,"), (-1e300, "is -1e300,"), (1.4, "is 1.4,"), (f64::INFINITY, "is inf,")]
+        {
+            let file = folder.path().join("labels.nii");
+            let bytes = [1.0, value, 0.0].into_iter().flat_map(f64::to_le_bytes);
+            std::fs::write(&file, header.written(voxels).into_iter().chain(bytes).collect::<Vec<u8>>()).unwrap();
+            let words = read_labels(&file).unwrap_err().to_string();
+            assert!(words.contains(expected) && words.contains("[0, 0, 1]"), "{words}");
+            let planes = [Plane { axis: shared::geometry::Axis::Axial, index: 1 }];
+            assert_eq!(LabelFile::read(&file).unwrap().planes(&planes).unwrap_err().to_string(), words);
+        }
+    }
 
     #[test]
     fn labels_a_hair_off_are_labels() {

@@ -60,8 +60,8 @@ pub enum ScanError {
     },
     /// Voxels are said to begin where they cannot.
     #[error(
-        "the header says that voxels begin at byte {offset} (vox_offset); that lies between {least} and {most}. Export \
-         the file again"
+        "the header says that voxels begin at byte {offset} (vox_offset); it must be one from {least} to {most}. \
+         Export the file again"
     )]
     Offset {
         /// What it says.
@@ -167,8 +167,8 @@ pub enum ScanError {
     NotALabel {
         /// Which voxel.
         voxel: [usize; 3],
-        /// What it holds.
-        value: f32,
+        /// What it holds, by its digits.
+        value: String,
     },
     /// Spacing or affine that make no space. Not a source: the sentence says it.
     #[error("the scan's geometry cannot be used: {0}. Export it again with a valid affine")]

@@ -109,6 +109,8 @@ fn candidates(header: &Header, dims: [usize; 3], spacing_mm: [f64; 3]) -> Vec<Af
     if header.qform_code > 0 {
         forms.extend(qform);
     }
+    let signs = [1, 2, 3].map(|axis| if header.pixdim[axis] < 0.0 { -1.0 } else { 1.0 });
+    let signed: [f64; 3] = std::array::from_fn(|axis| signs[axis] * spacing_mm[axis]);
     let unit = header.mm_per_unit();
     let in_mm = |form: &Affine| form.map(|row| row.map(|v| v * unit));
     if forms.is_empty() {
@@ -116,15 +118,12 @@ fn candidates(header: &Header, dims: [usize; 3], spacing_mm: [f64; 3]) -> Vec<Af
             // A header that claims a place and has none is not guessed at.
             return Vec::new();
         }
-        return vec![centred(dims, spacing_mm), at_origin(spacing_mm)];
+        return vec![centred(dims, spacing_mm), at_origin(spacing_mm), at_origin(signed)];
     }
     let mut all: Vec<Affine> = forms.iter().map(in_mm).collect();
     // As ITK has them: directions of the form, sizes and signs of `pixdim`.
-    let signs = [1, 2, 3].map(|axis| if header.pixdim[axis] < 0.0 { -1.0 } else { 1.0 });
     all.extend(forms.iter().map(in_mm).map(|form| resized(&form, spacing_mm)));
-    all.extend(
-        forms.iter().map(in_mm).map(|form| resized(&form, std::array::from_fn(|axis| signs[axis] * spacing_mm[axis]))),
-    );
+    all.extend(forms.iter().map(in_mm).map(|form| resized(&form, signed)));
     // As programs have them that know no units.
     if unit != 1.0 {
         all.extend(forms);
@@ -291,6 +290,11 @@ mod tests {
         check_mask(&header(), [[-2.0, 0.0, 0.0, 0.0], [0.0, -3.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]], sizes, true);
         check_mask(&header(), [[-2.0, 0.0, 0.0, 4.0], [0.0, 3.0, 0.0, -7.5], [0.0, 0.0, 4.0, -12.0]], sizes, true);
         check_mask(&header(), [[2.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]], sizes, false);
+        // The same with a negative size, which SimpleITK 2.5.7 takes for a direction, and nibabel 5.4.2 does not.
+        let mut negative = header();
+        negative.pixdim[1] = -2.0;
+        check_mask(&negative, [[2.0, 0.0, 0.0, 0.0], [0.0, -3.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]], sizes, true);
+        check_mask(&negative, [[-2.0, 0.0, 0.0, 4.0], [0.0, 3.0, 0.0, -7.5], [0.0, 0.0, 4.0, -12.0]], sizes, true);
         // sform ≠ qform: SimpleITK saves the qform's place unless the sform's code is 1.
         let two = Header { sform_code: 2, qform_code: 1, srow: SFORM, offset: [10.0, 20.0, 30.0], ..header() };
         let q = [[2.0, 0.0, 0.0, 10.0], [0.0, 3.0, 0.0, 20.0], [0.0, 0.0, 4.0, 30.0]];

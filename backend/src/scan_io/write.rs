@@ -73,6 +73,10 @@ pub(super) fn packed_f32(values: &Volume<f32>, origin: &Origin) -> Result<Vec<u8
 /// # Errors
 /// The system's, or what `fill` says.
 pub fn whole(path: &Path, fill: impl FnOnce(&File) -> std::io::Result<()>) -> std::io::Result<()> {
+    // A device or a pipe would be gone, with a file in its place.
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "what is there is no regular file"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let partial = tempfile::Builder::new()
         .prefix(".i3deep-")

@@ -15,6 +15,7 @@ use crate::bundle::plans::Plan;
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
+use crate::pipeline::network_grid::size_warning;
 use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;
 use crate::pipeline::sampling::Sampling;
@@ -142,6 +143,7 @@ pub fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
 pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<String> {
     let mut warnings: Vec<String> =
         origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
+    warnings.extend(size_warning(origin.geometry(), plan));
     for ((volume, (normalization, _)), name) in channels.iter().zip(&plan.normalization).zip(&plan.channels) {
         warnings.extend(outliers(volume, *normalization).map(|words| format!("{name}: {words}")));
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use shared::acquisition::{FORMAT, SliceList};
 
+use crate::bundle::text_of;
 use crate::scan_io::whole;
 
 /// Reads a list of slices.
@@ -14,10 +15,11 @@ use crate::scan_io::whole;
 /// # Errors
 /// Files that cannot be read, are something else, or have another format.
 pub fn read_slices(path: &Path) -> Result<SliceList> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // Editors of Windows put a mark of byte order before the text.
-    let list: SliceList = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
-        .with_context(|| format!("{} is not a slices.json", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        text_of(&bytes).with_context(|| format!("{} is not a slices.json: it is no text in UTF-8", path.display()))?;
+    let list: SliceList =
+        serde_json::from_str(&text).with_context(|| format!("{} is not a slices.json", path.display()))?;
     ensure!(
         list.format == FORMAT,
         "{} has format {}, this program reads format {FORMAT}; choose the slices again with this version",

@@ -49,6 +49,14 @@ impl Desk {
         (output.status.code().unwrap_or(-1), said)
     }
 
+    /// What is said on both streams.
+    pub(crate) fn run_loud(&self, arguments: &[&str]) -> (i32, String) {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_i3deep")).args(arguments).current_dir(&self.folder).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+    }
+
     #[track_caller]
     pub(crate) fn done(&self, arguments: &[&str]) {
         let (code, said) = self.run(arguments);

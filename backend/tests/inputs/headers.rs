@@ -115,7 +115,9 @@ fn headers_that_cannot_be_right_are_refused_in_words() {
         "voxels on the network's grid, more than 536870912, which is the limit",
     );
     check("micrometres-said-mm.nii", &sized(1000.0, 1000.0, 1500.0), "may be in micrometres");
-    check("metres-of-slices.nii", &sized(1.0, 1.0, 90_000.0), "spacing");
+    check("metres-of-slices.nii", &sized(1.0, 1.0, 9000.0), "216.0 m long: 24 voxels of 9000 mm");
+    check("kilometres-of-slices.nii", &sized(1.0, 1.0, 90_000.0), "spacing");
+    check("metres-said-mm.nii", &sized(0.001, 0.001, 0.0015), "may be in metres and say millimetres");
     check("huge.nii", &sized(1e30, 1.0, 1.0), "spacing");
     check(
         "rgb.nii",

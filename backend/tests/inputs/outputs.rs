@@ -81,6 +81,193 @@ fn no_command_writes_over_what_it_was_given() {
     );
 }
 
+/// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for each
+/// run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder have no
+/// line.
+const WRONG: [(&str, &[(&[&str], &str)]); 8] = [
+    (
+        "presegment",
+        &[
+            (&["--bundle", "BUNDLE", "--image", "first/presegmentation.nii.gz", "--out", "door"], "over the scan"),
+            (&["--bundle", "bundle", "--image", "scan.nii.gz", "--out", "linked"], "over the bundle"),
+            (&["--bundle", "BUNDLE", "--image", "pair.hdr", "--out", "paired"], "over the scan"),
+            (&["--bundle", "BUNDLE", "--image", "scan.nii.gz", "--out", "twice"], "are the same file"),
+        ],
+    ),
+    (
+        "refine",
+        &[
+            (&[REFINE, "--out", "name.nii.gz"], "over the scan"),
+            (&[REFINE, "--out", "r.nii.gz", "--adapted-weights-out", "r.nii.gz"], "are the same file"),
+            (&[REFINE, "--out", "r.nii.gz", "--adapted-weights-out", "scan.nii.gz"], "over the scan"),
+            (
+                &[REFINE, "--out", "r.nii.gz", "--adapted-weights", "weights", "--adapted-weights-out", "weights"],
+                "over the adapted weights",
+            ),
+            (&[REFINE, "--out", "weights", "--adapted-weights", "weights"], "over the adapted weights"),
+        ],
+    ),
+    (
+        "acquire",
+        &[
+            (&[ACQUIRE, "--out", "door/uncertainty.nii.gz"], "over the uncertainty"),
+            (&[ACQUIRE, "--out", "first/presegmentation.nii.gz"], "over the presegmentation"),
+            (&[ACQUIRE, "--settled", "first/slices.json", "--out", "door/../first/slices.json"], "over the slices"),
+        ],
+    ),
+    (
+        "predict",
+        &[
+            (&["-i", "images", "-o", "images", "-m", "NETWORK"], "over the image"),
+            (&["-i", "images", "-o", "bundle/presegmentation", "-m", "bundle/presegmentation"], "over the network"),
+            // An ensemble: its results, its second network, and the folder that is emptied in the end.
+            (&["-i", "images", "-o", "images", "-m", "NETWORK", "bundle/presegmentation"], "over the image"),
+            (
+                &["-i", "images", "-o", "bundle/presegmentation", "-m", "NETWORK", "bundle/presegmentation"],
+                "over the network",
+            ),
+            (&["-i", "sum/.ensemble/0", "-o", "sum", "-m", "NETWORK", "bundle/presegmentation"], "is emptied"),
+            (&["-i", "images", "-o", "o", "-m", "NETWORK", "--postprocessing", "o/plans.json"], "over the postproc"),
+        ],
+    ),
+    (
+        "evaluate",
+        &[
+            (&[EVALUATE, "--images", "raw", "--labels", "truth", "--out", "measured"], "over the labels"),
+            (&[EVALUATE, "--images", "raw", "--labels", "truth", "--out", "mixed"], "over the scan"),
+            (&[EVALUATE, "--images", "raw", "--labels", "truth", "--out", "tangled"], "are the same file"),
+        ],
+    ),
+    (
+        "phantom",
+        &[(&["--cases", "2", "--out", "generated"], "are the same file"), (&["--out", "real"], "that of other scans")],
+    ),
+    (
+        "bundle",
+        &[
+            (&["create", "--presegmentation", "NETWORK", "-o", "first"], "exists already"),
+            (&["create", "--presegmentation", "NETWORK", "-o", "dangling"], "exists already"),
+            (
+                &[
+                    "create",
+                    "--presegmentation",
+                    "bundle/presegmentation",
+                    "-o",
+                    "linked/../bundle/presegmentation/new",
+                ],
+                "would lie in",
+            ),
+            (&["install", "model.zip", "--models", ".", "--name", "model.zip"], "exists already"),
+            (&["install", "model.zip", "--models", ".", "--name", "first"], "exists already"),
+        ],
+    ),
+    (
+        "backup",
+        &[
+            (&["--data", "first", "--out", "door"], "--out door is --data first"),
+            (&["--data", "first", "--out", "door/backup"], "lies in --data first"),
+            (&["--data", "first/data", "--out", "first"], "holds --data first/data"),
+        ],
+    ),
+];
+
+/// The first arguments of `refine`, `acquire` and `evaluate`.
+const REFINE: &str = "--bundle BUNDLE --image scan.nii.gz --corrections labels.nii.gz --slices first/slices.json";
+const ACQUIRE: &str = "--uncertainty first/uncertainty.nii.gz --presegmentation first/presegmentation.nii.gz";
+const EVALUATE: &str = "--bundle BUNDLE --strategies greedy";
+
+/// Commands that read, or write a folder that is theirs alone: a server's data, or a word on the screen.
+const WRITES_NOTHING: [&str; 5] = ["serve", "doctor", "verify", "audit", "help"];
+
+/// A desk with links from outputs to inputs.
+fn tangled() -> Desk {
+    let desk = Desk::new();
+    desk.done(&["acquire", "--uncertainty", "labels.nii.gz", "--presegmentation", "labels.nii.gz", "--out", "s.json"]);
+    for folder in
+        ["first/data", "bundle", "linked", "paired", "twice", "images", "sum/.ensemble/0", "o", "raw", "truth", "real"]
+    {
+        fs::create_dir_all(desk.at(folder)).unwrap();
+    }
+    let copies = [
+        ("labels.nii.gz", "first/presegmentation.nii.gz"),
+        ("labels.nii.gz", "first/uncertainty.nii.gz"),
+        ("s.json", "first/slices.json"),
+        ("scan.nii.gz", "pair.hdr"),
+        ("scan.nii.gz", "pair.img"),
+        ("scan.nii.gz", "images/a_0000_0000.nii.gz"),
+        ("scan.nii.gz", "images/a_0000.nii.gz"),
+        ("scan.nii.gz", "sum/.ensemble/0/a_0000.nii.gz"),
+        ("scan.nii.gz", "raw/a_0000.nii.gz"),
+        ("labels.nii.gz", "truth/a.nii.gz"),
+        ("scan.nii.gz", "weights"),
+        ("scan.nii.gz", "model.zip"),
+        ("s.json", "real/dataset.json"),
+    ];
+    for (from, to) in copies {
+        fs::copy(desk.at(from), desk.at(to)).unwrap();
+    }
+    fs::hard_link(desk.at("scan.nii.gz"), desk.at("name.nii.gz")).unwrap();
+    for folder in ["measured", "mixed", "tangled"] {
+        fs::create_dir_all(desk.at(folder).join("cases/a")).unwrap();
+    }
+    fs::create_dir_all(desk.at("generated/labelsTr")).unwrap();
+    let network = crate::desk::bundle().join("presegmentation");
+    let copied = std::process::Command::new("cp").arg("-r").arg(network).arg(desk.at("copied")).status().unwrap();
+    assert!(copied.success());
+    let links = [
+        ("first", "door"),
+        ("nowhere", "dangling"),
+        ("../copied", "bundle/presegmentation"),
+        ("../copied/plans.json", "linked/slices.json"),
+        ("../pair.img", "paired/uncertainty.nii.gz"),
+        ("slices.json", "twice/presegmentation.nii.gz"),
+        ("../copied/plans.json", "o/plans.json"),
+        ("../../../truth/a.nii.gz", "measured/cases/a/presegmentation.nii.gz"),
+        ("../raw/a_0000.nii.gz", "mixed/summary.json"),
+        ("summary.csv", "tangled/report.html"),
+        ("labelsTr", "generated/imagesTr"),
+        ("phantom_001.nii.gz", "generated/labelsTr/phantom_002_0000.nii.gz"),
+    ];
+    for (to, from) in links {
+        symlink(to, desk.at(from)).unwrap();
+    }
+    desk
+}
+
+#[test]
+fn every_command_is_refused_what_would_be_written_over() {
+    let desk = tangled();
+    let (_, help) = desk.run_loud(&["--help"]);
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"presegment"), "{help}");
+    let known = |command: &&str| {
+        *command == "restore" || WRITES_NOTHING.contains(command) || WRONG.iter().any(|(name, _)| name == command)
+    };
+    let unknown: Vec<&&str> = commands.iter().filter(|command| !known(command)).collect();
+    assert!(unknown.is_empty(), "{unknown:?} have no line: what do they read and write?");
+
+    for (command, wrong) in WRONG {
+        for (arguments, words) in wrong {
+            let words_of = |argument: &&'static str| match *argument {
+                REFINE | ACQUIRE | EVALUATE => argument.split(' ').collect::<Vec<_>>(),
+                other => vec![other],
+            };
+            let all: Vec<&str> = std::iter::once(command).chain(arguments.iter().flat_map(words_of)).collect();
+            check(&desk, &all, words);
+        }
+    }
+    check(&desk, &["restore", "--from", "first", "--data", "door/data"], "holds --data");
+    check(&desk, &["restore", "--from", "first/data", "--data", "door"], "lies in --data");
+    check(&desk, &["serve", "--data", "bundle/data", "--models", "bundle"], "lies in --models");
+}
+
 #[test]
 fn predict_writes_over_no_image_and_no_network() {
     let desk = Desk::new();

@@ -8,6 +8,7 @@ use super::banner::TroubleBanner;
 use super::icon::{Icon, Shape};
 use super::job::{JobProgress, state_word};
 use super::upload::UploadForm;
+use super::warnings::ScanWarnings;
 use super::worklist::{Wish, WorklistBar, chosen};
 use crate::session::Session;
 use crate::session::command::Command;
@@ -133,6 +134,9 @@ fn CaseRow(id: CaseId) -> impl IntoView {
         let unsent_id = id.clone();
         let unsent = move || session.list.unsent.with(|unsent| unsent.get(&unsent_id).copied());
         let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));
+        // Not again with every word of the server about the job: what is folded out stays so.
+        let warnings =
+            Memo::new(move |_| case.with(|case| case.as_ref().map(|case| case.warnings.clone()).unwrap_or_default()));
         let actions = move || {
             let (href, id) = (href.clone(), confirmed_id.clone());
             if deleting.get() {
@@ -168,6 +172,7 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 <div class="case-name">
                     <strong>{name}</strong>
                     <span class="muted">{bundle} " · " {date_text(created_s)}</span>
+                    <ScanWarnings warnings=warnings open=false class="warnings" />
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>

@@ -16,5 +16,6 @@ mod keys;
 mod shortcuts;
 pub(crate) mod sign_in;
 mod banner;
+mod warnings;
 mod job;
 mod icon;

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, Shape};
+use super::warnings::ScanWarnings;
 use crate::session::command::Command;
 use crate::session::{Lease, SaveState, Session, Shown, version_text};
 
@@ -12,6 +13,12 @@ pub(crate) fn TopBar() -> impl IntoView {
     let session = expect_context::<Session>();
     let name = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.name.clone()));
     let bundle = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()));
+    let warnings = Memo::new(move |_| {
+        session
+            .case
+            .detail
+            .with(|detail| detail.as_ref().map(|detail| detail.summary.warnings.clone()).unwrap_or_default())
+    });
     view! {
         <header class="topbar">
             <a class="button quiet" href="/" data-testid="back"><Icon shape=Shape::Back /> "Cases"</a>
@@ -28,6 +35,7 @@ pub(crate) fn TopBar() -> impl IntoView {
                 <Icon shape=Shape::Keyboard />
             </button>
         </header>
+        <ScanWarnings warnings=warnings open=true class="banner caution warnings" />
         <Conflict />
         <Elsewhere />
         <Refusal />

@@ -215,7 +215,7 @@ fn give_back_focus(event: web_sys::Event) {
 
 fn keep_focus(event: web_sys::MouseEvent) {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-    if target.and_then(|element| element.closest("button, a").ok().flatten()).is_some() {
+    if target.and_then(|element| element.closest("button, a, summary").ok().flatten()).is_some() {
         event.prevent_default();
     }
 }

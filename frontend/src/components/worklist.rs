@@ -151,6 +151,7 @@ mod tests {
             slices_done,
             rounds,
             round: 1,
+            warnings: Vec::new(),
         }
     }
 

@@ -171,17 +171,26 @@ def compare(name: str, predictor, network: Path, scans: Scans, options: list, fo
             logits, labels, labels_p, probabilities = reference(predictor, case, previous)
         stem = case[0].name.removesuffix("_0000.nii.gz")
         row.voxels += labels.size
-        row.labels += int((read(plain / f"{stem}.nii.gz") != labels).sum())
+        row.labels += differing(plain / f"{stem}.nii.gz", labels, case[0])
         if scans.exported:
-            row.script += int((read(script / f"{stem}.nii.gz") != labels).sum())
-        row.labels_with_probabilities += int((read(full / f"{stem}.nii.gz") != labels_p).sum())
+            row.script += differing(script / f"{stem}.nii.gz", labels, case[0])
+        row.labels_with_probabilities += differing(full / f"{stem}.nii.gz", labels_p, case[0])
         row.logit = max(row.logit, difference(np.load(full / f"{stem}.logits.npy"), logits.astype(np.float32)))
         with np.load(full / f"{stem}.npz") as stored:
             row.probability = max(row.probability, difference(stored["probabilities"], probabilities))
         if fast:
-            row.fast += int((read(quick / f"{stem}.nii.gz") != labels).sum())
-            row.device += int((read(resident / f"{stem}.nii.gz") != labels).sum())
+            row.fast += differing(quick / f"{stem}.nii.gz", labels, case[0])
+            row.device += differing(resident / f"{stem}.nii.gz", labels, case[0])
     return row
+
+
+def differing(file: Path, labels: np.ndarray, image: Path) -> int:
+    """Voxels of a segmentation that differ from nnU-Net's. A file has as many dimensions as the image, as nnU-Net writes
+    it; in memory nnU-Net has three always."""
+    got = read(file)
+    if got.shape != read(image).shape:
+        raise ValueError(f"shape {got.shape}, the image has {read(image).shape}")
+    return int((got.reshape(labels.shape) != labels).sum())
 
 
 def difference(got: np.ndarray, wanted: np.ndarray) -> float:

@@ -18,8 +18,8 @@ NOTHING = "no_resampling_hack"
 class Scan:
     """A generated scan: size and spacing as x, y, z."""
 
-    size: tuple[int, int, int] = (26, 24, 22)
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    size: tuple[int, ...] = (26, 24, 22)
+    spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
     kind: str = "body"
 
 
@@ -139,6 +139,21 @@ def models() -> list[Model]:
         Model("empty scan", scans=(Scan(kind="empty"),)),
         Model("constant scan", scans=(Scan(kind="constant"),)),
         Model("step 0.7, no mirroring", options=("-step_size", "0.7", "--disable_tta")),
+        Model(
+            "2D, files of two dimensions",
+            patch=(16, 24),
+            spacing=(1.0, 1.0),
+            mirror=(0, 1),
+            scans=(Scan((29, 27), (0.8, 1.1)), Scan((15, 40), (1.3, 1.0), "crop")),
+        ),
+        Model(
+            "2D, files of two dimensions, two channels, CT",
+            patch=(24, 16),
+            spacing=(0.9, 1.2),
+            folds=2,
+            channels=(("CTNormalization", False), ("ZScoreNormalization", True)),
+            scans=(Scan((33, 21), (0.7, 0.7)),),
+        ),
         Model("three scans", scans=(Scan(), Scan((17, 31, 16)), Scan((40, 16, 18), kind="scaled"))),
     ]
 
@@ -305,7 +320,7 @@ def write_scans(model: Model, images: Path, previous: Path, seed: int) -> None:
         for channel in range(len(model.channels)):
             image = sitk.GetImageFromArray(voxels(scan, rng))
             image.SetSpacing(scan.spacing)
-            image.SetOrigin((3.0, -7.5, 11.0))
+            image.SetOrigin((3.0, -7.5, 11.0)[: len(scan.size)])
             file = images / f"case_{number}_{channel:04}.nii.gz"
             sitk.WriteImage(image, str(file))
             if scan.kind == "scaled":

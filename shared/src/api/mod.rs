@@ -86,6 +86,9 @@ pub struct CaseSummary {
     pub rounds: u32,
     /// Which round's slices are offered, 1 for the first.
     pub round: u32,
+    /// What is odd about the scan, in sentences for the expert.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// How image voxels are packed.

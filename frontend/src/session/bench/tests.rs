@@ -23,6 +23,7 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         slices_done: 0,
         rounds: 0,
         round: 1,
+        warnings: Vec::new(),
     };
     let label = |value| LabelInfo { value, name: String::new(), colour: String::new() };
     CaseDetail {

@@ -1,0 +1,33 @@
+//! What is odd about a scan, as the server found it when the scan came in: to be folded in once it has been read.
+
+use leptos::prelude::*;
+
+/// Nothing where nothing is odd.
+#[component]
+pub(crate) fn ScanWarnings(
+    /// Sentences.
+    #[prop(into)]
+    warnings: Signal<Vec<String>>,
+    /// Whether the sentences are seen at once.
+    open: bool,
+    /// Of the whole page, or of a line in a list.
+    class: &'static str,
+) -> impl IntoView {
+    move || {
+        let warnings = warnings.get();
+        (!warnings.is_empty()).then(|| {
+            let count = warnings.len();
+            let title = if count == 1 {
+                "1 warning about the scan".to_owned()
+            } else {
+                format!("{count} warnings about the scan")
+            };
+            view! {
+                <details class=class open=open data-testid="scan-warnings">
+                    <summary>{title}</summary>
+                    <ul>{warnings.into_iter().map(|words| view! { <li>{words}</li> }).collect_view()}</ul>
+                </details>
+            }
+        })
+    }
+}
