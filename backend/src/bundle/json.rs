@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::PlansError;
+use super::text::text_of;
 
 /// Reads a JSON file.
 ///

@@ -185,8 +185,8 @@ def compare(name: str, predictor, network: Path, scans: Scans, options: list, fo
 
 
 def differing(file: Path, labels: np.ndarray, image: Path) -> int:
-    """Voxels of a segmentation that differ from nnU-Net's. A file has as many dimensions as the image, as nnU-Net writes
-    it; in memory nnU-Net has three always."""
+    """Voxels of a segmentation that differ from nnU-Net's. A file has as many dimensions as the image, as nnU-Net
+    writes it; in memory nnU-Net has three always."""
     got = read(file)
     if got.shape != read(image).shape:
         raise ValueError(f"shape {got.shape}, the image has {read(image).shape}")

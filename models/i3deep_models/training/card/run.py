@@ -1,7 +1,7 @@
 """Trains everything on one machine with a card: `python -m i3deep_models.training.card.run PLAN.json`.
 
 The plan is a list of phases, one after the other; a phase is a list of jobs, each a process of its own, which share the
-card. See `plan.example.json`.
+card. `first.json` and `second.json` are what the bundles were made with.
 """
 
 import json
@@ -154,8 +154,8 @@ def gathered(cases: Cases, scratch: Path, names: list[str]) -> Learned:
 def tried(
     network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, learned: Learned, wanted: Refinement
 ) -> dict[str, dict[str, float]]:
-    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of the
-    presegmentation, of the network with no plane, and with the planes."""
+    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of
+    the presegmentation, of the network with no plane, and with the planes."""
     rows: dict[str, list[list[float]]] = {}
     for number in numbers.tolist():
         found = learned.probabilities[number, 0][None].float()
