@@ -115,7 +115,8 @@ def out_of_fold(case: str, splits: list[dict], folds: list[int]) -> list[int]:
     unseen = [fold for fold in folds if case not in splits[fold]["train"]]
     if not unseen:
         raise ValueError(
-            f"{case} has trained every presegmentation fold that is there ({folds}); train the fold that validates on it"
+            f"{case} has trained every presegmentation fold that is there ({folds}); "
+            "train the fold that validates on it"
         )
     return unseen
 

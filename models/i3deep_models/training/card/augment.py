@@ -131,8 +131,8 @@ def _gamma(image: torch.Tensor, inverted: bool) -> torch.Tensor:
 
 
 def spoilt(image: torch.Tensor) -> torch.Tensor:
-    """As a bad day at the scanner leaves it: strong noise, blur, another contrast. What a network makes of it stands for
-    a presegmentation that is worse than in training."""
+    """As a bad day at the scanner leaves it: strong noise, blur, another contrast. What a network makes of it stands
+    for a presegmentation that is worse than in training."""
     n, device = len(image), image.device
     image = relit(image)
     kind = torch.randint(0, 4, (n,), device=device)

@@ -17,7 +17,8 @@ MAX_BUDGET = 0.4
 
 @dataclass
 class Batch:
-    """What the network is to learn from: image `[n, 1, …]`, labels and presegmentation `[n, …]`, uncertainty `[n, …]`."""
+    """What the network is to learn from: image `[n, 1, …]`, labels and presegmentation `[n, …]`, uncertainty `[n,
+    …]`."""
 
     image: torch.Tensor
     labels: torch.Tensor
@@ -44,8 +45,8 @@ def shares(volume: torch.Tensor, weights: list[torch.Tensor]) -> list[torch.Tens
 
 @dataclass(frozen=True)
 class Draw:
-    """How planes are drawn for each sample: `count` and `kernel_mm` `[n]`; `greedy` `[n]` by uncertainty, else anywhere;
-    `axes` `[n, 3]` that may be used; `noise` on the sums."""
+    """How planes are drawn for each sample: `count` and `kernel_mm` `[n]`; `greedy` `[n]` by uncertainty, else
+    anywhere; `axes` `[n, 3]` that may be used; `noise` on the sums."""
 
     count: torch.Tensor
     kernel_mm: torch.Tensor
@@ -121,8 +122,8 @@ def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torc
 
 
 def wavering(labels: torch.Tensor, axis: int) -> torch.Tensor:
-    """Every plane of an axis as an unsteady hand draws it: contours off by 0.3 to 1 voxel, small parts forgotten now and
-    then."""
+    """Every plane of an axis as an unsteady hand draws it: contours off by 0.3 to 1 voxel, small parts forgotten now
+    and then."""
     n, device = len(labels), labels.device
     size = labels.shape[1:]
     coarse = [size[a] if a == axis else max(2, size[a] // 4) for a in range(3)]

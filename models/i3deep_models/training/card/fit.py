@@ -97,8 +97,8 @@ def presegmentation_steps(cases: Cases, numbers: torch.Tensor, batch: int) -> It
 
 @dataclass(frozen=True)
 class Learned:
-    """Out-of-fold presegmentations: probabilities of every case, `[n, variants, heads, z, y, x]` f16 on the padded size.
-    Variant 0 is the network at its best; the others are of spoilt scans."""
+    """Out-of-fold presegmentations: probabilities of every case, `[n, variants, heads, z, y, x]` f16 on the padded
+    size. Variant 0 is the network at its best; the others are of spoilt scans."""
 
     probabilities: torch.Tensor
     at_best: float = 0.6
@@ -163,7 +163,8 @@ class Schedule:
 
 
 def prior(data: torch.Tensor, heads: int, residual: float, shapes: list[torch.Size]) -> list[torch.Tensor | float]:
-    """The presegmentation's logits for outputs of several sizes: `residual` times its channels, the last of the input."""
+    """The presegmentation's logits for outputs of several sizes: `residual` times its channels, the last of the
+    input."""
     if residual == 0:
         return [0.0 for _ in shapes]
     seen = data[:, -heads:] * residual

@@ -154,8 +154,8 @@ def gathered(cases: Cases, scratch: Path, names: list[str]) -> Learned:
 def tried(
     network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, learned: Learned, wanted: Refinement
 ) -> dict[str, dict[str, float]]:
-    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of the
-    presegmentation, of the network with no plane, and with the planes."""
+    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of
+    the presegmentation, of the network with no plane, and with the planes."""
     rows: dict[str, list[list[float]]] = {}
     for number in numbers.tolist():
         found = learned.probabilities[number, 0][None].float()
