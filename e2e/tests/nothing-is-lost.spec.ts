@@ -245,7 +245,12 @@ test("undo survives a reload", async ({ workbench, phantomCase, page }) => {
   expect(await missing(page.url(), strokes)).toHaveLength(3);
 });
 
-test("a deleted case is brought back, with what had not been sent of it", async ({ workbench, phantomCase, page, caseList }) => {
+test("a deleted case is brought back, with what had not been sent of it", async ({
+  workbench,
+  phantomCase,
+  page,
+  caseList,
+}) => {
   const [plane] = await workbench.planes();
   if (!plane) throw new Error("a slice is needed");
   await workbench.goTo(plane);

@@ -110,14 +110,25 @@ type Tab = "a" | "b";
 type Act = "paints" | "is answered" | "reloads" | "closes";
 type Order = [Tab, Act][];
 
-/** Every order of what two tabs do: each paints, and then is answered, reloads or closes. The one that paints first is `a`. */
+/**
+ * Every order of what two tabs do: each paints, and then is answered, reloads or closes. The one that paints first is
+ * `a`.
+ */
 function everyOrder(): Order[] {
   const ends: Act[] = ["is answered", "reloads", "closes"];
   return ends.flatMap((endA) =>
     ends.flatMap((endB): Order[] => {
-      const paint: Order = [["a", "paints"], ["b", "paints"]];
+      const paint: Order = [
+        ["a", "paints"],
+        ["b", "paints"],
+      ];
       return [
-        [["a", "paints"], ["a", endA], ["b", "paints"], ["b", endB]],
+        [
+          ["a", "paints"],
+          ["a", endA],
+          ["b", "paints"],
+          ["b", endB],
+        ],
         [...paint, ["a", endA], ["b", endB]],
         [...paint, ["b", endB], ["a", endA]],
       ];
@@ -178,8 +189,8 @@ async function play(context: BrowserContext, url: string, plane: Plane, order: O
   }
   await Promise.all(Object.values(pages).map((page) => page.close()));
 
-  // Whoever comes back finds both strokes on the server, or is asked which version is right; then the other one is among
-  // the slice's versions.
+  // Whoever comes back finds both strokes on the server, or is asked which version is right; then the other one is
+  // among the slice's versions.
   const heir = new WorkbenchPage(await context.newPage());
   await heir.openAddress(url);
   await heir.waitForSlices();

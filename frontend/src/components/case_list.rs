@@ -96,7 +96,10 @@ fn Binned() -> impl IntoView {
         Some(view! {
             <p class="muted waiting" role="status" data-testid="binned">
                 {format!("“{name}” is in the bin, where it stays for a week. ")}
-                <button class="small" data-testid="bring-case-back" on:click=move |_| session.dispatch(Command::BringCaseBack(id.clone()))>
+                <button
+                    class="small" data-testid="bring-case-back"
+                    on:click=move |_| session.dispatch(Command::BringCaseBack(id.clone()))
+                >
                     "Bring it back"
                 </button>
             </p>

@@ -145,8 +145,8 @@ fn report(what: &str, verdict: &Verdict) {
     println!("[chaos] {what}: {verdict}");
 }
 
-/// Lets one call in the middle of a COMMIT fail; answers how long it took from the first refusal until a save succeeded,
-/// without a restart.
+/// Lets one call in the middle of a COMMIT fail; answers how long it took from the first refusal until a save
+/// succeeded, without a restart.
 fn commit_fails(server: &Server, bed: &Bed, oracle: &Oracle, failure: &Failure, nth: u64) -> Result<Duration> {
     let refused = oracle.refused();
     let injection = Injection::fail(server, &bed.data(), failure, Some(nth))?;
@@ -178,7 +178,8 @@ fn broken_disk(server: &Server, bed: &Bed, oracle: &Oracle, failure: &Failure) -
         ensure!(server.status(&format!("/api/cases/{id}"))? == 200, "an acknowledged scan is gone after {failure}");
     }
     println!(
-        "[chaos] in spite of {failure}, {during} saves were acknowledged (they are checked like all others); a scan was {}",
+        "[chaos] in spite of {failure}, {during} saves were acknowledged (they are checked like all others); a scan \
+         was {}",
         if sent.is_ok() { "kept" } else { "refused" }
     );
     saves_again(server, oracle, failure)
