@@ -145,8 +145,8 @@ fn report(what: &str, verdict: &Verdict) {
     println!("[chaos] {what}: {verdict}");
 }
 
-/// Lets one call in the middle of a COMMIT fail; answers how long it took from the first refusal until a save succeeded,
-/// without a restart.
+/// Lets one call in the middle of a COMMIT fail; answers how long it took from the first refusal until a save
+/// succeeded, without a restart.
 fn commit_fails(server: &Server, bed: &Bed, oracle: &Oracle, failure: &Failure, nth: u64) -> Result<Duration> {
     let refused = oracle.refused();
     let injection = Injection::fail(server, &bed.data(), failure, Some(nth))?;

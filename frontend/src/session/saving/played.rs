@@ -1,6 +1,6 @@
 //! The saving protocol played through at random: several pages of one browser paint the same slices; requests and
-//! answers are lost, delayed, doubled and overtaken; pages are killed at any time, and so is the whole browser. The parts
-//! that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network, the browser's two
+//! answers are lost, delayed, doubled and overtaken; pages are killed at any time, and so is the whole browser. The
+//! parts that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network, the browser's two
 //! storages and the server's table are played here. In the
 //! end everything that any hand has painted is on the server, but for what the expert has given up by choosing between
 //! two versions; and every page shows what the server has.
