@@ -44,7 +44,8 @@ pub fn quarantined(data: &Path) -> Result<Vec<SetAside>, StoreError> {
     Ok(days)
 }
 
-/// Deletes what was set aside before a day; says what that was. A server may be at work in the folder: it adds to today.
+/// Deletes what was set aside before a day; says what that was. A server may be at work in the folder: it adds to
+/// today.
 ///
 /// # Errors
 /// The system's.

@@ -176,8 +176,9 @@ async fn identify(parts: &Parts, request: &ServiceRequest) -> Result<Option<Visi
         let found = parts.store.credentials(&name).await?;
         return Ok(found.map(|(person, _)| Visitor { name: person.name, role: person.role, by: By::Proxy }));
     }
-    let Some(ends) = request.conn_data::<Ends>().copied().filter(|_| !parts.access.accounts) else { return Ok(None) };
-    let own = web::block(move || ends.is_own_user()).await.map_err(|error| Refusal::internal(&error))?;
+    let Some(ends) = request.conn_data::<Ends>().cloned().filter(|_| !parts.access.accounts) else { return Ok(None) };
+    let look = |ends: Ends| web::block(move || ends.is_own_user());
+    let own = ends.is_known() || look(ends).await.map_err(|error| Refusal::internal(&error))?;
     Ok(own.then(|| Visitor::local(By::System)))
 }
 

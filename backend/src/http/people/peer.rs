@@ -3,29 +3,45 @@
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::bounds::tcp;
 
 /// A connection's two ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     /// The asker's.
     pub(super) theirs: SocketAddr,
     /// This server's.
     pub(super) ours: SocketAddr,
+    /// Once its asker was found to be of this server's own user. A connection keeps its ends, and looking through the
+    /// system's tables at every request takes longer than a save.
+    own: Arc<AtomicBool>,
 }
 
 impl Ends {
     /// The ends of a connection that was just accepted.
     pub(crate) fn of(connection: &dyn Any) -> Option<Self> {
         let tcp = tcp(connection)?;
-        Some(Self { theirs: tcp.peer_addr().ok()?, ours: tcp.local_addr().ok()? })
+        Some(Self::between(tcp.peer_addr().ok()?, tcp.local_addr().ok()?))
+    }
+
+    fn between(theirs: SocketAddr, ours: SocketAddr) -> Self {
+        Self { theirs, ours, own: Arc::default() }
+    }
+
+    /// Whether [`Ends::is_own_user`] has said yes before.
+    pub(super) fn is_known(&self) -> bool {
+        self.own.load(Ordering::Relaxed)
     }
 
     /// Whether a process of this server's own user is at the other end. Takes a look into the system's tables; false
     /// where there are none.
-    pub(super) fn is_own_user(self) -> bool {
-        is_loopback(self.theirs.ip()) && own_user(self)
+    pub(super) fn is_own_user(&self) -> bool {
+        let own = is_loopback(self.theirs.ip()) && own_user(self);
+        self.own.fetch_or(own, Ordering::Relaxed);
+        own
     }
 }
 
@@ -34,7 +50,7 @@ fn is_loopback(address: IpAddr) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn own_user(ends: Ends) -> bool {
+fn own_user(ends: &Ends) -> bool {
     let same = |one: SocketAddr, other: SocketAddr| {
         (one.ip().to_canonical(), one.port()) == (other.ip().to_canonical(), other.port())
     };
@@ -50,7 +66,7 @@ fn own_user(ends: Ends) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn own_user(_: Ends) -> bool {
+fn own_user(_: &Ends) -> bool {
     false
 }
 
@@ -65,11 +81,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, theirs) = listener.accept().unwrap();
-        let ends = Ends { theirs, ours: server.local_addr().unwrap() };
-        assert!(ends.is_own_user());
+        let ends = Ends::between(theirs, server.local_addr().unwrap());
+        assert!(!ends.is_known());
+        assert!(ends.is_own_user() && ends.is_known());
         drop(client);
         drop(server);
         assert!(!ends.is_own_user(), "nobody is there any more");
-        assert!(!Ends { theirs: "10.0.0.5:4000".parse().unwrap(), ..ends }.is_own_user());
+        let stranger = Ends::between("10.0.0.5:4000".parse().unwrap(), ends.ours);
+        assert!(!stranger.is_own_user() && !stranger.is_known());
     }
 }
