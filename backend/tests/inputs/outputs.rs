@@ -81,10 +81,13 @@ fn no_command_writes_over_what_it_was_given() {
     );
 }
 
+/// Arguments, and the words they are refused with.
+type Wrong = (&'static [&'static str], &'static str);
+
 /// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for each
 /// run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder have no
 /// line.
-const WRONG: [(&str, &[(&[&str], &str)]); 8] = [
+const WRONG: [(&str, &[Wrong]); 8] = [
     (
         "presegment",
         &[

@@ -128,6 +128,8 @@ fn CaseRow(id: CaseId) -> impl IntoView {
     let case =
         Memo::new(move |_| session.list.cases.with(|cases| cases.iter().flatten().find(|case| case.id == id).cloned()));
     let deleting = RwSignal::new(false);
+    // Not folded in again with every word of the server about the job.
+    let unfolded = RwSignal::new(false);
     move || {
         let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;
         let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.to_string(), id.clone());
@@ -137,7 +139,6 @@ fn CaseRow(id: CaseId) -> impl IntoView {
         let unsent_id = id.clone();
         let unsent = move || session.list.unsent.with(|unsent| unsent.get(&unsent_id).copied());
         let job = Signal::derive(move || case.with(|case| case.as_ref().and_then(|case| case.job.clone())));
-        // Not again with every word of the server about the job: what is folded out stays so.
         let warnings =
             Memo::new(move |_| case.with(|case| case.as_ref().map(|case| case.warnings.clone()).unwrap_or_default()));
         let actions = move || {
@@ -175,7 +176,7 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 <div class="case-name">
                     <strong>{name}</strong>
                     <span class="muted">{bundle} " · " {date_text(created_s)}</span>
-                    <ScanWarnings warnings=warnings open=false class="warnings" />
+                    <ScanWarnings warnings=warnings open=unfolded class="warnings" />
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>

@@ -13,6 +13,7 @@ pub(crate) fn TopBar() -> impl IntoView {
     let session = expect_context::<Session>();
     let name = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.name.clone()));
     let bundle = move || session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()));
+    let unfolded = RwSignal::new(true);
     let warnings = Memo::new(move |_| {
         session
             .case
@@ -35,7 +36,7 @@ pub(crate) fn TopBar() -> impl IntoView {
                 <Icon shape=Shape::Keyboard />
             </button>
         </header>
-        <ScanWarnings warnings=warnings open=true class="banner caution warnings" />
+        <ScanWarnings warnings=warnings open=unfolded class="banner caution warnings" />
         <Conflict />
         <Elsewhere />
         <Refusal />

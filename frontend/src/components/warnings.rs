@@ -8,8 +8,8 @@ pub(crate) fn ScanWarnings(
     /// Sentences.
     #[prop(into)]
     warnings: Signal<Vec<String>>,
-    /// Whether the sentences are seen at once.
-    open: bool,
+    /// Whether the sentences are seen; kept by whoever outlives what is drawn here.
+    open: RwSignal<bool>,
     /// Of the whole page, or of a line in a list.
     class: &'static str,
 ) -> impl IntoView {
@@ -23,8 +23,11 @@ pub(crate) fn ScanWarnings(
                 format!("{count} warnings about the scan")
             };
             view! {
-                <details class=class open=open data-testid="scan-warnings">
-                    <summary>{title}</summary>
+                <details class=class open=move || open.get() data-testid="scan-warnings">
+                    <summary on:click=move |event| {
+                        event.prevent_default();
+                        open.update(|open| *open = !*open);
+                    }>{title}</summary>
                     <ul>{warnings.into_iter().map(|words| view! { <li>{words}</li> }).collect_view()}</ul>
                 </details>
             }
