@@ -1,7 +1,7 @@
 //! The saving protocol played through at random: several pages of one browser paint the same slices; requests and
 //! answers are lost, delayed, doubled and overtaken; pages are killed at any time, and so is the whole browser. The
-//! parts that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network, the browser's two
-//! storages and the server's table are played here. In the
+//! parts that decide are the real ones (the bench, [`Sync`], the journal); only the clock, the network, the browser's
+//! two storages and the server's table are played here. In the
 //! end everything that any hand has painted is on the server, but for what the expert has given up by choosing between
 //! two versions; and every page shows what the server has.
 
@@ -13,10 +13,10 @@ use shared::correction::{CorrectedSlice, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{LabelInfo, LabelSet};
 
-use super::sync::{Contest, Sync, resumed};
 use super::{take_over_version, unconfirmed};
 use crate::annotate::journal::{Ancestor, Entry, Journal, Key, Record, same_statement};
 use crate::session::bench::Bench;
+use crate::session::sync::{Contest, Sync, resumed};
 use crate::session::visit::Door;
 
 /// Voxels of a plane; each stroke paints one of its own.
