@@ -194,7 +194,7 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     refine("moved.nii.gz", "first/slices.json", "r.nii.gz", "moved.nii.gz lies elsewhere: its first voxel is at");
     refine("strange.nii.gz", "first/slices.json", "r.nii.gz", "holds label 9, which this task does not have");
     refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
-    refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "cannot read scan.nii.gz");
+    refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "scan.nii.gz is not a slices.json: it is no text in UTF-8");
     refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz or .nii");
 }
 
@@ -262,14 +262,14 @@ fn a_case_that_fails_is_named_and_stops_no_other() {
     assert!(desk.at("out/a.nii.gz").exists() && desk.at("out/c.nii.gz").exists());
     assert!(!desk.at("out/b.nii.gz").exists());
 
-    // One that fails when it is written is named as well.
+    // What cannot be written is said before anything is computed.
     fs::create_dir_all(desk.at("other/a.nii.gz")).unwrap();
     desk.refused(
         &["predict", "-i", "images", "-o", "other", "-m", &network, "-device", "cpu"],
-        1,
-        "case a: cannot write other/a.nii.gz",
+        2,
+        "the result other/a.nii.gz is a folder; choose another name",
     );
-    assert!(desk.at("other/c.nii.gz").exists());
+    assert!(!desk.at("other/c.nii.gz").exists());
 }
 
 #[test]
@@ -410,19 +410,21 @@ fn arguments_that_make_no_sense_end_with_2() {
 #[test]
 fn a_server_that_cannot_start_says_why() {
     let desk = Desk::new();
-    fs::write(desk.at("index.html"), "").unwrap();
+    fs::create_dir(desk.at("client")).unwrap();
+    fs::create_dir(desk.at("empty")).unwrap();
+    fs::write(desk.at("client/index.html"), "").unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let models = phantom_bundle().parent().unwrap().to_str().unwrap().to_owned();
     let serve = |bind: &str, models: &str, words: &str| {
         desk.refused(
-            &["serve", "--bind", bind, "--client", ".", "--models", models, "--data", "data", "--device", "cpu"],
+            &["serve", "--bind", bind, "--client", "client", "--models", models, "--data", "data", "--device", "cpu"],
             1,
             words,
         );
         assert!(!desk.at("data").exists());
     };
     serve(&address, &models, &format!("cannot listen on {address}; is another i3deep running?"));
-    serve("127.0.0.1:0", ".", "holds no model bundle");
+    serve("127.0.0.1:0", "empty", "holds no model bundle");
     serve("0.0.0.0:0", &models, "is reachable from other machines");
 }

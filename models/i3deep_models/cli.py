@@ -1,5 +1,5 @@
-"""`i3deep-models`: plan | train presegmentation | train refinement | pack | unpack | evaluate | export | bundle |
-corrupt | report | parity | bench.
+"""`i3deep-models`: plan | train presegmentation | train refinement | pack | unpack | golden | evaluate |
+export | bundle | corrupt | report | parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -79,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     unpack.add_argument("--fold", help="the name of a single fold, such as `all`; default: 0, 1, 2 and so on")
     unpack.add_argument("-o", "--output", type=Path, required=True)
     unpack.set_defaults(run=_unpack)
+
+    golden = commands.add_parser("golden", help="logits of a bundle's native networks, for the Rust tests to repeat")
+    golden.add_argument("bundle", type=Path)
+    golden.set_defaults(run=_golden)
 
     evaluate = commands.add_parser("evaluate", help="Dice of the refinement's validation cases before and after")
     _workspace(evaluate)
@@ -230,6 +234,12 @@ def _unpack(options: argparse.Namespace) -> None:
     if len(folds) != len(options.weights):
         raise ValueError(f"--fold names one fold, and there are {len(options.weights)} files of weights")
     unpack(options.pack.with_suffix(".json"), Trained(dict(zip(folds, options.weights, strict=True)), options.output))
+
+
+def _golden(options: argparse.Namespace) -> None:
+    from i3deep_models.golden import write_golden
+
+    write_golden(options.bundle)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

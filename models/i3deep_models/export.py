@@ -190,7 +190,7 @@ def export(
     resolved = _configuration(read_json(trained / "plans.json"), configuration)
     generator = torch.Generator().manual_seed(seed)
     channels = next(w for w in stored["network_weights"].values() if w.ndim >= 4).shape[1]
-    patch = torch.randn((1, channels, *_golden_size(resolved)), generator=generator)
+    patch = torch.randn((1, channels, *golden_size(resolved)), generator=generator)
     heads = 0
     dropout = True
     for fold in folds:
@@ -226,7 +226,7 @@ def _configuration(plans: dict, name: str) -> dict:
     return {**_configuration(plans, parent), **configuration} if parent else configuration
 
 
-def _golden_size(configuration: dict) -> list[int]:
+def golden_size(configuration: dict) -> list[int]:
     """A small patch that the network's strides divide and that still has more than one voxel at the bottom."""
     if "architecture" in configuration:
         strides = configuration["architecture"]["arch_kwargs"]["strides"]

@@ -1,0 +1,108 @@
+"""What runs on a card for a whole batch computes what the one-case code computes."""
+
+import numpy as np
+import pytest
+import torch
+
+from i3deep_models import guidance
+from i3deep_models.guidance import Encoding
+from i3deep_models.training.card import expert, fit
+from i3deep_models.training.card.run import canonical, grown
+from i3deep_models.training.simulation import greedy_planes
+
+SPACING_MM = (3.0, 1.0, 0.7)
+
+
+def draw(count: list[int]) -> expert.Draw:
+    n = len(count)
+    return expert.Draw(torch.tensor(count), torch.full((n,), 3.0), torch.ones(n, dtype=torch.bool), torch.ones(n, 3), 0)
+
+
+def test_planes_are_those_that_one_case_would_get():
+    uncertainty = np.random.default_rng(7).random((3, 9, 12, 10)).astype(np.float32) ** 4
+    counts = [1, 4, 8]
+    chosen = expert.draw_planes(torch.from_numpy(uncertainty), draw(counts), torch.tensor(SPACING_MM))
+    for row, count in enumerate(counts):
+        expected = sorted(greedy_planes(uncertainty[row], count, SPACING_MM))
+        got = sorted((axis, int(index)) for axis in range(3) for index in chosen[axis][row].nonzero().flatten())
+        assert got == expected
+
+
+@pytest.mark.parametrize("presegmentation", ["none", "labels", "doubted"])
+@pytest.mark.parametrize("annotated", [True, False])
+def test_channels_are_those_that_one_case_would_get(presegmentation: str, annotated: bool):
+    rng = np.random.default_rng(8)
+    shape = (2, 5, 6, 4)
+    labels, before = rng.integers(0, 3, shape), rng.integers(0, 3, shape)
+    said = np.where(rng.random(shape) < 0.5, labels, guidance.UNANNOTATED)
+    uncertainty = rng.random(shape).astype(np.float32)
+    tensors = [torch.from_numpy(v) for v in (labels, before, uncertainty, said)]
+    batch = expert.Batch(torch.zeros(2, 1, *shape[1:]), *tensors[:3])
+    encoding = Encoding(annotated=annotated, presegmentation=presegmentation)
+    got = expert.channels(expert.Met(batch, tensors[3]), 3, encoding).numpy()
+    assert got.shape[1] == encoding.channels(2)
+    for row in range(2):
+        expected = guidance.channels(said[row], before[row], [1, 2], encoding, uncertainty[row])
+        np.testing.assert_allclose(got[row], expected, atol=1e-6)
+
+
+def test_a_steady_expert_says_the_truth_in_whole_planes_and_nothing_elsewhere():
+    labels = torch.randint(0, 3, (2, 6, 7, 8), generator=torch.Generator().manual_seed(3))
+    planes = [torch.zeros(2, size, dtype=torch.bool) for size in (6, 7, 8)]
+    planes[0][0, 2] = planes[2][0, 5] = planes[1][1, 0] = True
+    said = expert.corrections(labels, planes, torch.tensor([False, False]))
+    seen = torch.zeros(2, 6, 7, 8, dtype=torch.bool)
+    seen[0, 2], seen[0, :, :, 5], seen[1, :, 0] = True, True, True
+    assert torch.equal(said, torch.where(seen, labels, guidance.UNANNOTATED))
+    # An unsteady hand leaves the same planes alone, and is somewhere wrong.
+    wavered = expert.corrections(labels, planes, torch.tensor([True, True]))
+    assert torch.equal(wavered < 0, ~seen)
+    assert not torch.equal(wavered, said)
+
+
+def test_the_loss_is_nnunets():
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+
+    generator = torch.Generator().manual_seed(4)
+    logits = torch.randn(2, 3, 6, 5, 4, generator=generator)
+    target = torch.randint(0, 3, (2, 6, 5, 4), generator=generator)
+    theirs = DC_and_CE_loss(
+        {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False},
+        {},
+        dice_class=MemoryEfficientSoftDiceLoss,
+    )
+    expected = float(theirs(logits, target[:, None]))
+    assert float(fit.loss(logits, target, None)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_network_grows_by_channels_under_all_of_its_names():
+    architecture = {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": 2,
+            "features_per_stage": [2, 4],
+            "conv_op": "torch.nn.Conv3d",
+            "kernel_sizes": [[3, 3, 3]] * 2,
+            "strides": [[1, 1, 1], [2, 2, 2]],
+            "n_conv_per_stage": [1, 1],
+            "n_conv_per_stage_decoder": [1],
+            "conv_bias": True,
+            "norm_op": "torch.nn.InstanceNorm3d",
+            "norm_op_kwargs": {"affine": True},
+            "dropout_op": "torch.nn.Dropout3d",
+            "dropout_op_kwargs": {"p": 0.1},
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+    plans = {"configurations": {"3d_fullres": {"architecture": architecture}}}
+    small, large = fit.build(plans, 1, 3), fit.build(plans, 4, 3)
+    once = {name: value.half() for name, value in small.state_dict().items() if canonical(name) == name}
+    assert len(once) < len(small.state_dict())
+    large.load_state_dict(grown(once, large))
+    own = large.state_dict()
+    first = "encoder.stages.0.0.convs.0.conv.weight"
+    assert torch.equal(own[first][:, :1], once[first].float())
+    assert all(torch.equal(own[name], own[canonical(name)]) for name in own)
