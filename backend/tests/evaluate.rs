@@ -158,8 +158,8 @@ fn blending_has_a_table_of_its_own() {
 #[test]
 fn a_bad_case_stops_no_other() {
     let desk = Desk::new();
-    // The second case's labels are cut off, the third has no scan; a fourth lies elsewhere, a fifth has half labels; dot
-    // files are other programs' own.
+    // The second case's labels are cut off, the third has no scan; a fourth lies elsewhere, a fifth has half labels;
+    // dot files are other programs' own.
     let labels = fs::read(desk.at("labelsTr/phantom_002.nii.gz")).unwrap();
     fs::write(desk.at("labelsTr/phantom_002.nii.gz"), &labels[..labels.len() - 9]).unwrap();
     fs::remove_file(desk.at("imagesTr/phantom_003_0000.nii.gz")).unwrap();

@@ -23,18 +23,28 @@ function odd(phantom: Buffer): Buffer {
   return gzipSync(Buffer.concat([header, Buffer.from(voxels.buffer)]));
 }
 
-test("what is odd about a scan is said where it is worked on", async ({ page, caseList, workbench, phantomScan, photograph }) => {
+test("what is odd about a scan is said where it is worked on", async ({
+  page,
+  caseList,
+  workbench,
+  phantomScan,
+  photograph,
+}) => {
   const phantom = await readFile(phantomScan);
   await caseList.open();
   await caseList.send("phantom", phantomScan, "plain scan");
-  await caseList.send("phantom", { name: "odd.nii.gz", mimeType: "application/gzip", buffer: odd(phantom) }, "odd scan");
+  const file = { name: "odd.nii.gz", mimeType: "application/gzip", buffer: odd(phantom) };
+  await caseList.send("phantom", file, "odd scan");
 
   await test.step("the list says how much, and what on request; of a plain scan it says nothing", async () => {
     const warnings = caseList.warnings("odd scan");
     await expect(warnings.locator("summary")).toHaveText("2 warnings about the scan");
     await expect(warnings.getByText("stored LAS")).toBeHidden();
     await warnings.locator("summary").click();
-    await expect(warnings.getByRole("listitem")).toHaveText([/The scan is stored LAS.*trained on scans stored RAS/, /voxel \[43, 1, 0\] is 1000000/]);
+    await expect(warnings.getByRole("listitem")).toHaveText([
+      /The scan is stored LAS.*trained on scans stored RAS/,
+      /voxel \[43, 1, 0\] is 1000000/,
+    ]);
     await expect(caseList.row("plain scan")).toBeVisible();
     await expect(caseList.warnings("plain scan")).toHaveCount(0);
     await caseList.waitForPresegmentation("odd scan");

@@ -23,15 +23,15 @@ const SMALL_PART: usize = 8;
 pub enum NetworkGridError {
     /// Nothing would be left at the network's spacing.
     #[error(
-        "the scan is too small: at the network's spacing it would have {} voxels (last axis first). Its header may be in metres and say millimetres \
-         (xyzt_units), or its spacing (pixdim) be wrong; correct it",
+        "the scan is too small: at the network's spacing it would have {} voxels (last axis first). \
+         Its header may be in metres and say millimetres (xyzt_units), or its spacing (pixdim) be wrong; correct it",
         .0.map(|n| n.to_string()).join(" × ")
     )]
     TooSmall([usize; 3]),
     /// Longer than any patient, in voxels that are much larger than the network's.
     #[error(
-        "the scan would be {:.1} m long: {voxels} voxels of {mm} mm, where the network's have {network_mm} mm. Its spacing (pixdim) or its unit \
-         (xyzt_units) is wrong; correct it",
+        "the scan would be {:.1} m long: {voxels} voxels of {mm} mm, where the network's have {network_mm} mm. \
+         Its spacing (pixdim) or its unit (xyzt_units) is wrong; correct it",
         length_mm / 1000.0
     )]
     TooLong {
@@ -125,7 +125,8 @@ pub fn size_warning(scan: &Geometry, plan: &Plan) -> Option<String> {
     let mm = scan.dims.iter().zip(scan.spacing_mm).map(|(n, mm)| format!("{:.3}", *n as f64 * mm));
     seen.into_iter().all(|(patch, n)| n * SMALL_PART <= *patch).then(|| {
         format!(
-            "the scan is only {} mm large, and the networks see {SMALL_PART} times as much at once along every axis; its spacing (pixdim) or its unit \
+            "the scan is only {} mm large, and the networks see {SMALL_PART} times as much at once along every axis; \
+             its spacing (pixdim) or its unit \
              (xyzt_units) may be wrong",
             mm.collect::<Vec<_>>().join(" × ")
         )

@@ -44,7 +44,8 @@ pub(super) const SUMMARY: &str = "
                                   WHERE k.case_number = c.number AND k.state = 'done')) AS slices,
            (SELECT max(round) FROM segmentations s WHERE s.case_number = c.number) AS last_round,
            (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.state = 'done') AS done,
-           (SELECT json_group_array(w.value) FROM images i, json_each(i.info, '$.warnings') w WHERE i.case_number = c.number) AS warnings,
+           (SELECT json_group_array(w.value) FROM images i, json_each(i.info, '$.warnings') w
+            WHERE i.case_number = c.number) AS warnings,
            j.id AS job, j.kind, j.state, j.progress, j.message
     FROM cases c LEFT JOIN jobs j ON j.id = (SELECT max(id) FROM jobs WHERE case_number = c.number)";
 

@@ -84,9 +84,9 @@ fn no_command_writes_over_what_it_was_given() {
 /// Arguments, and the words they are refused with.
 type Wrong = (&'static [&'static str], &'static str);
 
-/// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for each
-/// run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder have no
-/// line.
+/// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for
+/// each run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder
+/// have no line.
 const WRONG: [(&str, &[Wrong]); 8] = [
     (
         "presegment",
@@ -180,7 +180,7 @@ const ACQUIRE: &str = "--uncertainty first/uncertainty.nii.gz --presegmentation 
 const EVALUATE: &str = "--bundle BUNDLE --strategies greedy";
 
 /// Commands that read, or write a folder that is theirs alone: a server's data, or a word on the screen.
-const WRITES_NOTHING: [&str; 5] = ["serve", "doctor", "verify", "audit", "help"];
+const WRITES_NOTHING: [&str; 6] = ["serve", "doctor", "verify", "audit", "quarantine", "help"];
 
 /// A desk with links from outputs to inputs.
 fn tangled() -> Desk {

@@ -49,7 +49,8 @@ fn in_words(error: TchError) -> TchError {
     let text = error.to_string();
     if ["Half", "BFloat16"].iter().any(|precision| text.contains(precision)) {
         return TchError::Kind(
-            "the program computes in half precision and holds its weights as constants; export the network again in single precision (model.float())"
+            "the program computes in half precision and holds its weights as constants; export the network \
+             again in single precision (model.float())"
                 .to_owned(),
         );
     }
