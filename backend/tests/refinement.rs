@@ -122,5 +122,5 @@ fn one_plane_of_background_removes_a_false_component() {
         assert!(organ_kept > 0.9, "the real hippocampus keeps {organ_kept:.3} of its voxels");
     }
     check(&Copy { case: "hippocampus_075", radius: 6.0, from: [9, 29, 16], to: [26, 27, 18] }, 0.4, 0.02);
-    check(&Copy { case: "hippocampus_136", radius: 6.0, from: [12, 34, 9], to: [27, 26, 13] }, 0.5, 0.02);
+    check(&Copy { case: "hippocampus_136", radius: 7.0, from: [12, 34, 9], to: [27, 26, 13] }, 0.5, 0.02);
 }
