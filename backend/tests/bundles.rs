@@ -18,7 +18,7 @@ fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models")
 }
 
-const BUNDLES: [&str; 3] = ["hippocampus", "openkbp", "phantom"];
+const BUNDLES: [&str; 2] = ["hippocampus", "phantom"];
 
 fn folds(bundle: &Bundle, stage: Stage) -> Vec<Box<dyn Network>> {
     let folder = bundle.folder.join(stage.folder());
