@@ -20,6 +20,14 @@ const SMALL: u64 = 1 << 20;
 /// Why an archive is not unpacked.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
+    /// Nothing there that can be opened.
+    #[error("cannot open {file} ({reason}); is the path right, and may it be read?", file = .file.display())]
+    Closed {
+        /// Which file.
+        file: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
     /// Not a zip file, or half of one.
     #[error("{file} is no zip file that can be read ({reason}); export the model again with \
              nnUNetv2_export_model_to_zip", file = .file.display())]
@@ -76,7 +84,8 @@ pub enum Content {
 pub fn unpack(file: &Path, to: &Path) -> Result<Content, ArchiveError> {
     let unreadable =
         |error: &dyn std::fmt::Display| ArchiveError::Unreadable { file: file.to_owned(), reason: error.to_string() };
-    let open = File::open(file).map_err(|error| unreadable(&error))?;
+    let open =
+        File::open(file).map_err(|error| ArchiveError::Closed { file: file.to_owned(), reason: error.to_string() })?;
     let packed = open.metadata().map_err(|error| unreadable(&error))?.len();
     let mut archive = ZipArchive::new(open).map_err(|error| unreadable(&error))?;
     if archive.len() > MOST_FILES {
@@ -204,6 +213,8 @@ mod tests {
     fn what_is_no_archive_says_so() {
         let folder = archive(&[("plans.json", b"{}")], &[]);
         let file = folder.path().join("model.zip");
+        let absent = unpack(&folder.path().join("absent.zip"), folder.path()).unwrap_err().to_string();
+        assert!(absent.starts_with("cannot open ") && absent.contains("No such file"), "{absent}");
         let half = fs::read(&file).unwrap();
         for content in [b"no archive".as_slice(), &half[..half.len() / 2], b""] {
             fs::write(&file, content).unwrap();
