@@ -1,12 +1,12 @@
 """Golden logits for a bundle of native networks: what the networks compute in Python, for a test in Rust to repeat."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from i3deep_models.bundle import sha256
 from i3deep_models.export import golden_size
 from i3deep_models.training.card.fit import build
 from i3deep_models.training.card.pack import CONFIGURATION
@@ -20,7 +20,7 @@ def write_golden(bundle: Path, seed: int = 0) -> None:
     for stage in (stage for stage in STAGES if (bundle / stage).is_dir()):
         for file in _write_stage(bundle / stage, seed):
             name = file.relative_to(bundle).as_posix()
-            content["files"][name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            content["files"][name] = sha256(file)
     content["files"] = dict(sorted(content["files"].items()))
     write_json(bundle / "bundle.json", content)
 

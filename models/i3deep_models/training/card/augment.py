@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Placing:
-    """Where patches lie in their cases: `patch_from_source`'s inverse as `grid_sample` wants it."""
+    """Where patches lie in their cases: for each of their voxels a place in the case, as `grid_sample` wants it."""
 
     grid: torch.Tensor
 

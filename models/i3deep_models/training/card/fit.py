@@ -74,7 +74,7 @@ class Cases:
         around = self.around[cases, pick].float()
         around = torch.minimum(torch.maximum(around, low), high)
         mine = torch.rand(n, 1, device=self.device) < 1 / 3
-        return torch.where(mine, around, anywhere).floor() - 0.0
+        return torch.where(mine, around, anywhere).floor()
 
 
 @dataclass(frozen=True)

@@ -40,18 +40,14 @@ def refinement(job: dict) -> Refinement:
 def grown(weights: dict, network: torch.nn.Module) -> dict:
     """Weights of a network with fewer input channels; new channels start at the known ones' magnitude."""
     own = network.state_dict()
-    # A layer that goes by several names is one: what is drawn for it is drawn once.
     weights = {name: value.float() for name, value in weights.items() if name in own}
-    draws: dict[tuple, torch.Tensor] = {}
     for name, weight in weights.items():
-        if own[name].shape == weight.shape:
+        if own[name].shape != weight.shape:
+            own[name] = torch.randn(own[name].shape) * weight.std()
+            own[name][:, : weight.shape[1]] = weight
+        else:
             own[name] = weight
-            continue
-        key = (own[name].shape, float(weight.std()))
-        if key not in draws:
-            draws[key] = torch.randn(own[name].shape) * weight.std()
-            draws[key][:, : weight.shape[1]] = weight
-        own[name] = draws[key]
+    # A layer that goes by several names is one, so what was drawn for its first name counts for all.
     return {name: own[canonical(name)] if canonical(name) in weights else own[name] for name in own}
 
 
