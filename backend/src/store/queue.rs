@@ -202,8 +202,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
-        audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
+        insert_made(&mut change, lease, number, &files.segmentation).await?;
         change.commit().await?;
         self.announce(&lease.case);
         Ok(true)
@@ -223,8 +222,7 @@ impl Store {
             .bind(number)
             .execute(&mut *change)
             .await?;
-        segmentations::insert(&mut change, &lease.actor, lease.task.bundle(), number, &files.segmentation).await?;
-        audit::record(&mut change, &lease.actor, "segmentation.make", lease.case.as_str()).await?;
+        insert_made(&mut change, lease, number, &files.segmentation).await?;
         change.commit().await?;
         self.announce(&lease.case);
         Ok(true)
@@ -320,6 +318,17 @@ pub(super) async fn call_off(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Writes down what a job made, and for whom.
+async fn insert_made(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    number: i64,
+    made: &segmentations::NewSegmentation,
+) -> Result<(), StoreError> {
+    segmentations::insert(connection, &lease.actor, lease.task.bundle(), number, made).await?;
+    audit::record(connection, &lease.actor, "segmentation.make", lease.case.as_str()).await
 }
 
 /// Queues a case's presegmentation if it has none: it was called off when the case was deleted.

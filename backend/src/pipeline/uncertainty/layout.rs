@@ -42,35 +42,21 @@ impl Layout {
     }
 
     pub(super) fn split<'a>(&self, mut rows: &'a [f32], width: usize) -> Parts<&'a [f32]> {
-        let mut next = |count: usize| {
+        let next = |count: usize| {
             let (part, rest) = rows.split_at(count * width);
             rows = rest;
             part
         };
-        let [mean, squares, entropies, logs, rests] = self.counts;
-        Parts {
-            mean: next(mean),
-            squares: next(squares),
-            entropies: next(entropies),
-            logs: next(logs),
-            rests: next(rests),
-        }
+        Parts::of(self.counts, next)
     }
 
     pub(super) fn split_mut<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Parts<&'a mut [f32]> {
-        let mut next = |count: usize| {
+        let next = |count: usize| {
             let (part, rest) = std::mem::take(&mut rows).split_at_mut(count * width);
             rows = rest;
             part
         };
-        let [mean, squares, entropies, logs, rests] = self.counts;
-        Parts {
-            mean: next(mean),
-            squares: next(squares),
-            entropies: next(entropies),
-            logs: next(logs),
-            rests: next(rests),
-        }
+        Parts::of(self.counts, next)
     }
 }
 
@@ -82,4 +68,17 @@ pub(super) struct Parts<Rows> {
     pub(super) entropies: Rows,
     pub(super) logs: Rows,
     pub(super) rests: Rows,
+}
+
+impl<Rows> Parts<Rows> {
+    /// One statistic after the other, in the order of the rows.
+    fn of([mean, squares, entropies, logs, rests]: [usize; 5], mut next: impl FnMut(usize) -> Rows) -> Self {
+        Self {
+            mean: next(mean),
+            squares: next(squares),
+            entropies: next(entropies),
+            logs: next(logs),
+            rests: next(rests),
+        }
+    }
 }
