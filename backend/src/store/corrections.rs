@@ -2,12 +2,11 @@
 
 use shared::case::CaseId;
 use shared::correction::{CorrectedSlice, SliceState};
-use shared::geometry::{Geometry, Plane};
-use shared::label::LabelSet;
+use shared::geometry::Plane;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::{Actor, Store, StoreError, audit, now_s, number, to_word, versions};
+use super::{Actor, Store, StoreError, now_s, number, to_word, versions};
 
 impl Store {
     /// The slices that were saved, as they were saved last.
@@ -34,38 +33,7 @@ impl Store {
         id: &CaseId,
         slice: &CorrectedSlice,
     ) -> Result<CorrectedSlice, StoreError> {
-        let mut change = self.change().await?;
-        let number = number(&mut change, id).await?;
-        let row = sqlx::query("SELECT geometry, labels, slices IS NOT NULL AS open FROM cases WHERE number = ?")
-            .bind(number)
-            .fetch_one(&mut *change)
-            .await?;
-        if !row.try_get::<bool, _>("open")? {
-            return Err(StoreError::NotNow("the presegmentation has not finished; there is nothing to correct yet"));
-        }
-        let geometry: Geometry = serde_json::from_str(row.try_get("geometry")?)?;
-        let labels: LabelSet = serde_json::from_str(row.try_get("labels")?)?;
-        slice.labels(&geometry, &labels)?;
-        let stored = newest(&mut change, number, slice.plane).await?;
-        if let Some(stored) =
-            stored.as_ref().filter(|stored| stored.base == slice.revision && stored.slice.says_the_same(slice))
-        {
-            let saved = stored.slice.clone();
-            change.abandon().await?;
-            return Ok(saved);
-        }
-        let revision = stored.map_or(0, |stored| stored.slice.revision);
-        if revision != slice.revision {
-            versions::keep_refused(change, actor, number, slice).await?;
-            return Err(StoreError::Stale { stored: revision, base: slice.revision });
-        }
-        let saved = CorrectedSlice { revision: slice.revision.saturating_add(1), ..slice.clone() };
-        insert(&mut change, actor, number, slice.revision, &saved).await?;
-        audit::record(&mut change, actor, "slice.save", &format!("{id} {} revision {}", slice.plane, saved.revision))
-            .await?;
-        change.commit().await?;
-        self.announce(id);
-        Ok(saved)
+        self.save(actor, id, slice).await
     }
 
     /// Says again what a version says, as the slice's latest; `base` is the revision that it is to follow.
@@ -86,9 +54,9 @@ impl Store {
 }
 
 /// What holds of a slice, and what it was based on.
-struct Stored {
-    slice: CorrectedSlice,
-    base: u64,
+pub(super) struct Stored {
+    pub(super) slice: CorrectedSlice,
+    pub(super) base: u64,
 }
 
 /// Every slice's version that holds; the only place that says which one that is.
@@ -98,7 +66,8 @@ fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     Ok(Stored { slice: versions::slice(row)?, base: row.try_get::<i64, _>("base")?.cast_unsigned() })
 }
 
-async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) -> Result<Option<Stored>, StoreError> {
+/// What holds of one slice.
+pub(super) async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) -> Result<Option<Stored>, StoreError> {
     let row = sqlx::query(AssertSqlSafe(format!("{HOLDING} WHERE k.case_number = ? AND k.axis = ? AND k.plane = ?")))
         .bind(number)
         .bind(plane.axis.name())
@@ -116,7 +85,7 @@ pub(super) async fn latest(connection: &mut SqliteConnection, number: i64) -> Re
 }
 
 /// Puts a version in the place of what held before.
-async fn insert(
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
     actor: &Actor,
     number: i64,

@@ -23,6 +23,7 @@ mod quarantine;
 mod queue;
 mod rounds;
 mod rows;
+mod saves;
 mod segmentations;
 mod sending;
 mod task;
@@ -45,6 +46,7 @@ use tokio::time::{Instant, timeout};
 
 use change::Change;
 use folder::Folder;
+use saves::Saves;
 use upkeep::News;
 
 pub use actor::Actor;
@@ -81,6 +83,7 @@ pub struct Store {
     work: PathBuf,
     events: broadcast::Sender<Event>,
     news: Arc<News>,
+    saves: Arc<Saves>,
     /// Read while new blobs wait for their rows, written while blobs without rows are swept away.
     sweeping: Arc<RwLock<()>>,
     /// When a write was last tried for its own sake, and went well.

@@ -63,6 +63,7 @@ impl Store {
             work: folder.clear_work()?,
             events: broadcast::channel(EVENTS).0,
             news: Arc::default(),
+            saves: Arc::default(),
             sweeping: Arc::default(),
             tried: Arc::default(),
             folder: Arc::new(folder),

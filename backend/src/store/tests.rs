@@ -12,6 +12,7 @@ use super::*;
 
 mod bin;
 mod durability;
+mod saves;
 mod versions;
 
 /// A 2 × 2 × 3 case with one label.

@@ -7,7 +7,6 @@ use shared::geometry::Plane;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::change::Change;
 use super::{Actor, Store, StoreError, now_s, number};
 
 impl Store {
@@ -83,7 +82,7 @@ pub(super) fn slice(row: &SqliteRow) -> Result<CorrectedSlice, StoreError> {
 
 /// Keeps what is refused, once however often it is sent.
 pub(super) async fn keep_refused(
-    mut change: Change,
+    connection: &mut SqliteConnection,
     actor: &Actor,
     number: i64,
     slice: &CorrectedSlice,
@@ -103,7 +102,7 @@ pub(super) async fn keep_refused(
     .bind(text)
     .bind(now_s())
     .bind(actor)
-    .execute(&mut *change)
+    .execute(connection)
     .await?;
-    change.commit().await
+    Ok(())
 }
