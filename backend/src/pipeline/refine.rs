@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array3, Array4, Axis, concatenate, s};
+use half::f16;
+use ndarray::{Array3, Array4, Axis, Zip, concatenate, s};
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
@@ -74,7 +75,7 @@ pub struct Refined {
 }
 
 /// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from
-/// the mean logits. Asked to adapt, the first fold learns from the case and then speaks alone, unless it falls back.
+/// the mean logits. Asked to adapt, the first fold learns from the case, and all move by what it has learned.
 ///
 /// # Errors
 /// [`SegmentError`]; planes outside the scan are a [`shared::geometry::GeometryError`].
@@ -168,12 +169,7 @@ impl Guided {
         progress: &mut Progress<'_>,
     ) -> Result<(Sampled, AdaptedTo), SegmentError> {
         let Adaptation { params, weights, elapsed_s } = adaptation;
-        let mut earlier = weights.map(|weights| with_weights(folds, weights)).transpose()?;
-        let before = match &mut earlier {
-            Some(earlier) => self.sample(std::slice::from_mut(earlier), plan, &mut part(progress, BEFORE))?,
-            None => self.sample(folds, plan, &mut part(progress, BEFORE))?,
-        };
-        let network = earlier.as_ref().or(folds.first()).ok_or(NetworkError::NoFold)?;
+        let before = self.before(folds, plan, weights, &mut part(progress, BEFORE))?;
         let guidance = input.encoding.map(|encoding| Guidance {
             encoding,
             foreground: input.foreground,
@@ -182,22 +178,91 @@ impl Guided {
         let learned_from = AdaptInput {
             image: self.data.slice(s![..self.images, .., .., ..]),
             planes: &self.planes,
-            before: before.logits.view(),
+            before: before.of_learner.logits.view(),
             guidance,
         };
-        let mut network = network.trainable()?;
+        let mut network = folds.first().ok_or(NetworkError::NoFold)?.trainable()?;
         if let Some(weights) = weights {
             network.set_weights(weights)?;
         }
         let Adapted { network, report } =
             adapt(network, plan, learned_from, params, elapsed_s, &mut part(progress, LEARNING))?;
         let Some(network) = network else {
-            return Ok((before, AdaptedTo { report, weights: weights.map(<[u8]>::to_vec) }));
+            let sampled = if weights.is_some() { before.moved() } else { before.as_bundled() };
+            return Ok((sampled, AdaptedTo { report, weights: weights.map(<[u8]>::to_vec) }));
         };
-        drop(before);
         let learned = network.weights()?;
         let sampled = self.sample(&mut [network as Box<dyn Network>], plan, &mut part(progress, AFTER))?;
+        let sampled = Before { of_learner: sampled, ..before }.moved();
         Ok((sampled, AdaptedTo { report, weights: Some(learned) }))
+    }
+
+    /// What the networks say before any of them learns, with what the first fold learned in earlier rounds.
+    fn before(
+        &self,
+        folds: &mut [Box<dyn Network>],
+        plan: &Plan,
+        weights: Option<&[u8]>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Before, SegmentError> {
+        let mut earlier = weights.map(|weights| with_weights(folds, weights)).transpose()?;
+        let alone = folds.len() < 2;
+        let all = if alone && earlier.is_some() {
+            None
+        } else {
+            Some(self.sample(folds, plan, &mut part(progress, [0.0, 0.7]))?)
+        };
+        let first = match folds.first_mut() {
+            Some(first) if !alone => {
+                Some(self.sample(std::slice::from_mut(first), plan, &mut part(progress, [0.7, 0.85]))?)
+            }
+            _ => None,
+        };
+        let of_earlier = match &mut earlier {
+            Some(network) => {
+                Some(self.sample(std::slice::from_mut(network), plan, &mut part(progress, [0.85, 1.0]))?)
+            }
+            None => None,
+        };
+        let (ensemble, of_bundled) = match (all, first) {
+            (Some(all), Some(first)) => (Some(Ensemble { all, first: first.logits.clone() }), Some(first)),
+            (all, _) => (None, all),
+        };
+        Ok(Before { of_learner: of_earlier.or(of_bundled).ok_or(NetworkError::NoFold)?, ensemble })
+    }
+}
+
+/// What networks say of a case of which the first fold learns.
+struct Before {
+    /// The first fold, with what it has learned.
+    of_learner: Sampled,
+    /// None where there is one fold only.
+    ensemble: Option<Ensemble>,
+}
+
+/// As bundled.
+struct Ensemble {
+    all: Sampled,
+    /// Mean logits of the first fold, `[heads, z, y, x]`.
+    first: Array4<f16>,
+}
+
+impl Before {
+    /// What all say where nothing was learned.
+    fn as_bundled(self) -> Sampled {
+        self.ensemble.map_or(self.of_learner, |ensemble| ensemble.all)
+    }
+
+    /// The ensemble moved by what its first fold has learned: one fold learns for all of them, and the others' votes
+    /// are not lost. Doubt is that of the fold that has learned.
+    fn moved(self) -> Sampled {
+        let Sampled { mut logits, uncertainty } = self.of_learner;
+        if let Some(Ensemble { all, first }) = self.ensemble {
+            Zip::from(&mut logits).and(&all.logits).and(&first).par_for_each(|logit, all, first| {
+                *logit = f16::from_f32(logit.to_f32() + all.to_f32() - first.to_f32());
+            });
+        }
+        Sampled { logits, uncertainty }
     }
 }
 
