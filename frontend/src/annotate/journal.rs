@@ -175,6 +175,11 @@ impl Journal {
         (taken.into_values().collect(), more)
     }
 
+    /// Whether any of these pages has something unconfirmed of a case.
+    pub(crate) fn is_open_for(&self, case: &CaseId, pages: &[String]) -> bool {
+        self.open().any(|(key, _)| key.case == *case && pages.contains(&key.page))
+    }
+
     /// Records that say nothing any more, of pages that are no more.
     pub(crate) fn spent(&self, living: &[String]) -> Vec<Key> {
         let is_spent = |(key, record): &(&Key, &Record)| record.entry.is_none() && !living.contains(&key.page);

@@ -19,6 +19,10 @@ use crate::browser::storage::{Area, Records, StorageError};
 const OPENING_LIMIT_MS: u32 = 3_000;
 /// Locks of this name and a page's own are held while the page lives.
 const PAGE_LOCK: &str = "i3deep/page/";
+/// A page that has just died seems to live for a moment; as many times is looked again, this far apart.
+const LOOKS: u32 = 10;
+/// Between two of them.
+const LOOK_MS: u32 = 100;
 /// Held by the page that takes over what others have left.
 const HEIR_LOCK: &str = "i3deep/heir";
 
@@ -234,6 +238,19 @@ impl Session {
     fn tell_storage_trouble(self) {
         let trouble = self.journal.with_value(Keeper::trouble);
         self.saving.storage_trouble.learn(trouble.map(|why| why.to_string()));
+    }
+
+    /// Waits a moment for pages that have unsent work on a case and may be dying: whoever paints on without what they
+    /// have left is in conflict with it later.
+    pub(super) async fn await_the_dying(self, case: &CaseId) {
+        for _ in 0..LOOKS {
+            let mut others = self.living_pages().await;
+            others.retain(|page| *page != self.page());
+            if !self.read_journal().await.is_open_for(case, &others) {
+                return;
+            }
+            TimeoutFuture::new(LOOK_MS).await;
+        }
     }
 
     /// Takes over what pages that are no more have left of a case: under this page's name first, away from theirs then.

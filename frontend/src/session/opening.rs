@@ -49,6 +49,7 @@ impl Session {
         let Some(visit) = self.door.try_update_value(|door| door.open(id)) else { return };
         spawn_local(async move {
             // What an earlier page has left belongs to the first picture; so does what an earlier visit could not send.
+            self.await_the_dying(&visit.case).await;
             self.take_over(&visit.case).await;
             while self.wanted().as_ref() == Some(&visit) {
                 match api::case(&visit.case).await {
