@@ -152,6 +152,26 @@ fn what_is_learned_from_a_few_slices_helps_beyond_them_and_stays_with_the_case()
 }
 
 #[test]
+fn an_ensemble_moves_by_what_its_first_fold_learns() {
+    let case = hard(0);
+    let planes = through(&case.truth);
+    let refined = |networks: &mut Networks, params: Option<&AdaptationParams>| {
+        run(networks, &case, (&case.truth, &planes), params, None, &mut go_on).unwrap()
+    };
+    // Twins say the same before, so together they say what one of them says after.
+    let (mut one, mut twins) = (presegmentation(), presegmentation());
+    twins.folds.extend(presegmentation().folds);
+    let (alone, together) = (refined(&mut one, Some(&FEW_STEPS)), refined(&mut twins, Some(&FEW_STEPS)));
+    assert_eq!(alone.adapted.as_ref().unwrap().report.fell_back, None);
+    assert_eq!((alone.labels, alone.uncertainty), (together.labels, together.uncertainty));
+    // Where nothing was learned, all folds say what they said.
+    let no_time = AdaptationParams { seconds: Some(0.0), ..FEW_STEPS };
+    let (plain, fell_back) = (refined(&mut twins, None), refined(&mut twins, Some(&no_time)));
+    assert_eq!(fell_back.adapted.unwrap().report.fell_back, Some(FallBack::NoTime));
+    assert_eq!((plain.labels, plain.uncertainty), (fell_back.labels, fell_back.uncertainty));
+}
+
+#[test]
 fn slices_that_contradict_the_others_do_not_spoil_the_result() {
     let mut networks = presegmentation();
     let made = generate(&PhantomParams { seed: 77, ..PhantomParams::default() }, 0).unwrap();

@@ -67,7 +67,11 @@ fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
 }
 
 /// What holds of one slice.
-pub(super) async fn newest(connection: &mut SqliteConnection, number: i64, plane: Plane) -> Result<Option<Stored>, StoreError> {
+pub(super) async fn newest(
+    connection: &mut SqliteConnection,
+    number: i64,
+    plane: Plane,
+) -> Result<Option<Stored>, StoreError> {
     let row = sqlx::query(AssertSqlSafe(format!("{HOLDING} WHERE k.case_number = ? AND k.axis = ? AND k.plane = ?")))
         .bind(number)
         .bind(plane.axis.name())

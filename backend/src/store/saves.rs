@@ -158,7 +158,11 @@ impl Put {
 /// A case as a save finds it.
 enum Found {
     /// What a slice has to fit.
-    Open { number: i64, geometry: Geometry, labels: LabelSet },
+    Open {
+        number: i64,
+        geometry: Geometry,
+        labels: LabelSet,
+    },
     /// Not presegmented yet.
     NotYet,
     Absent,

@@ -13,6 +13,8 @@ mod presegment;
 mod protocol;
 mod refine;
 mod results;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod shelf;
 mod supervisor;
 pub mod worker;

@@ -32,7 +32,7 @@ const NONE: i64 = -1;
 /// If the device is not there or stdout is gone.
 pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
     end_with_the_server()?;
-    limits::take_on(|words| eprintln!("worker: {words}"));
+    limits::take_on(&folders.work, |words| eprintln!("worker: {words}"));
     let out = Speaker::default();
     out.say(&FromWorker::Ready { device: engine::device_name(device)? })?;
     beat(out.clone());

@@ -188,12 +188,12 @@ impl Session {
         })
     }
 
-    /// All that this page has written down and the server has not confirmed, of cases that are not open.
-    pub(super) fn noted_elsewhere(self) -> Vec<(CaseId, Entry)> {
+    /// Slices of cases that are not open of which this page has written down what the server has not confirmed.
+    pub(super) fn noted_elsewhere(self) -> Vec<(CaseId, Plane)> {
         let open = self.read(|bench| bench.visit.case.clone());
         self.journal.with_value(|keeper| {
             let keys = keeper.notes.keys().filter(|key| Some(&key.case) != open.as_ref());
-            keys.filter_map(|key| Some((key.case.clone(), keeper.noted(&key.case, key.plane)?))).collect()
+            keys.map(|key| (key.case.clone(), key.plane)).collect()
         })
     }
 
@@ -232,6 +232,14 @@ impl Session {
             self.journal.with_value(|keeper| keeper.notes.values().any(|note| matches!(note.state, Kept::No(_))));
         if has_failed {
             self.write_again();
+        }
+        self.take_what_is_left();
+    }
+
+    /// Takes over what could not be taken over before, once nothing of the open case is on its way.
+    pub(super) fn take_what_is_left(self) {
+        if self.read(|_| ()).is_some() && !self.has_unsent() && self.is_more_left() {
+            self.replay_journal();
         }
     }
 
@@ -289,6 +297,10 @@ impl Session {
         for _ in 0..OPENING_LIMIT_MS / 20 {
             let (kept, has_disk) =
                 self.journal.with_value(|keeper| (keeper.kept(case, plane), matches!(keeper.disk, Disk::Open(_))));
+            if self.noted(case, plane).is_none() {
+                // The server has it by now.
+                return true;
+            }
             match kept {
                 Kept::Yes => return true,
                 Kept::No(_) => {

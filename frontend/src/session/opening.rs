@@ -49,6 +49,7 @@ impl Session {
         let Some(visit) = self.door.try_update_value(|door| door.open(id)) else { return };
         spawn_local(async move {
             // What an earlier page has left belongs to the first picture; so does what an earlier visit could not send.
+            self.until_unsent_are_looked_after().await;
             self.await_the_dying(&visit.case).await;
             self.take_over(&visit.case).await;
             while self.wanted().as_ref() == Some(&visit) {
@@ -115,6 +116,7 @@ impl Session {
         self.refresh_slices();
         self.draw_all();
         self.load_voxels();
+        self.take_what_is_left();
     }
 
     /// The case has come further: new versions, new slices, corrections from other windows. What the expert is painting

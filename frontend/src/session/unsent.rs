@@ -1,5 +1,6 @@
 //! Unsent corrections of cases that are not open: named in the case list, and sent from there when the server answers.
 
+use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::api::ErrorCode;
@@ -8,6 +9,9 @@ use shared::case::CaseId;
 use super::Session;
 use crate::annotate::journal::Entry;
 use crate::api::{self, Trouble};
+
+/// How long a case may wait to be opened for what is on its way to the server.
+const SENDING_LIMIT_MS: u32 = 10_000;
 
 impl Session {
     /// Whether corrections of cases that are not open wait here.
@@ -31,7 +35,12 @@ impl Session {
                     self.take_over(&case).await;
                 }
             }
-            for (case, entry) in self.noted_elsewhere() {
+            for (case, plane) in self.noted_elsewhere() {
+                // A case that is opened meanwhile sends for itself; what it says by now may be more than was noted.
+                if self.wanted().is_some() {
+                    break;
+                }
+                let Some(entry) = self.noted(&case, plane) else { continue };
                 if !self.send_noted(&case, entry).await {
                     break;
                 }
@@ -39,6 +48,17 @@ impl Session {
             self.list.unsent.learn(self.unsent().await);
             self.sends_unsent.set_value(false);
         });
+    }
+
+    /// Waits for what is being sent from the case list: a case that is shown while one of its slices is on its way
+    /// would show the slice as it was before, and be in conflict with it.
+    pub(super) async fn until_unsent_are_looked_after(self) {
+        for _ in 0..SENDING_LIMIT_MS / 20 {
+            if self.sends_unsent.try_get_value() != Some(true) {
+                return;
+            }
+            TimeoutFuture::new(20).await;
+        }
     }
 
     /// Sends what was written down of a slice: what was sent before, until it is answered. Whether the server answered.

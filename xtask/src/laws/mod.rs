@@ -3,6 +3,7 @@
 //! A law is a line that says which word may stand where. Comments and the tests at a file's end are free.
 
 mod circles;
+mod licences;
 mod sources;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ async fn changes(store: &Store) -> i64 {
 async fn saves_that_arrive_together_are_one_change_and_each_has_its_own_answer() {
     let scene = Scene::presegmented().await;
     let (store, actor) = (&scene.store, Actor::local());
-    let nowhere: CaseId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let nowhere = CaseId::from("0123456789abcdef0123456789abcdef");
     let fits = axial(0, &[1, 1, 0, 0], 0);
     let (too_large, no_such_label) = (axial(9, &[1, 1, 0, 0], 0), axial(1, &[7, 1, 0, 0], 0));
     let (other, stale) = (axial(2, &[0, 0, 0, 1], 0), axial(2, &[0, 0, 1, 1], 5));
