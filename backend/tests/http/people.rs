@@ -97,6 +97,12 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
     let given = server.send("PUT", &format!("/api/cases/{case}/people"), &[("cookie", &carla)], Some(&json!(["bert"])));
     assert_eq!(given.json::<Vec<String>>(), ["bert"]);
     assert_eq!((see(&bert), list(&bert)), (200, 1));
+
+    let metrics = |cookie: &str| server.send("GET", "/api/metrics", &[("cookie", cookie)], None);
+    assert_eq!((metrics(&anna).status, metrics(&carla).status), (403, 403));
+    let told = String::from_utf8(metrics(&admin).body).unwrap();
+    assert!(told.contains("i3deep_cases 1\n") && told.contains("i3deep_jobs{kind=\"presegment\""), "{told}");
+    assert!(!told.contains(&case) && !told.contains("anna"), "{told}");
     assert!(!server.log().contains("JANE") && !server.log().contains("correct horse"), "{}", server.log());
 }
 

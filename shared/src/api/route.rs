@@ -153,6 +153,8 @@ routes! {
     HEALTH: Route<0> = Get "/api/health";
     /// 204 if a change would reach the disk right now, else `not_ready`.
     READY: Route<0> = Get "/api/ready";
+    /// Counts for whoever watches the server, as OpenMetrics text.
+    METRICS: Route<0> = Get "/api/metrics";
     /// Who the asker is: [`Me`](super::Me), or `sign_in_needed`.
     ME: Route<0> = Get "/api/session";
     /// [`SignIn`](super::SignIn) → [`Me`](super::Me) and a cookie.

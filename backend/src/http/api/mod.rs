@@ -9,6 +9,7 @@ mod corrections;
 mod events;
 mod health;
 mod jobs;
+mod metrics;
 mod refused;
 mod upload;
 mod versions;
@@ -81,6 +82,7 @@ serve! {
     EVENTS for Person => events.stream,
     HEALTH for Anybody => health.show,
     READY for Anybody => health.ready,
+    METRICS for Admin => metrics.show,
     ME for Person => people.me,
     SIGN_IN for Anybody => people.sign_in,
     SIGN_OUT for Person => people.sign_out,
