@@ -13,9 +13,11 @@ use shared::correction::{CorrectedSlice, SliceState};
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{LabelInfo, LabelSet};
 
+use super::status::{SaveState, save_state};
 use super::{take_over_version, unconfirmed};
 use crate::annotate::journal::{Ancestor, Entry, Journal, Key, Record, same_statement};
-use crate::session::bench::Bench;
+use crate::session::bench::{Bench, Correction};
+use crate::session::journal::Kept;
 use crate::session::sync::{Contest, Sync, resumed};
 use crate::session::visit::Door;
 
@@ -454,12 +456,71 @@ impl World {
     }
 }
 
+/// What the status bar says is looked at after as many happenings.
+const STATUS_EVERY: usize = 8;
+
+impl World {
+    /// How safe this page may call its correction of a plane: "kept" is said of what is on the disk.
+    fn kept(&self, page: &Page, plane: Plane) -> Kept {
+        let key = Key { page: page.name.clone(), case: "c".into(), plane }.text();
+        if self.storage.landing.iter().any(|(_, landing, _)| *landing == key) { Kept::Pending } else { Kept::Yes }
+    }
+
+    /// Every word of every page's status is true at this moment, whether or not the page believes the server there.
+    fn check_status(&self) {
+        for page in &self.pages {
+            let standing = |(plane, known): (&Plane, &Correction)| (known.sync.clone(), self.kept(page, *plane));
+            let all: Vec<(Sync, Kept)> = page.bench.corrections.iter().map(standing).collect();
+            for online in [true, false] {
+                let said = save_state(&all, online);
+                for plane in PLANES {
+                    self.check_said(page, plane, &said);
+                }
+                if let SaveState::Offline(count) | SaveState::Saving(count) = said {
+                    assert_eq!(count, all.iter().filter(|(sync, _)| sync.is_open()).count());
+                }
+            }
+        }
+    }
+
+    fn check_said(&self, page: &Page, plane: Plane, said: &SaveState) {
+        let (Some(shown), Some(known)) = (page.bench.saved_form(plane), page.bench.corrections.get(&plane)) else {
+            return;
+        };
+        match said {
+            SaveState::Saved => {
+                let versions = self.server.versions.get(&plane).into_iter().flatten();
+                let saved: BTreeSet<Stroke> = versions.flat_map(strokes).collect();
+                assert!(strokes(&shown).is_subset(&saved), "{} says that {plane} is saved", page.name);
+            }
+            SaveState::Offline(_) if known.sync.is_open() => {
+                let key = Key { page: page.name.clone(), case: "c".into(), plane }.text();
+                let on_disk = self.storage.disk.get(&key).map(|text| serde_json::from_str::<Record>(text).unwrap());
+                let entry = on_disk.and_then(|record| record.entry);
+                let kept = entry.map(|entry| strokes(&entry.slice)).unwrap_or_default();
+                assert!(strokes(&shown).is_subset(&kept), "{} says that {plane} is kept on this computer", page.name);
+            }
+            SaveState::Conflict(_) => {
+                if let Some(theirs) = &known.sync.theirs {
+                    let versions = self.server.versions.get(&plane).into_iter().flatten();
+                    let held = versions.filter(|version| version.revision == theirs.revision).count();
+                    assert_eq!(held, 1, "{} says that another window has saved {plane}", page.name);
+                }
+            }
+            SaveState::Offline(_) | SaveState::Saving(_) | SaveState::NotKept(..) | SaveState::Refused { .. } => {}
+        }
+    }
+}
+
 /// Which strokes were painted where.
 fn painted(happenings: &[Happening], world: &mut World) -> BTreeSet<(Plane, Stroke)> {
     let mut painted = BTreeSet::new();
-    for happening in happenings {
+    for (number, happening) in happenings.iter().enumerate() {
         let before = world.painted;
         world.happen(happening);
+        if number % STATUS_EVERY == 0 {
+            world.check_status();
+        }
         if let (Happening::Paint { plane, .. }, true) = (happening, world.painted > before) {
             painted.insert((PLANES[plane % PLANES.len()], before));
         }
@@ -480,11 +541,24 @@ proptest! {
         let painted = painted(&happenings, &mut world);
         world.settle();
         world.check();
+        world.check_status();
         for (plane, stroke) in painted {
             let saved = world.server.latest(plane).is_some_and(|slice| strokes(slice).contains(&stroke));
             prop_assert!(saved || world.given_up.contains(&(plane, stroke)), "stroke {stroke} on {plane} is lost");
         }
     }
+}
+
+#[test]
+#[should_panic(expected = "says that axial 0 is kept on this computer")]
+fn the_play_notices_a_promise_that_is_not_kept() {
+    let mut world = World::default();
+    world.open();
+    world.paint(0, PLANES[0]);
+    world.storage.land();
+    world.check_status();
+    world.storage.disk.clear();
+    world.check_status();
 }
 
 #[test]
