@@ -1,4 +1,4 @@
-/** Files are dropped as hands drop them: on the box, beside it, too many at once. */
+/** Files are dropped as hands drop them: on the box, beside it, many at once. */
 import { readFile } from "node:fs/promises";
 
 import { expect, test } from "../fixtures/test.ts";
@@ -15,11 +15,16 @@ test("a scan dropped on its box is sent, and its progress is told in percent", a
     await expect(caseList.start).toBeDisabled();
   });
 
-  await test.step("of two files for one place the first is taken, and the expert is told", async () => {
+  await test.step("two scans are two cases, what is no scan is named, and what is dropped last counts", async () => {
     await caseList.chooseBundle("phantom");
-    expect(await caseList.drop(caseList.box, [scan, { ...scan, name: "other.nii.gz" }])).toBe(true);
-    await expect(caseList.surplus).toContainText("2 files were dropped");
+    const notes = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("none") };
+    expect(await caseList.drop(caseList.box, [scan, { ...scan, name: "other.nii.gz" }, notes])).toBe(true);
+    await expect(caseList.box).toContainText("2 scans, a case for each");
+    await expect(caseList.surplus).toContainText("notes.txt is no scan and was left out");
+    await expect(caseList.start).toHaveText("Send and segment 2 scans");
+    await caseList.drop(caseList.box, [scan]);
     await expect(caseList.box).toContainText("scan.nii.gz");
+    await expect(caseList.surplus).toBeHidden();
   });
 
   await test.step("sent without a name, it gets one that says nothing of the patient; progress grows", async () => {

@@ -7,11 +7,12 @@ use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, ErrorCode, Event, Me, RefineOptions, SIGN_OF_LIFE,
-    SignIn, SliceVersion,
+    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, Me, RefineOptions,
+    SIGN_OF_LIFE, SignIn, SliceVersion,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
+use shared::effort::SliceEffort;
 use shared::geometry::Plane;
 use shared::label::Label;
 use wasm_bindgen::prelude::Closure;
@@ -169,15 +170,20 @@ pub(crate) async fn save(id: &CaseId, slice: &CorrectedSlice) -> Answer<Correcte
 /// here.
 pub(crate) fn save_parting(id: &CaseId, slice: &CorrectedSlice) {
     let Plane { axis, index } = slice.plane;
+    let address = route::SAVE_CORRECTION.at([id, &axis, &index]);
+    put_parting(&address, &serde_json::to_string(slice).unwrap_or_default());
+}
+
+fn put_parting(address: &str, json: &str) {
     let init = RequestInit::new();
-    init.set_method(route::SAVE_CORRECTION.method.name());
-    init.set_body(&JsValue::from_str(&serde_json::to_string(slice).unwrap_or_default()));
+    init.set_method(Method::Put.name());
+    init.set_body(&JsValue::from_str(json));
     let headers = js_sys::Object::new();
     let ready = js_sys::Reflect::set(&headers, &"content-type".into(), &"application/json".into())
         .and_then(|_| js_sys::Reflect::set(&init, &"keepalive".into(), &JsValue::TRUE));
     init.set_headers(&headers);
     if let (Ok(_), Some(window)) = (ready, web_sys::window()) {
-        let asked = window.fetch_with_str_and_init(&route::SAVE_CORRECTION.at([id, &axis, &index]), &init);
+        let asked = window.fetch_with_str_and_init(address, &init);
         // Whether it arrived is found out by the page that takes the slice over.
         leptos::task::spawn_local(async move { drop(JsFuture::from(asked).await) });
     }
@@ -197,6 +203,35 @@ pub(crate) async fn begin_round(id: &CaseId) -> Answer<CaseDetail> {
 /// Stops a job.
 pub(crate) async fn cancel(job: JobId) -> Answer<Job> {
     read(send(request(route::CANCEL, [&job])).await?).await
+}
+
+/// Asks again for what a failed or cancelled job was to do.
+pub(crate) async fn retry(job: JobId) -> Answer<Job> {
+    read(send(request(route::RETRY, [&job])).await?).await
+}
+
+/// Saves what is decided about a segmentation; the answer carries the new revision.
+pub(crate) async fn decide(id: &CaseId, decision: &Decision) -> Answer<Decision> {
+    let limit = AbortSignal::timeout_with_u32(SAVE_LIMIT_MS);
+    let put = request(route::DECIDE, [id, &decision.version]).abort_signal(Some(&limit));
+    let request = put.json(decision).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Notes what slices have taken on one visit.
+pub(crate) async fn note_effort(id: &CaseId, page: &str, slices: &[SliceEffort]) -> Answer<()> {
+    let request = request(route::NOTE_EFFORT, [id, &page]).json(slices).map_err(|_| Trouble::Unreachable)?;
+    answer(request.send().await).await.map(drop)
+}
+
+/// The same in a request that outlives the page.
+pub(crate) fn note_effort_parting(id: &CaseId, page: &str, slices: &[SliceEffort]) {
+    put_parting(&route::NOTE_EFFORT.at([id, &page]), &serde_json::to_string(slices).unwrap_or_default());
+}
+
+/// Where the effort log can be downloaded.
+pub(crate) fn effort_url(id: &CaseId) -> String {
+    route::EFFORT.at([id])
 }
 
 /// A scan to be uploaded.

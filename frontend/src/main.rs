@@ -5,6 +5,7 @@
 mod app;
 mod api;
 mod browser;
+mod keys;
 mod session;
 mod annotate;
 mod viewer;

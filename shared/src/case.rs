@@ -121,4 +121,7 @@ pub struct Job {
     pub progress: f32,
     /// What it is doing, or why it failed; never patient data.
     pub message: String,
+    /// While it waits: how many jobs the worker does first, as far as can be told now.
+    #[serde(default)]
+    pub ahead: Option<u32>,
 }

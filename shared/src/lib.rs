@@ -10,5 +10,8 @@ pub mod intensity;
 pub mod acquisition;
 pub mod correction;
 pub mod crossing;
+pub mod patch;
+pub mod islands;
+pub mod effort;
 pub mod case;
 pub mod api;

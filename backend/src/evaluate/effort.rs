@@ -1,7 +1,8 @@
 //! What corrections cost the expert: planes, contours, area, and an estimate of the seconds.
 
 use shared::acquisition::{SECONDS_PER_MM, SECONDS_PER_PLANE};
-use shared::geometry::{Axis, Geometry, GeometryError, Plane};
+use shared::effort::{contour_mm, in_plane_spacing_mm};
+use shared::geometry::{Axis, GeometryError, Plane};
 use shared::label::{BACKGROUND, Label};
 use shared::volume::{PlaneLayout, Volume};
 
@@ -72,59 +73,11 @@ fn share(of: f64, whole: f64) -> f64 {
     if whole > 0.0 { of / whole } else { 0.0 }
 }
 
-fn in_plane_spacing_mm(geometry: &Geometry, plane: Plane) -> [f64; 2] {
-    geometry.in_plane_axes(plane.axis).map(|axis| geometry.spacing_mm[axis])
-}
-
-/// Length of the lines between different labels, and between foreground and the plane's edge. Steps along pixels are
-/// longer than the line they follow, by 4/π on average over its directions, and are shortened by that (Cauchy and
-/// Crofton).
-fn contour_mm(labels: &[Label], [width, height]: [usize; 2], [u_mm, v_mm]: [f64; 2]) -> f64 {
-    let at = |u: usize, v: usize| if u < width && v < height { labels[u + width * v] } else { BACKGROUND };
-    let mut steps_mm = 0.0;
-    for v in 0..=height {
-        for u in 0..=width {
-            // Beyond the first and the last row and column lies background.
-            let [here, left, above] = [at(u, v), at(u.wrapping_sub(1), v), at(u, v.wrapping_sub(1))];
-            steps_mm += if here == left { 0.0 } else { v_mm };
-            steps_mm += if here == above { 0.0 } else { u_mm };
-        }
-    }
-    steps_mm * std::f64::consts::FRAC_PI_4
-}
-
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::{FRAC_PI_4, PI};
+    use shared::geometry::Geometry;
 
     use super::*;
-
-    fn disc(radius: f64) -> Vec<Label> {
-        let inside = |u: i32, v: i32| f64::from((u - 50).pow(2) + (v - 50).pow(2)).sqrt() <= radius;
-        (0..101).flat_map(|v| (0..101).map(move |u| u8::from(inside(u, v)))).collect()
-    }
-
-    #[test]
-    fn the_contour_of_a_disc_is_nearly_its_circumference() {
-        // Halves, as a disc around a pixel's centre ends at the far sides of its outermost pixels.
-        for radius in [10.5, 25.5, 40.5] {
-            let got = contour_mm(&disc(radius), [101, 101], [1.0, 1.0]);
-            assert!((got / (2.0 * PI * radius) - 1.0).abs() < 0.01, "{got} for a radius of {radius}");
-        }
-    }
-
-    #[test]
-    fn contours_are_counted_once_and_end_at_the_edge() {
-        fn check(labels: &[Label], width: usize, expected: f64) {
-            let got = contour_mm(labels, [width, labels.len() / width], [2.0, 3.0]);
-            assert!((got - expected * FRAC_PI_4).abs() < 1e-9, "{labels:?}: {got}");
-        }
-        check(&[0, 0, 0, 0], 2, 0.0);
-        // A pixel of 2 mm by 3 mm, and two of them with a line of 3 mm between.
-        check(&[1], 1, 10.0);
-        check(&[1, 2], 2, 10.0 + 10.0 - 3.0);
-        check(&[1, 1], 2, 14.0);
-    }
 
     #[test]
     fn effort_is_a_share_of_what_a_complete_segmentation_draws() {

@@ -1,14 +1,20 @@
 //! The browser's side: the files that trunk built.
 
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use actix_files::NamedFile;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
-use actix_web::web::Data;
+use actix_web::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, ContentEncoding, HeaderValue, LOCATION, VARY};
+use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use super::{Parts, Refusal, people};
@@ -18,6 +24,8 @@ use super::{Parts, Refusal, people};
 pub struct Client {
     folder: PathBuf,
     scripts: String,
+    /// Files that do not change, compressed when they were first asked for.
+    packed: Mutex<HashMap<PathBuf, Bytes>>,
 }
 
 impl Client {
@@ -28,7 +36,22 @@ impl Client {
     pub fn open(folder: &Path) -> std::io::Result<Self> {
         let folder = folder.canonicalize()?;
         let page = std::fs::read_to_string(folder.join("index.html"))?;
-        Ok(Self { folder, scripts: inline_script_sources(&page) })
+        Ok(Self { folder, scripts: inline_script_sources(&page), packed: Mutex::default() })
+    }
+
+    /// A file that does not change, as gzip: compressed once, and as well as gzip can.
+    fn packed(&self, path: &Path) -> std::io::Result<Bytes> {
+        let known = |packed: &Mutex<HashMap<PathBuf, Bytes>>| {
+            packed.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+        };
+        if let Some(packed) = known(&self.packed) {
+            return Ok(packed);
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&std::fs::read(path)?)?;
+        let packed = Bytes::from(encoder.finish()?);
+        self.packed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), packed.clone());
+        Ok(packed)
     }
 
     /// What pages may load and run: this server's files, WebAssembly, and the loader that trunk writes into the page.
@@ -79,10 +102,29 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     // trunk puts a hash into every name but the page's.
     let lasting = path.file_name().is_some_and(|name| name != "index.html");
     let file = NamedFile::open(&path).map_err(|error| Refusal::internal(&error))?;
-    let mut response = file.into_response(&request);
+    let mut response = if lasting && takes_gzip(&request) {
+        let kind = file.content_type().clone();
+        let packed = web::block(move || parts.client.packed(&path)).await.map_err(|error| Refusal::internal(&error))?;
+        HttpResponse::Ok()
+            .content_type(kind)
+            .insert_header(ContentEncoding::Gzip)
+            .insert_header((VARY, "accept-encoding"))
+            .body(packed.map_err(|error| Refusal::internal(&error))?)
+    } else {
+        file.into_response(&request)
+    };
     let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
+}
+
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| {
+        accepted
+            .split(',')
+            .any(|coding| matches!(coding.trim(), "gzip" | "*") || coding.trim().starts_with("gzip;q=0."))
+    })
 }
 
 /// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays

@@ -125,7 +125,9 @@ impl From<StoreError> for Refusal {
             StoreError::NotFound(_) => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
             StoreError::Stale { .. } => (StatusCode::CONFLICT, ErrorCode::StaleCorrection),
             StoreError::NotNow(_) => (StatusCode::CONFLICT, ErrorCode::NotNow),
-            StoreError::Correction(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::CorrectionDoesNotFit),
+            StoreError::Correction(_) | StoreError::Patch(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::CorrectionDoesNotFit)
+            }
             StoreError::Crowded(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Busy),
             StoreError::Full => return Self::full(),
             StoreError::Damaged(_)

@@ -7,8 +7,8 @@ use shared::label::LabelSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::segmentations::version;
-use super::{Actor, Digest, Store, StoreError, audit, now_s, queue, rounds};
+use super::segmentations::{self, version};
+use super::{Actor, Digest, Store, StoreError, audit, decisions, effort, now_s, queue, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -36,9 +36,14 @@ pub struct NewImage {
     pub voxels: Digest,
 }
 
-/// A case's line with all that its stage follows from.
+/// A case's line with all that its stage follows from. What waits is counted as [`Store::lease`] takes it: refinements
+/// first, then everybody's first, everybody's second, …
 pub(super) const SUMMARY: &str = "
+    WITH waiting AS (SELECT id, row_number() OVER (ORDER BY kind = 'refine' DESC, nth, id) AS place
+                     FROM (SELECT id, kind, row_number() OVER (PARTITION BY asked_by, kind ORDER BY id) AS nth
+                           FROM jobs WHERE state = 'queued'))
     SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round, c.deleted_s, c.deleted_by,
+           (c.standing ->> '$.uncertainty') / nullif(c.standing ->> '$.foreground', 0) AS uncertain,
            (SELECT count(*) FROM (SELECT value ->> '$.axis', value ->> '$.index' FROM json_each(c.slices, '$.slices')
                                   UNION SELECT axis, plane FROM corrections k
                                   WHERE k.case_number = c.number AND k.state = 'done')) AS slices,
@@ -46,7 +51,9 @@ pub(super) const SUMMARY: &str = "
            (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.state = 'done') AS done,
            (SELECT json_group_array(w.value) FROM images i, json_each(i.info, '$.warnings') w
             WHERE i.case_number = c.number) AS warnings,
-           j.id AS job, j.kind, j.state, j.progress, j.message
+           j.id AS job, j.kind, j.state, j.progress, j.message,
+           (SELECT w.place - 1 + (SELECT count(*) FROM jobs WHERE state = 'running') FROM waiting w
+            WHERE w.id = j.id) AS ahead
     FROM cases c LEFT JOIN jobs j ON j.id = (SELECT max(id) FROM jobs WHERE case_number = c.number)";
 
 impl Store {
@@ -145,6 +152,9 @@ impl Store {
             slices: slices.map(|slices| serde_json::from_str(&slices)).transpose()?,
             next: rounds::next_round(&row, &corrections)?,
             corrections,
+            refined_with: segmentations::refined_with(&self.readers, number).await?,
+            decisions: decisions::decisions(&self.readers, number).await?,
+            effort: effort::effort(&self.readers, number).await?,
         })
     }
 
@@ -198,6 +208,7 @@ pub(super) fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
         slices_done: row.try_get::<u32, _>("done")? as usize,
         rounds: last_round.unwrap_or(0),
         round: row.try_get("round")?,
+        uncertain: row.try_get("uncertain")?,
         warnings: serde_json::from_str(row.try_get("warnings")?)?,
     })
 }

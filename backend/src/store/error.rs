@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use shared::correction::CorrectionError;
+use shared::patch::PatchError;
 use thiserror::Error;
 
 use super::Digest;
@@ -50,6 +51,9 @@ pub enum StoreError {
     /// A correction that does not fit the case.
     #[error(transparent)]
     Correction(#[from] CorrectionError),
+    /// A decision that does not fit the segmentation.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
     /// The disk is full.
     #[error("the server's disk is full; nothing was stored. Ask its operator to make room, then try again")]
     Full,

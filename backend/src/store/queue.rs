@@ -74,6 +74,44 @@ impl Store {
         Ok(job)
     }
 
+    /// Queues again what a failed or cancelled job was to do: the presegmentation, or a refinement with the slices that
+    /// are done now and the time to learn that was asked for then.
+    ///
+    /// # Errors
+    /// [`StoreError::NotNow`] if the job did not fail, or something else was asked for since.
+    pub async fn retry(&self, actor: &Actor, id: JobId) -> Result<Job, StoreError> {
+        let row = sqlx::query(
+            "SELECT c.id AS open_case, kind, state, adapt_seconds,
+                    j.id = (SELECT max(id) FROM jobs WHERE case_number = j.case_number) AS latest
+             FROM jobs j JOIN open_cases c ON c.number = j.case_number WHERE j.id = ?",
+        );
+        let row = row.bind(id.0).fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such job"))?;
+        let (case, latest): (String, bool) = (row.try_get("open_case")?, row.try_get("latest")?);
+        let state: JobState = from_word(row.try_get("state")?)?;
+        if !latest || !matches!(state, JobState::Failed | JobState::Cancelled) {
+            return Err(StoreError::NotNow("only what was asked for last can be tried again, once it has failed"));
+        }
+        let case = CaseId::from(case);
+        match from_word(row.try_get("kind")?)? {
+            JobKind::Refine => self.request_refinement(actor, &case, row.try_get("adapt_seconds")?).await,
+            JobKind::Presegment => self.request_presegmentation(actor, &case).await,
+        }
+    }
+
+    async fn request_presegmentation(&self, actor: &Actor, id: &CaseId) -> Result<Job, StoreError> {
+        let mut change = self.change().await?;
+        let number = number(&mut change, id).await?;
+        check_idle(&mut change, number).await?;
+        if is_segmented(&mut change, number).await? {
+            return Err(StoreError::NotNow("the scan is segmented already; look at it"));
+        }
+        let job = insert(&mut change, actor, number, JobKind::Presegment, None).await?;
+        audit::record(&mut change, actor, "case.segment", id.as_str()).await?;
+        change.commit().await?;
+        self.announce(id);
+        Ok(job)
+    }
+
     /// Stops a job, whether it waits or runs; a job that has ended stays as it is. Its worker is left to the caller.
     ///
     /// # Errors
@@ -99,7 +137,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn job(&self, id: JobId) -> Result<Job, StoreError> {
-        let row = sqlx::query("SELECT id AS job, kind, state, progress, message FROM jobs WHERE id = ?").bind(id.0);
+        let row = sqlx::query("SELECT id AS job, kind, state, progress, message, NULL AS ahead FROM jobs WHERE id = ?")
+            .bind(id.0);
         job(&row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such job"))?)
     }
 
@@ -196,9 +235,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         let Some(number) = end(&mut change, lease, JobState::Done, "").await? else { return Ok(false) };
-        sqlx::query("UPDATE cases SET slices = ?, uncertainty = ? WHERE number = ?")
+        sqlx::query("UPDATE cases SET slices = ?, uncertainty = ?, standing = ? WHERE number = ?")
             .bind(serde_json::to_string(&files.slices)?)
             .bind(&files.uncertainty)
+            .bind(serde_json::to_string(&files.standing)?)
             .bind(number)
             .execute(&mut *change)
             .await?;
@@ -337,12 +377,16 @@ pub(super) async fn take_up_again(
     actor: &Actor,
     case_number: i64,
 ) -> Result<(), StoreError> {
-    let segmented =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segmentations WHERE case_number = ?)").bind(case_number);
-    if !segmented.fetch_one(&mut *connection).await? {
+    if !is_segmented(&mut *connection, case_number).await? {
         insert(connection, actor, case_number, JobKind::Presegment, None).await?;
     }
     Ok(())
+}
+
+async fn is_segmented(connection: &mut SqliteConnection, case_number: i64) -> Result<bool, StoreError> {
+    let segmented =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segmentations WHERE case_number = ?)").bind(case_number);
+    Ok(segmented.fetch_one(connection).await?)
 }
 
 /// Refuses one more job of somebody who has as many waiting as one may have.
@@ -363,7 +407,7 @@ pub(super) async fn insert(
     check_quota(&mut *connection, actor).await?;
     let row = sqlx::query(
         "INSERT INTO jobs (case_number, kind, state, corrections, asked_by) VALUES (?, ?, ?, ?, ?)
-         RETURNING id AS job, kind, state, progress, message",
+         RETURNING id AS job, kind, state, progress, message, NULL AS ahead",
     )
     .bind(case_number)
     .bind(to_word(&kind)?)
@@ -398,6 +442,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         state: from_word(row.try_get("state")?)?,
         progress: row.try_get::<f64, _>("progress")? as f32,
         message: row.try_get("message")?,
+        ahead: row.try_get("ahead")?,
     })
 }
 

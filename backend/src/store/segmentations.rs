@@ -3,6 +3,7 @@
 use shared::acquisition::{SliceList, Standing};
 use shared::api::{MadeWith, PRESEGMENTATION, Provenance, refinement_version};
 use shared::case::CaseId;
+use shared::correction::CorrectedSlice;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Actor, Digest, Store, StoreError, now_s};
@@ -36,6 +37,8 @@ pub struct PresegmentationFiles {
     pub uncertainty: Digest,
     /// The slices chosen.
     pub slices: SliceList,
+    /// How the case stands.
+    pub standing: Standing,
 }
 
 /// What a refinement leaves.
@@ -90,12 +93,24 @@ impl Store {
     }
 }
 
+/// The slices that the newest refinement of a case worked with; none before the first.
+pub(super) async fn refined_with(readers: &sqlx::SqlitePool, number: i64) -> Result<Vec<CorrectedSlice>, StoreError> {
+    let slices: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT corrections FROM jobs WHERE case_number = ? AND kind = 'refine' AND state = 'done'
+         ORDER BY id DESC LIMIT 1",
+    )
+    .bind(number)
+    .fetch_optional(readers)
+    .await?;
+    Ok(slices.flatten().map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default())
+}
+
 /// Name of the version that a round made; round 0 is the presegmentation.
 pub(super) fn version(round: u32) -> String {
     if round == 0 { PRESEGMENTATION.to_owned() } else { refinement_version(round) }
 }
 
-fn round(name: &str) -> Option<u32> {
+pub(super) fn round(name: &str) -> Option<u32> {
     let round = if name == PRESEGMENTATION { 0 } else { name.strip_prefix("refinement-")?.parse().ok()? };
     (version(round) == name).then_some(round)
 }

@@ -100,6 +100,7 @@ impl Scene {
             segmentation: self.segmentation(content).await,
             uncertainty,
             slices: axial_slices(&[1], &[]),
+            standing: Standing { uncertainty: 5.0, foreground: 4, outcomes: Vec::new() },
         }
     }
 

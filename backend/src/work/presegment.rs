@@ -3,6 +3,7 @@
 use anyhow::Result;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use shared::acquisition::Standing;
 use shared::api::MadeWith;
 
 use super::shelf::{Shelf, made_with};
@@ -28,10 +29,12 @@ impl Kind for PresegmentTask {
             let _keep = store.keep_blobs().await;
             let segmentation =
                 results::segmentation(store, left.made_with, left.folder.join(PRESEGMENTATION_FILE)).await?;
-            let uncertainty =
-                store.blobs().put(results::packed_uncertainty(left.folder.join(UNCERTAINTY_FILE)).await?).await?;
+            let uncertainty = results::packed_uncertainty(left.folder.join(UNCERTAINTY_FILE)).await?;
+            let standing = Standing::begun(&store.blobs().get(&segmentation.blobs.labels).await?, &uncertainty);
+            let uncertainty = store.blobs().put(uncertainty).await?;
             let slices = read_slices(&left.folder.join(SLICES_FILE))?;
-            Ok(store.finish_presegmentation(lease, &PresegmentationFiles { segmentation, uncertainty, slices }).await?)
+            let files = PresegmentationFiles { segmentation, uncertainty, slices, standing };
+            Ok(store.finish_presegmentation(lease, &files).await?)
         }
         .boxed()
     }

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use flate2::read::GzDecoder;
+
 use crate::server::Server;
 
 #[test]
@@ -15,6 +17,22 @@ fn the_client_is_served_for_every_path_of_its_own() {
     }
     assert_eq!(server.get("/client-0123.js").header("cache-control"), "public, max-age=31536000, immutable");
     assert_eq!(server.get("/api/nothing").refusal(404).0, "no_such_route");
+}
+
+#[test]
+fn files_are_compressed_once_for_whoever_takes_that() {
+    let server = Server::start();
+    let plain = server.request("GET", "/client-0123.js", &[("accept-encoding", "identity")]);
+    assert_eq!(plain.header("content-encoding"), "");
+    for _ in 0..2 {
+        let packed = server.request("GET", "/client-0123.js", &[("accept-encoding", "gzip, br")]);
+        assert_eq!((packed.header("content-encoding"), packed.header("vary")), ("gzip", "accept-encoding"));
+        assert_eq!(packed.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(packed.header("content-type"), plain.header("content-type"));
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&packed.body[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain.body);
+    }
 }
 
 #[test]

@@ -56,6 +56,28 @@ fn a_cancelled_job_stops_and_the_queue_goes_on() {
 }
 
 #[test]
+fn a_cancelled_job_can_be_tried_again_and_what_waits_knows_its_place() {
+    let server = Server::start();
+    let first = case_of(&server, 4);
+    let running = server.wait(&first, "running");
+    assert_eq!(running["job"]["ahead"], Value::Null);
+    let waiting: Vec<String> = (0..2).map(|_| case_of(&server, 1)).collect();
+    let ahead =
+        |case: &str| server.get(&format!("/api/cases/{case}")).json::<Value>()["summary"]["job"]["ahead"].clone();
+    assert_eq!([ahead(&waiting[0]), ahead(&waiting[1])], [1, 2]);
+    let job = running["job"]["id"].as_i64().unwrap();
+    let retry = |job: i64| server.request("POST", &format!("/api/jobs/{job}/retry"), &[]);
+    assert_eq!(retry(job).refusal(409).0, "not_now");
+    server.request("POST", &format!("/api/jobs/{job}/cancel"), &[]);
+    let again: Value = retry(job).json();
+    assert_eq!((again["kind"].as_str(), again["state"].as_str()), (Some("presegment"), Some("queued")));
+    assert_eq!(retry(job).refusal(409).0, "not_now", "it was tried again already");
+    assert_eq!(server.wait(&first, "done")["stage"], "correcting");
+    assert_eq!(retry(again["id"].as_i64().unwrap()).refusal(409).0, "not_now");
+    assert_eq!(retry(999).refusal(404).0, "not_found");
+}
+
+#[test]
 fn a_killed_server_takes_its_worker_along_and_its_successor_finishes_the_job() {
     let server = Server::start();
     let case = case_of(&server, 2);

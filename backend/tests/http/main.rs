@@ -12,6 +12,7 @@ mod bounds;
 mod cases;
 mod client;
 mod corrections;
+mod decisions;
 mod durability;
 mod jobs;
 mod people;

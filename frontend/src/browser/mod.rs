@@ -2,6 +2,7 @@
 //! storage, locks, and messages between tabs. Knows nothing of cases.
 
 pub(crate) mod channel;
+pub(crate) mod dropped;
 pub(crate) mod locks;
 pub(crate) mod storage;
 

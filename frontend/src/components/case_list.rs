@@ -9,7 +9,7 @@ use super::icon::{Icon, Shape};
 use super::job::{JobProgress, state_word};
 use super::upload::UploadForm;
 use super::warnings::ScanWarnings;
-use super::worklist::{Wish, WorklistBar, chosen};
+use super::worklist::{Progress, Wish, WorklistBar, chosen};
 use crate::session::Session;
 use crate::session::command::Command;
 
@@ -51,6 +51,7 @@ pub(crate) fn CaseList() -> impl IntoView {
                         None => view! { <p class="muted waiting">"Asking the server for its cases…"</p> }.into_any(),
                         Some(true) => view! { <Empty /> }.into_any(),
                         Some(false) => view! {
+                            <Progress />
                             <WorklistBar wish=wish />
                             <Show when=move || ids.with(Vec::is_empty)>
                                 <p class="muted waiting" data-testid="no-match">"No case fits. "
@@ -113,8 +114,8 @@ fn Empty() -> impl IntoView {
         <div class="empty" data-testid="no-cases">
             <h2>"No scans yet"</h2>
             <ol>
-                <li>"Drop a NIfTI scan on the left and send it. It is segmented at once, and the slices most worth \
-                     your time are chosen."</li>
+                <li>"Drop scans on the left and send them: NIfTI files, DICOM series, or folders of them. They are \
+                     segmented at once, and the slices most worth your time are chosen."</li>
                 <li>"Open the case and correct just these slices with the brush."</li>
                 <li>"Refine: your corrections improve the segmentation of the whole volume. Download it as NIfTI."</li>
             </ol>
@@ -180,6 +181,12 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
+                    {move || case.with(|case| case.as_ref().and_then(|case| case.uncertain)).map(|uncertain| view! {
+                        <span
+                            class="muted" data-testid="uncertain"
+                            title="Uncertainty of the newest segmentation for each voxel that is segmented"
+                        >{format!("uncertainty {:.0} %", uncertain * 100.0)}</span>
+                    })}
                     {move || unsent().map(|count| view! {
                         <span class="unsent" data-testid="unsent">{unsent_text(count)}</span>
                     })}

@@ -15,12 +15,13 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
     let percent =
         move || job.with(|job| job.as_ref().map_or(0, |job| (job.progress.clamp(0.0, 1.0) * 100.0).round() as u32));
     let message = move || job.with(|job| job.as_ref().map(|job| job.message.clone()).unwrap_or_default());
+    let ahead = move || job.with(|job| job.as_ref().and_then(|job| job.ahead));
     move || {
         let (id, kind, state) = kind.get()?;
         let word = kind.name();
         let body = match state {
             JobState::Queued => {
-                view! { <span class="job-text">{move || queued_text(word, &message())}</span> }.into_any()
+                view! { <span class="job-text">{move || queued_text(word, ahead(), &message())}</span> }.into_any()
             }
             JobState::Running => view! {
                 <span class="job-text" title=message>
@@ -46,21 +47,34 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
                 >"Cancel"</button>
             }
         });
+        let again = matches!(state, JobState::Failed | JobState::Cancelled).then(|| {
+            view! {
+                <button
+                    class="small" data-testid="retry-job" on:click=move |_| session.dispatch(Command::RetryJob(id))
+                >"Try again"</button>
+            }
+        });
         Some(view! {
             <div
                 class="job" data-testid="job-progress" data-state=state_word(state)
                 data-progress=move || percent().to_string()
             >
-                {body} {cancel}
+                {body} {cancel} {again}
             </div>
         })
     }
 }
 
-/// What is said of a job that waits; its message tells why it waits again, if it does.
-fn queued_text(word: &str, message: &str) -> String {
+/// What is said of a job that waits: its place, if that is known; its message tells why it waits again, if it does.
+fn queued_text(word: &str, ahead: Option<u32>, message: &str) -> String {
+    let place = match ahead {
+        None => "waiting in the queue".to_owned(),
+        Some(0) => "next in the queue".to_owned(),
+        Some(1) => "1 job before it".to_owned(),
+        Some(count) => format!("{count} jobs before it"),
+    };
     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
-    format!("{word}: waiting in the queue{why}")
+    format!("{word}: {place}{why}")
 }
 
 /// The state as tests and styles know it.
@@ -80,10 +94,16 @@ mod tests {
 
     #[test]
     fn a_job_that_waits_says_why_if_it_knows() {
-        assert_eq!(queued_text("Refinement", ""), "Refinement: waiting in the queue");
-        assert_eq!(
-            queued_text("Refinement", "the worker stopped; second try"),
-            "Refinement: waiting in the queue (the worker stopped; second try)"
+        fn check(ahead: Option<u32>, message: &str, expected: &str) {
+            assert_eq!(queued_text("Refinement", ahead, message), expected);
+        }
+        check(None, "", "Refinement: waiting in the queue");
+        check(Some(0), "", "Refinement: next in the queue");
+        check(Some(1), "", "Refinement: 1 job before it");
+        check(
+            Some(3),
+            "the worker stopped; second try",
+            "Refinement: 3 jobs before it (the worker stopped; second try)",
         );
     }
 }

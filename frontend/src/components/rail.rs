@@ -1,12 +1,16 @@
 //! The right side: the slices worth the expert's time, what to do with the one in view, and refinement.
 
-use leptos::html::Canvas;
+use leptos::html::{Button, Canvas};
 use leptos::prelude::*;
 use shared::acquisition::ExpectedGain;
 use shared::case::{Job, JobKind, JobState};
 use shared::correction::SliceState;
+use shared::effort::SliceEffort;
 use shared::geometry::Plane;
+use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
+use super::acts::{Key, with_key};
+use super::changes::{ChangePanel, RailTabs};
 use super::contradictions::Contradictions;
 use super::icon::{Icon, Shape};
 use super::job::JobProgress;
@@ -48,6 +52,9 @@ pub(crate) fn Rail() -> impl IntoView {
                     {move || format!("{} of {} done", done_now(), offered.with(Vec::len))}
                 </span>
             </header>
+            <RailTabs />
+            <Show when=move || session.changes.open.get()><ChangePanel /></Show>
+            <div class="slices-panel" class:put-away=move || session.changes.open.get()>
             <EffortSlider />
             <Show when=move || offered.with(Vec::is_empty) && session.case.loading.get().is_none()>
                 <p class="hint">"Slices are chosen when the presegmentation has finished."</p>
@@ -75,7 +82,9 @@ pub(crate) fn Rail() -> impl IntoView {
                     </For>
                 </ol>
             </div>
+            <TimeTaken />
             <SliceActions />
+            </div>
             <Contradictions />
             <Refinement done=Signal::derive(done) />
         </aside>
@@ -138,9 +147,20 @@ fn SliceItem(plane: Plane) -> impl IntoView {
         Memo::new(move |_| session.rounds.slices.with(|rows| rows.iter().find(|row| row.plane == plane).cloned()));
     let is_target = move || session.rounds.target.get() == Some(plane);
     let state = move || row.with(|row| row.as_ref().map_or("todo", state_key));
+    let is_unchanged = move || row.with(|row| row.as_ref().is_some_and(SliceRow::is_confirmed_unchanged));
+    let item = NodeRef::<Button>::new();
+    // The current slice is always in sight.
+    Effect::new(move || {
+        if let Some(item) = item.get().filter(|_| is_target()) {
+            let nearest = ScrollIntoViewOptions::new();
+            nearest.set_block(ScrollLogicalPosition::Nearest);
+            item.scroll_into_view_with_scroll_into_view_options(&nearest);
+        }
+    });
     view! {
         <li>
             <button
+                node_ref=item data-unchanged=move || is_unchanged().to_string()
                 class="slice" class:on=is_target aria-current=move || is_target().then_some("true")
                 data-testid="slice-item" data-axis=plane.axis.name() data-index=plane.index.to_string() data-state=state
                 data-rank=move || row.with(|row| row.as_ref().and_then(|row| row.rank)).map(|rank| rank.to_string())
@@ -149,11 +169,11 @@ fn SliceItem(plane: Plane) -> impl IntoView {
                 <Thumbnail plane=plane />
                 <span class="slice-text">
                     <strong>{title(plane.axis)} " " <span class="tabular">{plane.index}</span></strong>
-                    <small class="muted" title=move || row.with(|row| row.as_ref().map(why_title))>
+                    <small class="muted" title=move || row.with(|row| row.as_ref().map(title_text))>
                         {move || row.with(|row| row.as_ref().map(why_text))}
                     </small>
                 </span>
-                <StateMark state=Signal::derive(state) />
+                <StateMark state=Signal::derive(state) is_unchanged=Signal::derive(is_unchanged) />
             </button>
         </li>
     }
@@ -161,8 +181,11 @@ fn SliceItem(plane: Plane) -> impl IntoView {
 
 /// The state as a shape and a word, so that it does not hang on colour.
 #[component]
-fn StateMark(state: Signal<&'static str>) -> impl IntoView {
+fn StateMark(state: Signal<&'static str>, is_unchanged: Signal<bool>) -> impl IntoView {
     move || match state.get() {
+        "done" if is_unchanged.get() => {
+            view! { <span class="mark done"><Icon shape=Shape::Check /> "unchanged"</span> }.into_any()
+        }
         "done" => view! { <span class="mark done"><Icon shape=Shape::Check /> "done"</span> }.into_any(),
         "skipped" => view! { <span class="mark skipped"><Icon shape=Shape::Skip /> "skipped"</span> }.into_any(),
         "edited" => view! { <span class="mark edited"><i></i> "edited"</span> }.into_any(),
@@ -189,6 +212,28 @@ fn why_text(row: &SliceRow) -> String {
     }
 }
 
+/// The reason in full, and what the slice has taken.
+fn title_text(row: &SliceRow) -> String {
+    let taken = row.effort.map_or_else(String::new, |effort| format!(" {}.", effort_text(&effort)));
+    format!("{}{taken}", why_title(row))
+}
+
+fn effort_text(effort: &SliceEffort) -> String {
+    let strokes = if effort.strokes == 1 { "1 stroke".to_owned() } else { format!("{} strokes", effort.strokes) };
+    format!(
+        "{}, {strokes}, {:.0} mm drawn, {} voxels changed",
+        time_text(effort.seconds),
+        effort.contour_mm,
+        effort.changed_voxels
+    )
+}
+
+/// Minutes and seconds.
+fn time_text(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
+}
+
 /// The reason in full.
 fn why_title(row: &SliceRow) -> String {
     let part = row.part.map_or_else(String::new, |part| {
@@ -204,6 +249,37 @@ fn why_title(row: &SliceRow) -> String {
             row.score
         ),
         Some(rank) => format!("Number {rank}: the scan has no uncertainty to choose by.{part}"),
+    }
+}
+
+/// What all slices have taken, and the log of it as a file.
+#[component]
+fn TimeTaken() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let sum = Memo::new(move |_| {
+        session.rounds.slices.with(|rows| {
+            let taken = rows.iter().filter_map(|row| row.effort);
+            taken.fold((0, 0.0, 0_u32), |(slices, seconds, strokes), effort| {
+                (slices + 1, seconds + effort.seconds, strokes.saturating_add(effort.strokes))
+            })
+        })
+    });
+    let text = move || {
+        let (slices, seconds, strokes) = sum.get();
+        let slices = counted(slices);
+        let strokes = if strokes == 1 { "1 stroke".to_owned() } else { format!("{strokes} strokes") };
+        format!("{slices} · {} · {strokes}", time_text(seconds))
+    };
+    view! {
+        <Show when={move || sum.get().0 > 0}>
+            <p class="time-taken hint">
+                <span class="tabular" data-testid="time-taken">{text}</span>
+                <button
+                    class="small quiet" title="What each slice has taken, as a table (CSV)" data-testid="effort-log"
+                    on:click=move |_| session.dispatch(Command::DownloadEffort)
+                >"Log"</button>
+            </p>
+        </Show>
     }
 }
 
@@ -237,13 +313,13 @@ fn SliceActions() -> impl IntoView {
         <section class="slice-actions" aria-label="This slice">
             <button
                 class="primary wide" data-testid="mark-done"
-                title="Every voxel of this plane is right, changed or not (Enter)"
+                title=with_key(session, "Every voxel of this plane is right, changed or not", "mark-done")
                 disabled=move || state.get().is_none() || is_done()
                 on:click=move |_| session.dispatch(Command::MarkDone)
             >
                 <Icon shape=Shape::Check />
                 {move || if is_done() { "Slice is done" } else { "Mark slice done" }}
-                <kbd>"Enter"</kbd>
+                <Key act="mark-done" />
             </button>
             <div class="pair">
                 <Show
@@ -253,7 +329,7 @@ fn SliceActions() -> impl IntoView {
                             data-testid="skip" disabled=move || state.get().is_none()
                             on:click=move |_| session.dispatch(Command::Skip)
                         >
-                            <Icon shape=Shape::Skip /> "Skip" <kbd>"S"</kbd>
+                            <Icon shape=Shape::Skip /> "Skip" <Key act="skip" />
                         </button>
                     }
                 >
@@ -294,19 +370,20 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
     let refined =
         move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|detail| detail.next.is_some()));
     let blocked = move || session.crossings.blocking() > 0;
-    let explain = move || match done.get() {
+    let explain = move || match session.why_not_refined() {
         _ if busy() => "",
         _ if blocked() => "Slices that are done contradict each other: decide which is right.",
-        0 => "Refinement needs at least one slice that is done.",
-        _ => "Uses every slice that is done; the whole volume is segmented anew.",
+        Some(why) => why,
+        None => "Uses every slice that is done; the whole volume is segmented anew.",
     };
+    let is_armed = move || !busy() && !blocked() && session.why_not_refined().is_none();
     view! {
         <section class="refinement" aria-label="Refinement">
             <JobProgress job=job />
             <Show when=move || !busy()><Suggestion /></Show>
             <button
                 class="wide" class:accent=move || !refined() data-testid="refine"
-                disabled=move || busy() || blocked() || done.get() == 0
+                disabled=move || !is_armed() title=with_key(session, "Refine", "refine")
                 on:click=move |_| session.dispatch(Command::Refine)
             >
                 {move || match done.get() {
@@ -315,7 +392,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                     count => format!("Refine with {count} slices"),
                 }}
             </button>
-            <p class="hint">{explain}</p>
+            <p class="hint" data-testid="refine-explained">{explain}</p>
             <label
                 class="switch"
                 title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing \
@@ -423,6 +500,7 @@ mod tests {
                 edits: 0,
                 touched: false,
                 own,
+                effort: None,
             };
             assert_eq!(why_text(&row), expected);
         }
@@ -431,5 +509,13 @@ mod tests {
         check(Some(3), false, 0.0, None, "#3 · evenly spaced");
         check(None, false, 0.0, None, "corrected earlier");
         check(None, true, 0.0, None, "chosen by you");
+    }
+
+    #[test]
+    fn what_a_slice_has_taken_is_told_in_words() {
+        let plane = Plane { axis: shared::geometry::Axis::Axial, index: 3 };
+        let effort = SliceEffort { plane, seconds: 83.4, strokes: 1, contour_mm: 31.6, changed_voxels: 120 };
+        assert_eq!(effort_text(&effort), "1 min 23 s, 1 stroke, 32 mm drawn, 120 voxels changed");
+        assert_eq!(time_text(59.4), "59 s");
     }
 }

@@ -1,162 +1,16 @@
-//! Every key in one place: what it does, and the sheet that says so.
+//! The sheet of keys: what each does, whose hands they are for, and a way to choose others.
 
 use leptos::html::Dialog;
 use leptos::prelude::*;
-use web_sys::MouseEvent;
+use web_sys::{KeyboardEvent, MouseEvent};
 
+use super::acts::{ACTS, Group, all_words};
 use super::icon::{Icon, Shape};
-use super::keys::{Press, shown};
-use crate::annotate::tools::{TOOLS, Tool};
+use crate::annotate::edits::EDITS;
+use crate::annotate::tools::TOOLS;
+use crate::keys::{PRESETS, Press, shown};
 use crate::session::Session;
 use crate::session::command::Command;
-
-/// Something that a key does.
-pub(crate) struct Act {
-    group: Group,
-    /// Names of its keys, see [`Press::names`].
-    keys: &'static [&'static str],
-    /// Words of the sheet.
-    what: &'static str,
-    /// How often it happens while its key is held.
-    held: Held,
-    command: fn(Session) -> Option<Command>,
-}
-
-/// Parts of the sheet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Group {
-    Slices,
-    Painting,
-    Looking,
-    Overlays,
-}
-
-/// What holding a key down does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// What it says it says once: nobody vouches for the next slice with the same press.
-    Once,
-    /// It goes on moving and stepping.
-    GoesOn,
-    /// What it has switched is switched back when it is let go.
-    SwitchesBack,
-}
-
-/// All keys but those of tools and digits.
-const ACTS: &[Act] = {
-    use Group::{Looking, Overlays, Painting, Slices};
-    use Held::{GoesOn, Once, SwitchesBack};
-    &[
-        act(Slices, &["Enter", "Space"], "This slice is done: every voxel of it is right. Next slice", Once, |_| {
-            Some(Command::MarkDone)
-        }),
-        act(Slices, &["s"], "Skip this slice", Once, |_| Some(Command::Skip)),
-        act(Slices, &["n"], "Next slice of the list", GoesOn, |_| Some(Command::GoBy(1))),
-        act(Slices, &["p"], "Previous slice of the list", GoesOn, |_| Some(Command::GoBy(-1))),
-        act(Slices, &["r"], "Return to the slice being corrected", Once, |session| {
-            Some(Command::GoTo(session.rounds.target.now()?))
-        }),
-        act(Slices, &["a"], "Correct the plane in the large view as well", Once, |session| {
-            Some(Command::CorrectPlane(session.viewing.large.now()))
-        }),
-        act(Painting, &["[", "-"], "Smaller brush", GoesOn, |_| Some(Command::StepBrush(-1))),
-        act(Painting, &["]", "+"], "Larger brush", GoesOn, |_| Some(Command::StepBrush(1))),
-        act(Painting, &["ctrl+z"], "Undo", GoesOn, |_| Some(Command::Undo)),
-        act(Painting, &["ctrl+shift+z", "ctrl+y"], "Redo", GoesOn, |_| Some(Command::Redo)),
-        act(Painting, &["."], "Use the tool on the crosshair's voxel", GoesOn, |_| Some(Command::PressHere)),
-        act(Painting, &["Escape"], "Cancel the stroke under way", Once, |_| Some(Command::CancelStroke)),
-        act(Looking, &["ArrowDown", "ArrowRight"], "Next plane", GoesOn, |session| scroll(session, 1)),
-        act(Looking, &["ArrowUp", "ArrowLeft"], "Previous plane", GoesOn, |session| scroll(session, -1)),
-        act(Looking, &["shift+ArrowLeft"], "Move the crosshair to the left", GoesOn, |session| step(session, [-1, 0])),
-        act(Looking, &["shift+ArrowRight"], "… to the right", GoesOn, |session| step(session, [1, 0])),
-        act(Looking, &["shift+ArrowUp"], "… up", GoesOn, |session| step(session, [0, -1])),
-        act(Looking, &["shift+ArrowDown"], "… down", GoesOn, |session| step(session, [0, 1])),
-        act(Looking, &["PageDown"], "Five planes on", GoesOn, |session| scroll(session, 5)),
-        act(Looking, &["PageUp"], "Five planes back", GoesOn, |session| scroll(session, -5)),
-        act(Looking, &["0"], "Automatic window", Once, |session| session.first_window().map(Command::SetWindow)),
-        act(Looking, &["i"], "Next channel of the scan", Once, |session| {
-            session.next_channel().map(Command::ShowChannel)
-        }),
-        act(Looking, &["q"], "One view, or three", Once, |_| Some(Command::ToggleSingle)),
-        act(Looking, &["t"], "Patient's left on the other side of the screen", Once, |_| {
-            Some(Command::SwitchConvention)
-        }),
-        act(Looking, &["w"], "Show whole planes", Once, |_| Some(Command::FitViews)),
-        act(Overlays, &["h"], "Hide or show the segmentation", SwitchesBack, |_| Some(Command::ToggleSegmentation)),
-        act(Overlays, &["o"], "Outline only, or filled", SwitchesBack, |_| Some(Command::ToggleOutline)),
-        act(Overlays, &["u"], "Uncertainty", SwitchesBack, |_| Some(Command::ToggleUncertainty)),
-        act(Overlays, &["v"], "Hide or show the crosshair", SwitchesBack, |_| Some(Command::ToggleCrosshair)),
-        act(Overlays, &["c"], "Compare: before and after refinement", SwitchesBack, |_| Some(Command::ToggleCompare)),
-        act(Overlays, &["d"], "Mark what refinement changed", SwitchesBack, |_| Some(Command::ToggleChanges)),
-        act(Overlays, &["?"], "This sheet", Once, |_| Some(Command::ToggleSheet)),
-    ]
-};
-
-const fn act(
-    group: Group,
-    keys: &'static [&'static str],
-    what: &'static str,
-    held: Held,
-    command: fn(Session) -> Option<Command>,
-) -> Act {
-    Act { group, keys, what, held, command }
-}
-
-fn scroll(session: Session, steps: i64) -> Option<Command> {
-    Some(Command::Scroll(session.viewing.large.now(), steps))
-}
-
-fn step(session: Session, by: [i64; 2]) -> Option<Command> {
-    Some(Command::StepCrosshair(session.viewing.large.now(), by))
-}
-
-/// The act that a press asks for.
-fn act_of(press: &Press) -> Option<&'static Act> {
-    press.names().iter().find_map(|name| ACTS.iter().find(|act| act.keys.contains(&name.as_str())))
-}
-
-/// What a key asks for. Under the sheet of keys nothing happens that one could not see.
-pub(crate) fn command_for(press: &Press, session: Session) -> Option<Command> {
-    if session.viewing.sheet.now() {
-        return closes_sheet(press).then_some(Command::ToggleSheet);
-    }
-    if let Some(act) = act_of(press) {
-        return (!press.repeated || act.held == Held::GoesOn).then(|| (act.command)(session)).flatten();
-    }
-    if press.repeated {
-        return None;
-    }
-    press.names().iter().find_map(|name| {
-        let tool = Tool::by_key(name).map(Command::SetTool);
-        let window = name.strip_prefix("shift+").and_then(|digit| window_preset(session, digit));
-        tool.or(window).or_else(|| digit_command(session, name))
-    })
-}
-
-/// A digit chooses a label; with a tool that paints none, a window.
-fn digit_command(session: Session, digit: &str) -> Option<Command> {
-    if session.painting.tool.now().paints() {
-        digit.parse().ok().map(Command::SetLabel)
-    } else {
-        window_preset(session, digit)
-    }
-}
-
-/// The window that stands in this place, 0 being the automatic one.
-fn window_preset(session: Session, place: &str) -> Option<Command> {
-    let (_, window) = *session.presets().get(place.parse::<usize>().ok()?)?;
-    Some(Command::SetWindow(window))
-}
-
-fn closes_sheet(press: &Press) -> bool {
-    !press.repeated && press.names().iter().any(|name| matches!(name.as_str(), "Escape" | "?"))
-}
-
-/// What letting go of a key that was held for a while asks for: what it has switched is switched back.
-pub(crate) fn command_after(press: &Press, session: Session) -> Option<Command> {
-    let act = act_of(press).filter(|act| act.held == Held::SwitchesBack)?;
-    (!session.viewing.sheet.now()).then(|| (act.command)(session)).flatten()
-}
 
 /// What a hand does, and what comes of it.
 type Hand = (&'static str, &'static str);
@@ -168,7 +22,7 @@ const PARTS: &[(Group, &str, &[Hand])] = &[
         Group::Painting,
         "Painting",
         &[
-            ("1 … 9", "Choose a label, with a tool that paints"),
+            ("1 … 9", "Choose a label, where the digit takes no tool"),
             ("Ctrl, held", "Brush erases, eraser paints"),
             ("Shift+Wheel", "Smaller, larger brush"),
         ],
@@ -185,14 +39,20 @@ const PARTS: &[(Group, &str, &[Hand])] = &[
             ("Two fingers", "Pan and zoom"),
         ],
     ),
-    (Group::Overlays, "Overlays and versions", &[("held", "Only while the key is held")]),
+    (Group::Overlays, "Overlays", &[("held", "Only while the key is held")]),
+    (Group::Refining, "Refinement and versions", &[]),
 ];
+
+/// The act whose key is being chosen.
+type Choosing = RwSignal<Option<String>>;
 
 /// The sheet of keys.
 #[component]
 pub(crate) fn ShortcutSheet() -> impl IntoView {
     let session = expect_context::<Session>();
     let dialog = NodeRef::<Dialog>::new();
+    let choosing: Choosing = RwSignal::new(None);
+    let told = RwSignal::new(None::<String>);
     Effect::new(move || {
         let (Some(dialog), open) = (dialog.get(), session.viewing.sheet.get()) else { return };
         match open {
@@ -201,6 +61,8 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
             false => dialog.close(),
             true => {}
         }
+        choosing.set(None);
+        told.set(None);
     });
     let close = move || {
         if session.viewing.sheet.now() {
@@ -213,10 +75,11 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
             close();
         }
     };
+    let pressed = move |event: KeyboardEvent| choose(session, choosing, told, &event);
     view! {
         <dialog
             node_ref=dialog class="sheet" aria-labelledby="sheet-title" data-testid="shortcut-sheet"
-            on:close=move |_| close() on:click=aside
+            on:close=move |_| close() on:click=aside on:keydown=pressed
         >
             <div class="sheet-body">
                 <header>
@@ -225,10 +88,16 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
                         <Icon shape=Shape::Cross />
                     </button>
                 </header>
+                <Presets />
+                <p class="hint" role="status" data-testid="key-told">
+                    {move || choosing.get().map(|act| format!("Press the key for: {}. Esc leaves it as it is.", words(&act)))
+                        .or(told.get())
+                        .unwrap_or_else(|| "To choose another key, press on the one that is there.".into())}
+                </p>
                 <div class="sheet-columns">
-                    <ToolKeys />
+                    <ToolKeys choosing=choosing />
                     {PARTS.iter().map(|(group, title, mouse)| view! {
-                        <SheetPart group=*group title=title mouse=mouse />
+                        <SheetPart group=*group title=title mouse=mouse choosing=choosing />
                     }).collect_view()}
                 </div>
             </div>
@@ -236,19 +105,104 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
     }
 }
 
+/// Takes the key that is pressed while one is asked for.
+fn choose(session: Session, choosing: Choosing, told: RwSignal<Option<String>>, event: &KeyboardEvent) {
+    let Some(act) = choosing.get_untracked() else { return };
+    let press = Press::from(event);
+    if matches!(press.key.as_str(), "Shift" | "Control" | "Alt" | "Meta" | "AltGraph" | "CapsLock") {
+        return;
+    }
+    event.prevent_default();
+    event.stop_propagation();
+    choosing.set(None);
+    let Some(name) = press.names().into_iter().next().filter(|_| press.key != "Escape") else { return };
+    let before = session.preferences.keys.now_with(|keys| keys.act(std::slice::from_ref(&name)));
+    session.dispatch(Command::BindKey(act.clone(), name.clone()));
+    let lost = before.filter(|before| *before != act).map(|before| {
+        format!("{} does now: {}. It did before, and does no longer: {}.", shown(&name), words(&act), words(&before))
+    });
+    told.set(lost);
+}
+
+fn words(act: &str) -> String {
+    all_words().find(|(id, _)| id == act).map(|(_, what)| what).unwrap_or_default()
+}
+
+/// Whose hands the keys are for.
 #[component]
-fn ToolKeys() -> impl IntoView {
-    let row = |tool: &Tool| {
+fn Presets() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let changed = move || session.preferences.keys.with(|keys| keys.is_changed());
+    view! {
+        <fieldset class="key-presets">
+            <legend class="small-title">"Keys as in"</legend>
+            {PRESETS.into_iter().map(|(preset, name)| view! {
+                <label>
+                    <input
+                        type="radio" name="key-preset" data-testid=format!("preset-{}", name.replace(' ', "-"))
+                        prop:checked=move || session.preferences.keys.with(|keys| keys.preset == preset)
+                        on:change=move |_| session.dispatch(Command::UsePreset(preset))
+                    />
+                    {name}
+                </label>
+            }).collect_view()}
+            <Show when=changed>
+                <button
+                    class="small" type="button" data-testid="reset-keys"
+                    on:click=move |_| session.dispatch(Command::UsePreset(session.preferences.keys.now().preset))
+                >"Undo my own choices"</button>
+            </Show>
+        </fieldset>
+    }
+}
+
+/// The keys of an act; a press on them asks for another.
+#[component]
+fn KeyChoice(act: String, choosing: Choosing) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let id = act.clone();
+    let keys = move || {
+        let keys = session.preferences.keys.with(|keys| keys.keys(&id));
+        if keys.is_empty() {
+            return view! { <kbd>"none"</kbd> }.into_any();
+        }
+        keys.into_iter().map(|key| view! { <kbd>{shown(&key)}</kbd> " " }).collect_view().into_any()
+    };
+    let label = format!("Another key for: {}", words(&act));
+    let (asked, test_id) = (act.clone(), format!("key-{act}"));
+    view! {
+        <button
+            class="quiet key-choice" type="button" title=label.clone() aria-label=label data-testid=test_id
+            class:on=move || choosing.with(|choosing| choosing.as_ref() == Some(&act))
+            on:click=move |_| choosing.set(Some(asked.clone()))
+        >{keys}</button>
+    }
+}
+
+#[component]
+fn ToolKeys(choosing: Choosing) -> impl IntoView {
+    let tools = TOOLS.iter().map(|tool| {
         let card = tool.card();
+        (format!("tool-{}", card.id), format!("{}: {}", card.name, lower_first(card.about)))
+    });
+    let edits = EDITS.iter().map(|edit| {
+        let card = edit.card();
+        (format!("edit-{}", card.id), format!("{}: {}", card.name, lower_first(card.about)))
+    });
+    let row = |(act, what): (String, String)| {
         view! {
-            <dt><kbd>{card.key.to_uppercase().to_string()}</kbd></dt>
-            <dd>{format!("{}: {}", card.name, lower_first(card.about))}</dd>
+            <dt><KeyChoice act=act choosing=choosing /></dt>
+            <dd>{what}</dd>
         }
     };
     view! {
         <div>
             <h3>"Tools"</h3>
-            <dl>{TOOLS.iter().map(row).collect_view()}</dl>
+            <dl>{tools.map(row).collect_view()}</dl>
+        </div>
+        <div>
+            <h3>"Whole slice"</h3>
+            <dl>{edits.map(row).collect_view()}</dl>
         </div>
     }
 }
@@ -259,10 +213,10 @@ fn lower_first(words: &str) -> String {
 }
 
 #[component]
-fn SheetPart(group: Group, title: &'static str, mouse: &'static [Hand]) -> impl IntoView {
-    let keys = |act: &Act| act.keys.iter().map(|key| view! { <kbd>{shown(key)}</kbd> " " }).collect_view();
-    let acts =
-        ACTS.iter().filter(move |act| act.group == group).map(|act| view! { <dt>{keys(act)}</dt><dd>{act.what}</dd> });
+fn SheetPart(group: Group, title: &'static str, mouse: &'static [Hand], choosing: Choosing) -> impl IntoView {
+    let acts = ACTS.iter().filter(move |act| act.group == group).map(move |act| {
+        view! { <dt><KeyChoice act=act.id.to_owned() choosing=choosing /></dt><dd>{act.what}</dd> }
+    });
     view! {
         <div>
             <h3>{title}</h3>
@@ -271,52 +225,5 @@ fn SheetPart(group: Group, title: &'static str, mouse: &'static [Hand]) -> impl 
                 {mouse.iter().map(|(hand, what)| view! { <dt><kbd>{*hand}</kbd></dt><dd>{*what}</dd> }).collect_view()}
             </dl>
         </div>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn press(key: &str, ctrl: bool) -> Press {
-        Press { key: key.into(), ctrl, ..Press::default() }
-    }
-
-    #[test]
-    fn a_key_held_down_moves_on_but_says_nothing_twice() {
-        fn check(keys: &[&str], ctrl: bool, held: &[Held]) {
-            for key in keys {
-                let act = act_of(&press(key, ctrl)).unwrap();
-                assert!(held.contains(&act.held), "{key}");
-            }
-        }
-        check(&["Enter", " ", "s"], false, &[Held::Once]);
-        check(&["h", "c", "u"], false, &[Held::SwitchesBack]);
-        check(&["ArrowDown", "PageUp", "[", "]", "n", "p"], false, &[Held::GoesOn]);
-        check(&["z", "y"], true, &[Held::GoesOn]);
-    }
-
-    #[test]
-    fn no_key_does_two_things() {
-        let mut acts: BTreeMap<String, &str> = BTreeMap::new();
-        let tools = TOOLS.iter().map(|tool| (tool.card().key.to_string(), tool.card().name));
-        let keys = ACTS.iter().flat_map(|act| act.keys.iter().map(|key| ((*key).to_owned(), act.what)));
-        for (key, what) in keys.chain(tools) {
-            assert_eq!(acts.insert(key.clone(), what), None, "{key} does two things");
-        }
-    }
-
-    #[test]
-    fn under_the_sheet_only_its_own_keys_act() {
-        fn check(key: &str, ctrl: bool, expected: bool) {
-            assert_eq!(closes_sheet(&press(key, ctrl)), expected, "{key}");
-        }
-        check("Escape", false, true);
-        check("?", false, true);
-        check("Enter", false, false);
-        check("s", false, false);
-        check("z", true, false);
     }
 }

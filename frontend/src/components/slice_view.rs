@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlCanvasElement, MouseEvent, PointerEvent, ResizeObserver, WheelEvent};
 
+use super::acts::with_key;
 use super::icon::{Icon, Shape};
 use crate::session::Session;
 use crate::session::command::Command;
@@ -148,18 +149,23 @@ fn Caption(axis: Axis) -> impl IntoView {
             <Show when=move || on_target(session, axis)>
                 <span class="pill correcting">"correcting"</span>
             </Show>
+            <Show when=move || session.viewing.is_blank.get() && on_target(session, axis)>
+                <button
+                    class="small" data-testid="reveal" on:click=move |_| session.dispatch(Command::Reveal)
+                >{with_key(session, "Blank start: show the presegmentation", "reveal")}</button>
+            </Show>
             <Show
                 when=move || is_large() && is_targets_axis(session, axis) && !on_target(session, axis)
             >
                 <button
                     class="small" data-testid="return" on:click=move |_| go_back(session)
-                >"Back to the slice (R)"</button>
+                >{with_key(session, "Back to the slice", "return")}</button>
             </Show>
             <Show when=move || can_correct() && is_large() && !on_target(session, axis)>
                 <button
                     class="small" data-testid="correct-plane" title="It joins your list as one of your own"
                     on:click=move |_| session.dispatch(Command::CorrectPlane(axis))
-                >"Correct this plane (A)"</button>
+                >{with_key(session, "Correct this plane", "correct-plane")}</button>
             </Show>
         </figcaption>
         <Show when=move || !is_large()>

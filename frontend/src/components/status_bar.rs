@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use shared::label::BACKGROUND;
 
+use super::acts::with_key;
 use crate::session::{Probe, Session};
 use crate::viewer::numbers::shown;
 
@@ -18,7 +19,8 @@ pub(crate) fn StatusBar() -> impl IntoView {
             </span>
             <span class="gap"></span>
             <span class="muted">
-                {hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · ? for all keys"
+                {hint} " · Right drag: window · Wheel: planes · Ctrl+Wheel: zoom · "
+                {with_key(session, "All keys", "sheet")}
             </span>
         </footer>
     }

@@ -7,11 +7,13 @@ use shared::label::LabelInfo;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
+use super::acts::{Key, with_key};
 use super::icon::{Icon, Line, Shape};
+use super::palette::PaletteChoice;
 use crate::annotate::edits::{EDITS, Edit};
 use crate::annotate::tools::{Card, TOOLS, Tool};
 use crate::session::command::Command;
-use crate::session::{Overlay, Session};
+use crate::session::{BlankStart, Overlay, Session};
 use crate::viewer::gesture::FingerPaints;
 use crate::viewer::numbers::shown;
 
@@ -38,9 +40,13 @@ pub(crate) fn Tools() -> impl IntoView {
 #[component]
 fn ToolButton(tool: Tool) -> impl IntoView {
     let session = expect_context::<Session>();
-    let Card { id, name, key, icon, .. } = *tool.card();
-    let key = key.to_uppercase().to_string();
-    let title = format!("{name} ({key})");
+    let Card { id, name, icon, .. } = *tool.card();
+    let act = format!("tool-{id}");
+    let bound = act.clone();
+    let title = move || match session.preferences.keys.with(|keys| keys.first(&bound)) {
+        Some(key) => format!("{name} ({key})"),
+        None => name.to_owned(),
+    };
     let pressed = move || session.painting.tool.get() == tool;
     view! {
         <button
@@ -50,7 +56,7 @@ fn ToolButton(tool: Tool) -> impl IntoView {
         >
             <Line path=icon />
             <span>{name}</span>
-            <kbd>{key}</kbd>
+            <Key act=act />
         </button>
     }
 }
@@ -82,14 +88,14 @@ fn History() -> impl IntoView {
     view! {
         <div class="pair">
             <button
-                data-testid="undo" title="Undo (Ctrl+Z)" disabled=move || session.painting.depth.get()[0] == 0
+                data-testid="undo" title=with_key(session, "Undo", "undo") disabled=move || session.painting.depth.get()[0] == 0
                 on:click=move |_| session.dispatch(Command::Undo)
             >
                 <Icon shape=Shape::Undo />
                 "Undo"
             </button>
             <button
-                data-testid="redo" title="Redo (Ctrl+Shift+Z)" disabled=move || session.painting.depth.get()[1] == 0
+                data-testid="redo" title=with_key(session, "Redo", "redo") disabled=move || session.painting.depth.get()[1] == 0
                 on:click=move |_| session.dispatch(Command::Redo)
             >
                 <Icon shape=Shape::Redo />
@@ -114,6 +120,7 @@ fn Labels() -> impl IntoView {
             >
                 {move || labels.get().into_iter().map(|label| view! { <LabelButton label=label /> }).collect_view()}
             </div>
+            <PaletteChoice labels=labels />
         </section>
     }
 }
@@ -267,7 +274,7 @@ fn Overlays() -> impl IntoView {
         <section class="panel" aria-label="Overlays">
             <h2 class="small-title">"Overlays"</h2>
             <Switch
-                name="Segmentation" key="H" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation
+                name="Segmentation" act="toggle-segmentation" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation
                 command=Command::ToggleSegmentation
             />
             <Percent
@@ -275,11 +282,11 @@ fn Overlays() -> impl IntoView {
                 on_input=opacity(Command::SetSegmentationOpacity) test_id="segmentation-opacity"
             />
             <Switch
-                name="Filled" key="O" test_id="toggle-fill" is_on=|overlay| overlay.filled
+                name="Filled" act="toggle-fill" test_id="toggle-fill" is_on=|overlay| overlay.filled
                 command=Command::ToggleOutline
             />
             <Switch
-                name="Uncertainty" key="U" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty
+                name="Uncertainty" act="toggle-uncertainty" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty
                 command=Command::ToggleUncertainty
             />
             <Percent
@@ -292,21 +299,47 @@ fn Overlays() -> impl IntoView {
             />
             <div class="scale" aria-hidden="true"><span>"0 %"</span><i></i><span>"100 %"</span></div>
             <Switch
-                name="Crosshair" key="V" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair
+                name="Crosshair" act="toggle-crosshair" test_id="toggle-crosshair" is_on=|overlay| overlay.crosshair
                 command=Command::ToggleCrosshair
             />
             <Switch
-                name="Image first on new slices" key="" test_id="toggle-image-first" is_on=|overlay| overlay.image_first
-                command=Command::ToggleImageFirst
+                name="Image first on new slices" act="toggle-image-first" test_id="toggle-image-first"
+                is_on=|overlay| overlay.image_first command=Command::ToggleImageFirst
             />
+            <BlankChoice />
         </section>
+    }
+}
+
+/// Which slices begin without their presegmentation.
+#[component]
+fn BlankChoice() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let choose = move |event| {
+        let wanted = event_target_value(&event);
+        let found = BlankStart::ALL.into_iter().find(|(_, words)| *words == wanted);
+        found.into_iter().for_each(|(start, _)| session.dispatch(Command::SetBlankStart(start)));
+    };
+    view! {
+        <label
+            class="choice"
+            title="Without the presegmentation before your eyes you judge for yourself; what you draw is drawn on \
+                   background"
+        >
+            <span>"Blank start"</span>
+            <select data-testid="blank-start" on:change=choose>
+                {BlankStart::ALL.into_iter().map(|(start, words)| view! {
+                    <option value=words prop:selected=move || session.viewing.blank_start.get() == start>{words}</option>
+                }).collect_view()}
+            </select>
+        </label>
     }
 }
 
 #[component]
 fn Switch(
     name: &'static str,
-    key: &'static str,
+    act: &'static str,
     test_id: &'static str,
     is_on: fn(&Overlay) -> bool,
     command: Command,
@@ -320,7 +353,7 @@ fn Switch(
                 on:change=move |_| session.dispatch(command.clone())
             />
             <span>{name}</span>
-            {(!key.is_empty()).then(|| view! { <kbd>{key}</kbd> })}
+            <Key act=act />
         </label>
     }
 }
@@ -367,7 +400,7 @@ fn Channels() -> impl IntoView {
                     >{name}</button>
                 }
             });
-            view! { <div class="presets" role="group" aria-label="Channel (I)">{choices.collect_view()}</div> }
+            view! { <div class="presets" role="group" aria-label="Channel">{choices.collect_view()}</div> }
         })
     }
 }
@@ -434,7 +467,7 @@ fn WindowPanel() -> impl IntoView {
                 }).collect_view()}
             </div>
             <Switch
-                name="Smooth image" key="" test_id="toggle-smooth" is_on=|overlay| overlay.smooth
+                name="Smooth image" act="smooth-image" test_id="toggle-smooth" is_on=|overlay| overlay.smooth
                 command=Command::ToggleSmooth
             />
         </section>

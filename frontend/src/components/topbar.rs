@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::acts::{Key, with_key};
 use super::icon::{Icon, Shape};
 use super::warnings::ScanWarnings;
 use crate::session::command::Command;
@@ -30,7 +31,7 @@ pub(crate) fn TopBar() -> impl IntoView {
             <SaveStatus />
             <Versions />
             <button
-                class="quiet" aria-label="Keyboard and mouse" title="Keyboard and mouse (?)" data-testid="open-sheet"
+                class="quiet" aria-label="Keyboard and mouse" title=with_key(session, "Keyboard and mouse", "sheet") data-testid="open-sheet"
                 on:click=move |_| session.dispatch(Command::ToggleSheet)
             >
                 <Icon shape=Shape::Keyboard />
@@ -218,19 +219,19 @@ fn Versions() -> impl IntoView {
             </select>
             <button
                 class="compare" class:on=comparing aria-pressed=move || comparing().to_string() data-testid="compare"
-                title="Before and after (C)"
+                title=with_key(session, "Before and after", "compare")
                 on:click=move |_| session.dispatch(Command::ToggleCompare)
             >
                 <Icon shape=Shape::Compare />
                 {move || if comparing() { "Before" } else { "After" }}
-                <kbd>"C"</kbd>
+                <Key act="compare" />
             </button>
             <button
                 class:on=move || session.viewing.overlay.with(|overlay| overlay.changes)
                 aria-pressed=move || session.viewing.overlay.with(|overlay| overlay.changes).to_string()
-                data-testid="changes" title="Mark what refinement changed (D)"
+                data-testid="changes" title=with_key(session, "Mark what refinement changed", "changes")
                 on:click=move |_| session.dispatch(Command::ToggleChanges)
-            >"Changes" <kbd>"D"</kbd></button>
+            >"Changes" <Key act="changes" /></button>
         </Show>
         <Show when=move || words().is_some()>
             <button data-testid="download" title=words on:click=move |_| session.dispatch(Command::Download)>

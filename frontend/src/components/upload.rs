@@ -1,17 +1,40 @@
-//! Sending a scan: which bundle, and one file for each of its channels.
+//! Sending scans: which bundle, and the files. Where a scan has one channel, many may be dropped at once.
 
 use leptos::html::Input;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use shared::api::BundleInfo;
-use web_sys::{DragEvent, File, FileList};
+use web_sys::{DragEvent, File};
 
 use super::icon::{Icon, Shape};
 use crate::api::Upload;
-use crate::session::Session;
+use crate::browser::dropped::{Dropped, Found, picked};
 use crate::session::command::Command;
+use crate::session::{Sending, Session, Sorted, numbered, sort_files};
 
-/// Files chosen so far, one place per channel. `File` belongs to this thread.
-type Files = RwSignal<Vec<Option<File>>, LocalStorage>;
+/// What was dropped or picked so far. `File` belongs to this thread.
+type Files = RwSignal<Chosen, LocalStorage>;
+
+/// The files of the form.
+#[derive(Clone, Debug, Default)]
+struct Chosen {
+    /// One place a channel, for a single scan.
+    places: Vec<Option<File>>,
+    /// Whole scans, to be sent one after the other; then the places are not looked at.
+    scans: Vec<Vec<File>>,
+}
+
+impl Chosen {
+    /// The scans that are to be sent; none while a channel is missing.
+    fn scans(&self) -> Vec<Vec<File>> {
+        let single: Option<Vec<File>> = self.places.iter().cloned().collect();
+        if self.scans.is_empty() {
+            single.filter(|files| !files.is_empty()).into_iter().collect()
+        } else {
+            self.scans.clone()
+        }
+    }
+}
 
 /// The upload form.
 #[component]
@@ -19,7 +42,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
     let session = expect_context::<Session>();
     let chosen = RwSignal::new(None::<String>);
     let name = RwSignal::new(String::new());
-    let files: Files = RwSignal::new_local(Vec::new());
+    let files: Files = RwSignal::new_local(Chosen::default());
     let surplus = RwSignal::new(None::<String>);
     // Chosen by name, for good: the server's list may be another one later, and a scan must not go to the neighbour of
     // what was chosen.
@@ -48,23 +71,26 @@ pub(crate) fn UploadForm() -> impl IntoView {
     Effect::new(move || {
         session.list.uploaded.get();
         let places = channels.with(|channels| channels.as_ref().map_or(0, |(_, channels)| channels.len()));
-        files.set(vec![None; places]);
+        files.set(Chosen { places: vec![None; places], scans: Vec::new() });
         name.set(String::new());
         surplus.set(None);
     });
+    let count = move || files.with(|files| files.scans().len());
     let ready = move || {
         let usable = bundle.with(|bundle| bundle.as_ref().is_some_and(|bundle| bundle.problem.is_none()));
-        usable
-            && session.list.upload.with(Option::is_none)
-            && files.with(|files| !files.is_empty() && files.iter().all(Option::is_some))
+        usable && session.list.upload.with(Option::is_none) && count() > 0
     };
     let send = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
         let Some(bundle) = bundle.get_untracked().filter(|_| ready()) else { return };
-        let images: Vec<File> = files.with_untracked(|files| files.iter().flatten().cloned().collect());
-        // Never the file's: those are often patients' names, and this one is on every page.
-        let name = name.get_untracked().trim().to_owned();
-        session.dispatch(Command::Upload(Upload { bundle: bundle.name, name, images }));
+        let scans = files.with_untracked(Chosen::scans);
+        let of = scans.len();
+        let upload = |(at, images): (usize, Vec<File>)| {
+            // Never the file's: those are often patients' names, and this one is on every page.
+            let name = numbered(name.get_untracked().trim(), at, of);
+            Upload { bundle: bundle.name.clone(), name, images }
+        };
+        session.dispatch(Command::Upload((1..).zip(scans).map(upload).collect()));
     };
     view! {
         <form class="upload card" aria-label="New case" on:submit=send>
@@ -83,17 +109,63 @@ pub(crate) fn UploadForm() -> impl IntoView {
                     prop:value=name on:input=move |event| name.set(event_target_value(&event))
                 />
             </label>
+            <Show when={move || count() > 1 && !name.with(String::is_empty)}>
+                <p class="hint">{move || format!("They are called {0} 1, {0} 2, …", name.get().trim())}</p>
+            </Show>
             <button class="primary wide" type="submit" data-testid="upload-start" disabled=move || !ready()>
                 <Icon shape=Shape::Upload />
                 {move || match session.list.upload.get() {
-                    Some(share) => format!("Sending… {} %", (share * 100.0).round()),
+                    Some(sending) => sending_text(sending),
+                    None if count() > 1 => format!("Send and segment {} scans", count()),
                     None => "Send and segment".to_owned(),
                 }}
             </button>
-            {move || session.list.upload.get().map(|share| view! {
-                <progress max="1" value=share.to_string() aria-label="Upload"></progress>
+            {move || session.list.upload.get().map(|sending| view! {
+                <progress max="1" value=overall(sending).to_string() aria-label="Upload"></progress>
             })}
+            <UntakenScans />
         </form>
+    }
+}
+
+fn sending_text(Sending { at, of, share }: Sending) -> String {
+    let percent = (share * 100.0).round();
+    if of == 1 { format!("Sending… {percent} %") } else { format!("Sending {at} of {of}… {percent} %") }
+}
+
+/// Share of all scans that is sent.
+fn overall(Sending { at, of, share }: Sending) -> f64 {
+    (at as f64 - 1.0 + share) / of as f64
+}
+
+/// Scans that were not taken, why, and a way to send them again.
+#[component]
+fn UntakenScans() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let untaken = session.list.untaken;
+    view! {
+        <Show when=move || !untaken.with(Vec::is_empty) && session.list.upload.with(Option::is_none)>
+            <div class="untaken" role="alert" data-testid="untaken">
+                <p class="failed">{move || match untaken.with(Vec::len) {
+                    1 => "1 scan was not taken:".to_owned(),
+                    count => format!("{count} scans were not taken:"),
+                }}</p>
+                <ul>
+                    {move || untaken.get().into_iter().map(|scan| view! {
+                        <li><strong>{scan.file}</strong>": "{scan.why}</li>
+                    }).collect_view()}
+                </ul>
+                <div class="pair">
+                    <button
+                        type="button" data-testid="upload-again"
+                        on:click=move |_| session.dispatch(Command::UploadAgain)
+                    >"Send again"</button>
+                    <button
+                        type="button" class="quiet" on:click=move |_| session.dispatch(Command::ForgetUntaken)
+                    >"Leave them"</button>
+                </div>
+            </div>
+        </Show>
     }
 }
 
@@ -148,51 +220,113 @@ fn Channels(channels: Vec<String>, files: Files, surplus: RwSignal<Option<String
         {places.map(|(channel, name)| view! {
             <Drop channel=channel name=name files=files surplus=surplus />
         }).collect_view()}
-        {several.then(|| view! { <p class="hint">"Drop all channels at once, in this order, or one by one."</p> })}
+        {if several {
+            view! { <p class="hint">"Drop all channels at once, in this order, or one by one."</p> }.into_any()
+        } else {
+            view! { <FolderChoice files=files surplus=surplus /> }.into_any()
+        }}
     }
 }
 
-/// Where a channel's file is dropped or picked. Several files dropped at once fill this place and those after it.
+/// Takes what was dropped or picked for a channel. Several files fill this place and those after it; where they are
+/// whole scans, they are sent one after the other.
+fn take(channel: usize, found: Vec<Found>, files: Files, surplus: RwSignal<Option<String>>) {
+    if found.is_empty() {
+        return;
+    }
+    let places = files.with_untracked(|files| files.places.len());
+    let all: Vec<File> = found.iter().map(|(_, file)| file.clone()).collect();
+    let Sorted { scans, left_out } = sort_files(found, places);
+    let are_whole = scans.iter().all(|scan| places == 1 || scan.len() == places);
+    if are_whole && !scans.is_empty() && (places == 1 || scans.len() > 1) {
+        surplus.set(left_out_text(&left_out));
+        return files.update(|files| files.scans = scans);
+    }
+    surplus.set(surplus_text(all.len(), places.saturating_sub(channel)).or(left_out_text(&left_out)));
+    files.update(|files| {
+        files.scans.clear();
+        files.places.iter_mut().skip(channel).zip(all).for_each(|(place, file)| *place = Some(file));
+    });
+}
+
+/// Where files and folders are dropped or picked.
 #[component]
 fn Drop(channel: usize, name: String, files: Files, surplus: RwSignal<Option<String>>) -> impl IntoView {
     let input = NodeRef::<Input>::new();
     let over = RwSignal::new(false);
-    let take = move |list: Option<FileList>| {
-        let dropped: Vec<File> =
-            list.into_iter().flat_map(|list| (0..list.length()).filter_map(move |at| list.get(at))).collect();
-        surplus.set(surplus_text(dropped.len(), files.with_untracked(Vec::len).saturating_sub(channel)));
-        files.update(|files| files.iter_mut().skip(channel).zip(dropped).for_each(|(place, file)| *place = Some(file)));
-    };
-    let picked = move |_| {
+    let take_picked = move |_| {
         let Some(input) = input.get_untracked() else { return };
-        take(input.files());
+        take(channel, picked(input.files()), files, surplus);
         // So that picking the same file again, mended meanwhile, is a change too.
         input.set_value("");
     };
-    let dropped = move |event: DragEvent| {
+    let take_dropped = move |event: DragEvent| {
         event.prevent_default();
         over.set(false);
-        take(event.data_transfer().and_then(|data| data.files()));
+        let dropped = Dropped::of(event.data_transfer());
+        spawn_local(async move { take(channel, dropped.files().await, files, surplus) });
     };
-    let file_name = move || files.with(|files| files.get(channel).cloned().flatten().map(|file| file.name()));
+    let held = move || files.with(|files| held_text(files, channel));
     let test_id = if channel == 0 { "upload-input".to_owned() } else { format!("upload-input-{channel}") };
     view! {
         <label
-            class="drop" class:over=over class:filled=move || file_name().is_some()
+            class="drop" class:over=over class:filled=move || held().is_some()
             on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
             on:dragleave=move |_| over.set(false)
-            on:drop=dropped
+            on:drop=take_dropped
         >
-            <input
-                node_ref=input type="file" multiple=true accept=".nii,.gz,.nii.gz" data-testid=test_id
-                on:change=picked
-            />
+            // Slices of a series often have no ending: a list of endings would hide them.
+            <input node_ref=input type="file" multiple=true data-testid=test_id on:change=take_picked />
             <Icon shape=Shape::Upload />
             <span class="drop-channel">{name}</span>
             <span class="drop-file">
-                {move || file_name().unwrap_or_else(|| "Drop a NIfTI file here, or click to choose".into())}
+                {move || held().unwrap_or_else(|| {
+                    "Drop scans or folders here, or click to choose: NIfTI, DICOM, zip".into()
+                })}
             </span>
         </label>
+    }
+}
+
+/// A folder with many scans in it.
+#[component]
+fn FolderChoice(files: Files, surplus: RwSignal<Option<String>>) -> impl IntoView {
+    let input = NodeRef::<Input>::new();
+    Effect::new(move || {
+        if let Some(input) = input.get() {
+            // A browser that knows no folders picks files.
+            let _ = input.set_attribute("webkitdirectory", "");
+        }
+    });
+    let take_picked = move |_| {
+        let Some(input) = input.get_untracked() else { return };
+        take(0, picked(input.files()), files, surplus);
+        input.set_value("");
+    };
+    view! {
+        <label class="folder-choice hint">
+            <input node_ref=input type="file" data-testid="upload-folder" on:change=take_picked />
+            "Or choose a whole folder"
+        </label>
+    }
+}
+
+/// What the form holds for a channel, in words.
+fn held_text(files: &Chosen, channel: usize) -> Option<String> {
+    match &files.scans[..] {
+        [] => files.places.get(channel).cloned().flatten().map(|file| file.name()),
+        [scan] if scan.len() == 1 => scan.first().map(File::name),
+        [series] => Some(format!("1 series of {} files", series.len())),
+        scans => Some(format!("{} scans, a case for each", scans.len())),
+    }
+}
+
+/// What to say of files that are no scans.
+fn left_out_text(names: &[String]) -> Option<String> {
+    match names {
+        [] => None,
+        [one] => Some(format!("{one} is no scan and was left out.")),
+        [first, ..] => Some(format!("{} files are no scans and were left out, {first} among them.", names.len())),
     }
 }
 
@@ -241,6 +375,13 @@ mod tests {
         assert_eq!(surplus_text(1, 1), None);
         assert_eq!(surplus_text(2, 4), None);
         assert!(surplus_text(3, 1).unwrap().starts_with("3 files were dropped, and one is needed"));
+        let names = |names: &[&str]| left_out_text(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&[]), None);
+        assert_eq!(names(&["a.txt"]).unwrap(), "a.txt is no scan and was left out.");
+        assert_eq!(names(&["a.txt", "b"]).unwrap(), "2 files are no scans and were left out, a.txt among them.");
+        assert_eq!(sending_text(Sending { at: 3, of: 12, share: 0.456 }), "Sending 3 of 12… 46 %");
+        assert_eq!(sending_text(Sending { at: 1, of: 1, share: 0.5 }), "Sending… 50 %");
+        assert_eq!(overall(Sending { at: 2, of: 4, share: 0.5 }), 0.375);
         assert!(surplus_text(5, 4).unwrap().contains("the first 4 were taken"));
     }
 }

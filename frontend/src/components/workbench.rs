@@ -8,15 +8,16 @@ use shared::geometry::Axis;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
+use super::acts::{Key, command_after, command_for};
 use super::banner::{NoticeBanner, TroubleBanner};
 use super::job::JobProgress;
-use super::keys::Press;
 use super::rail::Rail;
-use super::shortcuts::{ShortcutSheet, command_after, command_for};
+use super::shortcuts::ShortcutSheet;
 use super::slice_view::SliceView;
 use super::status_bar::StatusBar;
 use super::tools::Tools;
 use super::topbar::TopBar;
+use crate::keys::Press;
 use crate::session::Session;
 use crate::session::command::Command;
 
@@ -89,10 +90,10 @@ fn OfferBar() -> impl IntoView {
                     <i class="removed">"removed"</i>" "<i class="relabelled">"other label"</i>
                 </span>
                 <button class="primary" data-testid="take-offer" on:click=move |_| session.dispatch(Command::TakeOffer)>
-                    "Take it" <kbd>"Enter"</kbd>
+                    "Take it" <Key act="mark-done" />
                 </button>
                 <button data-testid="leave-offer" on:click=move |_| session.dispatch(Command::LeaveOffer)>
-                    "Leave it" <kbd>"Esc"</kbd>
+                    "Leave it" <Key act="cancel" />
                 </button>
             </div>
         </Show>
@@ -130,7 +131,7 @@ fn Veil() -> impl IntoView {
                         false => "The scan is being segmented",
                     }}</h2>
                     <p>{move || if stopped() {
-                        "There are no slices to correct. Delete the case and send the scan again."
+                        "There are no slices to correct yet. Try again, or delete the case and send another scan."
                     } else {
                         "You can look at it meanwhile; slices to correct appear on the right."
                     }}</p>

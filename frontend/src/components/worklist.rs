@@ -7,6 +7,8 @@ use leptos::prelude::*;
 use shared::api::CaseSummary;
 use shared::case::{CaseId, JobState, Stage};
 
+use crate::session::Session;
+
 /// Which cases are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -35,6 +37,8 @@ pub(crate) enum Order {
     Name,
     /// The one with the most slices to do first.
     MostToDo,
+    /// The one that the networks are least sure of first.
+    MostUncertain,
 }
 
 /// What the person at the screen wants to see.
@@ -56,11 +60,12 @@ const FILTERS: [(Filter, &str, &str); 5] = [
     (Filter::Trouble, "trouble", "Need attention"),
 ];
 
-const ORDERS: [(Order, &str, &str); 4] = [
+const ORDERS: [(Order, &str, &str); 5] = [
     (Order::Newest, "newest", "Newest first"),
     (Order::Oldest, "oldest", "Oldest first"),
     (Order::Name, "name", "By name"),
     (Order::MostToDo, "most-to-do", "Most to do first"),
+    (Order::MostUncertain, "most-uncertain", "Most uncertain first"),
 ];
 
 /// The cases that a wish asks for, in its order.
@@ -75,6 +80,11 @@ pub(crate) fn chosen(cases: &[CaseSummary], unsent: &BTreeMap<CaseId, usize>, wi
         Order::Newest => shown.sort_by_key(|case| Reverse(case.created_s)),
         Order::Oldest => shown.sort_by_key(|case| case.created_s),
         Order::Name => shown.sort_by_key(|case| case.name.to_lowercase()),
+        Order::MostUncertain => shown.sort_by(|a, b| {
+            // Those of which nothing is known yet come last.
+            let known = |case: &CaseSummary| case.uncertain.unwrap_or(-1.0);
+            known(b).total_cmp(&known(a))
+        }),
         Order::MostToDo => shown.sort_by_key(|case| Reverse(case.slices.saturating_sub(case.slices_done))),
     }
     shown.into_iter().map(|case| case.id.clone()).collect()
@@ -90,6 +100,50 @@ fn passes(case: &CaseSummary, has_unsent: bool, filter: Filter) -> bool {
         Filter::Refined => case.rounds > 0,
         Filter::Trouble => has_unsent || matches!(state, Some(JobState::Failed | JobState::Cancelled)),
     }
+}
+
+/// How far all cases are.
+#[component]
+pub(crate) fn Progress() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let sums = Memo::new(move |_| session.list.cases.with(|cases| sums(cases.as_deref().unwrap_or_default())));
+    view! {
+        <div class="list-progress" data-testid="list-progress">
+            <span class="tabular muted">{move || sums.with(progress_text)}</span>
+            <progress
+                max=move || sums.with(|sums| sums.slices.max(1).to_string())
+                value=move || sums.with(|sums| sums.slices_done.to_string()) aria-label="Slices done in all cases"
+            ></progress>
+        </div>
+    }
+}
+
+/// What the cases come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    cases: usize,
+    refined: usize,
+    under_way: usize,
+    slices: usize,
+    slices_done: usize,
+}
+
+fn sums(cases: &[CaseSummary]) -> Sums {
+    let count = |filter| cases.iter().filter(|case| passes(case, false, filter)).count();
+    Sums {
+        cases: cases.len(),
+        refined: count(Filter::Refined),
+        under_way: count(Filter::UnderWay),
+        slices: cases.iter().map(|case| case.slices).sum(),
+        slices_done: cases.iter().map(|case| case.slices_done).sum(),
+    }
+}
+
+fn progress_text(sums: &Sums) -> String {
+    let Sums { cases, refined, under_way, slices, slices_done } = sums;
+    let noun = if *cases == 1 { "case" } else { "cases" };
+    let busy = if *under_way > 0 { format!(" · {under_way} under way") } else { String::new() };
+    format!("{refined} of {cases} {noun} refined · {slices_done} of {slices} slices done{busy}")
 }
 
 /// Search, filter and order above the list.
@@ -136,8 +190,10 @@ mod tests {
             state,
             progress: 0.0,
             message: String::new(),
+            ahead: None,
         });
         let created_s = i64::from(id.as_bytes()[0]);
+        let uncertain = (rounds > 0).then_some(0.25).or((slices_done > 0).then_some(0.5));
         let (bundle, stage) =
             ("hippocampus".into(), if slices_done > 0 { Stage::Correcting } else { Stage::Presegmenting });
         CaseSummary {
@@ -151,6 +207,7 @@ mod tests {
             slices_done,
             rounds,
             round: 1,
+            uncertain,
             warnings: Vec::new(),
         }
     }
@@ -172,6 +229,7 @@ mod tests {
         check("", Filter::All, Order::Oldest, &["a", "b", "c"]);
         check("", Filter::All, Order::Name, &["c", "b", "a"]);
         check("", Filter::All, Order::MostToDo, &["c", "a", "b"]);
+        check("", Filter::All, Order::MostUncertain, &["a", "b", "c"]);
         check("BRAIN", Filter::All, Order::Name, &["c", "b"]);
         check("hippo 2", Filter::All, Order::Name, &["b"]);
         check("", Filter::ToCorrect, Order::Newest, &["b", "a"]);
@@ -179,5 +237,7 @@ mod tests {
         check("", Filter::Refined, Order::Newest, &["b"]);
         check("", Filter::Trouble, Order::Newest, &["b", "a"]);
         check("liver", Filter::All, Order::Newest, &[]);
+        let told = progress_text(&sums(&cases));
+        assert_eq!(told, "1 of 3 cases refined · 6 of 18 slices done · 1 under way");
     }
 }

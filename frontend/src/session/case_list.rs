@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use gloo::timers::future::TimeoutFuture;
+use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::api::{BundleInfo, CaseSummary, Event};
-use shared::case::{CaseId, JobId};
+use shared::case::{CaseId, Job, JobId};
 
 use super::Session;
+use super::batch::{Sending, Untaken};
 use super::fact::Fact;
 use super::link::RETRY_MS;
 use crate::api::{self, Trouble};
@@ -19,9 +21,11 @@ pub(crate) struct CaseList {
     pub(crate) cases: Fact<Option<Vec<CaseSummary>>>,
     /// The bundles offered, once they are known.
     pub(crate) bundles: Fact<Option<Vec<BundleInfo>>>,
-    /// Share of the upload under way that is sent.
-    pub(crate) upload: Fact<Option<f64>>,
-    /// Uploads that succeeded, so that the form knows when to empty itself.
+    /// How far sending is.
+    pub(crate) upload: Fact<Option<Sending>>,
+    /// Scans that were not taken.
+    pub(crate) untaken: Fact<Vec<Untaken>>,
+    /// Uploads that are over, so that the form knows when to empty itself.
     pub(crate) uploaded: Fact<u32>,
     /// Slices of each case that this computer has and the server has not.
     pub(crate) unsent: Fact<BTreeMap<CaseId, usize>>,
@@ -36,6 +40,7 @@ impl CaseList {
             cases: Fact::new(None),
             bundles: Fact::new(None),
             upload: Fact::new(None),
+            untaken: Fact::new(Vec::new()),
             uploaded: Fact::new(0),
             unsent: Fact::new(BTreeMap::new()),
             binned: Fact::new(None),
@@ -69,20 +74,56 @@ impl Session {
         });
     }
 
-    pub(super) fn send_scan(self, upload: api::Upload) {
+    /// Sends scans, one after the other. One that is refused does not hold up the others.
+    pub(super) fn send_scans(self, uploads: Vec<api::Upload>) {
+        // What stands alone in the form can be mended there and sent again.
+        let stays_in_form = uploads.len() == 1;
+        self.send_all(uploads, stays_in_form);
+    }
+
+    /// Sends again what was not taken.
+    pub(super) fn send_again(self) {
+        self.send_all(self.untaken.with_value(Clone::clone), false);
+    }
+
+    fn send_all(self, uploads: Vec<api::Upload>, stays_in_form: bool) {
+        if self.list.upload.now().is_some() || uploads.is_empty() {
+            return;
+        }
         self.messages.trouble.set(None);
-        self.list.upload.set(Some(0.0));
+        self.forget_untaken();
+        let of = uploads.len();
+        self.list.upload.set(Some(Sending { at: 1, of, share: 0.0 }));
         spawn_local(async move {
-            let answer = api::upload(&upload, move |share| self.list.upload.set(Some(share))).await;
-            self.list.upload.set(None);
-            match answer {
-                Ok(summary) => {
-                    self.list.uploaded.update(|count| *count += 1);
-                    self.hear_case(summary);
+            let mut last = None;
+            for (at, upload) in (1..).zip(uploads) {
+                let heard = move |share| self.list.upload.set(Some(Sending { at, of, share }));
+                heard(0.0);
+                match api::upload(&upload, heard).await {
+                    Ok(summary) => self.hear_case(summary),
+                    Err(trouble) => {
+                        let file = upload.images.first().map(|file| file.name()).unwrap_or_default();
+                        self.list.untaken.update(|all| all.push(Untaken { file, why: trouble.to_string() }));
+                        self.untaken.update_value(|all| all.push(upload));
+                        last = Some(trouble);
+                    }
                 }
-                Err(trouble) => self.complain(&trouble),
+            }
+            self.list.upload.set(None);
+            match last {
+                Some(trouble) if stays_in_form => {
+                    self.forget_untaken();
+                    self.complain(&trouble);
+                }
+                _ => self.list.uploaded.update(|count| *count += 1),
             }
         });
+    }
+
+    /// What was not taken is given up.
+    pub(super) fn forget_untaken(self) {
+        self.list.untaken.learn(Vec::new());
+        self.untaken.set_value(Vec::new());
     }
 
     pub(super) fn delete_case(self, id: CaseId) {
@@ -102,6 +143,26 @@ impl Session {
                 Err(trouble) => self.complain(&trouble),
             }
         });
+    }
+
+    pub(super) fn retry_job(self, job: JobId) {
+        self.messages.trouble.set(None);
+        spawn_local(async move {
+            match api::retry(job).await {
+                Ok(again) => self.learn_retry(job, again),
+                Err(trouble) => self.complain(&trouble),
+            }
+        });
+    }
+
+    /// Shows at once that a job is tried again.
+    fn learn_retry(self, failed: JobId, again: Job) {
+        let is_its = |case: &&CaseSummary| case.job.as_ref().is_some_and(|job| job.id == failed);
+        let listed = self.list.cases.now_with(|cases| cases.iter().flatten().find(is_its).cloned());
+        let open = || self.read(|bench| bench.detail.summary.clone()).filter(|case| is_its(&case));
+        if let Some(case) = listed.or_else(open) {
+            self.hear_case(CaseSummary { job: Some(again), ..case });
+        }
     }
 
     pub(super) fn cancel_job(self, job: JobId) {

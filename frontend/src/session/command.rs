@@ -6,23 +6,32 @@ use shared::intensity::Window;
 use shared::label::Label;
 use web_sys::HtmlCanvasElement;
 
+use super::bench::BlankStart;
 use super::crossings::Verdict;
+use super::preferences::Look;
 use crate::annotate::edits::Edit;
 use crate::annotate::tools::Tool;
 use crate::api::Upload;
+use crate::keys::Preset;
 use crate::viewer::gesture::FingerPaints;
 
 /// A wish of the person at the screen.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// Send a scan to the server.
-    Upload(Upload),
+    /// Send scans to the server, one after the other.
+    Upload(Vec<Upload>),
+    /// Send again those that were not taken.
+    UploadAgain,
+    /// Those that were not taken are given up.
+    ForgetUntaken,
     /// Delete a case; asked and confirmed.
     DeleteCase(CaseId),
     /// Take a case out of the bin.
     BringCaseBack(CaseId),
     /// Stop a job.
     CancelJob(JobId),
+    /// Do again what a failed or cancelled job was to do.
+    RetryJob(JobId),
     /// Put the error banner away.
     DismissTrouble,
 
@@ -45,6 +54,8 @@ pub(crate) enum Command {
     GoBy(i64),
     /// Show an axis large.
     ShowLarge(Axis),
+    /// Show the next axis large.
+    NextView,
     /// Move through the planes of an axis, in screen order: positive is towards the feet, the back, the patient's left.
     Scroll(Axis, i64),
     /// Move the crosshair to the voxel under a canvas position.
@@ -95,6 +106,10 @@ pub(crate) enum Command {
     ToggleCrosshair,
     /// Show each new slice without its segmentation first, or not.
     ToggleImageFirst,
+    /// Which slices begin without their presegmentation.
+    SetBlankStart(BlankStart),
+    /// Show the presegmentation of a slice that began without it.
+    Reveal,
     /// Mark what the shown version changed, or not.
     ToggleChanges,
 
@@ -112,6 +127,12 @@ pub(crate) enum Command {
     SetLimit(Option<[f32; 2]>),
     /// Choose a label (and the brush, if no painting tool is chosen).
     SetLabel(Label),
+    /// Choose the label after (1) or before (-1) the chosen one.
+    StepLabel(i64),
+    /// Opacity of the segmentation by steps.
+    StepOpacity(f64),
+    /// Change voxels of the usual intensities only, or of any.
+    ToggleLimit,
     /// Brush diameter in millimetres.
     SetBrush(f64),
     /// Brush size by steps.
@@ -172,6 +193,23 @@ pub(crate) enum Command {
     /// Show again what a version of a slice says.
     BringBack(Plane, i64),
 
+    /// The slices or the changes on the rail.
+    ToggleChangeList,
+    /// Show a change of the newest refinement.
+    LookAtChange(usize),
+    /// Show the change after (1) or before (-1) the one that is looked at.
+    StepChange(i64),
+    /// Take the change that is looked at, or leave it if it is taken.
+    DecideHere,
+    /// Take a change, or leave its voxels as they were.
+    Decide(usize, bool),
+    /// Take or leave all changes.
+    DecideAll(bool),
+    /// Work on from an older version.
+    BringVersionBack(String),
+    /// Download what the slices have taken.
+    DownloadEffort,
+
     /// Show this many of the slices that have been ranked.
     SetEffort(usize),
     /// Refine with the slices that are done.
@@ -190,4 +228,10 @@ pub(crate) enum Command {
     DismissNotice,
     /// Show or hide the keyboard sheet.
     ToggleSheet,
+    /// Take a preset of keys as it is.
+    UsePreset(Preset),
+    /// Change how labels look.
+    ChangePalette(Look),
+    /// Bind an act to a key.
+    BindKey(String, String),
 }

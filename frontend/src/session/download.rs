@@ -15,15 +15,30 @@ struct Choice {
     version: String,
     /// Slices of the expert's that are shown over it.
     corrections: usize,
+    /// Something is decided about the version as a whole.
+    is_decided: bool,
+}
+
+impl Choice {
+    /// The file is more than the version as it was made.
+    fn is_corrected(&self) -> bool {
+        self.corrections > 0 || self.is_decided
+    }
 }
 
 impl Session {
     /// What a download would be, in words: the version on the screen, and the expert's corrections where they are
     /// shown.
     pub(crate) fn download_words(self) -> Option<String> {
-        let Choice { version, corrections } = self.download_choice()?;
-        let slices = if corrections == 1 { "1 slice".to_owned() } else { format!("{corrections} slices") };
-        let with = if corrections > 0 { format!(" with your corrections of {slices}") } else { String::new() };
+        let Choice { version, corrections, is_decided } = self.download_choice()?;
+        let slices = match corrections {
+            0 => None,
+            1 => Some("your corrections of 1 slice".to_owned()),
+            count => Some(format!("your corrections of {count} slices")),
+        };
+        let decided = is_decided.then(|| "what you decided about its changes".to_owned());
+        let parts: Vec<String> = slices.into_iter().chain(decided).collect();
+        let with = if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(" and ")) };
         Some(format!("{}{with}, as .nii.gz", version_text(&version)))
     }
 
@@ -31,7 +46,12 @@ impl Session {
         let shown = self.viewing.shown.now();
         self.read(|bench| {
             let version = shown_version(&bench.detail.versions, &shown)?.clone();
-            Some(Choice { version, corrections: if shown == Shown::default() { counting(bench) } else { 0 } })
+            let is_current = shown == Shown::default();
+            Some(Choice {
+                version,
+                corrections: if is_current { counting(bench) } else { 0 },
+                is_decided: is_current && bench.decided_voxels() > 0,
+            })
         })
         .flatten()
     }
@@ -47,15 +67,20 @@ impl Session {
                            them. Try again when they are saved.";
                 return self.messages.trouble.set(Some(why.into()));
             }
-            let url = if choice.corrections > 0 {
+            let url = if choice.is_corrected() {
                 api::corrected_url(&visit.case)
             } else {
                 api::nifti_url(&visit.case, &choice.version)
             };
-            if fetch_file(&url).is_none() {
-                self.messages.trouble.set(Some("This browser does not start the download.".into()));
-            }
+            self.fetch(&url);
         });
+    }
+
+    /// Leaves it to the browser to fetch a file.
+    pub(super) fn fetch(self, url: &str) {
+        if fetch_file(url).is_none() {
+            self.messages.trouble.set(Some("This browser does not start the download.".into()));
+        }
     }
 }
 

@@ -170,6 +170,11 @@ fn changes_the_case(command: &Command) -> bool {
             | C::PressHere
             | C::Edit(_)
             | C::TakeOffer
+            | C::Decide(..)
+            | C::DecideHere
+            | C::Reveal
+            | C::DecideAll(_)
+            | C::BringVersionBack(_)
             | C::CorrectPlane(_)
             | C::Settle(_)
             | C::SettleByLastWord

@@ -11,11 +11,15 @@ impl Session {
     /// Watches for the page being hidden, left or closed.
     pub(super) fn watch_leaving(self) {
         // The session lives as long as the page; nobody takes these away.
-        let _ = window_event_listener(ev::pagehide, move |_| self.send_parting());
+        let _ = window_event_listener(ev::pagehide, move |_| {
+            self.send_parting();
+            self.note_parting_effort();
+        });
         let _ = window_event_listener_untyped("visibilitychange", move |_| {
             // A hidden tab may be killed without another word.
             if !is_visible() {
                 self.flush();
+                self.note_effort(true);
             }
         });
         let _ = window_event_listener(ev::beforeunload, move |event| {

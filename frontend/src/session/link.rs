@@ -367,7 +367,11 @@ impl Session {
         match (job.kind, job.state) {
             (JobKind::Refine, JobState::Done) => {
                 self.viewing.shown.set(Shown::default());
-                self.messages.notice.set(Some("Refined with your slices. Press C to compare before and after.".into()));
+                self.messages.notice.set(Some(format!(
+                    "Refined with your slices. {} compares before and after, {} goes through what changed.",
+                    self.key_of("compare"),
+                    self.key_of("next-change")
+                )));
             }
             (_, JobState::Failed) => self.messages.trouble.set(Some(job.message.clone())),
             _ => {}

@@ -7,10 +7,13 @@ pub(crate) mod fact;
 pub(crate) mod bench;
 pub(crate) mod stage;
 pub(crate) mod visit;
+mod batch;
 mod case_list;
+mod changes;
 mod crossings;
 mod download;
 mod edits;
+mod effort_log;
 mod journal;
 mod leaving;
 mod lease;
@@ -18,6 +21,7 @@ mod link;
 mod memory;
 mod opening;
 mod painting;
+mod preferences;
 mod rounds;
 pub(crate) mod saving;
 mod strokes;
@@ -33,24 +37,30 @@ use shared::correction::SliceState;
 use crate::api;
 use bench::Bench;
 use case_list::CaseList;
+use changes::Changes;
 use command::Command;
 use crossings::Crossings;
+use effort_log::EffortLog;
 use fact::Fact;
 use journal::Keeper;
 use lease::Leases;
 use link::{Link, Stream};
 use opening::OpenCase;
 use painting::Painting;
+use preferences::Preferences;
 use rounds::Rounds;
 use saving::Saving;
 use stage::Stage;
 use viewing::Viewing;
 use visit::{Door, Visit};
 
-pub(crate) use bench::Effort;
+pub(crate) use batch::{Sending, Sorted, numbered, sort_files};
+pub(crate) use bench::{BlankStart, Effort, Proof};
+pub(crate) use changes::IslandRow;
 pub(crate) use crossings::{Pair, Verdict};
 pub(crate) use download::version_text;
 pub(crate) use lease::Lease;
+pub(crate) use preferences::Look;
 pub(crate) use rounds::SliceRow;
 pub(crate) use saving::status::SaveState;
 pub(crate) use viewing::{Overlay, Probe, Shown};
@@ -72,6 +82,10 @@ pub(crate) struct Session {
     pub(crate) painting: Painting,
     /// Where corrected planes contradict each other.
     pub(crate) crossings: Crossings,
+    /// What the newest refinement changed.
+    pub(crate) changes: Changes,
+    /// What the person at the screen prefers.
+    pub(crate) preferences: Preferences,
     /// Whether the work is safe.
     pub(crate) saving: Saving,
     /// What is said to the person at the screen.
@@ -82,6 +96,9 @@ pub(crate) struct Session {
     stream: StoredValue<Stream, LocalStorage>,
     journal: StoredValue<Keeper, LocalStorage>,
     leases: StoredValue<Leases, LocalStorage>,
+    effort_log: StoredValue<EffortLog, LocalStorage>,
+    /// Scans that were not taken, to be sent again.
+    untaken: StoredValue<Vec<api::Upload>, LocalStorage>,
     /// Unsent corrections of other cases are being sent.
     sends_unsent: StoredValue<bool, LocalStorage>,
     door: StoredValue<Door, LocalStorage>,
@@ -107,6 +124,8 @@ impl Session {
             viewing: Viewing::new(),
             painting: Painting::new(),
             crossings: Crossings::new(),
+            changes: Changes::new(),
+            preferences: Preferences::new(),
             saving: Saving::new(),
             messages: Messages { trouble: Fact::new(None), notice: Fact::new(None) },
             bench: StoredValue::new_local(None),
@@ -114,6 +133,8 @@ impl Session {
             stream: StoredValue::new_local(Stream::default()),
             journal: StoredValue::new_local(Keeper::default()),
             leases: StoredValue::new_local(Leases::default()),
+            effort_log: StoredValue::new_local(EffortLog::default()),
+            untaken: StoredValue::new_local(Vec::new()),
             sends_unsent: StoredValue::new_local(false),
             door: StoredValue::new_local(Door::default()),
         };
@@ -130,11 +151,15 @@ impl Session {
         if self.is_reading_along(&command) {
             return;
         }
+        self.note_act();
         match command {
-            C::Upload(upload) => self.send_scan(upload),
+            C::Upload(uploads) => self.send_scans(uploads),
+            C::UploadAgain => self.send_again(),
+            C::ForgetUntaken => self.forget_untaken(),
             C::DeleteCase(id) => self.delete_case(id),
             C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
+            C::RetryJob(job) => self.retry_job(job),
             C::DismissTrouble => self.messages.trouble.set(None),
 
             C::OpenCase(id) => self.open_case(id),
@@ -147,6 +172,7 @@ impl Session {
             C::CorrectPlane(axis) => self.correct_plane(axis),
             C::GoBy(steps) => self.go_by(steps),
             C::ShowLarge(axis) => self.show_large(axis),
+            C::NextView => self.next_view(),
             C::Scroll(axis, steps) => self.scroll(axis, steps),
             C::StepCrosshair(axis, by) => self.step_crosshair(axis, by),
             C::PointAt(axis, at) => self.point_at(axis, at),
@@ -173,6 +199,8 @@ impl Session {
             }
             C::ToggleCrosshair => self.set_overlay(|overlay| overlay.crosshair = !overlay.crosshair),
             C::ToggleImageFirst => self.set_overlay(|overlay| overlay.image_first = !overlay.image_first),
+            C::SetBlankStart(start) => self.set_blank_start(start),
+            C::Reveal => self.reveal(),
             C::ToggleChanges => self.set_overlay(|overlay| overlay.changes = !overlay.changes),
 
             C::SetTool(tool) => self.set_tool(tool),
@@ -182,6 +210,12 @@ impl Session {
             C::ToggleLock(label) => self.toggle_lock(label),
             C::SetLimit(limit) => self.set_limit(limit),
             C::SetLabel(label) => self.set_label(label),
+            C::StepLabel(by) => self.step_label(by),
+            C::StepOpacity(by) => self.set_overlay(|overlay| overlay.opacity = (overlay.opacity + by).clamp(0.0, 1.0)),
+            C::ToggleLimit => {
+                let usual = self.painting.limit.now().is_none().then(|| self.usual_intensities());
+                self.set_limit(usual);
+            }
             C::SetBrush(diameter_mm) => self.set_brush(diameter_mm),
             C::StepBrush(steps) => self.step_brush(steps),
             C::BeginStroke { axis, at, invert } => self.begin_stroke(axis, at, invert),
@@ -208,6 +242,14 @@ impl Session {
             C::WorkHere => self.take_lease(),
             C::ToggleSliceVersions => self.toggle_slice_versions(),
             C::BringBack(plane, version) => self.bring_back(plane, version),
+            C::ToggleChangeList => self.changes.open.update(|open| *open = !*open),
+            C::LookAtChange(number) => self.look_at_change(number),
+            C::StepChange(by) => self.step_change(by),
+            C::DecideHere => self.decide_here(),
+            C::Decide(number, is_taken) => self.decide(&[number], is_taken),
+            C::DecideAll(is_taken) => self.decide_all(is_taken),
+            C::BringVersionBack(version) => self.bring_version_back(version),
+            C::DownloadEffort => self.download_effort(),
 
             C::SetEffort(slices) => self.set_effort(slices),
             C::Refine => self.refine(),
@@ -218,6 +260,9 @@ impl Session {
             C::Download => self.download(),
             C::DismissNotice => self.messages.notice.set(None),
             C::ToggleSheet => self.viewing.sheet.update(|open| *open = !*open),
+            C::UsePreset(preset) => self.use_preset(preset),
+            C::ChangePalette(look) => self.change_palette(&look),
+            C::BindKey(act, key) => self.bind_key(&act, &key),
         }
     }
 

@@ -75,6 +75,8 @@ impl Session {
     pub(super) fn close_case(self) {
         self.end_stroke();
         self.flush();
+        self.note_effort(true);
+        self.close_changes();
         self.drop_lease();
         self.door.update_value(Door::close);
         self.bench.set_value(None);
@@ -96,6 +98,7 @@ impl Session {
     }
 
     fn show_case(self, visit: Visit, detail: CaseDetail) {
+        let detail = self.coloured(detail);
         let left = self.noted_of(&visit.case);
         let bench = Bench::new(visit.clone(), detail.clone());
         self.viewing.crosshair.set(bench.centre());
@@ -108,6 +111,8 @@ impl Session {
         let finest = spacing.into_iter().fold(f64::INFINITY, f64::min);
         self.painting.brush_mm.set((finest * 5.0 * 2.0).round() / 2.0);
         self.bench.set_value(Some(bench));
+        self.begin_effort_log(&detail.effort);
+        self.learn_patterns();
         self.resume(left, &detail);
         self.recall_steps();
         self.ask_for_lease(visit);
@@ -140,12 +145,19 @@ impl Session {
 
     /// The server has said anew how the open case stands.
     pub(super) fn learn_detail(self, detail: CaseDetail) {
+        let detail = self.coloured(detail);
         let before = self.change(|bench| std::mem::replace(&mut bench.detail, detail.clone()));
-        before.into_iter().for_each(|before| self.notice_job_end(&before.summary, &detail.summary));
+        if let Some(before) = before {
+            self.notice_job_end(&before.summary, &detail.summary);
+            if before.labels != detail.labels {
+                self.learn_patterns();
+            }
+        }
         self.case.detail.set(Some(detail));
         if self.change(Bench::catch_up) == Some(true) {
             self.corrections_replaced();
         }
+        self.follow_decisions();
         self.refresh_slices();
         self.load_voxels();
     }
@@ -199,6 +211,9 @@ impl Session {
             let labels = api::segmentation(id, &version).await?;
             let first = self.is_shown(visit) && self.read(|bench| bench.segmentations.is_empty()) == Some(true);
             self.put(visit, |bench| bench.segmentations.insert(version, labels));
+            if self.is_shown(visit) {
+                self.follow_decisions();
+            }
             if first {
                 self.begin_work();
             }
@@ -241,7 +256,12 @@ impl Session {
         let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
         spawn_local(async move {
             match api::segmentation(&visit.case, &version).await {
-                Ok(labels) => self.put(&visit, |bench| bench.segmentations.insert(version, labels)),
+                Ok(labels) => {
+                    self.put(&visit, |bench| bench.segmentations.insert(version, labels));
+                    if self.is_shown(&visit) {
+                        self.follow_decisions();
+                    }
+                }
                 Err(trouble) if self.is_shown(&visit) => self.complain(&trouble),
                 Err(_) => {}
             }

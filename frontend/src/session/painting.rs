@@ -119,6 +119,17 @@ impl Session {
         }
     }
 
+    /// The label after or before the chosen one, from the other end if need be.
+    pub(super) fn step_label(self, by: i64) {
+        let now = self.painting.label.now();
+        let next = self.read(|bench| {
+            let labels = &bench.detail.labels.0;
+            let here = labels.iter().position(|label| label.value == now).unwrap_or(0) as i64;
+            labels.get((here + by).rem_euclid(labels.len().max(1) as i64) as usize).map(|label| label.value)
+        });
+        next.flatten().into_iter().for_each(|label| self.set_label(label));
+    }
+
     pub(super) fn set_brush(self, diameter_mm: f64) {
         if diameter_mm.is_finite() {
             self.painting.brush_mm.learn(diameter_mm.clamp(BRUSH_MM[0], BRUSH_MM[1]));
@@ -145,9 +156,12 @@ impl Session {
     pub(super) fn refuse_paint(self) {
         let why = match self.rounds.target.now() {
             Some(target) => format!(
-                "This plane is not the slice being corrected. Press R to return to {} {}, or A to correct this one as \
-                 well.",
-                target.axis, target.index
+                "This plane is not the slice being corrected. Press {} to return to {} {}, or {} to correct this one \
+                 as well.",
+                self.key_of("return"),
+                target.axis,
+                target.index,
+                self.key_of("correct-plane")
             ),
             None => "There is no slice to correct yet: slices are chosen when the presegmentation is finished.".into(),
         };
@@ -208,6 +222,7 @@ impl Session {
         let Some((plane, carried)) = taken.flatten() else { return };
         self.bring_to_view(plane);
         self.save_all(Some(carried));
+        self.note_stroke(plane);
         self.state_changed(plane);
     }
 
@@ -237,7 +252,7 @@ impl Session {
         let sight = self.sight_of(plane);
         if !sight.suffices_for(state) {
             self.bring_to_view(plane);
-            let key = if state == SliceState::Skipped { "S" } else { "Enter" };
+            let key = self.key_of(if state == SliceState::Skipped { "skip" } else { "mark-done" });
             let when =
                 if sight.loaded { "Look at the slice" } else { "Wait until the scan and its segmentation are here" };
             self.messages.notice.set(Some(format!("{when}, then press {key} again.")));
@@ -257,6 +272,8 @@ impl Session {
         if known.flatten().is_none() {
             return;
         }
+        self.note_change(plane);
+        self.note_effort(false);
         self.state_changed(plane);
         match self.next_to_do(plane) {
             Some(next) => self.go_to(next),
@@ -291,11 +308,11 @@ impl Session {
         self.bring_to_view(plane);
         self.state_changed(plane);
         if was_skipped && step.is_some() {
-            self.messages.notice.set(Some(
-                "Reopened with the labels of the newest segmentation. Ctrl+Z brings back those from before it was \
-                 skipped."
-                    .into(),
-            ));
+            self.messages.notice.set(Some(format!(
+                "Reopened with the labels of the newest segmentation. {} brings back those from before it was \
+                 skipped.",
+                self.key_of("undo")
+            )));
         }
     }
 

@@ -5,10 +5,11 @@ use shared::acquisition::{RankedSlice, SliceList};
 use shared::api::{CaseSummary, RefineOptions};
 use shared::case::{CaseId, Job};
 use shared::correction::SliceState;
+use shared::effort::SliceEffort;
 use shared::geometry::Plane;
 
 use super::Session;
-use super::bench::{Bench, Effort};
+use super::bench::{Bench, Effort, Readiness};
 use super::fact::Fact;
 use crate::api;
 
@@ -24,6 +25,8 @@ pub(crate) struct Rounds {
     pub(crate) effort: Fact<Effort>,
     /// The slice being corrected.
     pub(crate) target: Fact<Option<Plane>>,
+    /// Whether refining would bring anything.
+    pub(crate) readiness: Fact<Readiness>,
     /// Whether the expert asks the network to learn from the case before it refines.
     pub(crate) adapts: Fact<bool>,
 }
@@ -35,6 +38,7 @@ impl Rounds {
             slices: Fact::new(Vec::new()),
             effort: Fact::new(Effort::default()),
             target: Fact::new(None),
+            readiness: Fact::new(Readiness::default()),
             adapts: Fact::new(false),
         }
     }
@@ -62,6 +66,15 @@ pub(crate) struct SliceRow {
     pub(crate) touched: bool,
     /// The expert has chosen it, no acquisition.
     pub(crate) own: bool,
+    /// What it has taken, if that was measured.
+    pub(crate) effort: Option<SliceEffort>,
+}
+
+impl SliceRow {
+    /// The expert has looked at it and found every voxel right as it was.
+    pub(crate) fn is_confirmed_unchanged(&self) -> bool {
+        self.state == SliceState::Done && self.effort.is_some_and(|effort| effort.changed_voxels == 0)
+    }
 }
 
 impl Session {
@@ -79,7 +92,11 @@ impl Session {
         if self.is_contradicted() {
             return;
         }
+        if let Some(why) = why_not(self.rounds.readiness.now(), self.rounds.adapts.now()) {
+            return self.messages.notice.set(Some(why.into()));
+        }
         self.messages.notice.set(None);
+        self.note_effort(true);
         spawn_local(async move {
             let saved = self.all_saved().await;
             if !self.is_shown(&visit) {
@@ -98,6 +115,11 @@ impl Session {
                 Err(trouble) => self.complain(&trouble),
             }
         });
+    }
+
+    /// Why refining would bring nothing, if so.
+    pub(crate) fn why_not_refined(&self) -> Option<&'static str> {
+        why_not(self.rounds.readiness.get(), self.rounds.adapts.get())
     }
 
     /// The expert wants to go on: shows the slices that the refinement chose and goes to the first.
@@ -143,12 +165,17 @@ impl Session {
                 edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
                 touched: bench.corrections.contains_key(&plane) && bench.state(plane) == SliceState::Todo,
                 own: slice.is_none() && bench.is_own(plane),
+                effort: self.effort_of(bench, plane),
             };
             let offered = bench.offered().into_iter().map(|slice| row(slice.plane(), Some(&slice)));
             offered.chain(bench.others().into_iter().map(|plane| row(plane, None))).collect()
         });
         self.rounds.slices.learn(rows.unwrap_or_default());
         self.rounds.effort.learn(self.read(Bench::effort).unwrap_or_default());
+        self.rounds.readiness.learn(self.read(Bench::readiness).unwrap_or_default());
+        let target = self.rounds.target.now();
+        let is_blank = self.read(|bench| target.is_some_and(|plane| bench.is_blank(plane)));
+        self.viewing.is_blank.learn(is_blank == Some(true));
         self.refresh_crossings();
     }
 
@@ -176,5 +203,15 @@ impl Session {
             let order = rows.iter().skip(here).chain(rows.iter().take(here));
             order.filter(|row| row.state == SliceState::Todo && row.plane != plane).map(|row| row.plane).next()
         })
+    }
+}
+
+fn why_not(readiness: Readiness, adapts: bool) -> Option<&'static str> {
+    match readiness {
+        Readiness::NothingDone => Some("Refinement needs at least one slice that is done."),
+        Readiness::Unchanged if !adapts => {
+            Some("Nothing has changed since this version was refined. Correct or finish another slice first.")
+        }
+        Readiness::Unchanged | Readiness::Ready => None,
     }
 }

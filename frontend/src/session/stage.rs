@@ -298,6 +298,7 @@ impl Stage {
         }
         let tint = Tint {
             labels: colours,
+            patterns: bench.patterns.clone(),
             label_opacity: if look.overlay.filled { look.overlay.opacity } else { 0.0 },
             uncertainty_opacity: look.overlay.uncertainty_opacity,
             least_uncertainty: (look.overlay.least_uncertainty * 255.0).round() as u8,

@@ -165,6 +165,7 @@ impl Session {
             carried
         });
         self.save_all(carried);
+        self.note_stroke(plane);
         self.labels_changed(plane);
     }
 

@@ -43,6 +43,8 @@ struct Made {
     version: Option<String>,
     is_loaded: [bool; 2],
     edits: u64,
+    decided: u64,
+    looks: u64,
     state: SliceState,
 }
 
@@ -102,6 +104,7 @@ impl Thumbnails {
         let image = image_rgba(&grid, &bench.image_plane(plane)?, greys);
         let tint = Tint {
             labels: bench.label_colours(),
+            patterns: bench.patterns.clone(),
             label_opacity: LABEL_OPACITY,
             uncertainty_opacity: 0.0,
             least_uncertainty: 0,
@@ -145,6 +148,8 @@ fn made_of(bench: &Bench, plane: Plane, image_changes: u64) -> Made {
         is_loaded: [bench.image().is_some(), labels],
         version,
         edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
+        decided: bench.decided_revision(),
+        looks: bench.looks,
         state: bench.state(plane),
     }
 }

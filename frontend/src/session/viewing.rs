@@ -7,7 +7,7 @@ use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 
 use super::Session;
-use super::bench::Bench;
+use super::bench::{Bench, BlankStart};
 use super::fact::Fact;
 use crate::viewer::camera::{Convention, Placement, ViewGrid, panned, zoomed};
 use crate::viewer::presets::{SOFT_TISSUE, Seen, presets};
@@ -27,6 +27,10 @@ pub(crate) struct Viewing {
     pub(crate) seen: Fact<Option<Seen>>,
     /// How overlays are shown.
     pub(crate) overlay: Fact<Overlay>,
+    /// Which slices begin without their presegmentation.
+    pub(crate) blank_start: Fact<BlankStart>,
+    /// The slice being corrected is shown without its presegmentation.
+    pub(crate) is_blank: Fact<bool>,
     /// On which side the patient's left is.
     pub(crate) convention: Fact<Convention>,
     /// Only the large view is on the screen.
@@ -51,6 +55,8 @@ impl Viewing {
             convention: Fact::new(Convention::default()),
             single: Fact::new(false),
             overlay: Fact::new(Overlay::default()),
+            blank_start: Fact::new(BlankStart::default()),
+            is_blank: Fact::new(false),
             shown: Fact::new(Shown::default()),
             probe: Fact::new(None),
             sheet: Fact::new(false),
@@ -133,6 +139,8 @@ impl Session {
 
     pub(super) fn go_to(self, plane: Plane) {
         self.end_stroke();
+        let blank_start = self.viewing.blank_start.now();
+        self.change(|bench| bench.begin_blank(plane, blank_start));
         let looked_at = self.change(|bench| {
             bench.geometry().check_plane(plane).ok()?;
             let labels = bench.current_labels(plane);
@@ -156,7 +164,9 @@ impl Session {
         });
         self.refresh_slices();
         self.viewing.large.learn(plane.axis);
+        self.changes.open.learn(false);
         self.messages.notice.learn(None);
+        self.note_effort(false);
         self.repaint();
     }
 
@@ -170,6 +180,22 @@ impl Session {
         self.change(|bench| bench.own.insert(plane));
         self.refresh_slices();
         self.go_to(plane);
+    }
+
+    /// Which slices begin blank from now on; the one being corrected too, if nothing has been said of it.
+    pub(super) fn set_blank_start(self, start: BlankStart) {
+        self.viewing.blank_start.learn(start);
+        self.rounds.target.now().into_iter().for_each(|plane| self.go_to(plane));
+    }
+
+    /// Shows the presegmentation of the slice being corrected.
+    pub(super) fn reveal(self) {
+        let Some(plane) = self.rounds.target.now() else { return };
+        self.end_stroke();
+        let step = self.change(|bench| bench.reveal(plane)).flatten();
+        step.into_iter().for_each(|step| self.learn_step(step));
+        self.refresh_slices();
+        self.repaint();
     }
 
     fn is_touched(self, plane: Plane) -> bool {
@@ -188,6 +214,12 @@ impl Session {
     pub(super) fn show_large(self, axis: Axis) {
         self.viewing.large.learn(axis);
         self.draw_all();
+    }
+
+    /// The axis after the one that is shown large.
+    pub(super) fn next_view(self) {
+        let here = Axis::ALL.iter().position(|axis| *axis == self.viewing.large.now()).unwrap_or(0);
+        self.show_large(Axis::ALL[(here + 1) % Axis::ALL.len()]);
     }
 
     pub(super) fn scroll(self, axis: Axis, steps: i64) {

@@ -10,6 +10,13 @@ pub(crate) struct Visit {
     number: u64,
 }
 
+impl Visit {
+    /// Which of the page's visits it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 /// Lets in what belongs to the visit under way.
 #[derive(Debug, Default)]
 pub(crate) struct Door {

@@ -228,6 +228,66 @@ mod tests {
         }
     }
 
+    /// The 48 ways in which a scan's axes may lie, and five scans that lie askew.
+    fn orientations() -> Vec<Affine> {
+        let spacing = [1.0, 2.0, 3.0];
+        let mut all = Vec::new();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            for flips in 0..8 {
+                let mut rows = [[0.0; 4]; 3];
+                for (stored, world) in order.into_iter().enumerate() {
+                    rows[world][stored] = if flips >> stored & 1 == 1 { -spacing[stored] } else { spacing[stored] };
+                }
+                all.push(rows);
+            }
+        }
+        for degrees in [[15.0, 0.0, 0.0], [0.0, -20.0, 0.0], [0.0, 0.0, 25.0], [10.0, 15.0, -12.0], [-18.0, 8.0, 20.0]]
+        {
+            let [[sa, ca], [sb, cb], [sc, cc]] =
+                degrees.map(|angle: f64| <[f64; 2]>::from(angle.to_radians().sin_cos()));
+            let turned = [
+                [cb * cc, sa * sb * cc - ca * sc, ca * sb * cc + sa * sc],
+                [cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc],
+                [-sb, sa * cb, ca * cb],
+            ];
+            all.push(turned.map(|row| [row[0] * spacing[0], row[1] * spacing[1], row[2] * spacing[2], 7.0]));
+        }
+        all
+    }
+
+    #[test]
+    fn letters_and_painted_voxels_are_right_in_every_orientation() {
+        let all = orientations();
+        assert_eq!(all.len(), 53);
+        for rows in all {
+            let geometry = Geometry::new([5, 6, 7], [1.0, 2.0, 3.0], rows).unwrap();
+            for (axis, letters, worlds) in [
+                (Axis::Axial, ["R", "L", "A", "P"], [0, 1]),
+                (Axis::Coronal, ["R", "L", "S", "I"], [0, 2]),
+                (Axis::Sagittal, ["A", "P", "S", "I"], [1, 2]),
+            ] {
+                let grid = ViewGrid::new(&geometry, axis);
+                let plane = Plane { axis, index: 1 };
+                let voxel =
+                    |cell: [i64; 2]| geometry.voxel_from_plane(plane, grid.plane_from_grid(cell).map(|at| at as usize));
+                let world = |cell: [i64; 2]| geometry.world_from_voxel(voxel(cell).map(|at| at as f64));
+                assert_eq!(grid.letters, letters);
+                // To the right and down on the screen, the patient's coordinates along these axes fall.
+                for (step, along) in [[1, 0], [0, 1]].into_iter().zip(worlds) {
+                    let moved: Vec<f64> = (0..3).map(|at| world(step)[at] - world([0, 0])[at]).collect();
+                    let largest = (0..3).max_by(|a, b| moved[*a].abs().total_cmp(&moved[*b].abs())).unwrap();
+                    assert_eq!((largest, moved[along] < 0.0), (along, true), "{axis} {step:?} {rows:?}");
+                }
+                let mut labels = vec![0_u8; grid.dims[0] * grid.dims[1]];
+                labels[grid.plane_offset(2, 3)] = 1;
+                let mut volume = Volume::filled(geometry.clone(), 0_u8);
+                volume.write_plane(plane, &labels).unwrap();
+                assert_eq!(volume.get(voxel([2, 3])), Some(1), "{axis} {rows:?}");
+                assert_eq!(volume.voxels().iter().filter(|label| **label == 1).count(), 1);
+            }
+        }
+    }
+
     #[test]
     fn neurologists_see_left_on_the_left() {
         let geometry = Geometry::axis_aligned([4, 5, 6], [1.0; 3]).unwrap();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use shared::label::{BACKGROUND, Label};
 
 use super::camera::{Placement, ViewGrid};
+use super::palette::Pattern;
 
 /// Pixels of a whole plane, one per voxel, as shown: column fastest, RGBA, not premultiplied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl ScaleBar {
 
 /// Grey pixels of a plane (`voxels`, u fastest) through a table of greys.
 pub(crate) fn image_rgba(grid: &ViewGrid, voxels: &[u16], greys: &[u8]) -> Vec<u8> {
-    rgba(grid, |offset| {
+    rgba(grid, |offset, _| {
         let grey = voxels.get(offset).and_then(|voxel| greys.get(usize::from(*voxel))).copied().unwrap_or(0);
         [grey, grey, grey, 255]
     })
@@ -95,6 +96,8 @@ pub(crate) fn image_rgba(grid: &ViewGrid, voxels: &[u16], greys: &[u8]) -> Vec<u
 pub(crate) struct Tint {
     /// Colour of each label that is shown.
     pub(crate) labels: BTreeMap<Label, [u8; 3]>,
+    /// What fills the area of labels that are not plain.
+    pub(crate) patterns: BTreeMap<Label, Pattern>,
     /// 0 (invisible) to 1.
     pub(crate) label_opacity: f64,
     /// 0 (invisible) to 1.
@@ -117,19 +120,24 @@ pub(crate) fn overlay_rgba(
     let heat: Vec<[u8; 4]> = (0..=255)
         .map(|value| if value < tint.least_uncertainty { [0; 4] } else { heat(value, tint.uncertainty_opacity) })
         .collect();
-    rgba(grid, |offset| {
-        let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| colours[usize::from(*label)]);
+    let mut patterns = [Pattern::Plain; 256];
+    tint.patterns.iter().for_each(|(label, pattern)| patterns[usize::from(*label)] = *pattern);
+    rgba(grid, |offset, [column, row]| {
+        let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| {
+            let at = usize::from(*label);
+            if patterns[at].fills(column, row) { colours[at] } else { [0; 4] }
+        });
         let heat = uncertainty.and_then(|values| values.get(offset)).map_or([0; 4], |value| heat[usize::from(*value)]);
         over(heat, label)
     })
 }
 
-fn rgba(grid: &ViewGrid, pixel: impl Fn(usize) -> [u8; 4]) -> Vec<u8> {
+fn rgba(grid: &ViewGrid, pixel: impl Fn(usize, [usize; 2]) -> [u8; 4]) -> Vec<u8> {
     let [columns, rows] = grid.dims;
     let mut rgba = Vec::with_capacity(4 * columns * rows);
     for row in 0..rows {
         for column in 0..columns {
-            rgba.extend_from_slice(&pixel(grid.plane_offset(column, row)));
+            rgba.extend_from_slice(&pixel(grid.plane_offset(column, row), [column, row]));
         }
     }
     rgba
@@ -245,6 +253,7 @@ mod tests {
     fn labels_are_tinted_and_uncertainty_lies_above() {
         let tint = Tint {
             labels: [(1, [200, 0, 0])].into(),
+            patterns: BTreeMap::from([(3, Pattern::Dots)]),
             label_opacity: 0.5,
             uncertainty_opacity: 1.0,
             least_uncertainty: 0,

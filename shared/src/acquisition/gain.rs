@@ -49,6 +49,11 @@ pub struct Round<'a> {
 }
 
 impl Standing {
+    /// How a case stands before its first round: a label and an uncertainty (0 to 255 for 0 to 1) a voxel.
+    pub fn begun(labels: &[Label], uncertainty: &[u8]) -> Self {
+        Self { uncertainty: summed(uncertainty), foreground: foreground(labels), outcomes: Vec::new() }
+    }
+
     /// How a case stands after one more round.
     pub fn after(&self, round: &Round<'_>) -> Self {
         let changed =
@@ -56,10 +61,14 @@ impl Standing {
         let outcome = RoundOutcome { settled: round.settles * summed(round.uncertainty_before), changed };
         Self {
             uncertainty: summed(round.uncertainty),
-            foreground: round.labels.iter().filter(|label| **label != BACKGROUND).count() as u64,
+            foreground: foreground(round.labels),
             outcomes: self.outcomes.iter().copied().chain([outcome]).collect(),
         }
     }
+}
+
+fn foreground(labels: &[Label]) -> u64 {
+    labels.iter().filter(|label| **label != BACKGROUND).count() as u64
 }
 
 fn summed(uncertainty: &[u8]) -> f64 {

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::acquisition::{ExpectedGain, SliceList, Standing};
 use crate::case::{CaseId, Job, Stage};
 use crate::correction::{CorrectedSlice, SliceState};
+use crate::effort::SliceEffort;
 use crate::geometry::Geometry;
 use crate::intensity::Window;
 use crate::label::LabelSet;
+use crate::patch::Patch;
 
 pub use error::{ApiError, ErrorCode};
 pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn};
@@ -86,6 +88,10 @@ pub struct CaseSummary {
     pub rounds: u32,
     /// Which round's slices are offered, 1 for the first.
     pub round: u32,
+    /// Uncertainty for each voxel that is segmented, so that small and large cases can be compared; none before there
+    /// is a segmentation with foreground.
+    #[serde(default)]
+    pub uncertain: Option<f64>,
     /// What is odd about the scan, in sentences for the expert.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -131,6 +137,27 @@ pub struct CaseDetail {
     pub next: Option<NextRound>,
     /// What the expert has said so far.
     pub corrections: Vec<CorrectedSlice>,
+    /// The slices that the newest refinement worked with, as they were when it was asked for; none before the first.
+    #[serde(default)]
+    pub refined_with: Vec<CorrectedSlice>,
+    /// What the expert has decided about whole segmentations, the oldest first.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
+    /// What the slices have taken.
+    #[serde(default)]
+    pub effort: Vec<SliceEffort>,
+}
+
+/// What the expert decides about a segmentation as a whole: changes of a refinement that are not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Decision {
+    /// The segmentation's version.
+    pub version: String,
+    /// Counts the saves; 0 has never been saved.
+    pub revision: u64,
+    /// Voxels that are called otherwise than the segmentation calls them.
+    pub patch: Patch,
 }
 
 /// What another round would bring.

@@ -128,6 +128,13 @@ routes! {
     CORRECTED_NIFTI: Route<1> = Get "/api/cases/{id}/corrected/nifti";
     /// [`Provenance`](super::Provenance).
     PROVENANCE: Route<2> = Get "/api/cases/{id}/segmentations/{version}/provenance";
+    /// A [`Decision`](super::Decision) whose revision is the one it is based on → the same as stored;
+    /// `stale_correction` if the base is stale.
+    DECIDE: Route<2> = Put "/api/cases/{id}/segmentations/{version}/decision";
+    /// [`SliceEffort`](crate::effort::SliceEffort)s of one visit of a page, which replace what it said before → 204.
+    NOTE_EFFORT: Route<2> = Put "/api/cases/{id}/effort/{page}";
+    /// What each slice has taken, as a table (CSV), as a download.
+    EFFORT: Route<1> = Get "/api/cases/{id}/effort";
     /// [`CorrectedSlice`](crate::correction::CorrectedSlice)s.
     CORRECTIONS: Route<1> = Get "/api/cases/{id}/corrections";
     /// A [`CorrectedSlice`](crate::correction::CorrectedSlice) whose revision is the one it is based on → the same as
@@ -147,6 +154,9 @@ routes! {
     BEGIN_ROUND: Route<1> = Post "/api/cases/{id}/rounds";
     /// The [`Job`](crate::case::Job), stopped.
     CANCEL: Route<1> = Post "/api/jobs/{id}/cancel";
+    /// 202 with the [`Job`](crate::case::Job) that does again what a failed or cancelled one was to do; `not_now` if
+    /// that is not the case's latest, or has been done since.
+    RETRY: Route<1> = Post "/api/jobs/{id}/retry";
     /// Server-sent events; each `data:` line is an [`Event`](super::Event).
     EVENTS: Route<0> = Get "/api/events";
     /// [`Health`](super::Health).

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use shared::api::{CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOptions, route};
-use shared::case::{CaseId, Job, JobId};
+use shared::case::{CaseId, Job, JobId, JobKind};
 use shared::crossing::{Contradiction, contradictions_among};
 
 use super::super::people::Visitor;
@@ -67,4 +67,20 @@ pub(crate) async fn cancel(parts: Data<Parts>, visitor: Visitor, id: Path<JobId>
     let job = parts.store.cancel(&visitor.actor(), *id).await?;
     parts.supervisor.stop(*id);
     Ok(Json(job))
+}
+
+/// Asks again for what a failed or cancelled job was to do.
+#[utoipa::path(
+    post,
+    path = route::RETRY.path,
+    params(("id" = JobId, Path, description = "The job")),
+    responses((status = 202, description = "The job that does it", body = Job))
+)]
+pub(crate) async fn retry(parts: Data<Parts>, visitor: Visitor, id: Path<JobId>) -> Result<HttpResponse, Refusal> {
+    if parts.store.job(*id).await?.kind == JobKind::Refine {
+        check_agreement(&parts, &parts.store.case_of_job(*id).await?).await?;
+    }
+    let job = parts.store.retry(&visitor.actor(), *id).await?;
+    parts.supervisor.wake();
+    Ok(HttpResponse::Accepted().json(job))
 }

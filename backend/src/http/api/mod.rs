@@ -6,6 +6,8 @@ mod bin;
 mod bundles;
 mod cases;
 mod corrections;
+mod decisions;
+mod effort;
 mod events;
 mod health;
 mod jobs;
@@ -68,6 +70,9 @@ serve! {
     NIFTI for Case => volumes.nifti,
     CORRECTED_NIFTI for Case => volumes.corrected_nifti,
     PROVENANCE for Case => volumes.provenance,
+    DECIDE for Case => decisions.decide,
+    NOTE_EFFORT for Case => effort.note,
+    EFFORT for Case => effort.log,
     CORRECTIONS for Case => corrections.list,
     SAVE_CORRECTION for Case => corrections.save,
     VERSIONS for Case => versions.list,
@@ -79,6 +84,7 @@ serve! {
     REFINE for Case => jobs.refine,
     BEGIN_ROUND for Case => cases.begin_round,
     CANCEL for Job => jobs.cancel,
+    RETRY for Job => jobs.retry,
     EVENTS for Person => events.stream,
     HEALTH for Anybody => health.show,
     READY for Anybody => health.ready,

@@ -75,8 +75,8 @@ pub(crate) async fn nifti(parts: Data<Parts>, of: Path<OfSegmentation>) -> Resul
     Ok(download(&format!("{name}_{}.nii.gz", of.version), blob(&parts, &files.nifti).await?))
 }
 
-/// The newest segmentation as the workbench shows it, with all that the expert has corrected and saved, as a file with
-/// the scan's own geometry.
+/// The newest segmentation as the workbench shows it, with all that the expert has decided, corrected and saved, as a
+/// file with the scan's own geometry.
 #[utoipa::path(
     get,
     path = route::CORRECTED_NIFTI.path,
@@ -84,14 +84,18 @@ pub(crate) async fn nifti(parts: Data<Parts>, of: Path<OfSegmentation>) -> Resul
     responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"))
 )]
 pub(crate) async fn corrected_nifti(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
-    let CaseDetail { summary, geometry, labels: allowed, versions, corrections, .. } = parts.store.case(&id).await?;
+    let CaseDetail { summary, geometry, labels: allowed, versions, corrections, decisions, .. } =
+        parts.store.case(&id).await?;
     let nothing_yet = StoreError::NotNow("the presegmentation has not finished; there is nothing to download yet");
     let version = versions.last().ok_or(nothing_yet)?;
     let files = parts.store.segmentation(&id, version).await?;
     let blobs = parts.store.blobs();
     let (labels, file) = (blobs.get(&files.labels).await?, blobs.get(&files.nifti).await?);
+    let decision = decisions.into_iter().find(|decision| decision.version == *version);
     let merge = move || -> anyhow::Result<Vec<u8>> {
-        let labels = corrected(Volume::new(geometry, labels.to_vec())?, &allowed, &corrections)?;
+        let mut labels = labels.to_vec();
+        decision.into_iter().for_each(|decision| drop(decision.patch.apply(&mut labels)));
+        let labels = corrected(Volume::new(geometry, labels)?, &allowed, &corrections)?;
         Ok(relabelled(&file, labels.voxels())?)
     };
     let merged = tokio::task::spawn_blocking(merge).await.map_err(|error| Refusal::internal(&error))?;
@@ -121,7 +125,7 @@ async fn blob(parts: &Parts, digest: &Digest) -> Result<impl MessageBody + use<>
 
 /// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system
 /// chokes on.
-fn attachment(name: &str) -> ContentDisposition {
+pub(super) fn attachment(name: &str) -> ContentDisposition {
     let safe: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
     let ascii: String = safe.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();

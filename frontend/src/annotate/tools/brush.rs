@@ -8,7 +8,7 @@ use super::{Card, Effect, Way};
 const CARD: Card = Card {
     id: "brush",
     name: "Brush",
-    key: 'b',
+    keys: ["b", "4", "1"],
     icon: "M13.5 2.5 7 9M7 9c-2 0-3 1-3 2.5 0 1-.5 1.5-1.5 2 3.5.5 6-.5 6-3C8.5 9.5 8 9 7 9z",
     hint: "Left paints · Ctrl erases · Shift moves the crosshair",
     about: "Paints the chosen label",

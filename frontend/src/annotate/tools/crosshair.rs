@@ -11,7 +11,7 @@ pub(super) struct Crosshair;
 const CARD: Card = Card {
     id: "crosshair",
     name: "Crosshair",
-    key: 'x',
+    keys: ["x", "1", "x"],
     icon: "M8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
     hint: "Left moves the crosshair",
     about: "Moves the crosshair",

@@ -8,7 +8,7 @@ use super::{Card, Effect, Way};
 const CARD: Card = Card {
     id: "eraser",
     name: "Eraser",
-    key: 'e',
+    keys: ["e", "e", "3"],
     icon: "m6 13.5-3.5-3.5L9.5 3 13 6.5l-7 7zM6 6.5 9.5 10M6 13.5h7.5",
     hint: "Left erases · Ctrl paints · Shift moves the crosshair",
     about: "Paints background",

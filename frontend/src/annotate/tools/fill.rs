@@ -11,7 +11,7 @@ pub(super) struct Fill;
 const CARD: Card = Card {
     id: "fill",
     name: "Fill",
-    key: 'f',
+    keys: ["f", "f", "5"],
     icon: "m3 8.5 5-5 5 5-5 5zM3 8.5h10M6 1.5l2 2",
     hint: "Left gives the region under the pointer the chosen label · Ctrl erases it · Shift moves the crosshair",
     about: "Gives the region under the pointer the chosen label",

@@ -12,7 +12,7 @@ pub(super) struct Keep;
 const CARD: Card = Card {
     id: "keep",
     name: "Keep",
-    key: 'k',
+    keys: ["k", "shift+e", "6"],
     icon: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM2 2l2 2M14 2l-2 2M2 14l2-2M14 14l-2-2",
     hint: "Left keeps the region under the pointer and erases all others of its label · Shift moves the crosshair",
     about: "Keeps the region under the pointer, erases all others of its label in this plane",

@@ -6,7 +6,7 @@ use super::{Card, Effect, Way};
 const CARD: Card = Card {
     id: "lasso",
     name: "Lasso",
-    key: 'l',
+    keys: ["l", "l", "2"],
     icon: "M8 2.5c3.3 0 6 1.7 6 3.8S11.3 10 8 10 2 8.4 2 6.3s2.7-3.800 6-3.8zM5 9.5c-1 1 0 2-1 4",
     hint: "Left drag: what is drawn around gets the chosen label · Ctrl erases · Shift moves the crosshair",
     about: "Gives what is drawn around the chosen label",

@@ -48,8 +48,8 @@ pub(crate) struct Card {
     pub(crate) id: &'static str,
     /// Its name.
     pub(crate) name: &'static str,
-    /// The letter that takes it.
-    pub(crate) key: char,
+    /// The key that takes it: a reader's, ITK-SNAP's, 3D Slicer's.
+    pub(crate) keys: [&'static str; 3],
     /// Line icon in a square of 16: the `d` of an SVG path.
     pub(crate) icon: &'static str,
     /// What the left button does, for the status bar.
@@ -176,11 +176,9 @@ pub(crate) trait Behaviour: Send + Sync {
 }
 
 impl Tool {
-    /// The tool that a letter takes.
-    pub(crate) fn by_key(key: &str) -> Option<Self> {
-        let mut letters = key.chars();
-        let (letter, None) = (letters.next()?, letters.next()) else { return None };
-        TOOLS.iter().find(|tool| tool.card().key == letter).copied()
+    /// The tool of this word.
+    pub(crate) fn by_id(id: &str) -> Option<Self> {
+        TOOLS.iter().find(|tool| tool.card().id == id).copied()
     }
 
     /// Whether it changes labels.
@@ -262,21 +260,11 @@ mod tests {
     #[test]
     fn no_two_tools_share_a_word_or_a_key() {
         let ids: BTreeSet<&str> = TOOLS.iter().map(|tool| tool.card().id).collect();
-        let keys: BTreeSet<char> = TOOLS.iter().map(|tool| tool.card().key).collect();
-        assert_eq!((ids.len(), keys.len()), (TOOLS.len(), TOOLS.len()));
-    }
-
-    #[test]
-    fn a_letter_takes_its_tool() {
-        fn check(key: &str, expected: Option<&str>) {
-            assert_eq!(Tool::by_key(key).map(|tool| tool.card().id), expected);
+        assert_eq!(ids.len(), TOOLS.len());
+        for preset in 0..3 {
+            let keys: BTreeSet<&str> = TOOLS.iter().map(|tool| tool.card().keys[preset]).collect();
+            assert_eq!(keys.len(), TOOLS.len());
         }
-        check("b", Some("brush"));
-        check("e", Some("eraser"));
-        check("f", Some("fill"));
-        check("x", Some("crosshair"));
-        check("l", Some("lasso"));
-        check("Backspace", None);
-        check("", None);
+        assert!(ids.iter().all(|id| Tool::by_id(id).is_some_and(|tool| tool.card().id == *id)));
     }
 }

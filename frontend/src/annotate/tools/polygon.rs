@@ -6,7 +6,7 @@ use super::{Card, Effect, Way};
 const CARD: Card = Card {
     id: "polygon",
     name: "Polygon",
-    key: 'g',
+    keys: ["g", "3", "4"],
     icon: "M8 2 14 6.5 11.5 13.5 4.5 13.5 2 6.5z",
     hint: "Left sets a corner · Enter or the first corner closes · Esc cancels · Shift moves the crosshair",
     about: "Gives what its corners surround the chosen label",

@@ -12,7 +12,7 @@ pub(super) struct Remove;
 const CARD: Card = Card {
     id: "remove",
     name: "Remove",
-    key: 'm',
+    keys: ["m", "m", "7"],
     icon: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM3 3l10 10M13 3 3 13",
     hint: "Left erases the region under the pointer · Shift moves the crosshair",
     about: "Erases the region under the pointer",

@@ -1,8 +1,10 @@
 //! The open case: its voxels and what is being painted, outside the reactive graph. Pure data; nothing here works on
 //! more than a plane at a time.
 
+mod blank;
 mod correction;
 mod crossing;
+mod decided;
 mod loading;
 mod offered;
 #[cfg(test)]
@@ -21,11 +23,15 @@ use shared::volume::PlaneLayout;
 use super::sync::Sync;
 use super::visit::Visit;
 use crate::annotate::history::{History, Step, difference};
+use crate::viewer::palette::Pattern;
 use crate::viewer::presets::Seen;
 
+pub(crate) use blank::BlankStart;
 pub(crate) use correction::{Correction, Offer, Stroke};
+use decided::Applied;
+pub(crate) use decided::{Change, Proof};
 pub(crate) use loading::Loading;
-pub(crate) use offered::Effort;
+pub(crate) use offered::{Effort, Readiness};
 #[cfg(test)]
 pub(super) use tests::detail_for_test;
 
@@ -63,6 +69,18 @@ pub(crate) struct Bench {
     pub(crate) own: BTreeSet<Plane>,
     /// Voxels that corrected planes call by different labels, at least one of them done.
     pub(crate) contradictions: Vec<Contradiction>,
+    /// What fills the area of labels that are not plain.
+    pub(crate) patterns: BTreeMap<Label, Pattern>,
+    /// Counts the changes of how labels look.
+    pub(crate) looks: u64,
+    /// Planes that are shown without their presegmentation.
+    blank: BTreeSet<Plane>,
+    /// Planes whose presegmentation was asked for.
+    revealed: BTreeSet<Plane>,
+    /// What the newest refinement changed, once that is known.
+    pub(crate) change: Option<Change>,
+    /// What is decided about segmentations, as far as it is in those that are here.
+    applied: Applied,
     /// Counts what was said.
     sayings: u64,
     /// How many slices the expert wants to see, and in which round; else it is as many as the budget allows.
@@ -88,6 +106,12 @@ impl Bench {
             offer: None,
             own: BTreeSet::new(),
             contradictions: Vec::new(),
+            patterns: BTreeMap::new(),
+            looks: 0,
+            blank: BTreeSet::new(),
+            revealed: BTreeSet::new(),
+            change: None,
+            applied: Applied::new(),
             sayings: 0,
             wish: None,
             detail,
@@ -212,7 +236,12 @@ impl Bench {
         if let Some(correction) = self.corrections.get(&plane).filter(|correction| correction.counts()) {
             return Some(correction.labels.clone());
         }
-        self.labels_across(plane)
+        if self.blank.contains(&plane) { self.blank_labels(plane) } else { self.labels_across(plane) }
+    }
+
+    /// Whether a plane is shown without its presegmentation.
+    pub(crate) fn is_blank(&self, plane: Plane) -> bool {
+        self.blank.contains(&plane)
     }
 
     /// A plane of a segmentation, if it is loaded.

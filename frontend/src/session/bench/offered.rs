@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use shared::acquisition::{RankedSlice, SliceList};
+use shared::correction::{CorrectedSlice, Runs};
 use shared::geometry::Plane;
 
 use super::Bench;
@@ -18,7 +19,37 @@ pub(crate) struct Effort {
     pub(crate) settles: f64,
 }
 
+/// Whether refining would bring anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// No slice is done.
+    #[default]
+    NothingDone,
+    /// The newest refinement has worked with just these slices.
+    Unchanged,
+    /// It would.
+    Ready,
+}
+
 impl Bench {
+    /// Whether the slices that are done say anything that the newest refinement has not been told.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let done = self.slices_done();
+        if done == 0 {
+            return Readiness::NothingDone;
+        }
+        let told = &self.detail.refined_with;
+        let is_same = told.len() == done && told.iter().all(|slice| self.says_still(slice));
+        if is_same { Readiness::Unchanged } else { Readiness::Ready }
+    }
+
+    fn says_still(&self, told: &CorrectedSlice) -> bool {
+        self.corrections.get(&told.plane).is_some_and(|now| {
+            let is_as_saved = now.sync.revision == told.revision && !now.sync.is_open();
+            now.state == told.state && (is_as_saved || Runs::encode(&now.labels) == told.runs)
+        })
+    }
+
     /// This round's slices, by rank: those that fit the effort, and those that the expert has touched.
     pub(crate) fn offered(&self) -> Vec<RankedSlice> {
         let slices = self.effort().slices;

@@ -23,6 +23,7 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         slices_done: 0,
         rounds: 0,
         round: 1,
+        uncertain: None,
         warnings: Vec::new(),
     };
     let label = |value| LabelInfo { value, name: String::new(), colour: String::new() };
@@ -35,6 +36,9 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         slices: None,
         next: None,
         corrections: vec![],
+        refined_with: vec![],
+        decisions: vec![],
+        effort: vec![],
     }
 }
 
