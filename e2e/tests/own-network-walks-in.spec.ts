@@ -24,7 +24,7 @@ test("a trained nnU-Net becomes a bundle, learns from the corrections and refine
   const env = { ...process.env, PATH: nothing };
 
   await test.step("the folder becomes a bundle with one command", async () => {
-    const create = ["bundle", "create", "--presegmentation", trained, "--name", "my own network"];
+    const create = ["bundle", "create", "--presegmentation", trained, "--name", "own"];
     const { stdout } = await promisify(execFile)(binary, [...create, "-o", join(models, "own")], { env });
     expect(stdout).toContain("refines by adaptation");
   });
@@ -32,7 +32,7 @@ test("a trained nnU-Net becomes a bundle, learns from the corrections and refine
   const server = await Server.start(undefined, { models, env });
   try {
     await page.goto(server.url);
-    await caseList.send("my own network", phantomScan, "mine");
+    await caseList.send("own", phantomScan, "mine");
     await caseList.waitForPresegmentation("mine");
     await caseList.openCase("mine");
     await workbench.waitForSlices();
