@@ -152,11 +152,11 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
     steps
 }
 
-/// The program that later checks run; the Rust tests have built it, if they ran. Built alone, its crates get other
-/// features and most are compiled again.
+/// The program that later checks run; the Rust tests have built it, if they ran. With the whole workspace, as they do:
+/// alone, its crates get other features and most are compiled again.
 fn build_server(project: &Project, parts: &[Part], add: &mut impl FnMut(&'static str, bool, Command)) {
     if !parts.contains(&Part::Rust) {
-        add("build of the server", true, with(project.cargo("build"), &["--package", "backend"]));
+        add("build of the server", true, with(project.cargo("build"), &["--workspace", "--bin", "i3deep"]));
     }
 }
 
