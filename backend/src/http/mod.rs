@@ -21,6 +21,7 @@ use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
 use crate::bundle::Catalogue;
+use crate::scan_io::KeptReference;
 use crate::store::Store;
 use crate::work::Supervisor;
 
@@ -53,6 +54,8 @@ pub struct Parts {
     pub upload_limit_bytes: u64,
     /// Who is let in.
     pub access: Arc<Access>,
+    /// What is kept of whom a DICOM series is.
+    pub kept: KeptReference,
 }
 
 /// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.

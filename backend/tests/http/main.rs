@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod scans;
+#[path = "../series/mod.rs"]
+mod series;
 mod server;
 
 mod adaptation;
@@ -13,6 +15,7 @@ mod cases;
 mod client;
 mod corrections;
 mod durability;
+mod exports;
 mod jobs;
 mod people;
 mod rounds;

@@ -1,6 +1,7 @@
 //! Downloading: the file is what is on the screen, and is named so.
 
 use leptos::task::spawn_local;
+use shared::api::ExportFormat;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlAnchorElement;
 
@@ -24,7 +25,21 @@ impl Session {
         let Choice { version, corrections } = self.download_choice()?;
         let slices = if corrections == 1 { "1 slice".to_owned() } else { format!("{corrections} slices") };
         let with = if corrections > 0 { format!(" with your corrections of {slices}") } else { String::new() };
-        Some(format!("{}{with}, as .nii.gz", version_text(&version)))
+        let file = match self.viewing.format.get() {
+            None => ".nii.gz",
+            Some(ExportFormat::Nrrd) => ".seg.nrrd",
+            Some(ExportFormat::Seg) => "a DICOM SEG",
+            Some(ExportFormat::SegBinary) => "a DICOM SEG of bits",
+        };
+        Some(format!("{}{with}, as {file}", version_text(&version)))
+    }
+
+    /// What can be chosen beside NIfTI, in words: a DICOM SEG only of a case that came from a DICOM series.
+    pub(crate) fn download_formats(self) -> Vec<(ExportFormat, &'static str)> {
+        let has_series = self.read(|bench| bench.detail.has_series).unwrap_or_default();
+        let dicom = [(ExportFormat::Seg, "DICOM SEG"), (ExportFormat::SegBinary, "DICOM SEG (bits)")];
+        let slicer = [(ExportFormat::Nrrd, "3D Slicer")];
+        slicer.into_iter().chain(dicom.into_iter().filter(|_| has_series)).collect()
     }
 
     fn download_choice(self) -> Option<Choice> {
@@ -47,10 +62,11 @@ impl Session {
                            them. Try again when they are saved.";
                 return self.messages.trouble.set(Some(why.into()));
             }
-            let url = if choice.corrections > 0 {
-                api::corrected_url(&visit.case)
-            } else {
-                api::nifti_url(&visit.case, &choice.version)
+            let url = match (self.viewing.format.now(), choice.corrections > 0) {
+                (None, true) => api::corrected_url(&visit.case),
+                (None, false) => api::nifti_url(&visit.case, &choice.version),
+                (Some(format), true) => api::corrected_export_url(&visit.case, format),
+                (Some(format), false) => api::export_url(&visit.case, &choice.version, format),
             };
             if fetch_file(&url).is_none() {
                 self.messages.trouble.set(Some("This browser does not start the download.".into()));

@@ -7,6 +7,7 @@ mod bundles;
 mod cases;
 mod corrections;
 mod events;
+mod export;
 mod health;
 mod jobs;
 mod refused;
@@ -66,6 +67,8 @@ serve! {
     SEGMENTATION for Case => volumes.segmentation,
     NIFTI for Case => volumes.nifti,
     CORRECTED_NIFTI for Case => volumes.corrected_nifti,
+    EXPORT for Case => export.version,
+    CORRECTED_EXPORT for Case => export.newest,
     PROVENANCE for Case => volumes.provenance,
     CORRECTIONS for Case => corrections.list,
     SAVE_CORRECTION for Case => corrections.save,

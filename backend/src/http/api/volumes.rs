@@ -121,7 +121,7 @@ async fn blob(parts: &Parts, digest: &Digest) -> Result<impl MessageBody + use<>
 
 /// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system
 /// chokes on.
-fn attachment(name: &str) -> ContentDisposition {
+pub(in crate::http) fn attachment(name: &str) -> ContentDisposition {
     let safe: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
     let ascii: String = safe.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
