@@ -17,6 +17,7 @@ mod corrections;
 mod durability;
 mod exports;
 mod jobs;
+mod monailabel;
 mod people;
 mod rounds;
 mod upload;

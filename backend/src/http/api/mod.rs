@@ -11,9 +11,9 @@ mod export;
 mod health;
 mod jobs;
 mod refused;
-mod upload;
+pub(super) mod upload;
 mod versions;
-mod volumes;
+pub(super) mod volumes;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceRequest;
@@ -27,6 +27,9 @@ use utoipa::OpenApi;
 use super::people::{self, Rule, admit};
 use super::{Parts, Refusal, upload_folder};
 use refused::Refused;
+
+pub(super) use cases::visible;
+pub(super) use jobs::check_agreement;
 
 macro_rules! serve {
     ($($route:ident for $rule:ident => $($noun:ident)::+ . $handler:ident,)*) => {

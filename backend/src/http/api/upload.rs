@@ -102,6 +102,11 @@ impl Scratch {
         std::fs::create_dir_all(&folder.0).map_err(disk)?;
         Ok(folder)
     }
+
+    /// Where it is.
+    pub(in crate::http) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Drop for Scratch {
