@@ -12,9 +12,11 @@ fn main() {
 }
 
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
-/// its own. `cfg(other_user)`: this user may start curl as another.
+/// its own. `cfg(other_user)`: this user may start curl as another. `cfg(peers)` and `cfg(monai)`: the environment
+/// variable `I3DEEP_PEERS` names a Python that has the programs which read what is written here, and MONAI Label's
+/// client (docs/hospital.md).
 fn tell_tests() {
-    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user)");
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -34,6 +36,16 @@ fn tell_tests() {
     curl.arg("--version").uid(65534).stdout(Stdio::null()).stderr(Stdio::null());
     if curl.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=other_user");
+    }
+    println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
+    if let Some(python) = std::env::var_os("I3DEEP_PEERS") {
+        for (modules, name) in [("highdicom, pydicom, SimpleITK", "peers"), ("monailabel.client, SimpleITK", "monai")] {
+            let mut python = Command::new(&python);
+            python.args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null());
+            if python.status().is_ok_and(|status| status.success()) {
+                println!("cargo:rustc-cfg={name}");
+            }
+        }
     }
 }
 

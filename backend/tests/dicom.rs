@@ -19,6 +19,7 @@ struct Slice {
     rescale: Option<[f64; 2]>,
     pixels: Vec<i16>,
     samples: u16,
+    inverted: bool,
     image_type: &'static str,
     number: usize,
 }
@@ -32,6 +33,7 @@ impl Slice {
             rescale: Some([2.0, -1000.0]),
             pixels: (0..12).map(|i| i * 10 - 5 + number as i16).collect(),
             samples: 1,
+            inverted: false,
             image_type: "ORIGINAL\\PRIMARY\\AXIAL",
             number,
         }
@@ -56,7 +58,14 @@ impl Slice {
         put(
             tags::PHOTOMETRIC_INTERPRETATION,
             VR::CS,
-            text(if self.samples == 3 { "RGB" } else { "MONOCHROME2" }.into()),
+            text(
+                match (self.samples, self.inverted) {
+                    (3, _) => "RGB",
+                    (_, true) => "MONOCHROME1",
+                    (_, false) => "MONOCHROME2",
+                }
+                .into(),
+            ),
         );
         put(tags::ROWS, VR::US, 3_u16.into());
         put(tags::COLUMNS, VR::US, 4_u16.into());
@@ -104,6 +113,22 @@ fn slices_are_stacked_by_position_and_rescaled_one_by_one() {
         for (at, pixel) in slice.pixels.iter().enumerate() {
             let got = scan.volume.get([at % 4, at / 4, z]).unwrap();
             assert_eq!(got, (f64::from(*pixel) * slope + intercept) as f32, "pixel {at} of slice {z}");
+        }
+    }
+}
+
+/// SimpleITK 2.5.7 (GDCM) reads a pixel of 7 as -8, one of 121 as -122, where signed pixels are MONOCHROME1.
+#[test]
+fn what_is_bright_where_numbers_are_small_is_turned() {
+    let plain = read(&five()).unwrap().volume;
+    let inverted: Vec<Slice> = five().into_iter().map(|slice| Slice { inverted: true, ..slice }).collect();
+    let turned = read(&inverted).unwrap().volume;
+    for z in 0..5 {
+        let [slope, intercept] = five()[z].rescale.unwrap();
+        for at in 0..12 {
+            let of = |volume: &shared::volume::Volume<f32>| f64::from(volume.get([at % 4, at / 4, z]).unwrap());
+            let pixel = (of(&plain) - intercept) / slope;
+            assert_eq!(of(&turned), (-1.0 - pixel) * slope + intercept, "pixel {at} of slice {z}");
         }
     }
 }

@@ -312,6 +312,14 @@ export class WorkbenchPage {
     await download.saveAs(path);
   }
 
+  /** Saves the version shown to `path` for 3D Slicer; downloads are NIfTI again after it. */
+  async downloadForSlicer(path: string): Promise<void> {
+    const format = this.page.getByTestId("download-format");
+    await format.selectOption({ label: "3D Slicer" });
+    await this.download(path);
+    await format.selectOption({ label: "NIfTI" });
+  }
+
   private async pointAt(axis: Axis, share: Share): Promise<void> {
     const [x, y] = await this.onPage(axis, share);
     await this.page.mouse.move(x, y);

@@ -1,4 +1,5 @@
 /** The whole job as the expert does it, from the scan on disk to the refined segmentation on disk. */
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
 import { readNifti } from "../fixtures/nifti.ts";
@@ -100,6 +101,10 @@ async function doTheJob(job: Job): Promise<void> {
 
   await test.step("download: what is seen, corrections and all", async () => {
     await workbench.download(job.outputPath("corrected.nii.gz"));
+    await workbench.downloadForSlicer(job.outputPath("corrected.seg.nrrd"));
+    const head = readFileSync(job.outputPath("corrected.seg.nrrd"), "latin1");
+    expect(head.startsWith("NRRD0004\n")).toBe(true);
+    expect(head).toMatch(/\nSegment1_Name:=\w+\n/);
   });
 
   await test.step("refine", async () => {

@@ -7,8 +7,8 @@ use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, Me, RefineOptions,
-    SIGN_OF_LIFE, SignIn, SliceVersion,
+    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me,
+    RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -139,6 +139,16 @@ pub(crate) fn nifti_url(id: &CaseId, version: &str) -> String {
 /// Where the newest segmentation with the expert's corrections can be downloaded as NIfTI.
 pub(crate) fn corrected_url(id: &CaseId) -> String {
     route::CORRECTED_NIFTI.at([id])
+}
+
+/// Where a segmentation can be downloaded in another format.
+pub(crate) fn export_url(id: &CaseId, version: &str, format: ExportFormat) -> String {
+    route::EXPORT.at([id, &version, &format.name()])
+}
+
+/// Where the newest segmentation with the expert's corrections can be downloaded in another format.
+pub(crate) fn corrected_export_url(id: &CaseId, format: ExportFormat) -> String {
+    route::CORRECTED_EXPORT.at([id, &format.name()])
 }
 
 /// What the expert has said so far.

@@ -169,7 +169,7 @@ mod tests {
     use crate::label::LabelInfo;
 
     fn labels() -> LabelSet {
-        LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into() }])
+        LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into(), code: None }])
     }
 
     fn slice(axis: Axis, index: usize, labels: &[Label]) -> CorrectedSlice {

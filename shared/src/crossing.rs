@@ -107,7 +107,7 @@ mod tests {
     fn only_finished_slices_contradict_each_other() {
         fn check(states: [SliceState; 2], voxels: &[[usize; 3]]) {
             let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
-            let labels = LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: String::new() }]);
+            let labels = LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: String::new(), code: None }]);
             let slice = |plane, state, labels: &[Label]| CorrectedSlice {
                 plane,
                 state,

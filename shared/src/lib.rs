@@ -15,3 +15,4 @@ pub mod islands;
 pub mod effort;
 pub mod case;
 pub mod api;
+pub mod shown;

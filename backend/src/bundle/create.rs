@@ -177,7 +177,8 @@ fn label_set(plan: &Plan, folder: &Path) -> Result<LabelSet, CreateError> {
         let value = value.ok_or_else(|| {
             refused(format!("has the label {name} = {values:?}; labels must be numbered 1, 2, 3 and so on"))
         })?;
-        Ok(LabelInfo { value, name: name.clone(), colour: COLOURS[at % COLOURS.len()].to_owned() })
+        let colour = COLOURS[at % COLOURS.len()].to_owned();
+        Ok(LabelInfo { value, name: name.clone(), colour, code: None })
     };
     plan.labels.foreground.iter().enumerate().map(label).collect::<Result<_, _>>().map(LabelSet)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::acquisition::Strategy;
 use shared::geometry::is_orientation;
-use shared::label::LabelSet;
+use shared::label::{LabelInfo, LabelSet};
 use thiserror::Error;
 
 use super::method::{Method, MethodError};
@@ -287,6 +287,14 @@ impl Bundle {
         }
         if self.manifest.reorient && self.manifest.orientations.is_empty() {
             return Err("it is to reorient scans, and does not say to which orientation".to_owned());
+        }
+        let coded = |label: &&LabelInfo| label.code.as_ref().is_some_and(|code| !code.is_valid());
+        if let Some(label) = self.manifest.labels.0.iter().find(coded) {
+            return Err(format!(
+                "the code of its label {:?} is none that DICOM holds: scheme and value of 1 to 16 letters, a meaning \
+                 of 1 to 64",
+                label.name
+            ));
         }
         for &stage in self.stages() {
             let plan = self.plan(stage);

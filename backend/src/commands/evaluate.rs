@@ -29,10 +29,11 @@ pub(crate) struct Args {
     /// The model bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// Scans, named as in nnU-Net's imagesTr: NAME_0000.nii.gz, one file a channel.
+    /// Scans, named as in nnU-Net's imagesTr: NAME_0000.nii.gz (or .nii, .nrrd, .mha), one file a channel; or NAME, the
+    /// folder of a DICOM series.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
-    /// Labels, named as in labelsTr: NAME.nii.gz.
+    /// Labels, named as in labelsTr: NAME.nii.gz, .nii, .nrrd, .seg.nrrd, .mha, or .dcm for a DICOM SEG.
     #[arg(long, value_name = "DIR")]
     labels: PathBuf,
     /// Where results go. A run that was stopped goes on where it was.

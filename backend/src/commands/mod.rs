@@ -8,6 +8,7 @@ mod predict;
 mod acquire;
 mod audit;
 mod evaluate;
+mod export;
 mod bundle;
 mod doctor;
 mod phantom;
@@ -51,6 +52,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Choose the slices worth correcting from uncertainty and presegmentation.
     Acquire(acquire::Args),
+    /// Write a segmentation as a DICOM SEG, for 3D Slicer, or in another format of volumes.
+    Export(export::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
     Evaluate(evaluate::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Bundle(args) => bundle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Acquire(args) => acquire::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Phantom(args) => phantom::run(&args),
         Command::Verify(args) => verify::run(&args),

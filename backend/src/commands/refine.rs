@@ -21,10 +21,11 @@ pub(crate) struct Args {
     /// Model bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// The scan (NIfTI); once per channel, in the bundle's order.
+    /// The scan (NIfTI, NRRD, MetaImage, or the folder of a DICOM series); once per channel, in the bundle's order.
     #[arg(long, value_name = "FILE", required = true)]
     image: Vec<PathBuf>,
-    /// Labels (NIfTI) that are right in the listed planes, background included; everything else in it is ignored.
+    /// Labels that are right in the listed planes, background included; everything else in them is ignored. A volume in
+    /// any of the scans' formats, .seg.nrrd of 3D Slicer, or a DICOM SEG; segments go by their names.
     #[arg(long, value_name = "FILE")]
     corrections: PathBuf,
     /// The planes that were corrected: the slices.json of `presegment`, cut down if not all were done. Once per round,
@@ -35,8 +36,8 @@ pub(crate) struct Args {
     /// computed.
     #[arg(long, value_name = "FILE")]
     presegmentation: Option<PathBuf>,
-    /// Where to write the refined segmentation.
-    #[arg(long, value_name = "FILE.nii.gz")]
+    /// Where to write the refined segmentation: .nii.gz, .nii, .seg.nrrd, .nrrd or .mha.
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Within this distance of a corrected plane, in mm, the labels pass over to the correction where the network was
     /// wrong in that plane. 0: not at all. Default: the bundle's.

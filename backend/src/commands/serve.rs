@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
 use anyhow::{Context, Result, bail, ensure};
+use clap::builder::PossibleValue;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,8 +18,23 @@ use super::place::Place;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::engine::device_name;
+use crate::scan_io::KeptReference;
 use crate::store::{Opening, Store};
 use crate::work::Supervisor;
+
+impl clap::ValueEnum for KeptReference {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Patient, Self::Identifiers, Self::Nothing]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Patient => "patient",
+            Self::Identifiers => "identifiers",
+            Self::Nothing => "nothing",
+        }))
+    }
+}
 
 /// Arguments of `i3deep serve`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +49,11 @@ pub(crate) struct Args {
     /// database that is there, and without volumes that are missing. Nothing is deleted.
     #[arg(long)]
     accept_data_as_it_is: bool,
+    /// What is kept of whom an uploaded DICOM series is, for the DICOM SEG that goes back: who the patient is, so that
+    /// a PACS files it; unique identifiers alone; or nothing, and then there is no DICOM SEG. It is kept apart from
+    /// the case and shown nowhere.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    keep_of_dicom: KeptReference,
     /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator
     /// makes an account. Once there are accounts, they are asked for with or without this.
     #[arg(long)]
@@ -168,8 +189,15 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let upload_limit_bytes = args.upload_limit_mib << 20;
     let url = url(args, address);
     let invitation = if access.accounts && has_people { None } else { Some(access.invite()?) };
-    let parts =
-        Parts { store: store.clone(), supervisor, bundles, client, upload_limit_bytes, access: Arc::clone(&access) };
+    let parts = Parts {
+        store: store.clone(),
+        supervisor,
+        bundles,
+        client,
+        upload_limit_bytes,
+        access: Arc::clone(&access),
+        kept: args.keep_of_dicom,
+    };
     let server = crate::http::serve(parts, open.listener, open.tls)?;
     let mut ready = format!("i3deep is ready on {url}\n");
     match invitation {

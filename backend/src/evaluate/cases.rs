@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
+use shared::label::{Label, LabelSet};
+use shared::volume::Volume;
 
 use crate::bundle::Bundle;
-use crate::tasks::CaseFailure;
+use crate::scan_io::{LabelFile, VOLUME_ENDINGS, read_origin};
+use crate::tasks::{CaseFailure, read_on_grid};
 
 /// A labelled case in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +23,13 @@ pub struct CaseFiles {
     pub label: PathBuf,
 }
 
-/// The cases of a folder of labels (`NAME.nii.gz`) with their scans (`NAME_0000.nii.gz`, one file a channel), by name;
-/// only some if any are named. Files whose names begin with a dot are other programs' own. Cases that lack a file, and
-/// names that have none, are failures.
+/// Endings of files of labels. A DICOM SEG is one of them.
+const LABEL_ENDINGS: [&str; 6] = [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".dcm"];
+
+/// The cases of a folder of labels (`NAME.nii.gz`, or another of [`LABEL_ENDINGS`]) with their scans
+/// (`NAME_0000.nii.gz`, one file a channel, or the folder of a DICOM series), by name; only some if any are named.
+/// Files whose names begin with a dot are other programs' own. Cases that lack a file or have two, and names that have
+/// none, are failures.
 ///
 /// # Errors
 /// If the folder cannot be read, or holds no case that was asked for.
@@ -37,10 +44,18 @@ pub fn find_cases(
     for entry in fs::read_dir(labels).with_context(cannot)? {
         let label = entry.with_context(cannot)?.path();
         let file = label.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let Some(name) = file.strip_suffix(".nii.gz").filter(|name| !name.starts_with('.')).map(str::to_owned) else {
-            continue;
-        };
+        let name = LABEL_ENDINGS.iter().find_map(|ending| file.strip_suffix(ending));
+        let Some(name) = name.filter(|name| !name.starts_with('.')).map(str::to_owned) else { continue };
         if !only.is_empty() && !only.contains(&name) {
+            continue;
+        }
+        if let Some(other) = cases.iter().find(|case: &&CaseFiles| case.name == name) {
+            let error = anyhow!("has two files of labels: {} and {}", other.label.display(), label.display());
+            cases.retain(|case| case.name != name);
+            failures.push(CaseFailure { name, error });
+            continue;
+        }
+        if failures.iter().any(|failure: &CaseFailure| failure.name == name) {
             continue;
         }
         match channels_of(images, &label, &name, channels) {
@@ -65,11 +80,25 @@ pub fn find_cases(
 /// A case's scan, one file a channel.
 fn channels_of(images: &Path, label: &Path, name: &str, channels: usize) -> Result<Vec<PathBuf>> {
     ensure!(label.to_str().is_some(), "the name is not UTF-8, which results.csv could not hold; rename the files");
-    let scan: Vec<PathBuf> = (0..channels).map(|channel| images.join(format!("{name}_{channel:04}.nii.gz"))).collect();
-    if let Some(missing) = scan.iter().find(|path| !path.is_file()) {
-        bail!("has labels but no image {}", missing.display());
-    }
-    Ok(scan)
+    let channel = |channel: usize| {
+        let files = VOLUME_ENDINGS.map(|ending| images.join(format!("{name}_{channel:04}{ending}")));
+        let folders = [images.join(format!("{name}_{channel:04}")), images.join(name)];
+        // A folder that names no channel is that of the only one.
+        let folder = |folder: &&PathBuf| folder.is_dir() && (channels == 1 || **folder != folders[1]);
+        let found = files.iter().find(|file| file.is_file()).or_else(|| folders.iter().find(folder));
+        found.cloned().with_context(|| format!("has labels but no image {}", files[0].display()))
+    };
+    (0..channels).map(channel).collect()
+}
+
+/// What is really in a case, on its scan's grid and with the task's numbers.
+///
+/// # Errors
+/// As [`read_on_grid`], and for values that are no labels.
+pub fn truth(case: &CaseFiles, task: &LabelSet) -> Result<Volume<Label>> {
+    let scan = read_origin(&case.channels[0]).with_context(|| format!("the scan {}", case.channels[0].display()))?;
+    let labels = read_on_grid("the labels", &case.label, &scan)?.named(task).and_then(LabelFile::all);
+    labels.with_context(|| format!("the labels {}", case.label.display()))
 }
 
 /// The cases that were set aside when the bundle was trained.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use shared::label::{Label, LabelSet};
 
 use super::calibration::{Bin, reliability};
-use super::cases::CaseFiles;
+use super::cases::{CaseFiles, truth};
 use super::picture::side_by_side;
 use super::report::{Report, html};
 use super::results::{Columns, LINES, Row, UNREFINED, column};
@@ -119,7 +119,7 @@ fn pictures(setup: &Setup, cases: &[CaseFiles], (columns, rows): (&Columns, &[Ro
         let row = pictured[at];
         let Some(case) = cases.iter().find(|case| case.name == row.key.case) else { continue };
         let image = read_scan(&case.channels[0])?.volume;
-        let truth = read_labels(&case.label)?;
+        let truth = truth(case, &setup.bundle.manifest.labels)?;
         let before = read_labels(&setup.presegmentation_file(&case.name))?;
         let after = read_labels(&setup.refined_file(&case.name))?;
         let caption =
@@ -141,7 +141,7 @@ fn mean_curve(setup: &Setup, method: Method, cases: &[CaseFiles]) -> Result<Vec<
     for case in cases {
         let uncertainty = read_scan(&setup.uncertainty_file(&case.name, method))?.volume;
         let labels = read_labels(&setup.presegmentation_file(&case.name))?;
-        let truth = read_labels(&case.label)?;
+        let truth = truth(case, &setup.bundle.manifest.labels)?;
         for bin in reliability(uncertainty.voxels(), labels.voxels(), truth.voxels(), BINS) {
             match sums.iter_mut().find(|sum| sum.edge == bin.edge) {
                 Some(sum) => sum.join(&bin),

@@ -100,7 +100,7 @@ mod tests {
         let geometry = Geometry::axis_aligned([5, 4, 3], [1.0; 3]).unwrap();
         let image = Volume::new(geometry.clone(), (0..60).map(|v| v as f32).collect()).unwrap();
         let truth = Volume::filled(geometry, 1);
-        let labels = LabelSet(vec![LabelInfo { value: 1, name: "a".into(), colour: "#ff0000".into() }]);
+        let labels = LabelSet(vec![LabelInfo { value: 1, name: "a".into(), colour: "#ff0000".into(), code: None }]);
         let url = side_by_side(&image, &truth, &[&truth, &truth], &labels).unwrap();
         let bytes = STANDARD.decode(url.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
         let (width, height, pixels) = decoded(&bytes);

@@ -424,8 +424,12 @@ mod tests {
 
     #[test]
     fn the_page_tells_the_numbers_and_loads_nothing() {
-        let columns =
-            Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "organ".into(), colour: "#ffffff".into() }]));
+        let columns = Columns::new(&LabelSet(vec![LabelInfo {
+            value: 1,
+            name: "organ".into(),
+            colour: "#ffffff".into(),
+            code: None,
+        }]));
         let row = |strategy: &str, budget: &str, dice: f64| Row {
             key: Key {
                 case: "a<b".into(),

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     fn columns() -> Columns {
-        Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "a".into(), colour: "#ffffff".into() }]))
+        Columns::new(&LabelSet(vec![LabelInfo { value: 1, name: "a".into(), colour: "#ffffff".into(), code: None }]))
     }
 
     fn row(case: &str, dice: f64) -> Row {

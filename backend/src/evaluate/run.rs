@@ -416,7 +416,7 @@ mod tests {
     const SURE: f32 = 0.001;
 
     fn labels() -> LabelSet {
-        let label = |value, name: &str| LabelInfo { value, name: name.into(), colour: "#ffffff".into() };
+        let label = |value, name: &str| LabelInfo { value, name: name.into(), colour: "#ffffff".into(), code: None };
         LabelSet(vec![label(1, "organ"), label(2, "lesion")])
     }
 

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use shared::label::Label;
 use shared::volume::Volume;
 
-use super::cases::CaseFiles;
+use super::cases::{CaseFiles, truth};
 use super::results::{Columns, Key, Results};
 use super::run::{Corrections, Plan, Presegmented, Subject};
 use crate::bundle::method::Method;
@@ -166,15 +166,12 @@ impl<'a> Worker<'a> {
     fn evaluate(&mut self, case: &CaseFiles, results: &Results) -> Result<()> {
         let Setup { bundle, plan, .. } = self.setup;
         // Also of a case whose rows are there: its voxels go into the curves.
-        let truth = read_labels(&case.label).with_context(|| format!("the labels {}", case.label.display()))?;
+        let truth = truth(case, &bundle.manifest.labels)?;
         if !Subject::is_unfinished(&case.name, plan, results) {
             return Ok(());
         }
         let (channels, origin) = read_channels(&case.channels)?;
         check_dimensions(&origin, &bundle.presegmentation)?;
-        if let Err(difference) = truth.geometry().check_same_grid(channels[0].geometry()) {
-            bail!("{} {difference}. Labels must lie on the scan's own grid", case.label.display());
-        }
         let presegmented = self.presegmented(case, &channels, &origin)?;
         let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };

@@ -5,6 +5,7 @@ mod bounds;
 mod client;
 mod error;
 mod guard;
+mod monailabel;
 mod people;
 
 use std::net::TcpListener;
@@ -21,6 +22,7 @@ use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
 use crate::bundle::Catalogue;
+use crate::scan_io::KeptReference;
 use crate::store::Store;
 use crate::work::Supervisor;
 
@@ -53,6 +55,8 @@ pub struct Parts {
     pub upload_limit_bytes: u64,
     /// Who is let in.
     pub access: Arc<Access>,
+    /// What is kept of whom a DICOM series is.
+    pub kept: KeptReference,
 }
 
 /// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.
@@ -97,7 +101,7 @@ fn routes(config: &mut ServiceConfig) {
     let json = JsonConfig::default().limit(JSON_LIMIT_BYTES).error_handler(|error, _| Refusal::of_json(&error).into());
     let path = PathConfig::default().error_handler(|_, _| Refusal::no_such_route().into());
     let query = QueryConfig::default().error_handler(|error, _| Refusal::unreadable(&error.to_string()).into());
-    config.app_data(json).app_data(path).app_data(query).configure(api::routes);
+    config.app_data(json).app_data(path).app_data(query).configure(api::routes).configure(monailabel::routes);
     config.service(web::scope(PREFIX).default_service(web::to(error::no_such_route)));
     config.default_service(web::to(client::file));
 }

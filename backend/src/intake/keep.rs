@@ -3,7 +3,7 @@
 use shared::api::{BundleInfo, CaseSummary};
 
 use super::{IntakeError, Looked};
-use crate::store::{Actor, NewCase, NewImage, Store, StoreError};
+use crate::store::{Actor, NewCase, NewImage, Sealed, Store, StoreError};
 
 /// Makes a case of a scan, named by its number unless it has a name, and queues its presegmentation.
 ///
@@ -37,6 +37,7 @@ async fn create(
         let (scan, voxels) = (store.blobs().put(image.file).await?, store.blobs().put(image.voxels).await?);
         images.push(NewImage { info: image.info, scan, voxels });
     }
-    let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images };
+    let reference = scan.reference.map(|reference| serde_json::to_string(&reference)).transpose()?.map(Sealed);
+    let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images, reference };
     store.create_case(actor, &case).await
 }

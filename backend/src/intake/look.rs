@@ -14,7 +14,8 @@ use crate::bundle::Bundle;
 use crate::pipeline::network_grid::{check_network_grid, content_box, joined, size_warning};
 use crate::pipeline::outliers::outliers;
 use crate::scan_io::{
-    Origin, Scan, ScanError, ScanFiles, is_dicom, is_header_alone, read_scan_files, told_apart, without_texts,
+    KeptReference, Origin, Scan, ScanError, ScanFiles, SeriesReference, is_dicom, is_header_alone, read_reference,
+    read_scan_files, told_apart, without_texts,
 };
 use crate::tasks::orientation_warning;
 
@@ -25,6 +26,8 @@ pub struct Looked {
     pub geometry: Geometry,
     /// Channels in order.
     pub images: Vec<Channel>,
+    /// What a DICOM SEG has to say of the series that was brought; none if it was no series, or this is not kept.
+    pub reference: Option<SeriesReference>,
 }
 
 /// A channel as it is kept.
@@ -58,18 +61,18 @@ pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
     }
     let scan = |at: usize| match voxels_of[at] {
         Some(voxels) => ScanFiles::Pair { header: files[at].clone(), voxels: files[voxels].clone() },
-        None => ScanFiles::Nifti(files[at].clone()),
+        None => ScanFiles::One(files[at].clone()),
     };
     let nifti = (0..files.len()).filter(|at| alone[*at] || !taken[*at]).map(scan);
     Ok(nifti.chain(told_apart(&series)?.into_iter().map(ScanFiles::Series)).collect())
 }
 
 /// Reads a scan's files, one a channel, and checks that they are scans on one grid which the bundle's networks can work
-/// on.
+/// on. Of whom a DICOM series is, as much is taken along as is `kept`.
 ///
 /// # Errors
 /// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`], [`IntakeError::Network`] or [`IntakeError::NoImage`].
-pub fn look_through(scans: &[ScanFiles], bundle: &Bundle) -> Result<Looked, IntakeError> {
+pub fn look_through(scans: &[ScanFiles], bundle: &Bundle, kept: KeptReference) -> Result<Looked, IntakeError> {
     let mut first: Option<Origin> = None;
     let (mut images, mut content) = (Vec::new(), None);
     for (number, (files, channel)) in scans.iter().zip(&bundle.manifest.channels).enumerate() {
@@ -93,7 +96,23 @@ pub fn look_through(scans: &[ScanFiles], bundle: &Bundle) -> Result<Looked, Inta
     }
     let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
     check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
-    Ok(Looked { geometry, images })
+    let reference = match reference(scans, kept) {
+        Ok(reference) => reference,
+        Err(error) => {
+            let words = sentence(&format!("no DICOM SEG can be made of this series: {error}"));
+            images[0].info.warnings.push(words);
+            None
+        }
+    };
+    Ok(Looked { geometry, images, reference })
+}
+
+/// What is kept of the first channel's series; slices of all channels are the same planes.
+fn reference(scans: &[ScanFiles], kept: KeptReference) -> Result<Option<SeriesReference>, ScanError> {
+    match scans.first() {
+        Some(ScanFiles::Series(files)) => read_reference(files, kept),
+        _ => Ok(None),
+    }
 }
 
 /// What is odd about a channel, in sentences. What is odd about all channels' grid is said of the first.
@@ -146,7 +165,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let look = |spacing_mm: f64| {
             let files = [scan(folder.path(), "1.nii.gz", [64, 64, 64], spacing_mm)];
-            look_through(&gather(&files).unwrap(), &bundle()).map(drop).map_err(|error| error.to_string())
+            look_through(&gather(&files).unwrap(), &bundle(), KeptReference::Patient)
+                .map(drop)
+                .map_err(|error| error.to_string())
         };
         assert_eq!(look(1.0), Ok(()));
         assert!(look(20.0).unwrap_err().contains("voxels on the network's grid, more than 536870912"));
@@ -165,8 +186,8 @@ mod tests {
             let volume = Volume::new(geometry.clone(), voxels.collect()).unwrap();
             let file = folder.path().join(name);
             write_f32(&file, &volume, &Origin::of_geometry(&geometry)).unwrap();
-            let scan = ScanFiles::Nifti(file);
-            let looked = look_through(&[scan.clone(), scan], &bundle).unwrap();
+            let scan = ScanFiles::One(file);
+            let looked = look_through(&[scan.clone(), scan], &bundle, KeptReference::Patient).unwrap();
             looked.images.into_iter().map(|channel| channel.info.warnings).collect::<Vec<_>>()
         };
         let check = |got: Vec<Vec<String>>, expected: [&[&str]; 2]| {
@@ -190,7 +211,7 @@ mod tests {
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
             let files =
                 [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&gather(&files).unwrap(), &bundle)
+            let got = look_through(&gather(&files).unwrap(), &bundle, KeptReference::Patient)
                 .map(|scan| scan.images.len())
                 .map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
@@ -222,7 +243,7 @@ mod tests {
         std::fs::write(at("a.img"), &bytes[352..]).unwrap();
         let (header, voxels) = (at("a.hdr"), at("a.img"));
         let pair = ScanFiles::Pair { header: header.clone(), voxels: voxels.clone() };
-        let single = ScanFiles::Nifti(whole.clone());
+        let single = ScanFiles::One(whole.clone());
         let check = |files: &[&PathBuf], expected: &[&ScanFiles]| {
             let got = gather(&files.iter().map(|file| (*file).clone()).collect::<Vec<_>>()).unwrap();
             assert_eq!(got.iter().collect::<Vec<_>>(), expected);

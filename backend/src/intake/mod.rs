@@ -5,6 +5,7 @@
 //! speaks. Knows files and the store, no requests.
 
 mod archive;
+mod edited;
 mod keep;
 mod look;
 mod name;
@@ -17,6 +18,7 @@ use crate::pipeline::network_grid::NetworkGridError;
 use crate::scan_io::ScanError;
 use crate::store::StoreError;
 
+pub use edited::edited_slices;
 pub use keep::keep;
 pub use look::{Channel, Looked, gather, look_through};
 pub use name::case_name;

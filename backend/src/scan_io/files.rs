@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::dicom::{self, DicomError, is_dicom, series_files};
-use super::{Origin, Scan, ScanError, nifti};
+use super::format::Format;
+use super::nifti::Raw;
+use super::raster::NamedSegment;
+use super::{Origin, Scan, ScanError, nifti, text_files};
 
 /// The files of one scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScanFiles {
-    /// A NIfTI file: `.nii`, `.nii.gz`, or a header whose voxels are missing.
-    Nifti(PathBuf),
-    /// A NIfTI header and its voxels: `.hdr` and `.img`.
+    /// A NIfTI, NRRD or MetaImage file, or a header whose voxels are missing.
+    One(PathBuf),
+    /// A header and its voxels: `.hdr` and `.img`, `.nhdr` or `.mhd` and the file that it names.
     Pair {
         /// The header.
         header: PathBuf,
@@ -23,13 +26,19 @@ pub enum ScanFiles {
 
 impl ScanFiles {
     /// What a name stands for: a folder for the DICOM files within, a DICOM file for itself, `.hdr` or `.img` for both
-    /// of them.
+    /// of them, a header of text for itself and the voxels that it names.
     pub fn at(path: &Path) -> Self {
         if path.is_dir() {
             return Self::Series(series_files(path));
         }
         if is_dicom(path) {
             return Self::Series(vec![path.to_owned()]);
+        }
+        if Format::of(path) != Format::Nifti {
+            return match text_files::voxels_beside(path) {
+                Some(voxels) => Self::Pair { header: path.to_owned(), voxels },
+                None => Self::One(path.to_owned()),
+            };
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let beside = |ending: &str, others: &[&str]| {
@@ -46,20 +55,37 @@ impl ScanFiles {
                 return Self::Pair { header, voxels: path.to_owned() };
             }
         }
-        Self::Nifti(path.to_owned())
+        Self::One(path.to_owned())
     }
 
     /// All of them.
     pub fn paths(&self) -> Vec<&Path> {
         match self {
-            Self::Nifti(file) => vec![file],
+            Self::One(file) => vec![file],
             Self::Pair { header, voxels } => vec![header, voxels],
             Self::Series(files) => files.iter().map(PathBuf::as_path).collect(),
         }
     }
 }
 
-/// Reads a scan: a NIfTI file, or the folder of a DICOM series.
+/// Whether a file is the header of a scan whose voxels have a file of their own.
+pub fn is_header_alone(path: &Path) -> bool {
+    match Format::of(path) {
+        Format::Nifti => nifti::is_header_alone(path),
+        Format::Nrrd | Format::MetaImage => text_files::is_header_alone(path),
+    }
+}
+
+/// A file's numbers before anything is asked of them, and the segments that it names; `voxels` are those of a header
+/// that stands alone.
+pub(super) fn read_raw(file: &Path, voxels: Option<&Path>) -> Result<(Raw, Vec<NamedSegment>), ScanError> {
+    match Format::of(file) {
+        Format::Nifti => Ok((nifti::read_raw(file, voxels)?, Vec::new())),
+        Format::Nrrd | Format::MetaImage => text_files::read_raw(file, voxels),
+    }
+}
+
+/// Reads a scan: a file, or the folder of a DICOM series.
 ///
 /// # Errors
 /// [`ScanError`] for anything that is not a complete, finite volume of three dimensions, or of two.
@@ -76,8 +102,8 @@ pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
 /// As [`read_scan`].
 pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
     match files {
-        ScanFiles::Nifti(file) => nifti::read_raw(file, None)?.into_scan(),
-        ScanFiles::Pair { header, voxels } => nifti::read_raw(header, Some(voxels))?.into_scan(),
+        ScanFiles::One(file) => read_raw(file, None)?.0.into_scan(),
+        ScanFiles::Pair { header, voxels } => read_raw(header, Some(voxels))?.0.into_scan(),
         ScanFiles::Series(files) => dicom::read_series(files),
     }
 }
@@ -88,7 +114,10 @@ pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
 /// As [`read_scan`].
 pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
     match ScanFiles::at(path) {
-        ScanFiles::Nifti(file) | ScanFiles::Pair { header: file, .. } => nifti::read_origin(&file),
+        ScanFiles::One(file) | ScanFiles::Pair { header: file, .. } => match Format::of(&file) {
+            Format::Nifti => nifti::read_origin(&file),
+            Format::Nrrd | Format::MetaImage => Ok(text_files::read_layout(&file)?.origin),
+        },
         ScanFiles::Series(files) => dicom::read_origin(&files),
     }
 }
@@ -100,10 +129,12 @@ pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
 /// As [`read_scan`].
 pub fn without_texts(files: &ScanFiles) -> Result<Vec<u8>, ScanError> {
     match files {
-        ScanFiles::Nifti(file) => nifti::without_texts(file, None),
-        ScanFiles::Pair { header, voxels } => nifti::without_texts(header, Some(voxels)),
-        ScanFiles::Series(files) => {
-            let Scan { volume, origin } = dicom::read_series(files)?;
+        ScanFiles::One(file) if Format::of(file) == Format::Nifti => nifti::without_texts(file, None),
+        ScanFiles::Pair { header, voxels } if Format::of(header) == Format::Nifti => {
+            nifti::without_texts(header, Some(voxels))
+        }
+        other => {
+            let Scan { volume, origin } = read_scan_files(other)?;
             super::write::packed_f32(&volume, &origin)
         }
     }

@@ -213,14 +213,12 @@ impl Voxels {
 
 /// What a file without NIfTI's signature is, by its own.
 fn what_it_is(bytes: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 11] = [
+    const KNOWN: [(&[u8], &str); 9] = [
         (b"\x1f\x8b", "it is a gzip file within a gzip file; unpack it once"),
         (b"BZh", "it is packed with bzip2; unpack it"),
         (b"\xfd7zXZ", "it is packed with xz; unpack it"),
         (b"\x28\xb5\x2f\xfd", "it is packed with zstd; unpack it"),
         (b"PK\x03\x04", "it is a zip archive; unpack it"),
-        (b"NRRD", "it is an NRRD file; save it as NIfTI, for example with 3D Slicer or SimpleITK"),
-        (b"ObjectType", "it is a MetaImage; save it as NIfTI, for example with 3D Slicer or SimpleITK"),
         (b"\x89HDF", "it is an HDF5 file, such as MINC 2; save it as NIfTI"),
         (b"\x89PNG", "it is a PNG picture"),
         (b"II*\0", "it is a TIFF picture"),

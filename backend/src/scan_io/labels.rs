@@ -3,11 +3,14 @@
 
 use std::path::Path;
 
-use shared::geometry::{Geometry, GridDifference, Plane};
-use shared::label::Label;
+use shared::geometry::{GRID_TOLERANCE, Geometry, GridDifference, Plane};
+use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
-use super::nifti::{Raw, read_raw};
+use super::dicom;
+use super::files::read_raw;
+use super::nifti::Raw;
+use super::raster::NamedSegment;
 use super::{Origin, ScanError, ScanFiles};
 
 /// How far a value may be from a whole number. A float slope in front of bytes leaves 0.996 or 2.0000001; a value that
@@ -21,38 +24,74 @@ pub struct LabelFile {
     origin: Origin,
     /// The first value that is a number but none that f32 holds.
     too_large: Option<f64>,
+    /// The segments that the file names.
+    segments: Vec<NamedSegment>,
+    /// Whether planes that hold background alone are left out of the file.
+    sparse: bool,
 }
 
 impl LabelFile {
-    /// Reads a file.
+    /// Reads a file: a volume of labels in any format, or a DICOM SEG.
     ///
     /// # Errors
     /// As [`super::read_scan`], but for the voxels.
     pub fn read(path: &Path) -> Result<Self, ScanError> {
-        let Raw { origin, decoded } = match ScanFiles::at(path) {
-            ScanFiles::Nifti(file) => read_raw(&file, None)?,
-            ScanFiles::Pair { header, voxels } => read_raw(&header, Some(&voxels))?,
-            ScanFiles::Series(_) => {
-                return Err(ScanError::NotNifti("it is DICOM, which holds intensities and no labels".into()));
-            }
+        let files = ScanFiles::at(path);
+        let (Raw { origin, decoded }, segments) = match &files {
+            ScanFiles::One(file) => read_raw(file, None)?,
+            ScanFiles::Pair { header, voxels } => read_raw(header, Some(voxels))?,
+            ScanFiles::Series(files) => dicom::read_segmentation(files)?,
         };
         let too_large = decoded.too_large.map(|(_, value)| value);
-        Ok(Self { values: Volume::new(origin.geometry().clone(), decoded.values)?, origin, too_large })
+        let values = Volume::new(origin.geometry().clone(), decoded.values)?;
+        Ok(Self { values, origin, too_large, segments, sparse: matches!(files, ScanFiles::Series(_)) })
     }
 
-    /// These labels on a scan's grid, if they lie there in any place that the scan's header allows.
+    /// These labels on a scan's grid, if they lie there in any place that the scan's header allows. A DICOM SEG may
+    /// leave planes out, and run along other axes of the same voxels.
     ///
     /// # Errors
     /// How they differ.
     pub fn on(self, scan: &Origin) -> Result<Self, GridDifference> {
-        scan.accept(&self.origin)?;
-        let values = Volume::new(scan.geometry().clone(), self.values.into_voxels());
-        // As many voxels, or they would not have been accepted.
-        Ok(Self {
-            values: values.unwrap_or_else(|_| unreachable!("grids have the same size")),
-            origin: scan.clone(),
-            too_large: self.too_large,
-        })
+        let values = if self.sparse {
+            spread(&self.values, scan.geometry())?
+        } else {
+            scan.accept(&self.origin)?;
+            let values = Volume::new(scan.geometry().clone(), self.values.into_voxels());
+            // As many voxels, or they would not have been accepted.
+            values.unwrap_or_else(|_| unreachable!("grids have the same size"))
+        };
+        Ok(Self { values, origin: scan.clone(), sparse: false, ..self })
+    }
+
+    /// With segments that were named elsewhere than in the file; none leave it as it is.
+    #[must_use]
+    pub fn with_segments(self, segments: Vec<NamedSegment>) -> Self {
+        if segments.is_empty() { self } else { Self { segments, ..self } }
+    }
+
+    /// These labels with a task's numbers, if the file names its segments as the task names its labels: programs number
+    /// segments as they come. A file that names none of them is left as it is.
+    ///
+    /// # Errors
+    /// [`ScanError::UnknownSegment`] if it names some of the task's labels, and others.
+    pub fn named(self, task: &LabelSet) -> Result<Self, ScanError> {
+        let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+        let known = |segment: &NamedSegment| task.0.iter().find(|label| same(&label.name, &segment.name));
+        if !self.segments.iter().any(|segment| known(segment).is_some()) {
+            return Ok(self);
+        }
+        let mut values = [None; 256];
+        for segment in &self.segments {
+            let unknown = || ScanError::UnknownSegment {
+                name: segment.name.clone(),
+                known: task.0.iter().map(|label| label.name.clone()).collect(),
+            };
+            values[usize::from(segment.value)] = Some(known(segment).ok_or_else(unknown)?.value);
+        }
+        let renumbered = |value: f32| label(value, || [0; 3]).ok().and_then(|label| values[usize::from(label)]);
+        let values = self.values.map(|value| renumbered(value).map_or(value, f32::from));
+        Ok(Self { values, segments: Vec::new(), ..self })
     }
 
     /// The grid.
@@ -110,6 +149,70 @@ impl LabelFile {
             (error, _) => error,
         }
     }
+}
+
+/// Labels of some planes in their places on the whole grid, background elsewhere.
+fn spread(labels: &Volume<f32>, grid: &Geometry) -> Result<Volume<f32>, GridDifference> {
+    let own = labels.geometry();
+    let Place { axes, first } = place_on(own, grid).ok_or_else(|| difference(own, grid))?;
+    let mut spread = Volume::filled(grid.clone(), 0.0);
+    for (at, value) in labels.voxels().iter().enumerate().filter(|(_, value)| **value != 0.0) {
+        let voxel = Geometry::voxel_at(at, own.dims);
+        let mut target = first;
+        for (axis, (onto, step)) in axes.iter().enumerate() {
+            target[*onto] += step * voxel[axis] as i64;
+        }
+        let inside = target.iter().zip(grid.dims).all(|(at, extent)| (0..extent as i64).contains(at));
+        if !inside {
+            return Err(difference(own, grid));
+        }
+        spread.voxels_mut()[Geometry::offset(target.map(|at| at as usize), grid.dims)] = *value;
+    }
+    Ok(spread)
+}
+
+/// How one grid's voxels lie on another's.
+struct Place {
+    /// For each axis the other's axis that it runs along, forwards (1) or backwards (-1).
+    axes: [(usize, i64); 3],
+    /// Where the first voxel lies.
+    first: [i64; 3],
+}
+
+/// Nothing if voxels do not lie on voxels.
+fn place_on(own: &Geometry, grid: &Geometry) -> Option<Place> {
+    let column = |of: &Geometry, axis: usize| [0, 1, 2].map(|row| of.world_from_voxel[row][axis]);
+    let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let tolerance = GRID_TOLERANCE * grid.spacing_mm.into_iter().fold(f64::INFINITY, f64::min);
+    let along = |axis: usize| {
+        let direction = column(own, axis);
+        (0..3).flat_map(|onto| [(onto, 1), (onto, -1)]).find(|(onto, step)| {
+            let other = column(grid, *onto);
+            let off = direction.iter().zip(other).map(|(a, b)| (a - *step as f64 * b).powi(2)).sum::<f64>().sqrt();
+            off * (own.dims[axis].max(2) - 1) as f64 <= tolerance
+        })
+    };
+    let axes = [along(0)?, along(1)?, along(2)?];
+    let apart = [0, 1, 2].map(|row| own.world_from_voxel[row][3] - grid.world_from_voxel[row][3]);
+    let first = [0, 1, 2].map(|axis| {
+        let direction = column(grid, axis);
+        (dot(apart, direction) / dot(direction, direction)).round()
+    });
+    let (there, here) = (grid.world_from_voxel(first), own.world_from_voxel([0.0; 3]));
+    let off = there.iter().zip(here).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let different = axes[0].0 != axes[1].0 && axes[1].0 != axes[2].0 && axes[0].0 != axes[2].0;
+    (off <= tolerance && different).then(|| Place { axes, first: first.map(|at| at as i64) })
+}
+
+/// How a grid of some planes differs from the one that it should lie on.
+fn difference(own: &Geometry, grid: &Geometry) -> GridDifference {
+    let sizes = own.column_lengths_mm().iter().zip(grid.column_lengths_mm()).any(|(a, b)| (a - b).abs() > 1e-3 * b);
+    if sizes {
+        return GridDifference::Spacing { own: own.column_lengths_mm(), reference: grid.column_lengths_mm() };
+    }
+    let (here, there) = (own.world_from_voxel([0.0; 3]), grid.world_from_voxel([0.0; 3]));
+    let off_mm = here.iter().zip(there).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    GridDifference::Place { own: here, reference: there, voxel: [0; 3], off_mm }
 }
 
 /// Reads a label volume.

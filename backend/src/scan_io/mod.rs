@@ -1,24 +1,36 @@
-//! Files ↔ volumes. The door to the `nifti` and `dicom` crates: gates that keep bad files out, the place that headers
-//! claim, and what is written on a scan's own grid.
+//! Files ↔ volumes: NIfTI, NRRD, MetaImage, DICOM. The door to the `nifti` and `dicom` crates: gates that keep bad
+//! files out, the place that headers claim, and what is written on a scan's own grid.
 
 mod header;
 mod placing;
 mod gate;
 mod voxels;
 mod nifti;
+mod format;
+mod raster;
+mod nrrd;
+mod metaimage;
+mod text_files;
 mod labels;
 mod write;
 mod relabel;
+#[cfg(test)]
+mod text_tests;
 mod dicom;
 mod files;
 
 pub use labels::{LabelFile, read_labels};
 pub use relabel::relabelled;
-pub use write::{whole, write_f32, write_i16, write_labels};
+pub use write::{nrrd_segmentation, whole, write_f32, write_i16, write_labels, write_segmentation};
 
-pub use self::nifti::{Origin, Scan, is_header_alone};
-pub use dicom::{DicomError, is_dicom, series_files, told_apart};
-pub use files::{ScanFiles, read_origin, read_scan, read_scan_files, without_texts};
+pub use self::nifti::{Origin, Scan};
+pub use dicom::{
+    Algorithm, DicomError, KeptReference, SegContent, SegKind, SeriesReference, encode_seg, is_dicom, read_reference,
+    series_files, told_apart,
+};
+pub use files::{ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
+pub use format::{VOLUME_ENDINGS, is_volume_name};
+pub use raster::NamedSegment;
 
 use shared::api::ErrorCode;
 use thiserror::Error;
@@ -29,9 +41,18 @@ use thiserror::Error;
 pub enum ScanError {
     /// The first bytes are not those of a NIfTI file.
     #[error(
-        "this is not a NIfTI file: {0}. Scans are NIfTI volumes (.nii, .nii.gz, or .hdr with .img) or DICOM series"
+        "this is not a NIfTI file: {0}. Scans are NIfTI volumes (.nii, .nii.gz, or .hdr with .img), NRRD or MetaImage \
+         files (.nrrd, .mha), or DICOM series"
     )]
     NotNifti(String),
+    /// A header of text that says nothing to go by.
+    #[error("the {format} header cannot be used: {problem}")]
+    TextHeader {
+        /// Whose.
+        format: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// A header without its voxels.
     #[error(
         "this is the header of a scan in two files; its voxels (.img) are missing. Give both, side by side and under \
@@ -157,6 +178,14 @@ pub enum ScanError {
         /// What it holds.
         value: f64,
     },
+    /// A segment that is none of the task's.
+    #[error("the segment {name:?} is none of the task's labels ({}). Rename or delete it", known.join(", "))]
+    UnknownSegment {
+        /// Its name.
+        name: String,
+        /// The task's.
+        known: Vec<String>,
+    },
     /// A label file that does not hold whole numbers from 0 to 255.
     #[error(
         "voxel [{x}, {y}, {z}] is {value}, but labels are whole numbers from 0 to 255",
@@ -189,7 +218,7 @@ impl ScanError {
             Self::NoVoxels => ErrorCode::VoxelsMissing,
             Self::Damaged(_) => ErrorCode::Damaged,
             Self::Truncated { .. } | Self::NoVoxelsAt { .. } => ErrorCode::Truncated,
-            Self::Offset { .. } | Self::Scaling { .. } => ErrorCode::BadHeader,
+            Self::Offset { .. } | Self::Scaling { .. } | Self::TextHeader { .. } => ErrorCode::BadHeader,
             Self::TooLarge { .. }
             | Self::ArchiveTooLarge { .. }
             | Self::NoMemory { .. }
@@ -198,7 +227,7 @@ impl ScanError {
             Self::NotThreeDimensional(_) => ErrorCode::NotThreeDimensional,
             Self::UnsupportedType(_) => ErrorCode::UnsupportedType,
             Self::NotFinite { .. } | Self::TooLargeForF32 { .. } => ErrorCode::NotFinite,
-            Self::NotALabel { .. } => ErrorCode::NotALabel,
+            Self::NotALabel { .. } | Self::UnknownSegment { .. } => ErrorCode::NotALabel,
             Self::Geometry(_) => ErrorCode::BadGeometry,
             Self::Dicom(error) => error.code(),
             Self::Io(_) => ErrorCode::Internal,

@@ -72,10 +72,7 @@ impl Origin {
     fn of(header: Header) -> Result<Self, ScanError> {
         let dims = dims(&header)?;
         let placings = Placings::of(&header, dims)?;
-        let voxels = placings.own().voxel_count();
-        if voxels > MAX_VOXELS {
-            return Err(ScanError::TooManyVoxels { got: voxels, limit: MAX_VOXELS });
-        }
+        check_voxels(placings.own())?;
         voxel_size(header.datatype)?;
         voxels_at(&header)?;
         Ok(Self { header, placings })
@@ -157,7 +154,7 @@ pub(super) fn read_origin(file: &Path) -> Result<Origin, ScanError> {
 }
 
 /// Whether a file is the header of a scan whose voxels have a file of their own.
-pub fn is_header_alone(path: &Path) -> bool {
+pub(super) fn is_header_alone(path: &Path) -> bool {
     let mut bytes = [0; VOXELS_AT];
     let got = open(path).and_then(|mut file| fill(&mut file, &mut bytes)).unwrap_or(0);
     (got >= HEADER_BYTES && bytes[344..348] == *b"ni1\0") || (got >= 8 && bytes[4..8] == *b"ni2\0")
@@ -195,20 +192,30 @@ pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8
 /// volume of one plane.
 fn dims(header: &Header) -> Result<[usize; 3], ScanError> {
     let rank = header.dim[0];
-    let extents = &header.dim[1..=rank.clamp(1, 7) as usize];
-    if !(2..=7).contains(&rank) || extents.iter().skip(3).any(|&n| n != 1) {
-        let written = if (1..=7).contains(&rank) { format!("{rank} ({extents:?})") } else { rank.to_string() };
+    let claimed = &header.dim[1..=rank.clamp(1, 7) as usize];
+    if !(2..=7).contains(&rank) || claimed.iter().skip(3).any(|&n| n != 1) {
+        let written = if (1..=7).contains(&rank) { format!("{rank} ({claimed:?})") } else { rank.to_string() };
         return Err(ScanError::NotThreeDimensional(written));
     }
     let extent = |axis: usize| if axis as i64 <= rank { header.dim[axis] } else { 1 };
-    let extents = [1, 2, 3].map(extent);
-    if extents.iter().any(|n| *n < 1) {
-        return Err(ScanError::Geometry(format!("a volume of {extents:?} voxels has no content")));
+    extents([1, 2, 3].map(extent))
+}
+
+/// Extents that a scan can have.
+pub(super) fn extents(claimed: [i64; 3]) -> Result<[usize; 3], ScanError> {
+    if claimed.iter().any(|n| *n < 1) {
+        return Err(ScanError::Geometry(format!("a volume of {claimed:?} voxels has no content")));
     }
-    if extents.iter().any(|n| *n > MAX_EXTENT) {
-        return Err(ScanError::Extents { got: extents, limit: MAX_EXTENT });
+    if claimed.iter().any(|n| *n > MAX_EXTENT) {
+        return Err(ScanError::Extents { got: claimed, limit: MAX_EXTENT });
     }
-    Ok(extents.map(|n| n as usize))
+    Ok(claimed.map(|n| n as usize))
+}
+
+/// Refuses a grid of more voxels than can be worked on.
+pub(super) fn check_voxels(grid: &Geometry) -> Result<(), ScanError> {
+    let voxels = grid.voxel_count();
+    if voxels > MAX_VOXELS { Err(ScanError::TooManyVoxels { got: voxels, limit: MAX_VOXELS }) } else { Ok(()) }
 }
 
 /// Where the voxels begin: behind the header, unless the header says otherwise and can be right.

@@ -6,56 +6,92 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use shared::label::Label;
+use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
+use super::format::{Format, is_segments_name};
 use super::header::Voxels;
-use super::{Origin, ScanError};
+use super::nrrd::segment_pairs;
+use super::{Origin, ScanError, metaimage, nrrd};
 
-/// Writes labels on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
+/// Writes labels on the scan's grid in the format that the name's ending says, compressed unless that is `.nii`; the
+/// file appears whole or not at all.
 ///
 /// # Errors
 /// [`ScanError::Io`].
 pub fn write_labels(path: &Path, labels: &Volume<Label>, origin: &Origin) -> Result<(), ScanError> {
-    write(path, origin, Voxels::UINT8, labels.voxels())
+    write(path, origin, Voxels::UINT8, labels.voxels(), &[])
 }
 
-/// Writes f32 values on the scan's grid, compressed if the name ends in `.gz`; the file appears whole or not at all.
+/// As [`write_labels`]; a file whose name ends in `.seg.nrrd` names its segments.
+///
+/// # Errors
+/// [`ScanError::Io`].
+pub fn write_segmentation(
+    path: &Path,
+    labels: &Volume<Label>,
+    origin: &Origin,
+    names: &LabelSet,
+) -> Result<(), ScanError> {
+    let pairs = if is_segments_name(path) { segment_pairs(labels, names) } else { Vec::new() };
+    write(path, origin, Voxels::UINT8, labels.voxels(), &pairs)
+}
+
+/// Labels as the bytes of an NRRD file that names its segments, packed or not.
+///
+/// # Errors
+/// The system's.
+pub fn nrrd_segmentation(labels: &Volume<Label>, names: &LabelSet, packed: bool) -> std::io::Result<Vec<u8>> {
+    let (geometry, pairs) = (labels.geometry(), segment_pairs(labels, names));
+    let header = nrrd::Written { geometry, datatype: Voxels::UINT8.datatype, packed, pairs: &pairs };
+    let mut bytes = Vec::new();
+    nrrd::write(&mut bytes, &header, labels.voxels())?;
+    Ok(bytes)
+}
+
+/// Writes f32 values on the scan's grid, as [`write_labels`] does.
 ///
 /// # Errors
 /// [`ScanError::Io`].
 pub fn write_f32(path: &Path, values: &Volume<f32>, origin: &Origin) -> Result<(), ScanError> {
     let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| v.to_le_bytes()).collect();
-    write(path, origin, Voxels::FLOAT32, &bytes)
+    write(path, origin, Voxels::FLOAT32, &bytes, &[])
 }
 
-/// Writes whole-numbered intensities on the scan's grid, compressed if the name ends in `.gz`; the file appears whole
-/// or not at all.
+/// Writes whole-numbered intensities on the scan's grid, as [`write_labels`] does.
 ///
 /// # Errors
 /// [`ScanError::Io`].
 pub fn write_i16(path: &Path, values: &Volume<i16>, origin: &Origin) -> Result<(), ScanError> {
     let bytes: Vec<u8> = values.voxels().iter().flat_map(|v| v.to_le_bytes()).collect();
-    write(path, origin, Voxels::INT16, &bytes)
+    write(path, origin, Voxels::INT16, &bytes, &[])
 }
 
-fn write(path: &Path, origin: &Origin, kind: Voxels, voxels: &[u8]) -> Result<(), ScanError> {
-    let header = origin.header.written(kind);
-    // Readers go by the name's ending.
-    let packed = path.extension().is_some_and(|ending| ending == "gz");
+/// `pairs` are what an NRRD file says beside.
+fn write(path: &Path, origin: &Origin, kind: Voxels, voxels: &[u8], pairs: &[String]) -> Result<(), ScanError> {
+    let (geometry, datatype) = (origin.geometry(), kind.datatype);
     Ok(whole(path, |file| {
         let mut file = BufWriter::new(file);
-        if packed {
-            let mut encoder = GzEncoder::new(file, Compression::fast());
-            encoder.write_all(&header)?;
-            encoder.write_all(voxels)?;
-            file = encoder.finish()?;
-        } else {
-            file.write_all(&header)?;
-            file.write_all(voxels)?;
+        match Format::named(path) {
+            Format::Nifti => file = nifti(file, path, &origin.header.written(kind), voxels)?,
+            Format::Nrrd => nrrd::write(&mut file, &nrrd::Written { geometry, datatype, packed: true, pairs }, voxels)?,
+            Format::MetaImage => metaimage::write(&mut file, geometry, datatype, voxels)?,
         }
         file.flush()
     })?)
+}
+
+/// Readers go by the name's ending.
+fn nifti<W: Write>(mut file: W, path: &Path, header: &[u8], voxels: &[u8]) -> std::io::Result<W> {
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        let mut encoder = GzEncoder::new(file, Compression::fast());
+        encoder.write_all(header)?;
+        encoder.write_all(voxels)?;
+        return encoder.finish();
+    }
+    file.write_all(header)?;
+    file.write_all(voxels)?;
+    Ok(file)
 }
 
 /// A packed file of f32 in memory.

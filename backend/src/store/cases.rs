@@ -23,6 +23,18 @@ pub struct NewCase {
     pub labels: LabelSet,
     /// One per channel.
     pub images: Vec<NewImage>,
+    /// What a DICOM SEG has to say of the series; kept apart from all that is shown.
+    pub reference: Option<Sealed>,
+}
+
+/// Text that may name a patient: it is stored and given back, and stands in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub String);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed")
+    }
 }
 
 /// One channel of a [`NewCase`].
@@ -91,6 +103,13 @@ impl Store {
                 .execute(&mut *change)
                 .await?;
         }
+        if let Some(Sealed(reference)) = &case.reference {
+            sqlx::query("INSERT INTO series_references (case_number, reference) VALUES (?, ?)")
+                .bind(number)
+                .bind(reference)
+                .execute(&mut *change)
+                .await?;
+        }
         queue::insert(&mut change, actor, number, JobKind::Presegment, None).await?;
         audit::record(&mut change, actor, "case.create", id.as_str()).await?;
         change.commit().await?;
@@ -127,9 +146,12 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub async fn case(&self, id: &CaseId) -> Result<CaseDetail, StoreError> {
         let summary = self.summary(id).await?;
-        let row =
-            sqlx::query("SELECT number, geometry, labels, slices, standing, next_slices FROM open_cases WHERE id = ?")
-                .bind(id.as_str());
+        let row = sqlx::query(
+            "SELECT number, geometry, labels, slices, standing, next_slices,
+                        EXISTS (SELECT 1 FROM series_references WHERE case_number = number) AS has_series
+                 FROM open_cases WHERE id = ?",
+        )
+        .bind(id.as_str());
         let row = row.fetch_optional(&self.readers).await?.ok_or(StoreError::NotFound("such case"))?;
         let number: i64 = row.try_get("number")?;
         let images: Vec<String> = sqlx::query_scalar("SELECT info FROM images WHERE case_number = ? ORDER BY channel")
@@ -150,12 +172,42 @@ impl Store {
             labels: serde_json::from_str(row.try_get("labels")?)?,
             versions: rounds.into_iter().map(version).collect(),
             slices: slices.map(|slices| serde_json::from_str(&slices)).transpose()?,
+            has_series: row.try_get("has_series")?,
             next: rounds::next_round(&row, &corrections)?,
             corrections,
             refined_with: segmentations::refined_with(&self.readers, number).await?,
             decisions: decisions::decisions(&self.readers, number).await?,
             effort: effort::effort(&self.readers, number).await?,
         })
+    }
+
+    /// What a DICOM SEG has to say of the series that the case came from, if it came from one and this was kept.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn series_reference(&self, id: &CaseId) -> Result<Option<Sealed>, StoreError> {
+        let found: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT reference FROM open_cases LEFT JOIN series_references ON case_number = number WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(found.ok_or(StoreError::NotFound("such case"))?.map(Sealed))
+    }
+
+    /// The file of a channel as it was brought, without any text of its header.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn scan(&self, id: &CaseId, channel: u32) -> Result<Digest, StoreError> {
+        sqlx::query_scalar(
+            "SELECT scan FROM images JOIN open_cases ON number = case_number WHERE id = ? AND channel = ?",
+        )
+        .bind(id.as_str())
+        .bind(channel)
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or(StoreError::NotFound("such image"))
     }
 
     /// A channel's voxels, u16 each.

@@ -56,7 +56,7 @@ pub use actor::Actor;
 pub use audit::{AuditState, verify_audit};
 pub use backup::{Copied, backup, restore};
 pub use blobs::Blobs;
-pub use cases::{NewCase, NewImage};
+pub use cases::{NewCase, NewImage, Sealed};
 pub use digest::Digest;
 pub use error::{StoreError, is_full};
 pub use figures::Figures;

@@ -21,8 +21,9 @@ fn new_case() -> NewCase {
         name: Some("case".into()),
         bundle: "bundle".into(),
         geometry: Geometry::axis_aligned([2, 2, 3], [1.0; 3]).unwrap(),
-        labels: LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into() }]),
+        labels: LabelSet(vec![LabelInfo { value: 1, name: "one".into(), colour: "#ff0000".into(), code: None }]),
         images: Vec::new(),
+        reference: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod adapt;
 mod ensemble;
+mod export;
 mod networks;
 mod npz;
 mod orientation;
@@ -13,6 +14,7 @@ mod slices;
 
 pub use adapt::{Adapt, AdaptSetting};
 pub use ensemble::ensemble;
+pub use export::{ExportFiles, export, is_dicom_name};
 pub use networks::{Networks, OpenedNetworks, load_stage, open_bundle};
 pub use orientation::{orientation_warning, reorientation};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};

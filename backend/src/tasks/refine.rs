@@ -22,7 +22,7 @@ use crate::pipeline::adapt::AdaptationReport;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, Adaptation, RefineInput};
 use crate::pipeline::sampling::Sampling;
-use crate::scan_io::{LabelFile, Origin, write_f32, write_labels};
+use crate::scan_io::{LabelFile, Origin, VOLUME_ENDINGS, is_volume_name, write_f32, write_segmentation};
 
 /// Where the corrected planes are.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,8 @@ pub fn refine(
     let (corrections, planes) = corrected(bundle, &origin, scan, files.corrections)?;
     let presegmentation = match files.presegmentation {
         Some(path) => {
-            let labels = read_on_grid("the presegmentation", path, &origin)?.all();
+            let labels = read_on_grid("the presegmentation", path, &origin)?.named(&bundle.manifest.labels);
+            let labels = labels.and_then(LabelFile::all);
             way.apply(labels.with_context(|| format!("the presegmentation {}", path.display()))?)
         }
         None => {
@@ -124,7 +125,7 @@ pub fn refine(
     let refined = stages::refine(folds, bundle.plan(Stage::Refinement), &input, adaptation, progress)?;
     let (labels, uncertainty) = (way.inverse().apply(refined.labels), way.inverse().apply(refined.uncertainty));
     let cannot = |file: &Path| format!("cannot write {}", file.display());
-    write_labels(files.out, &labels, &origin).with_context(|| cannot(files.out))?;
+    write_segmentation(files.out, &labels, &origin, &bundle.manifest.labels).with_context(|| cannot(files.out))?;
     if let Some(file) = files.uncertainty_out {
         write_f32(file, &uncertainty, &origin).with_context(|| cannot(file))?;
     }
@@ -157,7 +158,8 @@ fn corrected(
     for plane in planes {
         scan.check_plane(*plane).context("slices.json does not fit the scan")?;
     }
-    let volume = read_on_grid("the corrections", file, origin)?.planes(planes);
+    let volume =
+        read_on_grid("the corrections", file, origin)?.named(labels).and_then(|corrections| corrections.planes(planes));
     let volume = volume.with_context(|| format!("the corrections {}", file.display()))?;
     for plane in planes {
         for label in volume.read_plane(*plane)? {
@@ -170,10 +172,15 @@ fn corrected(
     Ok((volume, planes.to_vec()))
 }
 
-/// As [`check_output`]; refuses names that no reader would take for NIfTI.
+/// As [`check_output`]; refuses names that no reader would take for a volume.
 fn check_volume_output(file: &Path) -> Result<()> {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    ensure!(name.ends_with(".nii.gz") || name.ends_with(".nii"), "{} does not end in .nii.gz or .nii", file.display());
+    ensure!(
+        is_volume_name(file),
+        "{} does not end in {} or {}",
+        file.display(),
+        VOLUME_ENDINGS[..3].join(", "),
+        VOLUME_ENDINGS[3]
+    );
     check_output(file)
 }
 

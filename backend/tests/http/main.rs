@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod scans;
+#[path = "../series/mod.rs"]
+mod series;
 mod server;
 
 mod adaptation;
@@ -14,7 +16,9 @@ mod client;
 mod corrections;
 mod decisions;
 mod durability;
+mod exports;
 mod jobs;
+mod monailabel;
 mod people;
 mod rounds;
 mod upload;

@@ -224,6 +224,13 @@ impl Server {
         answer(request.send(form))
     }
 
+    /// Sends a form anywhere.
+    pub(crate) fn send_parts(&self, method: &str, path: &str, form: Form<'_>) -> Answer {
+        let address = format!("{}{path}", self.url);
+        let request = if method == "PUT" { self.agent.put(address) } else { self.agent.post(address) };
+        answer(request.send(form))
+    }
+
     /// A generated scan's case with its presegmentation.
     pub(crate) fn presegmented(&self) -> String {
         let answer = self.upload(BUNDLE, &[&crate::scans::Nifti::generated().packed()]);

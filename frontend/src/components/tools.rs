@@ -146,7 +146,7 @@ fn move_choice(session: Session, labels: &[LabelInfo], event: &KeyboardEvent) {
 #[component]
 fn LabelButton(label: LabelInfo) -> impl IntoView {
     let session = expect_context::<Session>();
-    let LabelInfo { value, name, colour } = label;
+    let LabelInfo { value, name, colour, .. } = label;
     let chosen = move || session.painting.label.get() == value;
     let locked = move || session.painting.locked.with(|locked| locked.contains(&value));
     let lock_words = {

@@ -205,6 +205,10 @@ fn Versions() -> impl IntoView {
         session.case.detail.with(Option::is_some);
         session.download_words()
     };
+    let formats = Memo::new(move |_| {
+        session.case.detail.with(Option::is_some);
+        session.download_formats()
+    });
     view! {
         <Show when=can_compare>
             <select
@@ -237,6 +241,22 @@ fn Versions() -> impl IntoView {
             <button data-testid="download" title=words on:click=move |_| session.dispatch(Command::Download)>
                 <Icon shape=Shape::Download /> "Download"
             </button>
+            <select
+                aria-label="Format of the download" data-testid="download-format"
+                on:change=move |event| {
+                    let wanted = event_target_value(&event);
+                    let format = formats.with_untracked(|formats| {
+                        formats.iter().map(|(format, _)| *format).find(|format| format.name() == wanted)
+                    });
+                    session.dispatch(Command::DownloadAs(format));
+                }
+            >
+                <option value="" prop:selected=move || session.viewing.format.get().is_none()>"NIfTI"</option>
+                {move || formats.get().into_iter().map(|(format, words)| {
+                    let is_chosen = move || session.viewing.format.get() == Some(format);
+                    view! { <option value=format.name() prop:selected=is_chosen>{words}</option> }
+                }).collect_view()}
+            </select>
         </Show>
     }
 }

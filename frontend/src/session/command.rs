@@ -1,5 +1,6 @@
 //! What may happen. Views send these; the session does them.
 
+use shared::api::ExportFormat;
 use shared::case::{CaseId, JobId};
 use shared::geometry::{Axis, Plane};
 use shared::intensity::Window;
@@ -224,6 +225,8 @@ pub(crate) enum Command {
     ShowVersion(String),
     /// Download what is on the screen.
     Download,
+    /// Download in this format from now on; none is NIfTI.
+    DownloadAs(Option<ExportFormat>),
     /// Put the notice away.
     DismissNotice,
     /// Show or hide the keyboard sheet.

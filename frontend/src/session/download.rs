@@ -1,6 +1,7 @@
 //! Downloading: the file is what is on the screen, and is named so.
 
 use leptos::task::spawn_local;
+use shared::api::ExportFormat;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlAnchorElement;
 
@@ -39,7 +40,21 @@ impl Session {
         let decided = is_decided.then(|| "what you decided about its changes".to_owned());
         let parts: Vec<String> = slices.into_iter().chain(decided).collect();
         let with = if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(" and ")) };
-        Some(format!("{}{with}, as .nii.gz", version_text(&version)))
+        let file = match self.viewing.format.get() {
+            None => ".nii.gz",
+            Some(ExportFormat::Nrrd) => ".seg.nrrd",
+            Some(ExportFormat::Seg) => "a DICOM SEG",
+            Some(ExportFormat::SegBinary) => "a DICOM SEG of bits",
+        };
+        Some(format!("{}{with}, as {file}", version_text(&version)))
+    }
+
+    /// What can be chosen beside NIfTI, in words: a DICOM SEG only of a case that came from a DICOM series.
+    pub(crate) fn download_formats(self) -> Vec<(ExportFormat, &'static str)> {
+        let has_series = self.read(|bench| bench.detail.has_series).unwrap_or_default();
+        let dicom = [(ExportFormat::Seg, "DICOM SEG"), (ExportFormat::SegBinary, "DICOM SEG (bits)")];
+        let slicer = [(ExportFormat::Nrrd, "3D Slicer")];
+        slicer.into_iter().chain(dicom.into_iter().filter(|_| has_series)).collect()
     }
 
     fn download_choice(self) -> Option<Choice> {
@@ -67,10 +82,11 @@ impl Session {
                            them. Try again when they are saved.";
                 return self.messages.trouble.set(Some(why.into()));
             }
-            let url = if choice.is_corrected() {
-                api::corrected_url(&visit.case)
-            } else {
-                api::nifti_url(&visit.case, &choice.version)
+            let url = match (self.viewing.format.now(), choice.is_corrected()) {
+                (None, true) => api::corrected_url(&visit.case),
+                (None, false) => api::nifti_url(&visit.case, &choice.version),
+                (Some(format), true) => api::corrected_export_url(&visit.case, format),
+                (Some(format), false) => api::export_url(&visit.case, &choice.version, format),
             };
             self.fetch(&url);
         });

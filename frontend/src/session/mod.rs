@@ -258,6 +258,7 @@ impl Session {
             C::ToggleCompare => self.toggle_compare(),
             C::ShowVersion(version) => self.show_version(version),
             C::Download => self.download(),
+            C::DownloadAs(format) => self.viewing.format.set(format),
             C::DismissNotice => self.messages.notice.set(None),
             C::ToggleSheet => self.viewing.sheet.update(|open| *open = !*open),
             C::UsePreset(preset) => self.use_preset(preset),

@@ -88,6 +88,7 @@ impl Session {
         self.rounds.effort.set(Effort::default());
         self.rounds.target.set(None);
         self.viewing.shown.set(Shown::default());
+        self.viewing.format.set(None);
         self.viewing.channel.set(0);
         self.painting.depth.set([0, 0]);
         self.viewing.probe.set(None);

@@ -1,6 +1,7 @@
 //! Where one looks and how: planes, cameras, windows, overlays, versions.
 
 use leptos::prelude::*;
+use shared::api::ExportFormat;
 use shared::crossing::offset_in_plane;
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::intensity::Window;
@@ -41,6 +42,8 @@ pub(crate) struct Viewing {
     pub(crate) probe: Fact<Option<Probe>>,
     /// Whether the keyboard sheet is open.
     pub(crate) sheet: Fact<bool>,
+    /// What a download is to be; NIfTI if nothing else was chosen.
+    pub(crate) format: Fact<Option<ExportFormat>>,
 }
 
 impl Viewing {
@@ -60,6 +63,7 @@ impl Viewing {
             shown: Fact::new(Shown::default()),
             probe: Fact::new(None),
             sheet: Fact::new(false),
+            format: Fact::new(None),
         }
     }
 }

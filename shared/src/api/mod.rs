@@ -46,6 +46,29 @@ pub struct RefineOptions {
 /// Longest time that an adaptation may be asked for: a day.
 pub const MAX_ADAPT_SECONDS: f64 = 86_400.0;
 
+/// What a segmentation can be downloaded as, beside NIfTI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportFormat {
+    /// DICOM SEG of the type LABELMAP.
+    Seg,
+    /// DICOM SEG of the type BINARY, which older readers know.
+    SegBinary,
+    /// `.seg.nrrd`, 3D Slicer's.
+    Nrrd,
+}
+
+impl ExportFormat {
+    /// As it stands in addresses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seg => "seg",
+            Self::SegBinary => "seg-binary",
+            Self::Nrrd => "nrrd",
+        }
+    }
+}
+
 /// A model bundle the server offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -133,6 +156,9 @@ pub struct CaseDetail {
     pub versions: Vec<String>,
     /// The slices of this round, once there is a presegmentation.
     pub slices: Option<SliceList>,
+    /// Whether the case came from a DICOM series of which enough is kept for a DICOM SEG.
+    #[serde(default)]
+    pub has_series: bool,
     /// What another round would bring, from a refinement until the round begins.
     pub next: Option<NextRound>,
     /// What the expert has said so far.

@@ -126,6 +126,11 @@ routes! {
     /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own
     /// geometry, as a download.
     CORRECTED_NIFTI: Route<1> = Get "/api/cases/{id}/corrected/nifti";
+    /// A segmentation as an [`ExportFormat`](super::ExportFormat), as a download; `not_a_series` where a DICOM SEG is
+    /// asked for of a case that came from no DICOM series.
+    EXPORT: Route<3> = Get "/api/cases/{id}/segmentations/{version}/export/{format}";
+    /// The newest segmentation with all that the expert has corrected and saved, as [`EXPORT`] gives it.
+    CORRECTED_EXPORT: Route<2> = Get "/api/cases/{id}/corrected/export/{format}";
     /// [`Provenance`](super::Provenance).
     PROVENANCE: Route<2> = Get "/api/cases/{id}/segmentations/{version}/provenance";
     /// A [`Decision`](super::Decision) whose revision is the one it is based on → the same as stored;

@@ -82,10 +82,11 @@ pub(super) fn channel_names(dataset: &Value) -> Vec<String> {
 /// The ending of cases' files.
 pub(super) fn file_ending(dataset: &Value) -> Result<String, PlansError> {
     let ending = dataset["file_ending"].as_str().unwrap_or(".nii.gz");
-    if matches!(ending, ".nii.gz" | ".nii") {
+    if matches!(ending, ".nii.gz" | ".nii" | ".nrrd" | ".mha") {
         return Ok(ending.to_owned());
     }
-    Err(PlansError::Unsupported { what: "the file ending", name: ending.to_owned(), supported: ".nii.gz, .nii" })
+    let supported = ".nii.gz, .nii, .nrrd, .mha";
+    Err(PlansError::Unsupported { what: "the file ending", name: ending.to_owned(), supported })
 }
 
 #[cfg(test)]

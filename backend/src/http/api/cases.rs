@@ -17,12 +17,17 @@ use super::{Parts, Refusal};
     responses((status = 200, description = "The cases", body = Vec<CaseSummary>))
 )]
 pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<CaseSummary>>, Refusal> {
+    Ok(Json(visible(&parts, &visitor).await?))
+}
+
+/// The cases that are the visitor's to see, newest first.
+pub(in crate::http) async fn visible(parts: &Parts, visitor: &Visitor) -> Result<Vec<CaseSummary>, Refusal> {
     let mut cases = parts.store.cases().await?;
     if !visitor.role.sees_all() {
         let own: HashSet<CaseId> = parts.store.cases_of(&visitor.name).await?.into_iter().collect();
         cases.retain(|case| own.contains(&case.id));
     }
-    Ok(Json(cases))
+    Ok(cases)
 }
 
 /// Everything about a case beside its voxels.

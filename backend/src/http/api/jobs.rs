@@ -44,7 +44,7 @@ pub(crate) async fn refine(
 
 /// What was vouched for and what is refined with are the same: slices that are done may not contradict each other where
 /// they cross.
-async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
+pub(in crate::http) async fn check_agreement(parts: &Parts, id: &CaseId) -> Result<(), Refusal> {
     let CaseDetail { geometry, labels, corrections, .. } = parts.store.case(id).await?;
     let found = contradictions_among(&geometry, &labels, &corrections).map_err(StoreError::Correction)?;
     let Some(Contradiction { planes: [a, b], voxel: [x, y, z], .. }) = found.first() else { return Ok(()) };

@@ -9,13 +9,14 @@ mod corrections;
 mod decisions;
 mod effort;
 mod events;
+mod export;
 mod health;
 mod jobs;
 mod metrics;
 mod refused;
-mod upload;
+pub(super) mod upload;
 mod versions;
-mod volumes;
+pub(super) mod volumes;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceRequest;
@@ -29,6 +30,9 @@ use utoipa::OpenApi;
 use super::people::{self, Rule, admit};
 use super::{Parts, Refusal, upload_folder};
 use refused::Refused;
+
+pub(super) use cases::visible;
+pub(super) use jobs::check_agreement;
 
 macro_rules! serve {
     ($($route:ident for $rule:ident => $($noun:ident)::+ . $handler:ident,)*) => {
@@ -69,6 +73,8 @@ serve! {
     SEGMENTATION for Case => volumes.segmentation,
     NIFTI for Case => volumes.nifti,
     CORRECTED_NIFTI for Case => volumes.corrected_nifti,
+    EXPORT for Case => export.version,
+    CORRECTED_EXPORT for Case => export.newest,
     PROVENANCE for Case => volumes.provenance,
     DECIDE for Case => decisions.decide,
     NOTE_EFFORT for Case => effort.note,

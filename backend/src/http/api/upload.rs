@@ -17,6 +17,8 @@ use super::{Parts, Refusal, upload_folder};
 use crate::intake::{IntakeError, case_name, find_bundle, gather, keep, look_through};
 use crate::store::is_full;
 
+/// Longest text of a form.
+const TEXT_LIMIT_BYTES: usize = 4096;
 /// A form with more files than any series has slices is a mistake.
 const FILES_LIMIT: usize = 4096;
 
@@ -33,25 +35,48 @@ pub(crate) async fn create(
     checks: Data<Semaphore>,
     form: Multipart,
 ) -> Result<HttpResponse, Refusal> {
-    let folder = Scratch(upload_folder(&parts.store));
-    std::fs::create_dir_all(&folder.0).map_err(disk)?;
+    let folder = Scratch::new(&parts)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
     let name = case_name(&upload.name)?;
-    let (bundles, sent) = (parts.bundles.clone(), upload.files.clone());
-    let (offered, files) =
-        web::block(move || (bundles.list(), gather(&sent))).await.map_err(|error| Refusal::internal(&error))?;
-    let files = files.map_err(IntakeError::from)?;
-    let bundle = find_bundle(&offered, &upload.bundle, files.len())?;
+    let brought = Brought { files: upload.files, bundle: upload.bundle, name };
+    let case = take_in(&parts, &visitor, &checks, brought).await?;
+    Ok(HttpResponse::Created().json(case))
+}
+
+/// Files that are to become a case.
+pub(in crate::http) struct Brought {
+    /// On disk, under names of our own.
+    pub(in crate::http) files: Vec<PathBuf>,
+    /// The name of the bundle that segments it.
+    pub(in crate::http) bundle: String,
+    /// What it is called, if it has a name.
+    pub(in crate::http) name: Option<String>,
+}
+
+/// Looks files through under all checks, makes a case of them and queues its presegmentation.
+pub(in crate::http) async fn take_in(
+    parts: &Parts,
+    visitor: &Visitor,
+    checks: &Semaphore,
+    brought: Brought,
+) -> Result<CaseSummary, Refusal> {
+    let Brought { files, bundle, name } = brought;
+    let bundles = parts.bundles.clone();
+    let (offered, scans) =
+        web::block(move || (bundles.list(), gather(&files))).await.map_err(|error| Refusal::internal(&error))?;
+    let scans = scans.map_err(IntakeError::from)?;
+    let bundle = find_bundle(&offered, &bundle, scans.len())?;
     let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
-    let (bundles, opened) = (parts.bundles.clone(), bundle.name.clone());
+    let (bundles, opened, kept) = (parts.bundles.clone(), bundle.name.clone(), parts.kept);
     let look = move || -> Result<_, Refusal> {
-        Ok(look_through(&files, &bundles.open(&opened).map_err(|error| Refusal::internal(&error))?)?)
+        let bundle = bundles.open(&opened).map_err(|error| Refusal::internal(&error))?;
+        Ok(look_through(&scans, &bundle, kept)?)
     };
     let scan = web::block(look).await.map_err(|error| Refusal::internal(&error))??;
     let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
-    Ok(HttpResponse::Created().json(case))
+    Ok(case)
 }
 
 /// What the form of an upload holds.
@@ -68,7 +93,21 @@ struct Form {
 }
 
 /// A folder that goes when its upload is over.
-struct Scratch(PathBuf);
+pub(in crate::http) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes one.
+    pub(in crate::http) fn new(parts: &Parts) -> Result<Self, Refusal> {
+        let folder = Self(upload_folder(&parts.store));
+        std::fs::create_dir_all(&folder.0).map_err(disk)?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub(in crate::http) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -89,8 +128,8 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
     let mut left = limit_bytes;
     while let Some(mut field) = form.try_next().await.map_err(|error| cut_off(&error))? {
         match field.name().unwrap_or_default() {
-            "bundle" => upload.bundle = text(&mut field).await?,
-            "name" => upload.name = text(&mut field).await?,
+            "bundle" => upload.bundle = text(&mut field, TEXT_LIMIT_BYTES).await?,
+            "name" => upload.name = text(&mut field, TEXT_LIMIT_BYTES).await?,
             "image" if upload.files.len() < FILES_LIMIT => {
                 // Never a name that the client chose.
                 let file = folder.join(upload.files.len().to_string());
@@ -114,17 +153,22 @@ async fn receive(mut form: Multipart, folder: &Path, limit_bytes: u64) -> Result
     Ok(upload)
 }
 
-async fn text(field: &mut Field) -> Result<String, Refusal> {
-    let bytes = field
-        .bytes(4096)
-        .await
-        .map_err(|_| Refusal::bad(ErrorCode::TextTooLong, "a text of the form is longer than 4096 bytes"))?;
+/// A text of a form, of so many bytes at most.
+pub(in crate::http) async fn text(field: &mut Field, limit_bytes: usize) -> Result<String, Refusal> {
+    let too_long =
+        |_| Refusal::bad(ErrorCode::TextTooLong, format!("a text of the form is longer than {limit_bytes} bytes"));
+    let bytes = field.bytes(limit_bytes).await.map_err(too_long)?;
     let bytes = bytes.map_err(|error| cut_off(&error))?;
     String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::bad(ErrorCode::NotText, "a text of the form is not UTF-8"))
 }
 
 /// Streams a file to disk; answers how many bytes are left for the rest of the form.
-async fn write(field: &mut Field, file: &Path, mut left: u64, limit_bytes: u64) -> Result<u64, Refusal> {
+pub(in crate::http) async fn write(
+    field: &mut Field,
+    file: &Path,
+    mut left: u64,
+    limit_bytes: u64,
+) -> Result<u64, Refusal> {
     let mut out = tokio::fs::File::create(file).await.map_err(disk)?;
     while let Some(chunk) = field.try_next().await.map_err(|error| cut_off(&error))? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
@@ -140,13 +184,15 @@ async fn write(field: &mut Field, file: &Path, mut left: u64, limit_bytes: u64) 
     Ok(left)
 }
 
-fn cut_off(error: &MultipartError) -> Refusal {
+/// A form that did not arrive whole.
+pub(in crate::http) fn cut_off(error: &MultipartError) -> Refusal {
     if let MultipartError::Payload(error @ PayloadError::Io(_)) = error {
         return Refusal::of_payload(error);
     }
     Refusal::bad(ErrorCode::UploadCutOff, format!("the upload ended early or is no form ({error}); send it again"))
 }
 
-fn disk(error: std::io::Error) -> Refusal {
+/// A disk that takes nothing more, or does not work.
+pub(in crate::http) fn disk(error: std::io::Error) -> Refusal {
     if is_full(&error) { Refusal::full() } else { Refusal::internal(&error) }
 }

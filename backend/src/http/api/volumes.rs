@@ -7,9 +7,9 @@ use actix_web::http::header::{
 };
 use actix_web::web::{Data, Json, Path};
 use futures_util::TryStreamExt;
-use shared::api::{CaseDetail, Provenance, route};
+use shared::api::{Provenance, route};
 use shared::case::CaseId;
-use shared::correction::corrected;
+use shared::shown::as_shown;
 use shared::volume::Volume;
 
 use super::address::OfSegmentation;
@@ -84,23 +84,20 @@ pub(crate) async fn nifti(parts: Data<Parts>, of: Path<OfSegmentation>) -> Resul
     responses((status = 200, description = "A .nii.gz file", content_type = "application/gzip"))
 )]
 pub(crate) async fn corrected_nifti(parts: Data<Parts>, id: Path<CaseId>) -> Result<HttpResponse, Refusal> {
-    let CaseDetail { summary, geometry, labels: allowed, versions, corrections, decisions, .. } =
-        parts.store.case(&id).await?;
+    let detail = parts.store.case(&id).await?;
     let nothing_yet = StoreError::NotNow("the presegmentation has not finished; there is nothing to download yet");
-    let version = versions.last().ok_or(nothing_yet)?;
-    let files = parts.store.segmentation(&id, version).await?;
+    let version = detail.versions.last().cloned().ok_or(nothing_yet)?;
+    let files = parts.store.segmentation(&id, &version).await?;
     let blobs = parts.store.blobs();
     let (labels, file) = (blobs.get(&files.labels).await?, blobs.get(&files.nifti).await?);
-    let decision = decisions.into_iter().find(|decision| decision.version == *version);
+    let name = format!("{}_{version}_corrected.nii.gz", detail.summary.name);
     let merge = move || -> anyhow::Result<Vec<u8>> {
-        let mut labels = labels.to_vec();
-        decision.into_iter().for_each(|decision| drop(decision.patch.apply(&mut labels)));
-        let labels = corrected(Volume::new(geometry, labels)?, &allowed, &corrections)?;
+        let labels = as_shown(&detail, &version, Volume::new(detail.geometry.clone(), labels.to_vec())?)?;
         Ok(relabelled(&file, labels.voxels())?)
     };
     let merged = tokio::task::spawn_blocking(merge).await.map_err(|error| Refusal::internal(&error))?;
     let file = merged.map_err(|error| Refusal::internal(&error))?;
-    Ok(download(&format!("{}_{version}_corrected.nii.gz", summary.name), file))
+    Ok(download(&name, file))
 }
 
 /// A compressed file that the browser puts where downloads go.
@@ -125,7 +122,7 @@ async fn blob(parts: &Parts, digest: &Digest) -> Result<impl MessageBody + use<>
 
 /// A download's name as RFC 6266 has it: plain ASCII for old clients, UTF-8 for all others, nothing that a file system
 /// chokes on.
-pub(super) fn attachment(name: &str) -> ContentDisposition {
+pub(in crate::http) fn attachment(name: &str) -> ContentDisposition {
     let safe: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
     let ascii: String = safe.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();

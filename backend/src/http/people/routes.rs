@@ -41,14 +41,25 @@ pub(crate) async fn sign_in(
     request: HttpRequest,
     body: Json<SignIn>,
 ) -> Result<HttpResponse, Refusal> {
-    let SignIn { name, password, invitation } = body.into_inner();
-    if !parts.access.attempts.allows(&name, origin_address(&parts, &request)) {
+    let (person, word) = begin_session(&parts, &request, body.into_inner()).await?;
+    let me = Me { name: person.name, role: person.role, can_sign_out: true };
+    Ok(HttpResponse::Ok().cookie(cookie(&parts, word)).json(me))
+}
+
+/// A session for whoever gives the right password, and the word that stands for it.
+pub(crate) async fn begin_session(
+    parts: &Parts,
+    request: &HttpRequest,
+    said: SignIn,
+) -> Result<(Person, String), Refusal> {
+    let SignIn { name, password, invitation } = said;
+    if !parts.access.attempts.allows(&name, origin_address(parts, request)) {
         tracing::warn!("too many tries to sign in");
         let message = "too many tries; wait a minute, then try again";
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::Busy, message));
     }
     if let Some(invitation) = invitation {
-        make_first_admin(&parts, &name, &password, &invitation).await?;
+        make_first_admin(parts, &name, &password, &invitation).await?;
     }
     let kept = parts.store.credentials(&name).await?;
     let (person, hash) = kept.map_or((None, None), |(person, hash)| (Some(person), Some(hash)));
@@ -67,8 +78,7 @@ pub(crate) async fn sign_in(
     }
     let word = secrets::random_word().map_err(|error| Refusal::internal(&error))?;
     parts.store.begin_session(&person.name, &digest(&word)).await?;
-    let me = Me { name: person.name, role: person.role, can_sign_out: true };
-    Ok(HttpResponse::Ok().cookie(cookie(&parts, word)).json(me))
+    Ok((person, word))
 }
 
 async fn make_first_admin(parts: &Parts, name: &str, password: &str, invitation: &str) -> Result<(), Refusal> {

@@ -14,6 +14,9 @@ pub(super) struct Head {
     pub(super) file: PathBuf,
     /// UID of its series; never shown.
     pub(super) series: String,
+    /// Its SOP class and instance.
+    pub(super) class: String,
+    pub(super) instance: String,
     pub(super) modality: String,
     pub(super) is_localiser: bool,
     pub(super) samples: u16,
@@ -41,6 +44,8 @@ pub(super) struct Slice {
     pub(super) thickness: Option<f64>,
     pub(super) slope: f64,
     pub(super) intercept: f64,
+    /// Whether small numbers are bright (MONOCHROME1).
+    pub(super) inverted: bool,
 }
 
 /// Reads all files' heads, in their order.
@@ -60,6 +65,8 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
     let head = Head {
         file: file.to_owned(),
         series: text(&object, tags::SERIES_INSTANCE_UID),
+        class: text(&object, tags::SOP_CLASS_UID),
+        instance: text(&object, tags::SOP_INSTANCE_UID),
         modality: text(&object, tags::MODALITY),
         is_localiser: text(&object, tags::IMAGE_TYPE).to_uppercase().split('\\').any(|word| word == "LOCALIZER"),
         samples: integer(&object, tags::SAMPLES_PER_PIXEL).unwrap_or(1) as u16,
@@ -83,14 +90,14 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
 
 /// Where a frame's attributes may stand: in its own functional groups, in those of all frames, or in the file itself.
 #[derive(Clone, Copy)]
-struct Groups<'a> {
-    object: &'a InMemDicomObject,
-    own: Option<&'a InMemDicomObject>,
-    shared: Option<&'a InMemDicomObject>,
+pub(super) struct Groups<'a> {
+    pub(super) object: &'a InMemDicomObject,
+    pub(super) own: Option<&'a InMemDicomObject>,
+    pub(super) shared: Option<&'a InMemDicomObject>,
 }
 
 impl Groups<'_> {
-    fn floats(self, group: Tag, tag: Tag) -> Option<Vec<f64>> {
+    pub(super) fn floats(self, group: Tag, tag: Tag) -> Option<Vec<f64>> {
         let in_group = |groups: &InMemDicomObject| items(groups, group).first().and_then(|item| floats(item, tag));
         self.own.and_then(in_group).or_else(|| self.shared.and_then(in_group)).or_else(|| floats(self.object, tag))
     }
@@ -124,15 +131,16 @@ fn slice(head: &Head, frame: usize, groups: Groups<'_>) -> Option<Slice> {
         thickness: thickness.map(f64::abs).filter(|mm| *mm > 0.0),
         slope: rescale(tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0).unwrap_or(1.0),
         intercept: rescale(tags::RESCALE_INTERCEPT).unwrap_or(0.0),
+        inverted: head.photometric == "MONOCHROME1",
     })
 }
 
-fn unit(vector: [f64; 3]) -> Option<[f64; 3]> {
+pub(super) fn unit(vector: [f64; 3]) -> Option<[f64; 3]> {
     let length = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
     (length > 0.5 && length < 2.0).then(|| vector.map(|v| v / length))
 }
 
-fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
+pub(super) fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
     object.get(tag).and_then(|element| element.items()).unwrap_or_default()
 }
 
@@ -140,11 +148,11 @@ fn floats(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
     object.get(tag)?.to_multi_float64().ok()
 }
 
-fn integer(object: &InMemDicomObject, tag: Tag) -> Option<usize> {
+pub(super) fn integer(object: &InMemDicomObject, tag: Tag) -> Option<usize> {
     object.get(tag)?.to_int::<u32>().ok().map(|n| n as usize)
 }
 
-fn text(object: &InMemDicomObject, tag: Tag) -> String {
+pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> String {
     object
         .get(tag)
         .and_then(|element| element.to_str().ok())

@@ -1,20 +1,29 @@
 //! The door to DICOM: a series of files → a volume. Slices lie where their positions say, along the normal of their
 //! planes and never by instance number; every slice is rescaled by its own slope and intercept. What is no volume is
 //! refused by name, with the files that show it. Of a file's attributes only those are looked at that place and scale
-//! voxels, or tell series apart: no name, no id, no date.
+//! voxels, or tell series apart: no name, no id, no date. What a segmentation of the series has to say of it is read
+//! by itself ([`read_reference`]), and kept apart.
 
 mod heads;
 mod series;
 mod pixels;
+mod reference;
+mod segmentation;
 
 use std::path::{Path, PathBuf};
 
+use dicom_dictionary_std::uids;
 use shared::api::ErrorCode;
 use thiserror::Error;
 
 use super::{Origin, Scan, ScanError};
 use heads::read_heads;
 use series::{Stack, stacks};
+
+pub use reference::{KeptReference, SeriesReference, read_reference};
+pub use segmentation::{Algorithm, SegContent, SegKind, encode_seg};
+
+pub(super) use segmentation::read_segmentation;
 
 /// Why files are no series that can be worked on.
 #[derive(Debug, Error)]
@@ -60,6 +69,18 @@ pub enum DicomError {
     SeveralSeries {
         /// Each in words.
         series: Vec<String>,
+    },
+    /// Labels where intensities are wanted.
+    #[error("{} are segmentations (DICOM SEG), labels and no scan. Leave them out", some(files))]
+    Labels {
+        /// Which.
+        files: Vec<String>,
+    },
+    /// Labels that no segmentation holds, or a segmentation that holds none.
+    #[error("the DICOM SEG cannot be used: {why}")]
+    Segmentation {
+        /// Why.
+        why: String,
     },
     /// Slices in several directions.
     #[error("the slices of the series have {} orientations or sizes: {}. A localiser, or two scans in one series; give \
@@ -129,9 +150,9 @@ impl DicomError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Unreadable { .. } => ErrorCode::Damaged,
-            Self::Pixels { .. } | Self::Colours { .. } => ErrorCode::UnsupportedType,
+            Self::Pixels { .. } | Self::Colours { .. } | Self::Labels { .. } => ErrorCode::UnsupportedType,
             Self::SeveralVolumes { .. } => ErrorCode::NotThreeDimensional,
-            Self::Attribute { .. } => ErrorCode::BadHeader,
+            Self::Attribute { .. } | Self::Segmentation { .. } => ErrorCode::BadHeader,
             Self::NoImages(_)
             | Self::NoPosition { .. }
             | Self::SeveralSeries { .. }
@@ -142,6 +163,11 @@ impl DicomError {
             | Self::Tilted { .. } => ErrorCode::NotASeries,
         }
     }
+}
+
+/// Whether objects of this SOP class are segmentations.
+fn is_segmentation_class(class: &str) -> bool {
+    [uids::SEGMENTATION_STORAGE, uids::LABEL_MAP_SEGMENTATION_STORAGE].contains(&class)
 }
 
 /// A few names and how many more.

@@ -63,6 +63,8 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
     }
     let (stored, shift) = (u32::from(pixels.bits_stored()), u32::from(pixels.high_bit() + 1 - pixels.bits_stored()));
     let signed = pixels.pixel_representation() == PixelRepresentation::Signed;
+    // As ITK has it: the other end of the numbers that the stored bits can hold.
+    let ends = if signed { -1.0 } else { 2.0_f64.powi(stored as i32) - 1.0 };
     for (value, chunk) in target.iter_mut().zip(bytes.chunks_exact(size)) {
         let mut wide = [0; 4];
         wide[..size].copy_from_slice(chunk);
@@ -70,6 +72,7 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
         let raised = u32::from_le_bytes(wide) << (32 - stored - shift);
         let pixel =
             if signed { f64::from(raised.cast_signed() >> (32 - stored)) } else { f64::from(raised >> (32 - stored)) };
+        let pixel = if slice.inverted { ends - pixel } else { pixel };
         *value = (pixel * slice.slope + slice.intercept) as f32;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use shared::geometry::{Geometry, GeometryError};
 
 use super::heads::{Head, Slice};
-use super::{DicomError, name};
+use super::{DicomError, is_segmentation_class, name};
 
 /// Positions nearer than this share of the slices' distance are one place.
 const SAME: f64 = 0.05;
@@ -25,9 +25,14 @@ pub(super) struct Stack {
 /// The one stack among files. Localisers of other series, and of the same, are left out where something else is there.
 pub(super) fn stacks(heads: Vec<Head>) -> Result<Stack, DicomError> {
     let names = |heads: &[&Head]| heads.iter().map(|head| name(&head.file)).collect::<Vec<_>>();
-    let coloured: Vec<&Head> = heads.iter().filter(|head| head.samples != 1).collect();
+    let is_coloured = |head: &&Head| head.samples != 1 || head.photometric == "PALETTE COLOR";
+    let coloured: Vec<&Head> = heads.iter().filter(is_coloured).collect();
     if let Some(first) = coloured.first() {
         return Err(DicomError::Colours { files: names(&coloured), photometric: first.photometric.clone() });
+    }
+    let labels: Vec<&Head> = heads.iter().filter(|head| is_segmentation_class(&head.class)).collect();
+    if !labels.is_empty() {
+        return Err(DicomError::Labels { files: names(&labels) });
     }
     let nowhere: Vec<&Head> = heads.iter().filter(|head| head.slices.is_none()).collect();
     if !nowhere.is_empty() {
@@ -87,11 +92,11 @@ fn one_orientation(slices: &[Slice]) -> Result<(), DicomError> {
     Err(DicomError::SeveralOrientations { groups: groups.iter().map(words).collect() })
 }
 
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+pub(super) fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+pub(super) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 

@@ -26,7 +26,7 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         uncertain: None,
         warnings: Vec::new(),
     };
-    let label = |value| LabelInfo { value, name: String::new(), colour: String::new() };
+    let label = |value| LabelInfo { value, name: String::new(), colour: String::new(), code: None };
     CaseDetail {
         summary,
         geometry: Geometry::axis_aligned([3, 3, 3], [1.0; 3]).unwrap(),
@@ -34,6 +34,7 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         labels: LabelSet(vec![label(1), label(2)]),
         versions: vec![shared::api::PRESEGMENTATION.into()],
         slices: None,
+        has_series: false,
         next: None,
         corrections: vec![],
         refined_with: vec![],

@@ -209,7 +209,7 @@ fn strokes(slice: &CorrectedSlice) -> BTreeSet<Stroke> {
 fn detail(server: &Server) -> CaseDetail {
     CaseDetail {
         geometry: Geometry::axis_aligned([8, 8, 2], [1.0; 3]).unwrap(),
-        labels: LabelSet(vec![LabelInfo { value: 1, name: String::new(), colour: String::new() }]),
+        labels: LabelSet(vec![LabelInfo { value: 1, name: String::new(), colour: String::new(), code: None }]),
         versions: vec![PRESEGMENTATION.into()],
         corrections: server.all(),
         ..crate::session::bench::detail_for_test()

@@ -1,0 +1,10 @@
+//! DICOM SEG, out and in: what is written reads back to the same voxels, here and in other programs.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../series/mod.rs"]
+mod series;
+
+mod command;
+mod peers;
+mod round_trip;
