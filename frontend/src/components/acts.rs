@@ -214,7 +214,7 @@ pub(super) fn Key(#[prop(into)] act: String) -> impl IntoView {
 }
 
 /// Words with the first key of an act behind them: `Undo (Ctrl+Z)`.
-pub(super) fn with_key(session: Session, words: &'static str, act: &'static str) -> impl Fn() -> String + Clone + Copy {
+pub(super) fn with_key(session: Session, words: &'static str, act: &'static str) -> impl Fn() -> String + Copy {
     move || match session.preferences.keys.with(|keys| keys.first(act)) {
         Some(key) => format!("{words} ({key})"),
         None => words.to_owned(),
