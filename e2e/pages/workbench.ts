@@ -193,9 +193,10 @@ export class WorkbenchPage {
       (canvas, [left, top]) => {
         if (!(canvas instanceof HTMLCanvasElement)) throw new Error("a view is a canvas");
         const scale = canvas.width / canvas.clientWidth;
-        const pixel = canvas
-          .getContext("2d")
-          ?.getImageData(Math.floor(left * scale), Math.floor(top * scale), 1, 1).data;
+        // From a copy: the page's own canvas is not made to be read.
+        const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        copy?.drawImage(canvas, Math.floor(left * scale), Math.floor(top * scale), 1, 1, 0, 0, 1, 1);
+        const pixel = copy?.getImageData(0, 0, 1, 1).data;
         return [pixel?.[0] ?? -1, pixel?.[1] ?? -1, pixel?.[2] ?? -1] as [number, number, number];
       },
       [x - box.x, y - box.y] as const,

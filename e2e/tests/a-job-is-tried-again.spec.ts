@@ -24,9 +24,9 @@ test.describe("in the list", () => {
       await expect(page.getByRole("heading", { name: "The scan is being segmented" })).toBeVisible();
       await workbench.backToList();
     });
-    await caseList.waitForPresegmentation("second");
-    await caseList.waitForPresegmentation("first");
+    await expect(caseList.row("first")).toHaveAttribute("data-job", /queued|running/);
     await expect(caseList.row("first").getByTestId("retry-job")).toBeHidden();
+    await caseList.waitForPresegmentation("second");
   });
 });
 

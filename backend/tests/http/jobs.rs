@@ -72,8 +72,9 @@ fn a_cancelled_job_can_be_tried_again_and_what_waits_knows_its_place() {
     let again: Value = retry(job).json();
     assert_eq!((again["kind"].as_str(), again["state"].as_str()), (Some("presegment"), Some("queued")));
     assert_eq!(retry(job).refusal(409).0, "not_now", "it was tried again already");
-    assert_eq!(server.wait(&first, "done")["stage"], "correcting");
-    assert_eq!(retry(again["id"].as_i64().unwrap()).refusal(409).0, "not_now");
+    assert_eq!(ahead(&first), 2, "behind those that waited already");
+    let done = server.wait(&waiting[0], "done");
+    assert_eq!(retry(done["job"]["id"].as_i64().unwrap()).refusal(409).0, "not_now", "there is nothing to try again");
     assert_eq!(retry(999).refusal(404).0, "not_found");
 }
 

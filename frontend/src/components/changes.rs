@@ -98,6 +98,7 @@ fn Change(number: usize) -> impl IntoView {
     let is_here = move || session.changes.at.get() == Some(number);
     let is_taken = move || row.with(|row| row.as_ref().is_some_and(|row| row.is_taken));
     let decide = move |_| session.dispatch(Command::Decide(number, !is_taken()));
+    let shade = move || row.with(|row| row.as_ref().map(|row| colour(session, row)));
     view! {
         <li
             class="change" class:on=is_here class:left=move || !is_taken() data-testid="change"
@@ -111,7 +112,7 @@ fn Change(number: usize) -> impl IntoView {
                 class="quiet change-words" title="Show it" aria-current=move || is_here().then_some("true")
                 data-testid="change-jump" on:click=move |_| session.dispatch(Command::LookAtChange(number))
             >
-                <span class="swatch" style:background-color=move || row.with(|row| row.as_ref().map(|row| colour(session, row)))></span>
+                <span class="swatch" style:background-color=shade></span>
                 <span>{move || row.with(|row| row.as_ref().map(|row| change_text(session, row)))}</span>
                 <span class="tabular muted">{move || row.with(|row| row.as_ref().map(|row| row.voxels))}</span>
             </button>

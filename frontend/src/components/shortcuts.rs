@@ -43,16 +43,48 @@ const PARTS: &[(Group, &str, &[Hand])] = &[
     (Group::Refining, "Refinement and versions", &[]),
 ];
 
-/// The act whose key is being chosen.
-type Choosing = RwSignal<Option<String>>;
+/// Another key is being chosen for an act.
+#[derive(Clone, Copy)]
+pub(crate) struct Choosing {
+    /// For which act; none while no key is asked for.
+    act: RwSignal<Option<String>>,
+    /// What came of the last choice, where it took a key from another act.
+    told: RwSignal<Option<String>>,
+}
+
+impl Choosing {
+    /// No key is asked for.
+    pub(crate) fn new() -> Self {
+        Self { act: RwSignal::new(None), told: RwSignal::new(None) }
+    }
+
+    /// Takes the key that is pressed while one is asked for; whether one is.
+    pub(crate) fn takes(self, session: Session, event: &KeyboardEvent) -> bool {
+        let Some(act) = self.act.get_untracked() else { return false };
+        let press = Press::from(event);
+        event.prevent_default();
+        if matches!(press.key.as_str(), "Shift" | "Control" | "Alt" | "Meta" | "AltGraph" | "CapsLock") {
+            return true;
+        }
+        self.act.set(None);
+        let Some(name) = press.names().into_iter().next().filter(|_| press.key != "Escape") else { return true };
+        let before = session.preferences.keys.now_with(|keys| keys.act(std::slice::from_ref(&name)));
+        session.dispatch(Command::BindKey(act.clone(), name.clone()));
+        let lost = before.filter(|before| *before != act).map(|before| {
+            let (key, now, before) = (shown(&name), words(&act), words(&before));
+            format!("{key} does now: {now}. It did before, and does no longer: {before}.")
+        });
+        self.told.set(lost);
+        true
+    }
+}
 
 /// The sheet of keys.
 #[component]
 pub(crate) fn ShortcutSheet() -> impl IntoView {
     let session = expect_context::<Session>();
     let dialog = NodeRef::<Dialog>::new();
-    let choosing: Choosing = RwSignal::new(None);
-    let told = RwSignal::new(None::<String>);
+    let choosing = expect_context::<Choosing>();
     Effect::new(move || {
         let (Some(dialog), open) = (dialog.get(), session.viewing.sheet.get()) else { return };
         match open {
@@ -61,8 +93,8 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
             false => dialog.close(),
             true => {}
         }
-        choosing.set(None);
-        told.set(None);
+        choosing.act.set(None);
+        choosing.told.set(None);
     });
     let close = move || {
         if session.viewing.sheet.now() {
@@ -75,11 +107,14 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
             close();
         }
     };
-    let pressed = move |event: KeyboardEvent| choose(session, choosing, told, &event);
+    let hint = move || match choosing.act.get() {
+        Some(act) => format!("Press the key for: {}. Esc leaves it as it is.", words(&act)),
+        None => choosing.told.get().unwrap_or_else(|| "To choose another key, press on the one that is there.".into()),
+    };
     view! {
         <dialog
             node_ref=dialog class="sheet" aria-labelledby="sheet-title" data-testid="shortcut-sheet"
-            on:close=move |_| close() on:click=aside on:keydown=pressed
+            on:close=move |_| close() on:click=aside
         >
             <div class="sheet-body">
                 <header>
@@ -89,11 +124,7 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
                     </button>
                 </header>
                 <Presets />
-                <p class="hint" role="status" data-testid="key-told">
-                    {move || choosing.get().map(|act| format!("Press the key for: {}. Esc leaves it as it is.", words(&act)))
-                        .or(told.get())
-                        .unwrap_or_else(|| "To choose another key, press on the one that is there.".into())}
-                </p>
+                <p class="hint" role="status" data-testid="key-told">{hint}</p>
                 <div class="sheet-columns">
                     <ToolKeys choosing=choosing />
                     {PARTS.iter().map(|(group, title, mouse)| view! {
@@ -103,25 +134,6 @@ pub(crate) fn ShortcutSheet() -> impl IntoView {
             </div>
         </dialog>
     }
-}
-
-/// Takes the key that is pressed while one is asked for.
-fn choose(session: Session, choosing: Choosing, told: RwSignal<Option<String>>, event: &KeyboardEvent) {
-    let Some(act) = choosing.get_untracked() else { return };
-    let press = Press::from(event);
-    if matches!(press.key.as_str(), "Shift" | "Control" | "Alt" | "Meta" | "AltGraph" | "CapsLock") {
-        return;
-    }
-    event.prevent_default();
-    event.stop_propagation();
-    choosing.set(None);
-    let Some(name) = press.names().into_iter().next().filter(|_| press.key != "Escape") else { return };
-    let before = session.preferences.keys.now_with(|keys| keys.act(std::slice::from_ref(&name)));
-    session.dispatch(Command::BindKey(act.clone(), name.clone()));
-    let lost = before.filter(|before| *before != act).map(|before| {
-        format!("{} does now: {}. It did before, and does no longer: {}.", shown(&name), words(&act), words(&before))
-    });
-    told.set(lost);
 }
 
 fn words(act: &str) -> String {
@@ -173,8 +185,8 @@ fn KeyChoice(act: String, choosing: Choosing) -> impl IntoView {
     view! {
         <button
             class="quiet key-choice" type="button" title=label.clone() aria-label=label data-testid=test_id
-            class:on=move || choosing.with(|choosing| choosing.as_ref() == Some(&act))
-            on:click=move |_| choosing.set(Some(asked.clone()))
+            class:on=move || choosing.act.with(|choosing| choosing.as_ref() == Some(&act))
+            on:click=move |_| choosing.act.set(Some(asked.clone()))
         >{keys}</button>
     }
 }

@@ -152,7 +152,7 @@ fn Caption(axis: Axis) -> impl IntoView {
             <Show when=move || session.viewing.is_blank.get() && on_target(session, axis)>
                 <button
                     class="small" data-testid="reveal" on:click=move |_| session.dispatch(Command::Reveal)
-                >{with_key(session, "Blank start: show the presegmentation", "reveal")}</button>
+                >{with_key(session, "Show the presegmentation", "reveal")}</button>
             </Show>
             <Show
                 when=move || is_large() && is_targets_axis(session, axis) && !on_target(session, axis)

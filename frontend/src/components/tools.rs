@@ -88,14 +88,16 @@ fn History() -> impl IntoView {
     view! {
         <div class="pair">
             <button
-                data-testid="undo" title=with_key(session, "Undo", "undo") disabled=move || session.painting.depth.get()[0] == 0
+                data-testid="undo" title=with_key(session, "Undo", "undo")
+                disabled=move || session.painting.depth.get()[0] == 0
                 on:click=move |_| session.dispatch(Command::Undo)
             >
                 <Icon shape=Shape::Undo />
                 "Undo"
             </button>
             <button
-                data-testid="redo" title=with_key(session, "Redo", "redo") disabled=move || session.painting.depth.get()[1] == 0
+                data-testid="redo" title=with_key(session, "Redo", "redo")
+                disabled=move || session.painting.depth.get()[1] == 0
                 on:click=move |_| session.dispatch(Command::Redo)
             >
                 <Icon shape=Shape::Redo />
@@ -274,7 +276,8 @@ fn Overlays() -> impl IntoView {
         <section class="panel" aria-label="Overlays">
             <h2 class="small-title">"Overlays"</h2>
             <Switch
-                name="Segmentation" act="toggle-segmentation" test_id="toggle-segmentation" is_on=|overlay| overlay.segmentation
+                name="Segmentation" act="toggle-segmentation" test_id="toggle-segmentation"
+                is_on=|overlay| overlay.segmentation
                 command=Command::ToggleSegmentation
             />
             <Percent
@@ -286,7 +289,8 @@ fn Overlays() -> impl IntoView {
                 command=Command::ToggleOutline
             />
             <Switch
-                name="Uncertainty" act="toggle-uncertainty" test_id="toggle-uncertainty" is_on=|overlay| overlay.uncertainty
+                name="Uncertainty" act="toggle-uncertainty" test_id="toggle-uncertainty"
+                is_on=|overlay| overlay.uncertainty
                 command=Command::ToggleUncertainty
             />
             <Percent
@@ -329,7 +333,9 @@ fn BlankChoice() -> impl IntoView {
             <span>"Blank start"</span>
             <select data-testid="blank-start" on:change=choose>
                 {BlankStart::ALL.into_iter().map(|(start, words)| view! {
-                    <option value=words prop:selected=move || session.viewing.blank_start.get() == start>{words}</option>
+                    <option
+                        value=words prop:selected=move || session.viewing.blank_start.get() == start
+                    >{words}</option>
                 }).collect_view()}
             </select>
         </label>

@@ -31,7 +31,8 @@ pub(crate) fn TopBar() -> impl IntoView {
             <SaveStatus />
             <Versions />
             <button
-                class="quiet" aria-label="Keyboard and mouse" title=with_key(session, "Keyboard and mouse", "sheet") data-testid="open-sheet"
+                class="quiet" aria-label="Keyboard and mouse" data-testid="open-sheet"
+                title=with_key(session, "Keyboard and mouse", "sheet")
                 on:click=move |_| session.dispatch(Command::ToggleSheet)
             >
                 <Icon shape=Shape::Keyboard />

@@ -12,7 +12,7 @@ use super::acts::{Key, command_after, command_for};
 use super::banner::{NoticeBanner, TroubleBanner};
 use super::job::JobProgress;
 use super::rail::Rail;
-use super::shortcuts::ShortcutSheet;
+use super::shortcuts::{Choosing, ShortcutSheet};
 use super::slice_view::SliceView;
 use super::status_bar::StatusBar;
 use super::tools::Tools;
@@ -32,8 +32,14 @@ pub(crate) fn Workbench() -> impl IntoView {
         }
     });
     let held = StoredValue::new_local(None);
+    let choosing = Choosing::new();
+    provide_context(choosing);
     let listeners = [
-        window_event_listener(ev::keydown, move |event| on_key(session, held, &event)),
+        window_event_listener(ev::keydown, move |event| {
+            if !choosing.takes(session, &event) {
+                on_key(session, held, &event);
+            }
+        }),
         window_event_listener(ev::keyup, move |event| on_key_up(session, held, &event)),
     ];
     let left = window_event_listener(ev::blur, move |_| session.dispatch(Command::Invert(false)));

@@ -20,7 +20,9 @@ const NO_SCANS: [&str; 16] = [
 /// Sorts files, given with their paths, into scans of so many channels: a volume or an archive is a scan; a header and
 /// its voxels are; all else of one folder is a series of slices. Channels of one scan are told by nnU-Net's endings
 /// (`_0000`, `_0001`, …). The server looks into the files; here only names are known.
-pub(crate) fn sort_files<F>(files: Vec<(String, F)>, channels: usize) -> Sorted<F> {
+pub(crate) fn sort_files<F>(mut files: Vec<(String, F)>, channels: usize) -> Sorted<F> {
+    // Browsers tell of a folder's files in any order.
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut keys: Vec<String> = Vec::new();
     let mut scans: BTreeMap<String, Vec<(String, F)>> = BTreeMap::new();
     let mut left_out = Vec::new();
@@ -34,11 +36,8 @@ pub(crate) fn sort_files<F>(files: Vec<(String, F)>, channels: usize) -> Sorted<
         }
         scans.entry(key).or_default().push((path, file));
     }
-    let in_order = |mut files: Vec<(String, F)>| {
-        files.sort_by(|(a, _), (b, _)| a.cmp(b));
-        files.into_iter().map(|(_, file)| file).collect()
-    };
-    Sorted { scans: keys.iter().filter_map(|key| scans.remove(key)).map(in_order).collect(), left_out }
+    let files_of = |files: Vec<(String, F)>| files.into_iter().map(|(_, file)| file).collect();
+    Sorted { scans: keys.iter().filter_map(|key| scans.remove(key)).map(files_of).collect(), left_out }
 }
 
 /// A word that the files of one scan share; none for what is no scan.
@@ -106,7 +105,7 @@ mod tests {
             assert_eq!(got.scans, scans, "{paths:?}");
             assert_eq!(got.left_out, left_out, "{paths:?}");
         }
-        check(1, &["b.nii.gz", "a.NII"], &[&["b.nii.gz"], &["a.NII"]], &[]);
+        check(1, &["b.nii.gz", "a.NII"], &[&["a.NII"], &["b.nii.gz"]], &[]);
         check(1, &["x_0000.nii.gz", "x_0001.nii.gz"], &[&["x_0000.nii.gz"], &["x_0001.nii.gz"]], &[]);
         check(
             2,
@@ -122,7 +121,7 @@ mod tests {
             &["DICOMDIR", "notes.txt"],
         );
         check(1, &["p.img", "p.hdr", "q.zip", ".DS_Store"], &[&["p.hdr", "p.img"], &["q.zip"]], &[".DS_Store"]);
-        check(1, &["v.nrrd", "w.mha", "d/v.nii"], &[&["v.nrrd"], &["w.mha"], &["d/v.nii"]], &[]);
+        check(1, &["v.nrrd", "w.mha", "d/v.nii"], &[&["d/v.nii"], &["v.nrrd"], &["w.mha"]], &[]);
         check(1, &[], &[], &[]);
     }
 

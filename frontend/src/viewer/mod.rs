@@ -1,5 +1,5 @@
-//! From voxels to pixels. `camera`, `gesture`, `grip`, `frame`, `palette` and `presets` are pure; `renderer` is the only module
-//! that draws on a canvas.
+//! From voxels to pixels. `camera`, `gesture`, `grip`, `frame`, `palette` and `presets` are pure; `renderer` is the
+//! only module that draws on a canvas.
 
 pub(crate) mod camera;
 pub(crate) mod gesture;
