@@ -36,7 +36,7 @@ pub(super) fn PaletteChoice(#[prop(into)] labels: Signal<Vec<LabelInfo>>) -> imp
 #[component]
 fn LabelLook(label: LabelInfo) -> impl IntoView {
     let session = expect_context::<Session>();
-    let LabelInfo { value, name, colour } = label;
+    let LabelInfo { value, name, colour, .. } = label;
     let pattern = move || {
         let bundle = session
             .case
