@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_patch_that_does_not_fit_is_refused() {
-        let allowed = LabelSet(vec![LabelInfo { value: 1, name: String::new(), colour: String::new() }]);
+        let allowed = LabelSet(vec![LabelInfo { value: 1, name: String::new(), colour: String::new(), code: None }]);
         let check = |runs: &[(u32, u32, Label)], expected: Result<(), PatchError>| {
             assert_eq!(Patch(runs.to_vec()).check(10, &allowed), expected, "{runs:?}");
         };

@@ -188,7 +188,7 @@ impl Guided {
         let Adapted { network, report } =
             adapt(network, plan, learned_from, params, elapsed_s, &mut part(progress, LEARNING))?;
         let Some(network) = network else {
-            let sampled = if weights.is_some() { before.moved() } else { before.as_bundled() };
+            let sampled = if weights.is_some() { before.moved() } else { before.unmoved() };
             return Ok((sampled, AdaptedTo { report, weights: weights.map(<[u8]>::to_vec) }));
         };
         let learned = network.weights()?;
@@ -249,7 +249,7 @@ struct Ensemble {
 
 impl Before {
     /// What all say where nothing was learned.
-    fn as_bundled(self) -> Sampled {
+    fn unmoved(self) -> Sampled {
         self.ensemble.map_or(self.of_learner, |ensemble| ensemble.all)
     }
 

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_task_keeps_its_colours_where_nobody_chose_others() {
-        let label = |value, colour: &str| LabelInfo { value, name: String::new(), colour: colour.into() };
+        let label = |value, colour: &str| LabelInfo { value, name: String::new(), colour: colour.into(), code: None };
         let labels = || LabelSet(vec![label(1, "#ff0000"), label(2, "#00ff00")]);
         let mut palette = Palette::default();
         palette.set_colour("liver", 2, "#0000FF");
