@@ -1,4 +1,5 @@
-//! DICOM SEG, out and in: what is written reads back to the same voxels, here and in other programs.
+//! DICOM SEG, out and in: what is written reads back to the same voxels, here and in other programs. And DICOM files
+//! that were made to harm.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -6,5 +7,6 @@
 mod series;
 
 mod command;
+mod hostile;
 mod peers;
 mod round_trip;

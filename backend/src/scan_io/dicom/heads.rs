@@ -6,6 +6,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions, Tag};
 use rayon::prelude::*;
 
+use super::lengths::check_lengths;
 use super::{DicomError, name};
 
 /// A file.
@@ -54,6 +55,7 @@ pub(super) fn read_heads(files: &[PathBuf]) -> Result<Vec<Head>, DicomError> {
 }
 
 fn read_head(file: &Path) -> Result<Head, DicomError> {
+    check_lengths(file)?;
     let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(file);
     let object = object.map_err(|error| DicomError::Unreadable { file: name(file), why: chain(&error) })?;
     let need = |attribute: &'static str| DicomError::Attribute { file: name(file), attribute };
@@ -75,7 +77,11 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
         columns,
         slices: None,
     };
-    let frames = integer(&object, tags::NUMBER_OF_FRAMES).unwrap_or(1);
+    let frames: u32 = match text(&object, tags::NUMBER_OF_FRAMES).as_str() {
+        "" => 1,
+        count => count.parse().ok().filter(|count| *count > 0).ok_or_else(|| need("NumberOfFrames"))?,
+    };
+    let frames = frames as usize;
     let shared = items(&object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
     let each = items(&object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
     if frames > 1 && each.len() != frames {
@@ -171,5 +177,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    words
+    // They quote the file.
+    words.chars().filter(|c| !c.is_control()).collect()
 }

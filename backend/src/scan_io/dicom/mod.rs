@@ -5,6 +5,7 @@
 //! by itself ([`read_reference`]), and kept apart.
 
 mod heads;
+mod lengths;
 mod series;
 mod pixels;
 mod reference;
@@ -168,6 +169,13 @@ impl DicomError {
 /// Whether objects of this SOP class are segmentations.
 fn is_segmentation_class(class: &str) -> bool {
     [uids::SEGMENTATION_STORAGE, uids::LABEL_MAP_SEGMENTATION_STORAGE].contains(&class)
+}
+
+/// What a decoder of others makes of pixels; one that panics has met pixels that are none.
+fn decoded<T>(file: &Path, decode: impl FnOnce() -> Result<T, String>) -> Result<T, DicomError> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
+    let outcome = outcome.unwrap_or_else(|_| Err("the compressed pixels make no sense".to_owned()));
+    outcome.map_err(|why| DicomError::Pixels { file: name(file), why })
 }
 
 /// A few names and how many more.

@@ -8,7 +8,7 @@ use shared::volume::Volume;
 
 use super::heads::{Slice, chain};
 use super::series::Stack;
-use super::{DicomError, name};
+use super::{DicomError, decoded, name};
 use crate::scan_io::ScanError;
 
 /// Reads every slice into its place.
@@ -29,10 +29,10 @@ pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, Sc
     }
     work.into_par_iter().try_for_each(|(file, targets)| {
         let unreadable = |error: &dyn std::error::Error| DicomError::Unreadable { file: name(file), why: chain(error) };
-        let undecodable = |error: &dyn std::error::Error| DicomError::Pixels { file: name(file), why: chain(error) };
         let object = OpenFileOptions::new().open_file(file).map_err(|error| unreadable(&error))?;
         for (slice, target) in targets {
-            let pixels = object.decode_pixel_data_frame(slice.frame).map_err(|error| undecodable(&error))?;
+            let decode = || object.decode_pixel_data_frame(slice.frame).map_err(|error| chain(&error));
+            let pixels = decoded(file, decode)?;
             fill(&pixels, slice, target).map_err(|why| DicomError::Pixels { file: name(file), why })?;
         }
         Ok::<(), DicomError>(())

@@ -8,8 +8,9 @@ use dicom_pixeldata::PixelDecoder;
 use shared::geometry::Geometry;
 
 use super::super::heads::{Groups, chain, integer, items, text, unit};
+use super::super::lengths::check_lengths;
 use super::super::series::{cross, dot};
-use super::super::{DicomError, is_segmentation_class, name};
+use super::super::{DicomError, decoded, is_segmentation_class, name};
 use crate::scan_io::nifti::{Raw, check_voxels, extents};
 use crate::scan_io::raster::NamedSegment;
 use crate::scan_io::voxels::Decoded;
@@ -48,6 +49,7 @@ pub(in crate::scan_io) fn read_segmentation(files: &[PathBuf]) -> Result<(Raw, V
         return Err(bad("labels are in one file, and this is a folder of images"));
     };
     let unreadable = |error: &dyn std::error::Error| DicomError::Unreadable { file: name(file), why: chain(error) };
+    check_lengths(file)?;
     let object = OpenFileOptions::new().open_file(file).map_err(|error| unreadable(&error))?;
     if !is_segmentation_class(&text(&object, tags::SOP_CLASS_UID)) {
         return Err(bad("it is a DICOM image, which holds intensities and no labels"));
@@ -219,7 +221,8 @@ fn bits(object: &DefaultDicomObject, count: usize) -> Result<Vec<u8>, ScanError>
 /// A frame of labels.
 fn label_pixels(object: &DefaultDicomObject, file: &Path, frame: usize, count: usize) -> Result<Vec<u16>, ScanError> {
     let undecodable = |why: String| DicomError::Pixels { file: name(file), why };
-    let pixels = object.decode_pixel_data_frame(frame as u32).map_err(|error| undecodable(chain(&error)))?;
+    let decode = || object.decode_pixel_data_frame(frame as u32).map_err(|error| chain(&error));
+    let pixels = decoded(file, decode)?;
     let size = usize::from(pixels.bits_allocated()) / 8;
     if !matches!(size, 1 | 2) || pixels.data().len() < count * size {
         return Err(undecodable(format!("{} bytes of {size} a pixel", pixels.data().len())).into());
