@@ -195,7 +195,7 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     refine("strange.nii.gz", "first/slices.json", "r.nii.gz", "holds label 9, which this task does not have");
     refine("labels.nii.gz", "other.json", "r.nii.gz", "the slices were chosen on another scan");
     refine("labels.nii.gz", "scan.nii.gz", "r.nii.gz", "scan.nii.gz is not a slices.json: it is no text in UTF-8");
-    refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz or .nii");
+    refine("labels.nii.gz", "first/slices.json", "r.png", "r.png does not end in .nii.gz, .nii, .nrrd or .mha");
 }
 
 /// A network folder, and images in nnU-Net's naming: the desk's scan on its own spacing, stretched, and with thick

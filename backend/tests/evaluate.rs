@@ -187,7 +187,7 @@ fn a_bad_case_stops_no_other() {
         "error: 4 of 5 case(s) failed, the others are written:",
         "  case phantom_002: the labels labelsTr/phantom_002.nii.gz",
         "  case phantom_003: has labels but no image imagesTr/phantom_003_0000.nii.gz",
-        "  case phantom_004: labelsTr/phantom_004.nii.gz has 40 × 32 × 24 voxels instead of 32 × 32 × 24",
+        "  case phantom_004: the labels labelsTr/phantom_004.nii.gz has 40 × 32 × 24 voxels instead of 32 × 32 × 24",
         "  case phantom_005: the labels labelsTr/phantom_005.nii.gz",
     ];
     assert_eq!(lines.len(), expected.len(), "{failed}");

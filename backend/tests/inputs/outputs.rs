@@ -87,7 +87,14 @@ type Wrong = (&'static [&'static str], &'static str);
 /// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for
 /// each run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder
 /// have no line.
-const WRONG: [(&str, &[Wrong]); 8] = [
+const WRONG: [(&str, &[Wrong]); 9] = [
+    (
+        "export",
+        &[
+            (&[EXPORT, "--out", "name.nii.gz"], "over the scan"),
+            (&[EXPORT, "--out", "door/presegmentation.nii.gz"], "over the labels"),
+        ],
+    ),
     (
         "presegment",
         &[
@@ -174,9 +181,10 @@ const WRONG: [(&str, &[Wrong]); 8] = [
     ),
 ];
 
-/// The first arguments of `refine`, `acquire` and `evaluate`.
+/// The first arguments of `refine`, `acquire`, `export` and `evaluate`.
 const REFINE: &str = "--bundle BUNDLE --image scan.nii.gz --corrections labels.nii.gz --slices first/slices.json";
 const ACQUIRE: &str = "--uncertainty first/uncertainty.nii.gz --presegmentation first/presegmentation.nii.gz";
+const EXPORT: &str = "--bundle BUNDLE --image scan.nii.gz --labels first/presegmentation.nii.gz";
 const EVALUATE: &str = "--bundle BUNDLE --strategies greedy";
 
 /// Commands that read, or write a folder that is theirs alone: a server's data, or a word on the screen.
@@ -259,7 +267,7 @@ fn every_command_is_refused_what_would_be_written_over() {
     for (command, wrong) in WRONG {
         for (arguments, words) in wrong {
             let words_of = |argument: &&'static str| match *argument {
-                REFINE | ACQUIRE | EVALUATE => argument.split(' ').collect::<Vec<_>>(),
+                EXPORT | REFINE | ACQUIRE | EVALUATE => argument.split(' ').collect::<Vec<_>>(),
                 other => vec![other],
             };
             let all: Vec<&str> = std::iter::once(command).chain(arguments.iter().flat_map(words_of)).collect();

@@ -127,7 +127,7 @@ fn numbers_that_cannot_be() {
         ("33 bits stored", number(tags::BITS_STORED, 33), Refused("pixels of 33 bits in 16")),
         ("high bit 200", number(tags::HIGH_BIT, 200), Refused("0002.dcm")),
         ("high bit 65535", number(tags::HIGH_BIT, 65535), Refused("0002.dcm")),
-        ("sign 7", number(tags::PIXEL_REPRESENTATION, 7), Read),
+        ("sign 7", number(tags::PIXEL_REPRESENTATION, 7), Refused("0002.dcm")),
         ("0 samples", number(tags::SAMPLES_PER_PIXEL, 0), Refused("hold colours")),
         ("3 samples", number(tags::SAMPLES_PER_PIXEL, 3), Refused("hold colours")),
         ("a palette", text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"), Refused("hold colours")),
