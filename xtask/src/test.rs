@@ -132,6 +132,10 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
                 // One thread: threads that wait for each other on a busy machine take minutes for networks this small.
                 parity.env("I3DEEP_BIN", project.binary("debug")).env("I3DEEP_PARITY_THREADS", "1");
                 add("parity with nnU-Net", false, parity);
+                let mut card = project.python();
+                card.current_dir(&models).args(["-W", "ignore", "-m", "i3deep_models.parity.card"]);
+                card.args(["--device", "cpu", "--small"]).env("I3DEEP_BIN", project.binary("debug"));
+                add("the card's script", false, card);
             }
             Part::E2e => {
                 if !parts.contains(&Part::Wasm) {

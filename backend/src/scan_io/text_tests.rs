@@ -1,4 +1,4 @@
-//! NRRD and MetaImage, in and out. Bytes that other programs wrote are in `tests/volumes.rs`.
+//! NRRD and MetaImage, in and out. What other programs write is read in `tests/seg/peers.rs`.
 
 use std::fs;
 

@@ -2,7 +2,7 @@
 
 It needs torch, numpy and dynamic-network-architectures, and `i3deep` in I3DEEP_BIN; where nnU-Net is installed its own
 predictor is timed, else the same tiles and mirrors in PyTorch. With `--device cpu --small` all of it runs on a
-processor in seconds, so that the tests keep it whole; of a processor the figures say nothing.
+processor within half a minute, as the tests do; of a processor the figures say nothing.
 """
 
 import argparse
@@ -256,12 +256,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--small", action="store_true", help="sizes for a processor")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     options = parser.parse_args(arguments)
     if options.device.startswith("cuda"):
         print(json.dumps({"card": torch.cuda.get_device_name(options.device), "torch": torch.__version__}), flush=True)
     failed = 0
-    for name in options.parts:
+    for name in options.parts or PARTS:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 for row in PARTS[name](Path(folder), options.device, SMALL if options.small else Sizes()):
