@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use actix_files::NamedFile;
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, ContentEncoding, HeaderValue, LOCATION, VARY};
+use actix_web::http::header::{
+    AcceptEncoding, CACHE_CONTROL, ContentEncoding, Encoding, Header, HeaderValue, LOCATION, VARY,
+};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
@@ -119,12 +121,8 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
 }
 
 fn takes_gzip(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| {
-        accepted
-            .split(',')
-            .any(|coding| matches!(coding.trim(), "gzip" | "*") || coding.trim().starts_with("gzip;q=0."))
-    })
+    let chosen = AcceptEncoding::parse(request).map(|accepted| accepted.negotiate([Encoding::gzip()].iter()));
+    chosen.is_ok_and(|chosen| chosen == Some(Encoding::gzip()))
 }
 
 /// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays

@@ -174,13 +174,8 @@ fn corrected(
 
 /// As [`check_output`]; refuses names that no reader would take for a volume.
 fn check_volume_output(file: &Path) -> Result<()> {
-    ensure!(
-        is_volume_name(file),
-        "{} does not end in {} or {}",
-        file.display(),
-        VOLUME_ENDINGS[..3].join(", "),
-        VOLUME_ENDINGS[3]
-    );
+    let [first @ .., last] = &VOLUME_ENDINGS;
+    ensure!(is_volume_name(file), "{} does not end in {} or {last}", file.display(), first.join(", "));
     check_output(file)
 }
 

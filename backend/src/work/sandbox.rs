@@ -2,6 +2,7 @@
 //! anywhere but where results go (Landlock), reaching a network, starting a program, looking into another process
 //! (seccomp), and taking more memory than there is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -72,9 +73,8 @@ pub(super) fn confine_calls() -> io::Result<()> {
         // Would go round the rule on sockets.
         libc::SYS_io_uring_setup,
     ];
-    let always: Vec<SeccompRule> = Vec::new();
-    let mut rules: std::collections::BTreeMap<i64, Vec<SeccompRule>> =
-        never.into_iter().map(|call| (call, always.clone())).collect();
+    // A call without conditions is denied always.
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = never.map(|call| (call, Vec::new())).into();
     rules.insert(libc::SYS_socket, families.map_err(io::Error::other)?);
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let here = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;

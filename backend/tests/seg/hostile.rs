@@ -134,9 +134,9 @@ fn numbers_that_cannot_be() {
         ("no pixels", without(tags::PIXEL_DATA), Refused("0002.dcm")),
         ("empty pixels", pixels(0), Refused("0002.dcm")),
         ("half the pixels", pixels(24), Refused("0002.dcm")),
-        ("slope NaN", text(tags::RESCALE_SLOPE, VR::DS, "NaN"), Read),
-        ("slope inf", text(tags::RESCALE_SLOPE, VR::DS, "inf"), Read),
-        ("slope in words", text(tags::RESCALE_SLOPE, VR::DS, "steep"), Read),
+        ("slope NaN", text(tags::RESCALE_SLOPE, VR::DS, "NaN"), Refused("no usable RescaleSlope")),
+        ("slope inf", text(tags::RESCALE_SLOPE, VR::DS, "inf"), Refused("no usable RescaleSlope")),
+        ("slope in words", text(tags::RESCALE_SLOPE, VR::DS, "steep"), Refused("no usable RescaleSlope")),
         ("slope 1e300", text(tags::RESCALE_SLOPE, VR::DS, "1e300"), Refused("")),
         ("intercept 1e300", text(tags::RESCALE_INTERCEPT, VR::DS, "1e300"), Refused("")),
     ] {

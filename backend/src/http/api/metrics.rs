@@ -3,7 +3,6 @@
 use std::fmt;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -33,10 +32,8 @@ struct OfJobs {
 )]
 pub(crate) async fn show(parts: Data<Parts>) -> Result<HttpResponse, Refusal> {
     let figures = parts.store.figures().await?;
-    match text(&figures, parts.supervisor.state().up) {
-        Ok(text) => Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text)),
-        Err(fmt::Error) => Ok(HttpResponse::InternalServerError().content_type(ContentType::plaintext()).finish()),
-    }
+    let text = text(&figures, parts.supervisor.state().up).map_err(|error| Refusal::internal(&error))?;
+    Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }
 
 fn text(figures: &Figures, worker_up: bool) -> Result<String, fmt::Error> {

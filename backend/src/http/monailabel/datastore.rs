@@ -124,11 +124,22 @@ pub(super) async fn put_image(
     path: Path<String>,
     form: Multipart,
 ) -> Result<Json<Value>, Refusal> {
-    let bundle = bundle(&parts, &path).await?;
-    let received = receive(&parts, form).await?;
-    let brought = Brought { files: received.images.clone(), bundle: bundle.name, name: None };
-    let case = take_in(&parts, &visitor, &checks, brought).await?;
+    let case = new_case(&parts, &visitor, &checks, &path, form).await?;
     Ok(Json(json!({ "image": case.id })))
+}
+
+/// Makes a case of a form's files.
+pub(super) async fn new_case(
+    parts: &Parts,
+    visitor: &Visitor,
+    checks: &Semaphore,
+    bundle_name: &str,
+    form: Multipart,
+) -> Result<CaseSummary, Refusal> {
+    let bundle = bundle(parts, bundle_name).await?;
+    let received = receive(parts, form).await?;
+    let brought = Brought { files: received.images.clone(), bundle: bundle.name, name: None };
+    take_in(parts, visitor, checks, brought).await
 }
 
 #[derive(Deserialize)]

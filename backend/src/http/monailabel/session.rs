@@ -5,10 +5,9 @@ use actix_web::web::{Data, Json, Path};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::super::api::upload::{Brought, take_in};
 use super::super::people::Visitor;
-use super::cases::{bundle, case};
-use super::form::receive;
+use super::cases::case;
+use super::datastore::new_case;
 use super::{Parts, Refusal};
 
 /// Seconds that clients are told a session lasts; it lasts as long as its case.
@@ -22,10 +21,7 @@ pub(super) async fn create(
     path: Path<String>,
     form: Multipart,
 ) -> Result<Json<Value>, Refusal> {
-    let bundle = bundle(&parts, &path).await?;
-    let received = receive(&parts, form).await?;
-    let brought = Brought { files: received.images.clone(), bundle: bundle.name, name: None };
-    let case = take_in(&parts, &visitor, &checks, brought).await?;
+    let case = new_case(&parts, &visitor, &checks, &path, form).await?;
     Ok(Json(json!({ "session_id": case.id, "session_info": described(case.id.as_str(), case.created_s) })))
 }
 

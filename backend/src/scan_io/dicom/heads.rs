@@ -64,6 +64,12 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
     if object.get(tags::MODALITY_LUT_SEQUENCE).is_some() {
         return Err(need("rescale slope (it has a modality look-up table instead)"));
     }
+    for (tag, attribute) in [(tags::RESCALE_SLOPE, "RescaleSlope"), (tags::RESCALE_INTERCEPT, "RescaleIntercept")] {
+        let said = text(&object, tag);
+        if !said.is_empty() && !said.parse::<f64>().is_ok_and(f64::is_finite) {
+            return Err(need(attribute));
+        }
+    }
     let head = Head {
         file: file.to_owned(),
         series: text(&object, tags::SERIES_INSTANCE_UID),
