@@ -165,6 +165,7 @@ impl Store {
                 .await?;
         let slices: Option<String> = row.try_get("slices")?;
         let corrections = self.corrections(id).await?;
+        let refined_with = segmentations::refined_with(&self.readers, number, summary.rounds).await?;
         Ok(CaseDetail {
             summary,
             geometry: serde_json::from_str(row.try_get("geometry")?)?,
@@ -175,7 +176,7 @@ impl Store {
             has_series: row.try_get("has_series")?,
             next: rounds::next_round(&row, &corrections)?,
             corrections,
-            refined_with: segmentations::refined_with(&self.readers, number).await?,
+            refined_with,
             decisions: decisions::decisions(&self.readers, number).await?,
             effort: effort::effort(&self.readers, number).await?,
         })

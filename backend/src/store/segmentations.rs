@@ -93,13 +93,32 @@ impl Store {
     }
 }
 
-/// The slices that the newest refinement of a case worked with; none before the first.
-pub(super) async fn refined_with(readers: &sqlx::SqlitePool, number: i64) -> Result<Vec<CorrectedSlice>, StoreError> {
+impl Store {
+    /// The slices that went into a version.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn slices_in(&self, id: &CaseId, version: &str) -> Result<Vec<CorrectedSlice>, StoreError> {
+        let round = round(version).ok_or(StoreError::NotFound("such segmentation"))?;
+        let number = super::number(&mut *self.readers.acquire().await?, id).await?;
+        refined_with(&self.readers, number, round).await
+    }
+}
+
+/// The slices that a case's refinement of this round worked with; none of round 0, the presegmentation. Every
+/// refinement that ended well is a round.
+pub(super) async fn refined_with(
+    readers: &sqlx::SqlitePool,
+    number: i64,
+    round: u32,
+) -> Result<Vec<CorrectedSlice>, StoreError> {
+    let Some(earlier) = round.checked_sub(1) else { return Ok(Vec::new()) };
     let slices: Option<Option<String>> = sqlx::query_scalar(
         "SELECT corrections FROM jobs WHERE case_number = ? AND kind = 'refine' AND state = 'done'
-         ORDER BY id DESC LIMIT 1",
+         ORDER BY id LIMIT 1 OFFSET ?",
     )
     .bind(number)
+    .bind(earlier)
     .fetch_optional(readers)
     .await?;
     Ok(slices.flatten().map(|slices| serde_json::from_str(&slices)).transpose()?.unwrap_or_default())

@@ -333,6 +333,21 @@ async fn what_the_expert_has_answered_is_not_offered_again() {
 }
 
 #[tokio::test]
+async fn each_version_knows_the_slices_that_went_into_it() {
+    let scene = Scene::presegmented().await;
+    scene.refined(1, 0).await;
+    scene.refined(0, 0).await;
+    // Done since, and in no version.
+    scene.store.save_correction(&Actor::local(), &scene.case, &axial(2, &[1; 4], 0)).await.unwrap();
+    for (version, expected) in [("presegmentation", &[][..]), ("refinement-1", &[1]), ("refinement-2", &[1, 0])] {
+        let slices = scene.store.slices_in(&scene.case, version).await.unwrap();
+        assert_eq!(slices.iter().map(|slice| slice.plane.index).collect::<Vec<_>>(), expected, "{version}");
+    }
+    assert_eq!(scene.detail().await.refined_with.len(), 2);
+    assert!(scene.store.slices_in(&scene.case, "refinement-x").await.is_err());
+}
+
+#[tokio::test]
 async fn a_cancelled_job_takes_no_result() {
     let scene = Scene::new().await;
     let lease = scene.store.lease().await.unwrap().unwrap();

@@ -4,9 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ContentEncoding;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, web};
-use shared::api::{CaseDetail, ErrorCode, ExportFormat, PRESEGMENTATION, route};
+use shared::api::{CaseDetail, ErrorCode, ExportFormat, route};
 use shared::case::CaseId;
-use shared::correction::SliceState;
+use shared::correction::{CorrectedSlice, SliceState};
 use shared::geometry::Plane;
 use shared::label::Label;
 use shared::shown::as_shown;
@@ -53,9 +53,7 @@ pub(crate) async fn version(parts: Data<Parts>, of: Path<OfExport>) -> Result<Ht
     let OfExport { id, version, format } = of.into_inner();
     let detail = parts.store.case(&id).await?;
     let labels = labels(&parts, &detail, &version).await?;
-    // What was corrected went into refinements; it stands in none of the presegmentation.
-    let planes =
-        if version == PRESEGMENTATION { Vec::new() } else { planes(&detail, |state| state == SliceState::Done) };
+    let planes = planes(&parts.store.slices_in(&id, &version).await?);
     answer(&parts, Export { detail, version, labels, planes, format }).await
 }
 
@@ -74,13 +72,13 @@ pub(crate) async fn newest(parts: Data<Parts>, of: Path<OfCorrected>) -> Result<
     let version = detail.versions.last().cloned().ok_or(nothing_yet)?;
     let labels = labels(&parts, &detail, &version).await?;
     let labels = as_shown(&detail, &version, labels).map_err(|error| Refusal::internal(&error))?;
-    let planes = planes(&detail, |state| state != SliceState::Skipped);
+    let planes = planes(&detail.corrections);
     answer(&parts, Export { version: format!("{version}_corrected"), detail, labels, planes, format }).await
 }
 
 /// Planes that the expert has said something of.
-fn planes(detail: &CaseDetail, counts: impl Fn(SliceState) -> bool) -> Vec<Plane> {
-    detail.corrections.iter().filter(|slice| counts(slice.state)).map(|slice| slice.plane).collect()
+fn planes(slices: &[CorrectedSlice]) -> Vec<Plane> {
+    slices.iter().filter(|slice| slice.state != SliceState::Skipped).map(|slice| slice.plane).collect()
 }
 
 async fn labels(parts: &Parts, detail: &CaseDetail, version: &str) -> Result<Volume<Label>, Refusal> {
