@@ -1,5 +1,6 @@
 //! Faults from outside the program: system calls that kill it, or fail.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -56,43 +57,60 @@ pub(crate) const IN_A_COMMIT: [Failure; 4] = [
 /// How long strace may take to have attached.
 const ATTACH: Duration = Duration::from_millis(300);
 
+/// What strace writes behind a call that it made fail.
+const STRUCK: &str = "(INJECTED)";
+
 /// A fault that lasts until it is ended.
-pub(crate) struct Injection(Child);
+pub(crate) struct Injection {
+    strace: Child,
+    /// The calls it has seen.
+    log: PathBuf,
+}
 
 impl Injection {
     /// Kills the server when one of its threads makes a call for the n-th time.
-    pub(crate) fn kill(server: &Server, call: &str, n: u64) -> Result<Self> {
-        Self::attach(server, call, &format!("{call}:signal=KILL:when={n}"), None)
+    pub(crate) fn kill(server: &Server, data: &Path, call: &str, n: u64) -> Result<Self> {
+        Self::attach(server, data, call, &format!("{call}:signal=KILL:when={n}"), None)
     }
 
     /// Makes calls fail until it is ended, or only the n-th of a thread.
     pub(crate) fn fail(server: &Server, data: &Path, failure: &Failure, only: Option<u64>) -> Result<Self> {
         let Failure { calls, error, file } = failure;
         let when = only.map_or(String::new(), |n| format!(":when={n}"));
-        Self::attach(server, calls, &format!("{calls}:error={error}{when}"), file.map(|file| data.join(file)))
+        Self::attach(server, data, calls, &format!("{calls}:error={error}{when}"), *file)
     }
 
-    fn attach(server: &Server, calls: &str, fault: &str, file: Option<PathBuf>) -> Result<Self> {
+    fn attach(server: &Server, data: &Path, calls: &str, fault: &str, file: Option<&str>) -> Result<Self> {
+        let log = data.with_extension("strace");
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null"]);
+        strace.args(["-f", "-qq", "-o"]).arg(&log);
         strace.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")]);
         if let Some(file) = file {
-            strace.arg("-P").arg(file);
+            strace.arg("-P").arg(data.join(file));
         }
         strace.args(["-p", &server.id().to_string()]);
         let strace = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = strace.spawn().context("cannot start strace")?;
+        let strace = strace.spawn().context("cannot start strace")?;
         sleep(ATTACH);
-        Ok(Self(child))
+        Ok(Self { strace, log })
+    }
+
+    /// Whether a call has failed already.
+    pub(crate) fn has_struck(&self) -> Result<bool> {
+        Ok(fs::read_to_string(&self.log)?.contains(STRUCK))
     }
 
     /// Lets the server go.
     pub(crate) fn end(mut self) {
-        // It detaches when it is asked to; killed, it would leave the server stopped. It has ended already if the
-        // server has.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).stderr(Stdio::null()).status();
-        let _ = self.0.wait();
+        detach(&mut self.strace);
     }
+}
+
+fn detach(strace: &mut Child) {
+    // It detaches when it is asked to; killed, it would leave the server stopped. It has ended already if the server
+    // has.
+    let _ = Command::new("kill").arg(strace.id().to_string()).stderr(Stdio::null()).status();
+    let _ = strace.wait();
 }
 
 /// Why faults cannot be injected here, if so.
@@ -107,6 +125,6 @@ pub(crate) fn unavailable(server: &Server) -> Option<String> {
     if matches!(child.try_wait(), Ok(Some(_))) {
         return Some("strace may not attach to a process here".into());
     }
-    Injection(child).end();
+    detach(&mut child);
     None
 }

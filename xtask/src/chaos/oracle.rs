@@ -41,7 +41,6 @@ struct Shared {
     gate: RwLock<()>,
     known: Vec<Mutex<Known>>,
     acknowledged: AtomicU64,
-    refused: AtomicU64,
     conflicts: AtomicU64,
     over: AtomicBool,
 }
@@ -101,7 +100,6 @@ impl Oracle {
                 .map(|_| Mutex::new(Known { acknowledged: Said { revision: 0, content: 0 }, under_way: None }))
                 .collect(),
             acknowledged: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
@@ -120,11 +118,6 @@ impl Oracle {
     /// How many saves were acknowledged so far.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::SeqCst)
-    }
-
-    /// How many saves were refused because the server could not keep them.
-    pub(crate) fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::SeqCst)
     }
 
     /// The people go home.
@@ -204,9 +197,7 @@ fn save(shared: &Shared, agent: &Agent, person: usize, base: u64, content: u64) 
             shared.conflicts.fetch_add(1, Ordering::SeqCst);
             None
         }
-        _ => {
-            shared.refused.fetch_add(1, Ordering::SeqCst);
-            None
-        }
+        // The server could not keep it, and says so.
+        _ => None,
     }
 }
