@@ -36,6 +36,20 @@ impl Store {
         self.save(actor, id, slice).await
     }
 
+    /// Saves slices that belong together: all of them or none. Where one is refused because its base is not the latest,
+    /// all are kept among their slices' versions.
+    ///
+    /// # Errors
+    /// As [`Store::save_correction`].
+    pub async fn save_corrections(
+        &self,
+        actor: &Actor,
+        id: &CaseId,
+        slices: &[CorrectedSlice],
+    ) -> Result<(), StoreError> {
+        self.save_all(actor, id, slices).await
+    }
+
     /// Says again what a version says, as the slice's latest; `base` is the revision that it is to follow.
     ///
     /// # Errors

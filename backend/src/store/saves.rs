@@ -13,7 +13,7 @@ use sqlx::Row;
 use tokio::sync::oneshot;
 
 use super::change::Change;
-use super::{Actor, Store, StoreError, audit, corrections, versions};
+use super::{Actor, Store, StoreError, audit, corrections, number, versions};
 
 /// Saves that are committed together at most: none waits long for the others' sake.
 const TOGETHER: usize = 32;
@@ -83,6 +83,39 @@ impl Store {
         told.await.unwrap_or(Err(StoreError::Slow))
     }
 
+    /// All of them or none: where one is refused because its base is not the latest, all are kept aside.
+    pub(super) async fn save_all(
+        &self,
+        actor: &Actor,
+        id: &CaseId,
+        slices: &[CorrectedSlice],
+    ) -> Result<(), StoreError> {
+        let mut writing = Writing { change: self.change().await?, cases: HashMap::new() };
+        for slice in slices {
+            let put = writing.put(actor, id, slice).await?;
+            if matches!(put, Put::Saved(_) | Put::Nothing(Ok(_))) {
+                continue;
+            }
+            writing.change.abandon().await?;
+            if matches!(put, Put::KeptAside(_)) {
+                self.keep_all_aside(actor, id, slices).await?;
+            }
+            return put.into_answer().map(|_| ());
+        }
+        writing.change.commit().await?;
+        self.announce(id);
+        Ok(())
+    }
+
+    async fn keep_all_aside(&self, actor: &Actor, id: &CaseId, slices: &[CorrectedSlice]) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let number = number(&mut change, id).await?;
+        for slice in slices {
+            versions::keep_refused(&mut change, actor, number, slice).await?;
+        }
+        change.commit().await
+    }
+
     async fn attend(self) {
         let _attending = Attending(&self.saves);
         loop {
@@ -119,7 +152,7 @@ impl Store {
         let mut writing = Writing { change: self.change().await?, cases: HashMap::new() };
         let (mut answers, mut changed) = (Vec::with_capacity(saves.len()), Vec::new());
         for save in saves {
-            let answer = writing.put(save).await?;
+            let answer = writing.put(&save.actor, &save.id, &save.slice).await?;
             if !matches!(answer, Put::Nothing(_)) {
                 changed.push(&save.id);
             }
@@ -175,8 +208,7 @@ struct Writing {
 }
 
 impl Writing {
-    async fn put(&mut self, save: &Save) -> Result<Put, StoreError> {
-        let Save { actor, id, slice, .. } = save;
+    async fn put(&mut self, actor: &Actor, id: &CaseId, slice: &CorrectedSlice) -> Result<Put, StoreError> {
         if !self.cases.contains_key(id) {
             let found = find(&mut self.change, id).await?;
             self.cases.insert(id.clone(), found);

@@ -222,12 +222,8 @@ pub(super) async fn take_edits(
         edited_slices(&sent, &labels, &held).map_err(|error| Refusal::internal(&error))
     };
     let slices = web::block(compare).await.map_err(|error| Refusal::internal(&error))??;
-    let mut edited = Vec::new();
-    for slice in slices {
-        parts.store.save_correction(&visitor.actor(), id, &slice).await?;
-        edited.push(slice.plane.to_string());
-    }
-    Ok(edited)
+    parts.store.save_corrections(&visitor.actor(), id, &slices).await?;
+    Ok(slices.iter().map(|slice| slice.plane.to_string()).collect())
 }
 
 /// The segments that a client names: `label_info`, with the number as `idx` where labels are saved, as `id` where they

@@ -54,6 +54,32 @@ async fn saves_that_arrive_together_are_one_change_and_each_has_its_own_answer()
 }
 
 #[tokio::test]
+async fn slices_that_belong_together_are_saved_all_or_none() {
+    let scene = Scene::presegmented().await;
+    let (store, actor) = (&scene.store, Actor::local());
+    let (one, two) = (axial(0, &[1, 1, 0, 0], 0), axial(1, &[0, 0, 0, 1], 0));
+    let versions = async |slice: &CorrectedSlice| store.slice_versions(&scene.case, slice.plane).await.unwrap().len();
+
+    let no_such_label = axial(2, &[7, 1, 0, 0], 0);
+    let error = store.save_corrections(&actor, &scene.case, &[one.clone(), no_such_label]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Correction(_)), "{error}");
+    assert_eq!(store.corrections(&scene.case).await.unwrap(), []);
+    assert_eq!(versions(&one).await, 0);
+
+    store.save_correction(&actor, &scene.case, &two).await.unwrap();
+    let late = axial(1, &[1, 0, 0, 0], 0);
+    let error = store.save_corrections(&actor, &scene.case, &[one.clone(), late]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Stale { stored: 1, base: 0 }), "{error}");
+    assert_eq!(store.corrections(&scene.case).await.unwrap().len(), 1, "what was saved before holds alone");
+    assert_eq!((versions(&one).await, versions(&two).await), (1, 2), "what was refused is kept aside");
+
+    let next = axial(1, &[1, 0, 0, 0], 1);
+    store.save_corrections(&actor, &scene.case, &[one, next]).await.unwrap();
+    let revisions: Vec<u64> = store.corrections(&scene.case).await.unwrap().iter().map(|s| s.revision).collect();
+    assert_eq!(revisions, [1, 2]);
+}
+
+#[tokio::test]
 async fn a_save_goes_on_when_the_one_who_asked_goes_away() {
     let scene = Scene::presegmented().await;
     let writer = scene.store.writer.acquire().await.unwrap();
