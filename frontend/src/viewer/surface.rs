@@ -8,7 +8,7 @@ use shared::label::{BACKGROUND, Label};
 
 /// Cells along the longest side of a volume and of a label. What is finer is joined, so that turning stays smooth.
 const MOST_CELLS: usize = 256;
-const MOST_CELLS_OF_LABEL: usize = 160;
+const MOST_CELLS_OF_LABEL: usize = 96;
 /// Shares of the way to the middle of its neighbours that a corner moves by, there and back so that nothing shrinks
 /// (Taubin 1995), how often, and how far in cells at most: steps of voxels go, voxels stay.
 const THERE_AND_BACK: [f32; 2] = [0.5, -0.53];
@@ -56,7 +56,7 @@ impl Blocks {
                 }
             }
         }
-        (0..).zip(boxes).filter_map(|(label, found)| Some((label, found?))).collect()
+        (0..=Label::MAX).zip(boxes).filter_map(|(label, found)| Some((label, found?))).collect()
     }
 }
 
@@ -80,8 +80,8 @@ impl Surface {
     pub(crate) fn new(blocks: &Blocks, geometry: &Geometry, label: Label, [first, end]: [Dims; 2]) -> Self {
         let extent = [0, 1, 2].map(|axis| end[axis] - first[axis]);
         let step = extent.iter().max().map_or(1, |longest| longest.div_ceil(MOST_CELLS_OF_LABEL)).max(1);
-        // A cell of nothing on every side closes the surface.
-        let cells = extent.map(|count| count.div_ceil(step) + 2);
+        // A cell of nothing before and two behind close the surface: the net leaves its last faces to a neighbour.
+        let cells = extent.map(|count| count.div_ceil(step) + 3);
         let mut field = vec![1.0_f32; cells.iter().product()];
         for z in first[2]..end[2] {
             for y in first[1]..end[1] {
@@ -210,13 +210,17 @@ mod tests {
         assert_eq!(ball.label, 3);
         assert!(is_closed(ball));
         let centre = geometry.world_from_voxel(middle).map(|mm| mm as f32);
+        let mut sum = 0.0;
         for (corner, normal) in ball.corners.iter().zip(&ball.normals) {
             let away = [0, 1, 2].map(|axis| corner[axis] - centre[axis]);
             let distance = away.iter().map(|mm| mm * mm).sum::<f32>().sqrt();
             assert!((distance - 12.0).abs() < 2.0, "{corner:?} is {distance} mm from the middle");
             let along = (0..3).map(|axis| away[axis] * normal[axis]).sum::<f32>().abs() / distance;
-            assert!(along > 0.75, "{normal:?} at {away:?}");
+            // At its poles a ball of voxels has tips.
+            assert!(along > 0.4, "{normal:?} at {away:?}");
+            sum += along;
         }
+        assert!(sum / ball.corners.len() as f32 > 0.93, "{}", sum / ball.corners.len() as f32);
         for (corner, voxel) in ball.corners.iter().zip(&ball.voxels) {
             let world = geometry.world_from_voxel(voxel.map(f64::from)).map(|mm| mm as f32);
             assert!((0..3).all(|axis| (world[axis] - corner[axis]).abs() <= 1.01), "{corner:?} {world:?}");
@@ -236,7 +240,7 @@ mod tests {
             seen.into_iter().zip([(1, [2.0, 3.0, 12.0]), (2, [8.0, 7.0, 18.0])])
         {
             assert_eq!(label, expected);
-            assert!((0..3).all(|axis| (middle[axis] - voxel[axis]).abs() < 0.01), "{middle:?}");
+            assert!((0..3).all(|axis| (middle[axis] - voxel[axis]).abs() < 0.25), "{middle:?}");
             assert!(size.iter().all(|mm| *mm > 0.3), "{size:?}");
         }
     }
