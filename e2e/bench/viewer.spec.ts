@@ -1,5 +1,5 @@
 /**
- * What a scan of real size (512 × 512 × 300) costs whoever looks at it, without a graphics card: over a hospital's line,
+ * What a scan of real size (512 × 512 × 300) costs whoever looks at it without a graphics card: over a hospital's line,
  * over none, under the hand, and in memory. `cargo xtask bench viewer` runs it and prints the figures; nothing is
  * claimed here, so nothing fails but what does not work.
  */

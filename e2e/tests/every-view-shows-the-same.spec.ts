@@ -104,8 +104,8 @@ test("the surface shows every label, turns smoothly, and follows the brush", asy
   await test.step("a press on it moves the crosshair there", async () => {
     const box = await surface.boundingBox();
     if (!box) throw new Error("the surface is not on the page");
-    const indices = () =>
-      Promise.all((["axial", "coronal", "sagittal"] as const).map((axis) => workbench.view(axis).getAttribute("data-index")));
+    const axes = ["axial", "coronal", "sagittal"] as const;
+    const indices = () => Promise.all(axes.map((axis) => workbench.view(axis).getAttribute("data-index")));
     const before = await indices();
     await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
     await workbench.nextFrame();

@@ -1,4 +1,4 @@
-/** The main states of both pages look as they did when somebody looked at them last. How they are compared: `look.ts`. */
+/** The main states of both pages look as they did when they were looked at last; `look.ts` says how they are compared. */
 import { seeLook } from "../fixtures/look.ts";
 import { expect, test } from "../fixtures/test.ts";
 

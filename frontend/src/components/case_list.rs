@@ -183,8 +183,8 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 data-job=job_state
             >
                 <img
-                    class="case-picture" data-testid="case-picture" src=move || picture.get() alt="" width="56" height="56"
-                    loading="lazy"
+                    class="case-picture" data-testid="case-picture" src=move || picture.get() alt=""
+                    width="56" height="56" loading="lazy"
                 />
                 <div class="case-name">
                     <strong>{name}</strong>
