@@ -7,8 +7,8 @@ use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me,
-    RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
+    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me, Note,
+    Person, RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -98,6 +98,28 @@ pub(crate) async fn cases() -> Answer<Vec<CaseSummary>> {
 /// One case.
 pub(crate) async fn case(id: &CaseId) -> Answer<CaseDetail> {
     get(route::CASE, [id]).await
+}
+
+/// Where a case's small picture is.
+pub(crate) fn thumbnail_url(id: &CaseId) -> String {
+    route::THUMBNAIL.at([id])
+}
+
+/// Writes a note on a case.
+pub(crate) async fn set_note(id: &CaseId, note: &Note) -> Answer<()> {
+    let request = request(route::NOTE, [id]).json(note).map_err(|_| Trouble::Unreachable)?;
+    answer(request.send().await).await.map(drop)
+}
+
+/// Who works here; for those who give cases to people.
+pub(crate) async fn people() -> Answer<Vec<Person>> {
+    get(route::PEOPLE, []).await
+}
+
+/// Gives a case to these people and to nobody else.
+pub(crate) async fn assign(id: &CaseId, people: &[String]) -> Answer<()> {
+    let request = request(route::ASSIGN, [id]).json(people).map_err(|_| Trouble::Unreachable)?;
+    answer(request.send().await).await.map(drop)
 }
 
 /// Puts a case into the bin.

@@ -50,6 +50,9 @@ enum Command {
     Load(load::Args),
     /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net.
     Bench {
+        /// Only this, which is not measured otherwise.
+        #[arg(value_enum)]
+        part: Option<Part>,
         /// Arguments of `cargo bench`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -60,6 +63,13 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+}
+
+/// What is measured apart.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    /// A scan of real size in a browser without a graphics card, over a hospital's line.
+    Viewer,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +90,8 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run(project, Need::ALL)?,
         Command::Load(args) => load::run(project, &args)?,
         Command::Chaos(args) => chaos::run(project, &args)?,
-        Command::Bench { arguments } => bench(project, &arguments)?,
+        Command::Bench { part: Some(Part::Viewer), .. } => bench_viewer(project)?,
+        Command::Bench { part: None, arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
             compare(project, "parity", &arguments)?;
         }
@@ -94,6 +105,17 @@ fn bench(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(project.cargo("bench").args(["--package", "backend", "--bench", "pure"]).args(arguments))?;
     process::run(project.cargo("build").args(["--release", "--package", "backend", "--example", "stages"]))?;
     compare(project, "bench", &[])
+}
+
+/// What a scan of real size costs whoever looks at it; the release build, as people run it.
+fn bench_viewer(project: &Project) -> Result<()> {
+    setup::run(project, Need::ALL)?;
+    process::run(&mut test::trunk_build(project))?;
+    process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
+    let mut playwright = project.npm("npx");
+    playwright.args(["--no-install", "playwright", "test", "--config", "bench/playwright.config.ts"]);
+    playwright.env("I3DEEP_BIN", project.binary("release")).env("I3DEEP_CLIENT", project.client());
+    process::run(playwright.env("CHROMIUM", setup::find_chromium().unwrap_or_default()))
 }
 
 /// Runs a command of the Python package that compares the release build with Python nnU-Net.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,6 +71,15 @@ impl Blobs {
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let bytes = self.files.get(&key(digest)).await?.bytes().await?;
         if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged(digest.clone())) }
+    }
+
+    /// Reads a part of a blob. It cannot be compared with the blob's name: for pictures, and for nothing that is
+    /// computed with.
+    ///
+    /// # Errors
+    /// [`StoreError::Blobs`].
+    pub async fn part(&self, digest: &Digest, bytes: Range<u64>) -> Result<Bytes, StoreError> {
+        Ok(self.files.get_range(&key(digest), bytes).await?)
     }
 
     /// Where all blobs lie, for a worker on this machine.

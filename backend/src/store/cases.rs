@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::segmentations::{self, version};
-use super::{Actor, Digest, Store, StoreError, audit, decisions, effort, now_s, queue, rounds};
+use super::{Actor, Digest, Store, StoreError, audit, decisions, effort, now_s, number, queue, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -54,7 +54,9 @@ pub(super) const SUMMARY: &str = "
     WITH waiting AS (SELECT id, row_number() OVER (ORDER BY kind = 'refine' DESC, nth, id) AS place
                      FROM (SELECT id, kind, row_number() OVER (PARTITION BY asked_by, kind ORDER BY id) AS nth
                            FROM jobs WHERE state = 'queued'))
-    SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round, c.deleted_s, c.deleted_by,
+    SELECT c.number, c.id, c.name, c.bundle, c.created_s, c.round, c.deleted_s, c.deleted_by, c.note,
+           (SELECT json_group_array(person) FROM (SELECT person FROM assignments a WHERE a.case_number = c.number
+                                                  ORDER BY person)) AS assigned,
            (c.standing ->> '$.uncertainty') / nullif(c.standing ->> '$.foreground', 0) AS uncertain,
            (SELECT count(*) FROM (SELECT value ->> '$.axis', value ->> '$.index' FROM json_each(c.slices, '$.slices')
                                   UNION SELECT axis, plane FROM corrections k
@@ -182,6 +184,21 @@ impl Store {
         })
     }
 
+    /// Writes a note on a case, in the place of what stood there. Its words may name a patient: the record of who did
+    /// what says only that.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn set_note(&self, actor: &Actor, id: &CaseId, note: &str) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let number = number(&mut change, id).await?;
+        sqlx::query("UPDATE cases SET note = ? WHERE number = ?").bind(note).bind(number).execute(&mut *change).await?;
+        audit::record(&mut change, actor, "case.note", id.as_str()).await?;
+        change.commit().await?;
+        self.announce(id);
+        Ok(())
+    }
+
     /// What a DICOM SEG has to say of the series that the case came from, if it came from one and this was kept.
     ///
     /// # Errors
@@ -263,6 +280,8 @@ pub(super) fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
         round: row.try_get("round")?,
         uncertain: row.try_get("uncertain")?,
         warnings: serde_json::from_str(row.try_get("warnings")?)?,
+        note: row.try_get("note")?,
+        assigned: serde_json::from_str(row.try_get("assigned")?)?,
     })
 }
 

@@ -301,7 +301,9 @@ impl Store {
             }
         }
         audit::record(&mut change, actor, "case.assign", &format!("{case} {}", people.join(" "))).await?;
-        change.commit().await
+        change.commit().await?;
+        self.announce(case);
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ impl Store {
             if told.get(&id) != Some(&summary) {
                 told.insert(id, summary.clone());
                 // Fails only if nobody listens.
-                let _ = self.events.send(Event::Case(summary));
+                let _ = self.events.send(Event::Case(Box::new(summary)));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use shared::api::{BinnedCase, CaseDetail, Provenance};
+use shared::api::{BinnedCase, CaseDetail, CaseSummary, Note, Provenance};
 use shared::case::Stage;
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::volume::PlaneLayout;
@@ -58,6 +58,35 @@ fn a_case_from_upload_to_download() {
     assert_eq!((&nifti[76..108], &nifti[252..328]), (&scan[76..108], &scan[252..328]));
     assert!(!nifti.windows(4).any(|bytes| bytes == b"JANE"), "free text of the header may name the patient");
     assert!(!server.log().contains("JANE"), "{}", server.log());
+}
+
+#[test]
+fn the_list_has_a_picture_and_a_note_of_each_case() {
+    let server = Server::start();
+    let case = server.presegmented();
+    let at = |rest: &str| format!("/api/cases/{case}{rest}");
+    let picture = server.get(&at("/thumbnail"));
+    assert_eq!(picture.header("content-type"), "image/png");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.body[..])).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width, info.height, info.color_type), (112, 112, png::ColorType::Rgb));
+    let is_coloured = |pixel: &[u8]| pixel.iter().max().unwrap() - pixel.iter().min().unwrap() > 30;
+    let coloured = pixels.chunks_exact(3).filter(|pixel| is_coloured(pixel)).count();
+    let grey = pixels.chunks_exact(3).filter(|pixel| pixel[0] > 30 && !is_coloured(pixel)).count();
+    assert!(coloured > 20 && grey > 1000, "{coloured} pixels of labels, {grey} of the scan");
+    assert_eq!(server.get("/api/cases/none/thumbnail").refusal(404).0, "not_found");
+
+    let note = |words: &str| server.put(&at("/note"), &Note { note: words.into() });
+    let noted = || server.get("/api/cases").json::<Vec<CaseSummary>>()[0].note.clone();
+    assert_eq!(noted(), "");
+    assert_eq!(note("  ask the radiologist: motion?  ").status, 204);
+    assert_eq!(noted(), "ask the radiologist: motion?");
+    assert_eq!(note(&"é".repeat(500)).status, 204);
+    assert_eq!(note(&"é".repeat(501)).refusal(400).0, "unreadable_request");
+    assert_eq!(noted().chars().count(), 500);
+    assert_eq!(note("DOE^JANE").status, 204);
+    assert_eq!(server.killed_and_restarted().get(&at("")).json::<CaseDetail>().summary.note, "DOE^JANE");
 }
 
 #[test]

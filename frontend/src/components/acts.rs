@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use crate::annotate::edits::EDITS;
 use crate::annotate::tools::{TOOLS, Tool};
 use crate::keys::Press;
-use crate::session::Session;
 use crate::session::command::Command;
+use crate::session::{Layout, Session};
 
 /// Something that a key does.
 pub(crate) struct Act {
@@ -88,7 +88,13 @@ pub(super) const ACTS: &[Act] = {
         act("next-channel", Looking, "Next channel of the scan", Once, |session| {
             session.next_channel().map(Command::ShowChannel)
         }),
-        act("single-view", Looking, "One view, or three", Once, |_| Some(Command::ToggleSingle)),
+        act("single-view", Looking, "One view, or three", Once, |_| Some(Command::ToggleLayout(Layout::One))),
+        act("four-views", Looking, "Four views, with the 3D surface, or three", Once, |_| {
+            Some(Command::ToggleLayout(Layout::Four))
+        }),
+        act("blend-channel", Looking, "Another channel through this one, or none", Once, |session| {
+            (session.next_channel().is_some()).then(|| Command::SetBlend(session.next_blend()))
+        }),
         act("next-view", Looking, "Next view large", Once, |_| Some(Command::NextView)),
         act("switch-sides", Looking, "Patient's left on the other side of the screen", Once, |_| {
             Some(Command::SwitchConvention)

@@ -1,7 +1,7 @@
 //! The page at `/`: send a scan, see how far each case is, open one.
 
 use leptos::prelude::*;
-use shared::api::CaseSummary;
+use shared::api::{CaseSummary, NOTE_LIMIT};
 use shared::case::{CaseId, Stage};
 
 use super::banner::TroubleBanner;
@@ -131,8 +131,16 @@ fn CaseRow(id: CaseId) -> impl IntoView {
     let deleting = RwSignal::new(false);
     // Not folded in again with every word of the server about the job.
     let unfolded = RwSignal::new(false);
+    // Only this makes the row anew: in its note somebody may be writing.
+    let known = Memo::new(move |_| {
+        case.with(|case| {
+            case.as_ref().map(|case| (case.id.clone(), case.name.clone(), case.bundle.clone(), case.created_s))
+        })
+    });
     move || {
-        let CaseSummary { id, name, bundle, created_s, .. } = case.with(|case| case.clone())?;
+        let (id, name, bundle, created_s) = known.get()?;
+        let picture = Memo::new(move |_| case.with(|case| case.as_ref().map(|case| session.picture_of(case))));
+        let (noted_id, given_id, named) = (id.clone(), id.clone(), name.clone());
         let (href, case_id, confirmed_id) = (format!("/case/{id}"), id.to_string(), id.clone());
         let stage = move || case.with(|case| case.as_ref().map(|case| case.stage));
         let job_state =
@@ -174,10 +182,16 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 class="case-row" data-testid="case-row" data-case=case_id data-stage=move || stage().map(stage_key)
                 data-job=job_state
             >
+                <img
+                    class="case-picture" data-testid="case-picture" src=move || picture.get() alt=""
+                    width="56" height="56" loading="lazy"
+                />
                 <div class="case-name">
                     <strong>{name}</strong>
                     <span class="muted">{bundle} " · " {date_text(created_s)}</span>
                     <ScanWarnings warnings=warnings open=unfolded class="warnings" />
+                    <CaseNote case=case id=noted_id name=named />
+                    <Given case=case id=given_id />
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
@@ -195,6 +209,56 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 <div class="case-actions">{actions}</div>
             </li>
         })
+    }
+}
+
+/// What is written on a case, to be written over.
+#[component]
+fn CaseNote(case: Memo<Option<CaseSummary>>, id: CaseId, name: String) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let note = Memo::new(move |_| case.with(|case| case.as_ref().map(|case| case.note.clone()).unwrap_or_default()));
+    let write = move |event| session.dispatch(Command::SetNote(id.clone(), event_target_value(&event)));
+    view! {
+        <input
+            type="text" class="case-note" placeholder="Note" maxlength=NOTE_LIMIT.to_string() autocomplete="off"
+            aria-label=format!("Note on {name}") data-testid="case-note" prop:value=note on:change=write
+        />
+    }
+}
+
+/// Whom a case was given to; a choice for those who give cases to people.
+#[component]
+fn Given(case: Memo<Option<CaseSummary>>, id: CaseId) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let assigned =
+        Memo::new(move |_| case.with(|case| case.as_ref().map(|case| case.assigned.clone()).unwrap_or_default()));
+    let id = StoredValue::new(id);
+    let give = move |event| {
+        let to = Some(event_target_value(&event)).filter(|name| !name.is_empty());
+        session.dispatch(Command::GiveCase(id.get_value(), to));
+    };
+    move || {
+        let people = session.list.people.get();
+        if people.is_empty() {
+            let names = assigned.get().join(", ");
+            return (!names.is_empty())
+                .then(|| view! { <span class="muted" data-testid="assigned">"For " {names}</span> }.into_any());
+        }
+        let is_theirs = move |name: &str| assigned.with(|assigned| assigned.iter().any(|known| known == name));
+        let options = people.into_iter().map(|name| {
+            let is_chosen = is_theirs(&name);
+            let words = name.clone();
+            view! { <option value=name selected=is_chosen>{words}</option> }
+        });
+        Some(
+            view! {
+                <select class="given" aria-label="Given to" data-testid="assign" on:change=give>
+                    <option value="" selected=assigned.with(Vec::is_empty)>"Given to nobody"</option>
+                    {options.collect_view()}
+                </select>
+            }
+            .into_any(),
+        )
     }
 }
 

@@ -1,19 +1,20 @@
-//! The left side: tools, labels, overlays, window.
+//! The left side: tools, labels, overlays, window, layout.
 
 use leptos::prelude::*;
-use shared::api::CaseDetail;
-use shared::intensity::Window;
 use shared::label::LabelInfo;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::acts::{Key, with_key};
 use super::icon::{Icon, Line, Shape};
+use super::layout::LayoutPanel;
 use super::palette::PaletteChoice;
+use super::switch::{Percent, Switch};
+use super::window::WindowPanel;
 use crate::annotate::edits::{EDITS, Edit};
 use crate::annotate::tools::{Card, TOOLS, Tool};
 use crate::session::command::Command;
-use crate::session::{BlankStart, Overlay, Session};
+use crate::session::{BlankStart, Session};
 use crate::viewer::gesture::FingerPaints;
 use crate::viewer::numbers::shown;
 
@@ -33,6 +34,7 @@ pub(crate) fn Tools() -> impl IntoView {
             <Edits />
             <Overlays />
             <WindowPanel />
+            <LayoutPanel />
         </aside>
     }
 }
@@ -339,143 +341,5 @@ fn BlankChoice() -> impl IntoView {
                 }).collect_view()}
             </select>
         </label>
-    }
-}
-
-#[component]
-fn Switch(
-    name: &'static str,
-    act: &'static str,
-    test_id: &'static str,
-    is_on: fn(&Overlay) -> bool,
-    command: Command,
-) -> impl IntoView {
-    let session = expect_context::<Session>();
-    view! {
-        <label class="switch">
-            <input
-                type="checkbox" role="switch" data-testid=test_id
-                prop:checked=move || session.viewing.overlay.with(is_on)
-                on:change=move |_| session.dispatch(command.clone())
-            />
-            <span>{name}</span>
-            <Key act=act />
-        </label>
-    }
-}
-
-#[component]
-fn Percent(
-    word: &'static str,
-    name: &'static str,
-    value: fn(&Overlay) -> f64,
-    on_input: impl FnMut(leptos::ev::Event) + 'static,
-    test_id: &'static str,
-) -> impl IntoView {
-    let session = expect_context::<Session>();
-    let percent = move || (session.viewing.overlay.with(value) * 100.0).round().to_string();
-    view! {
-        <label class="slider" title=name>
-            <span aria-hidden="true">{word}</span>
-            <input
-                type="range" min="0" max="100" step="1" aria-label=name data-testid=test_id prop:value=percent
-                on:input=on_input
-            />
-            <output class="tabular">{move || format!("{} %", percent())}</output>
-        </label>
-    }
-}
-
-/// Which of the scan's channels is looked at; nothing where there is only one.
-#[component]
-fn Channels() -> impl IntoView {
-    let session = expect_context::<Session>();
-    let names = Memo::new(move |_| {
-        let name = |detail: &CaseDetail| detail.images.iter().map(|image| image.channel.clone()).collect::<Vec<_>>();
-        session.case.detail.with(|detail| detail.as_ref().map(name).unwrap_or_default())
-    });
-    move || {
-        (names.with(Vec::len) > 1).then(|| {
-            let choices = names.get().into_iter().enumerate().map(|(channel, name)| {
-                let shown = move || session.viewing.channel.get() == channel;
-                view! {
-                    <button
-                        class="small" class:on=shown aria-pressed=move || shown().to_string()
-                        data-testid=format!("channel-{channel}")
-                        on:click=move |_| session.dispatch(Command::ShowChannel(channel))
-                    >{name}</button>
-                }
-            });
-            view! { <div class="presets" role="group" aria-label="Channel">{choices.collect_view()}</div> }
-        })
-    }
-}
-
-/// The window's middle and width, to be typed.
-#[component]
-fn WindowNumbers() -> impl IntoView {
-    let session = expect_context::<Session>();
-    let window = session.viewing.window;
-    let text = move |value: f32| shown(f64::from(value), f64::from(window.get().width));
-    let typed = |event| event_target_value(&event).trim().parse::<f32>().ok().filter(|value| value.is_finite());
-    let set_centre = move |event| {
-        if let Some(centre) = typed(event) {
-            session.dispatch(Command::SetWindow(Window { centre, ..window.now() }));
-        }
-    };
-    let set_width = move |event| {
-        if let Some(width) = typed(event).filter(|width| *width > 0.0) {
-            session.dispatch(Command::SetWindow(Window { width, ..window.now() }));
-        }
-    };
-    view! {
-        <div class="range">
-            <input
-                type="text" inputmode="decimal" aria-label="Centre of the window" title="Centre"
-                data-testid="window-centre" prop:value=move || text(window.get().centre) on:change=set_centre
-            />
-            "W"
-            <input
-                type="text" inputmode="decimal" aria-label="Width of the window" title="Width"
-                data-testid="window-width" prop:value=move || text(window.get().width) on:change=set_width
-            />
-        </div>
-    }
-}
-
-#[component]
-fn WindowPanel() -> impl IntoView {
-    let session = expect_context::<Session>();
-    let choices = Memo::new(move |_| {
-        session.viewing.channel.get();
-        session.viewing.seen.get();
-        session.case.detail.with(Option::is_some);
-        session.presets()
-    });
-    let numbers = move || {
-        let window = session.viewing.window.get();
-        let text = |value: f32| shown(f64::from(value), f64::from(window.width));
-        format!("C {}  W {}", text(window.centre), text(window.width))
-    };
-    view! {
-        <section class="panel" aria-label="Window">
-            <h2 class="small-title">
-                "Window" <span class="tabular muted window-numbers" data-testid="window">{numbers}</span>
-            </h2>
-            <Channels />
-            <WindowNumbers />
-            <div class="presets">
-                {move || choices.get().into_iter().map(|(name, window)| view! {
-                    <button
-                        class="small" class:on=move || session.viewing.window.get() == window
-                        on:click=move |_| session.dispatch(Command::SetWindow(window))
-                    >{name}</button>
-                }).collect_view()}
-            </div>
-            <Switch
-                name="Smooth image" act="smooth-image" test_id="toggle-smooth" is_on=|overlay| overlay.smooth
-                command=Command::ToggleSmooth
-            />
-        </section>
     }
 }

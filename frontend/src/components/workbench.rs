@@ -15,11 +15,12 @@ use super::rail::Rail;
 use super::shortcuts::{Choosing, ShortcutSheet};
 use super::slice_view::SliceView;
 use super::status_bar::StatusBar;
+use super::surface_view::SurfaceView;
 use super::tools::Tools;
 use super::topbar::TopBar;
 use crate::keys::Press;
-use crate::session::Session;
 use crate::session::command::Command;
+use crate::session::{Layout, Session};
 
 /// The workbench.
 #[component]
@@ -67,11 +68,13 @@ fn Desk() -> impl IntoView {
                 <Tools />
                 <main
                     class="views" data-large=move || session.viewing.large.get().name()
-                    class:single=move || session.viewing.single.get()
+                    class:single=move || session.viewing.layout.get() == Layout::One
+                    class:four=move || session.viewing.layout.get() == Layout::Four
                 >
                     <SliceView axis=Axis::Axial />
                     <SliceView axis=Axis::Coronal />
                     <SliceView axis=Axis::Sagittal />
+                    <Show when=move || session.viewing.layout.get() == Layout::Four><SurfaceView /></Show>
                     <NoticeBanner />
                     <OfferBar />
                     <Veil />

@@ -44,7 +44,7 @@ pub(crate) enum Order {
 /// What the person at the screen wants to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// Words that the name or the bundle holds, in any order.
+    /// Words that the name, the bundle, the note or the names of those it was given to hold, in any order.
     pub(crate) words: String,
     /// Which cases.
     pub(crate) filter: Filter,
@@ -72,7 +72,7 @@ const ORDERS: [(Order, &str, &str); 5] = [
 pub(crate) fn chosen(cases: &[CaseSummary], unsent: &BTreeMap<CaseId, usize>, wish: &Wish) -> Vec<CaseId> {
     let words: Vec<String> = wish.words.split_whitespace().map(str::to_lowercase).collect();
     let holds = |case: &&CaseSummary| {
-        let text = format!("{} {}", case.name, case.bundle).to_lowercase();
+        let text = format!("{} {} {} {}", case.name, case.bundle, case.note, case.assigned.join(" ")).to_lowercase();
         words.iter().all(|word| text.contains(word)) && passes(case, unsent.contains_key(&case.id), wish.filter)
     };
     let mut shown: Vec<&CaseSummary> = cases.iter().filter(holds).collect();
@@ -163,7 +163,7 @@ pub(crate) fn WorklistBar(wish: RwSignal<Wish>) -> impl IntoView {
     view! {
         <div class="worklist-bar" role="search">
             <input
-                type="search" placeholder="Search by name or bundle" aria-label="Search cases"
+                type="search" placeholder="Search names, bundles, notes" aria-label="Search cases"
                 data-testid="search-cases" autocomplete="off"
                 prop:value=move || wish.with(|wish| wish.words.clone())
                 on:input=move |event| wish.update(|wish| wish.words = event_target_value(&event))
@@ -209,13 +209,20 @@ mod tests {
             round: 1,
             uncertain,
             warnings: Vec::new(),
+            note: String::new(),
+            assigned: Vec::new(),
         }
     }
 
     #[test]
     fn the_list_shows_what_is_asked_for() {
+        let noted = CaseSummary {
+            note: "Motion; ask again".into(),
+            assigned: vec!["mia".into()],
+            ..case("a", "Left knee", 1, 0, None)
+        };
         let cases = [
-            case("a", "Left knee", 1, 0, None),
+            noted,
             case("b", "brain 2", 5, 1, Some(JobState::Failed)),
             case("c", "Brain 1", 0, 0, Some(JobState::Running)),
         ];
@@ -236,6 +243,8 @@ mod tests {
         check("", Filter::UnderWay, Order::Newest, &["c"]);
         check("", Filter::Refined, Order::Newest, &["b"]);
         check("", Filter::Trouble, Order::Newest, &["b", "a"]);
+        check("motion", Filter::All, Order::Newest, &["a"]);
+        check("MIA", Filter::All, Order::Newest, &["a"]);
         check("liver", Filter::All, Order::Newest, &[]);
         let told = progress_text(&sums(&cases));
         assert_eq!(told, "1 of 3 cases refined · 6 of 18 slices done · 1 under way");

@@ -73,6 +73,8 @@ const ROWS: &[Row] = &[
     same("next-channel", &["i"]),
     each("single-view", &["q"], &["q"], &["shift+w"]),
     same("next-view", &["shift+q"]),
+    same("four-views", &["shift+x"]),
+    same("blend-channel", &["shift+o"]),
     same("switch-sides", &["t"]),
     each("fit-views", &["w"], &["ctrl+f", "w"], &["shift+r"]),
     same("smooth-image", &["shift+s"]),

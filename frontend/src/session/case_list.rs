@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::{BundleInfo, CaseSummary, Event};
-use shared::case::{CaseId, Job, JobId};
+use shared::api::{BundleInfo, CaseSummary, Event, Note};
+use shared::case::{CaseId, Job, JobId, Stage};
 
 use super::Session;
 use super::batch::{Sending, Untaken};
@@ -29,6 +29,8 @@ pub(crate) struct CaseList {
     pub(crate) uploaded: Fact<u32>,
     /// Slices of each case that this computer has and the server has not.
     pub(crate) unsent: Fact<BTreeMap<CaseId, usize>>,
+    /// Whom cases can be given to; nobody where there are no accounts, or where the person at the screen gives none.
+    pub(crate) people: Fact<Vec<String>>,
     /// The case that was deleted last while this page was open; it can be brought back.
     pub(crate) binned: Fact<Option<CaseSummary>>,
 }
@@ -43,6 +45,7 @@ impl CaseList {
             untaken: Fact::new(Vec::new()),
             uploaded: Fact::new(0),
             unsent: Fact::new(BTreeMap::new()),
+            people: Fact::new(Vec::new()),
             binned: Fact::new(None),
         }
     }
@@ -57,6 +60,7 @@ impl Session {
                     self.list.cases.set(Some(cases));
                     self.list.bundles.learn(Some(bundles));
                     self.learn_online(true);
+                    self.load_people().await;
                 }
                 (Err(trouble), _) | (_, Err(trouble)) => {
                     match trouble {
@@ -124,6 +128,40 @@ impl Session {
     pub(super) fn forget_untaken(self) {
         self.list.untaken.learn(Vec::new());
         self.untaken.set_value(Vec::new());
+    }
+
+    /// Whom cases can be given to. Without an answer the list shows whom they were given to, and gives none.
+    async fn load_people(self) {
+        if api::me().await.is_ok_and(|me| me.role.sees_all())
+            && let Ok(people) = api::people().await
+        {
+            let working = people.into_iter().filter(|person| !person.disabled);
+            self.list.people.learn(working.map(|person| person.name).collect());
+        }
+    }
+
+    /// Where the small picture of a case is; another address once the case has come further.
+    pub(crate) fn picture_of(&self, case: &CaseSummary) -> String {
+        let is_segmented = case.stage != Stage::Presegmenting;
+        format!("{}?{}-{}", api::thumbnail_url(&case.id), case.rounds, u8::from(is_segmented))
+    }
+
+    /// Writes a note on a case. What the server has not taken is told, and stays in its field.
+    pub(super) fn set_note(self, id: CaseId, note: String) {
+        spawn_local(async move {
+            if let Err(trouble) = api::set_note(&id, &Note { note }).await {
+                self.complain(&trouble);
+            }
+        });
+    }
+
+    /// Gives a case to somebody, or to nobody.
+    pub(super) fn give_case(self, id: CaseId, to: Option<String>) {
+        spawn_local(async move {
+            if let Err(trouble) = api::assign(&id, to.as_slice()).await {
+                self.complain(&trouble);
+            }
+        });
     }
 
     pub(super) fn delete_case(self, id: CaseId) {

@@ -10,6 +10,7 @@ use web_sys::HtmlCanvasElement;
 use super::bench::BlankStart;
 use super::crossings::Verdict;
 use super::preferences::Look;
+use super::viewing::{Blend, Layout};
 use crate::annotate::edits::Edit;
 use crate::annotate::tools::Tool;
 use crate::api::Upload;
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     ForgetUntaken,
     /// Delete a case; asked and confirmed.
     DeleteCase(CaseId),
+    /// Write a note on a case.
+    SetNote(CaseId, String),
+    /// Give a case to somebody, or to nobody.
+    GiveCase(CaseId, Option<String>),
     /// Take a case out of the bin.
     BringCaseBack(CaseId),
     /// Stop a job.
@@ -76,8 +81,25 @@ pub(crate) enum Command {
     },
     /// Move a view's plane by canvas pixels.
     Pan(Axis, [f64; 2]),
-    /// Show the large view alone, or all three.
-    ToggleSingle,
+    /// Show a layout, or one view large and two beside it if it is shown.
+    ToggleLayout(Layout),
+    /// The surface's canvas is on the page.
+    AttachSurface(HtmlCanvasElement),
+    /// Turn the surface by pixels to the right and down.
+    TurnSurface {
+        /// How far.
+        by_px: [f64; 2],
+        /// The hand goes on turning.
+        is_held: bool,
+    },
+    /// Turn the surface by steps to the right and down.
+    StepSurface([f64; 2]),
+    /// Look at the surface from nearer, above 1.
+    ZoomSurface(f64),
+    /// The hand has let go of the surface.
+    RestSurface,
+    /// Move the crosshair to where a canvas position is on the surface.
+    PointAtSurface([f64; 2]),
     /// Show the patient's left on the other side of the screen.
     SwitchConvention,
     /// Show all planes whole again.
@@ -85,6 +107,8 @@ pub(crate) enum Command {
 
     /// Look at another channel of the scan.
     ShowChannel(usize),
+    /// Show another channel through the one that is looked at, or none.
+    SetBlend(Option<Blend>),
     /// Change the window.
     SetWindow(Window),
     /// Change the window by a drag: pixels to the right (width) and down (centre).

@@ -285,7 +285,7 @@ impl Session {
 
     pub(super) fn hear(self, event: Event) {
         match event {
-            Event::Case(summary) => self.hear_case(summary),
+            Event::Case(summary) => self.hear_case(*summary),
             Event::Deleted { id } => {
                 let known = |case: &&CaseSummary| case.id == id;
                 if let Some(gone) = self.list.cases.now_with(|cases| cases.iter().flatten().find(known).cloned()) {

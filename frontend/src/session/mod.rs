@@ -25,6 +25,7 @@ mod preferences;
 mod rounds;
 pub(crate) mod saving;
 mod strokes;
+mod surface;
 mod sync;
 mod thumbnails;
 mod unsent;
@@ -51,6 +52,7 @@ use preferences::Preferences;
 use rounds::Rounds;
 use saving::Saving;
 use stage::Stage;
+use surface::Model;
 use viewing::Viewing;
 use visit::{Door, Visit};
 
@@ -63,7 +65,7 @@ pub(crate) use lease::Lease;
 pub(crate) use preferences::Look;
 pub(crate) use rounds::SliceRow;
 pub(crate) use saving::status::SaveState;
-pub(crate) use viewing::{Overlay, Probe, Shown};
+pub(crate) use viewing::{Blend, Layout, Overlay, Probe, Shown};
 
 /// Handle to everything the browser knows; free to copy.
 #[derive(Clone, Copy)]
@@ -93,6 +95,7 @@ pub(crate) struct Session {
 
     bench: StoredValue<Option<Bench>, LocalStorage>,
     stage: StoredValue<Stage, LocalStorage>,
+    model: StoredValue<Model, LocalStorage>,
     stream: StoredValue<Stream, LocalStorage>,
     journal: StoredValue<Keeper, LocalStorage>,
     leases: StoredValue<Leases, LocalStorage>,
@@ -130,6 +133,7 @@ impl Session {
             messages: Messages { trouble: Fact::new(None), notice: Fact::new(None) },
             bench: StoredValue::new_local(None),
             stage: StoredValue::new_local(Stage::default()),
+            model: StoredValue::new_local(Model::default()),
             stream: StoredValue::new_local(Stream::default()),
             journal: StoredValue::new_local(Keeper::default()),
             leases: StoredValue::new_local(Leases::default()),
@@ -157,6 +161,8 @@ impl Session {
             C::UploadAgain => self.send_again(),
             C::ForgetUntaken => self.forget_untaken(),
             C::DeleteCase(id) => self.delete_case(id),
+            C::SetNote(id, note) => self.set_note(id, note),
+            C::GiveCase(id, to) => self.give_case(id, to),
             C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
             C::RetryJob(job) => self.retry_job(job),
@@ -165,7 +171,10 @@ impl Session {
             C::OpenCase(id) => self.open_case(id),
             C::CloseCase => self.close_case(),
             C::AttachView(axis, canvas) => self.attach_view(axis, canvas),
-            C::ResizeView => self.draw_all(),
+            C::ResizeView => {
+                self.draw_all();
+                self.draw_surface();
+            }
             C::AttachThumbnail(plane, canvas) => self.attach_thumbnail(plane, canvas),
 
             C::GoTo(plane) => self.go_to(plane),
@@ -179,11 +188,18 @@ impl Session {
             C::Hover(axis, at) => self.hover(axis, at),
             C::Zoom { axis, at, factor } => self.zoom(axis, at, factor),
             C::Pan(axis, by_px) => self.pan(axis, by_px),
-            C::ToggleSingle => self.viewing.single.update(|single| *single = !*single),
+            C::ToggleLayout(layout) => self.toggle_layout(layout),
+            C::AttachSurface(canvas) => self.attach_surface(canvas),
+            C::TurnSurface { by_px, is_held } => self.turn_surface(by_px, is_held),
+            C::StepSurface(steps) => self.turn_surface(steps.map(|step| step * surface::STEP_PX), false),
+            C::ZoomSurface(factor) => self.zoom_surface(factor),
+            C::RestSurface => self.rest_surface(),
+            C::PointAtSurface(at) => self.point_at_surface(at),
             C::SwitchConvention => self.switch_convention(),
             C::FitViews => self.fit_views(),
 
             C::ShowChannel(channel) => self.show_channel(channel),
+            C::SetBlend(blend) => self.set_blend(blend),
             C::SetWindow(window) => self.set_window(window),
             C::DragWindow(by_px) => self.drag_window(by_px),
             C::ToggleSmooth => self.set_overlay(|overlay| overlay.smooth = !overlay.smooth),

@@ -90,6 +90,8 @@ impl Session {
         self.viewing.shown.set(Shown::default());
         self.viewing.format.set(None);
         self.viewing.channel.set(0);
+        self.viewing.blend.set(None);
+        self.forget_surfaces();
         self.painting.depth.set([0, 0]);
         self.viewing.probe.set(None);
         self.messages.notice.set(None);
@@ -192,9 +194,16 @@ impl Session {
 
     async fn try_load_voxels(self, visit: &Visit) -> api::Answer<()> {
         let id = &visit.case;
-        let channel =
-            self.read(|bench| (!bench.images.contains_key(&bench.channel)).then_some(bench.channel)).flatten();
-        if let Some(channel) = channel {
+        let blend = self.viewing.blend.now().map(|blend| blend.channel);
+        let missing = self.read(|bench| {
+            let known = 0..bench.detail.images.len();
+            let wanted = [Some(bench.channel), blend].into_iter().flatten();
+            wanted.filter(|channel| known.contains(channel) && !bench.images.contains_key(channel)).collect::<Vec<_>>()
+        });
+        for channel in missing.unwrap_or_default() {
+            if !self.is_shown(visit) {
+                return Ok(());
+            }
             self.case.loading.set(Some("Loading the scan…"));
             let image = api::image(id, channel).await?;
             self.put(visit, |bench| bench.images.insert(channel, image));

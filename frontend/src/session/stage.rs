@@ -12,10 +12,12 @@ use web_sys::HtmlCanvasElement;
 use super::bench::Bench;
 use super::thumbnails::Thumbnails;
 use super::viewing::{shown_labels, shown_version};
-use super::{Overlay, Session, Shown};
+use super::{Blend, Overlay, Session, Shown};
 use crate::annotate::tools::{Hand, Position, Tool, Work};
 use crate::viewer::camera::{Camera, Convention, Placement, ViewGrid};
-use crate::viewer::frame::{Bitmap, Frame, Outline, ScaleBar, Segment, Tint, boundaries, image_rgba, overlay_rgba};
+use crate::viewer::frame::{
+    Bitmap, Frame, Outline, ScaleBar, Segment, Tint, blend_in, boundaries, image_rgba, overlay_rgba,
+};
 use crate::viewer::gesture::Ground;
 use crate::viewer::renderer::Renderer;
 
@@ -174,6 +176,7 @@ impl Session {
     pub(super) fn repaint(self) {
         self.stage.update_value(Stage::labels_changed);
         self.draw_all();
+        self.surface_soon();
     }
 
     /// Labels of the plane in one view have changed; the others follow when the stroke ends.
@@ -191,12 +194,14 @@ impl Session {
             self.draw_now(axis);
         }
         self.draw_thumbnails();
+        self.draw_surface();
     }
 
     fn draw_now(self, axis: Axis) {
         let Some(plane) = self.plane_of(axis) else { return };
         let look = Look {
             overlay: self.viewing.overlay.now(),
+            blend: self.viewing.blend.now(),
             shown: self.viewing.shown.now(),
             window: self.viewing.window.now(),
             is_target: self.ground(axis) == Ground::Slice,
@@ -214,6 +219,7 @@ impl Session {
 /// All that a view's picture depends on beside the case.
 struct Look {
     overlay: Overlay,
+    blend: Option<Blend>,
     shown: Shown,
     window: shared::intensity::Window,
     is_target: bool,
@@ -273,7 +279,15 @@ impl Stage {
             return;
         }
         port.image = bench.image_plane(plane).map(|voxels| {
-            let rgba = image_rgba(grid, &voxels, &greys);
+            let mut rgba = image_rgba(grid, &voxels, &greys);
+            if let Some(blend) = look.blend.filter(|blend| blend.channel != bench.channel)
+                && let Some(info) = bench.detail.images.get(blend.channel)
+                && let Some(voxels) = bench.channel_plane(blend.channel, plane)
+            {
+                let window = bench.windows.get(&blend.channel).copied().unwrap_or(info.window);
+                let grey = |voxel: u16| window.grey(info.minimum + info.step * f32::from(voxel));
+                blend_in(&mut rgba, grid, &voxels, grey, blend.share);
+            }
             (made, Bitmap { dims: grid.dims, rgba, version })
         });
         self.bitmaps = version;

@@ -34,8 +34,10 @@ pub(crate) struct Viewing {
     pub(crate) is_blank: Fact<bool>,
     /// On which side the patient's left is.
     pub(crate) convention: Fact<Convention>,
-    /// Only the large view is on the screen.
-    pub(crate) single: Fact<bool>,
+    /// Which views are on the screen.
+    pub(crate) layout: Fact<Layout>,
+    /// Another channel that is seen through the one that is looked at.
+    pub(crate) blend: Fact<Option<Blend>>,
     /// Which segmentation is shown.
     pub(crate) shown: Fact<Shown>,
     /// What is under the pointer.
@@ -56,7 +58,8 @@ impl Viewing {
             window: Fact::new(Window::new(0.5, 1.0)),
             seen: Fact::new(None),
             convention: Fact::new(Convention::default()),
-            single: Fact::new(false),
+            layout: Fact::new(Layout::default()),
+            blend: Fact::new(None),
             overlay: Fact::new(Overlay::default()),
             blank_start: Fact::new(BlankStart::default()),
             is_blank: Fact::new(false),
@@ -66,6 +69,27 @@ impl Viewing {
             format: Fact::new(None),
         }
     }
+}
+
+/// Which views are on the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One large, two beside it.
+    #[default]
+    Three,
+    /// The large one alone.
+    One,
+    /// The three planes and the surface, all of one size.
+    Four,
+}
+
+/// A channel that is seen through another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Blend {
+    /// Which channel.
+    pub(crate) channel: usize,
+    /// How much of it, 0 to 1.
+    pub(crate) share: f64,
 }
 
 /// How overlays are shown.
@@ -217,13 +241,17 @@ impl Session {
 
     pub(super) fn show_large(self, axis: Axis) {
         self.viewing.large.learn(axis);
+        if self.viewing.layout.now() == Layout::Four {
+            self.viewing.layout.set(Layout::Three);
+        }
         self.draw_all();
     }
 
     /// The axis after the one that is shown large.
     pub(super) fn next_view(self) {
         let here = Axis::ALL.iter().position(|axis| *axis == self.viewing.large.now()).unwrap_or(0);
-        self.show_large(Axis::ALL[(here + 1) % Axis::ALL.len()]);
+        self.viewing.large.learn(Axis::ALL[(here + 1) % Axis::ALL.len()]);
+        self.draw_all();
     }
 
     pub(super) fn scroll(self, axis: Axis, steps: i64) {
@@ -369,6 +397,23 @@ impl Session {
             self.set_window(window);
             self.load_voxels();
         }
+    }
+
+    /// Shows another channel through the one that is looked at.
+    pub(super) fn set_blend(self, blend: Option<Blend>) {
+        self.viewing.blend.learn(blend.map(|blend| Blend { share: blend.share.clamp(0.0, 1.0), ..blend }));
+        self.stage.update_value(|stage| stage.image_changed());
+        self.load_voxels();
+        self.draw_all();
+    }
+
+    /// The channel to blend in after the one that is, half and half; none after the last.
+    pub(crate) fn next_blend(&self) -> Option<Blend> {
+        let share = self.viewing.blend.now().map_or(0.5, |blend| blend.share);
+        let from = self.viewing.blend.now().map_or(0, |blend| blend.channel + 1);
+        self.read(|bench| (from..bench.detail.images.len()).find(|channel| *channel != bench.channel))
+            .flatten()
+            .map(|channel| Blend { channel, share })
     }
 
     /// The channel after the one that is looked at, from the beginning if need be; none if there is only one.

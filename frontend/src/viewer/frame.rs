@@ -91,6 +91,22 @@ pub(crate) fn image_rgba(grid: &ViewGrid, voxels: &[u16], greys: &[u8]) -> Vec<u
     })
 }
 
+/// The brightest that another channel is drawn in, through the grey of the one that is looked at.
+const BLENDED_RGB: [u8; 3] = [255, 176, 66];
+
+/// Mixes another channel (`voxels`, u fastest) into the grey pixels of a plane. `grey` says how bright a voxel is,
+/// `share` (0 to 1) how much of it is seen.
+pub(crate) fn blend_in(rgba: &mut [u8], grid: &ViewGrid, voxels: &[u16], grey: impl Fn(u16) -> u8, share: f64) {
+    let other = self::rgba(grid, |offset, _| {
+        let grey = voxels.get(offset).map_or(0, |voxel| grey(*voxel));
+        let [r, g, b] = BLENDED_RGB.map(|brightest| (u16::from(brightest) * u16::from(grey) / 255) as u8);
+        [r, g, b, 255]
+    });
+    for (under, over) in rgba.iter_mut().zip(other) {
+        *under = (f64::from(*under) * (1.0 - share) + f64::from(over) * share).round() as u8;
+    }
+}
+
 /// How labels and uncertainty are coloured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tint {
@@ -247,6 +263,19 @@ mod tests {
         let greys: Vec<u8> = (0..=255).collect();
         let rgba = image_rgba(&grid([2, 2]), &[10, 20, 30, 40], &greys);
         assert_eq!(rgba, [[40, 40, 40, 255], [30, 30, 30, 255], [20, 20, 20, 255], [10, 10, 10, 255]].concat());
+    }
+
+    #[test]
+    fn another_channel_is_seen_through_the_grey_in_its_share() {
+        fn check(share: f64, expected: [[u8; 4]; 2]) {
+            let grid = grid([2, 1]);
+            let mut rgba = image_rgba(&grid, &[100, 200], &(0..=255).collect::<Vec<u8>>());
+            blend_in(&mut rgba, &grid, &[255, 0], |voxel| voxel as u8, share);
+            assert_eq!(rgba, expected.concat(), "{share}");
+        }
+        check(0.0, [[200, 200, 200, 255], [100, 100, 100, 255]]);
+        check(0.5, [[100, 100, 100, 255], [178, 138, 83, 255]]);
+        check(1.0, [[0, 0, 0, 255], [255, 176, 66, 255]]);
     }
 
     #[test]

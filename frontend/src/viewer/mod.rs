@@ -1,5 +1,4 @@
-//! From voxels to pixels. `camera`, `gesture`, `grip`, `frame`, `palette` and `presets` are pure; `renderer` is the
-//! only module that draws on a canvas.
+//! From voxels to pixels. `renderer` is the only module that draws on a canvas; all others are pure.
 
 pub(crate) mod camera;
 pub(crate) mod gesture;
@@ -9,3 +8,5 @@ pub(crate) mod numbers;
 pub(crate) mod palette;
 pub(crate) mod presets;
 pub(crate) mod renderer;
+pub(crate) mod surface;
+pub(crate) mod turntable;

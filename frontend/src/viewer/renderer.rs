@@ -5,6 +5,7 @@ use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::frame::{Bitmap, Frame, Outline, ScaleBar};
+use super::turntable::Compass;
 
 /// A canvas and the bitmaps it has seen.
 pub(crate) struct Renderer {
@@ -47,14 +48,7 @@ impl Renderer {
     /// # Errors
     /// What the browser says.
     pub(crate) fn draw(&mut self, frame: &Frame) -> Result<(), JsValue> {
-        let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
-        let [width, height] = frame.size_px.map(|px| (px * ratio).round() as u32);
-        if self.canvas.width() != width || self.canvas.height() != height {
-            self.canvas.set_width(width);
-            self.canvas.set_height(height);
-        }
-        self.context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
-        self.context.clear_rect(0.0, 0.0, frame.size_px[0], frame.size_px[1]);
+        fit(&self.canvas, &self.context, frame.size_px)?;
         if let Some(bitmap) = frame.image {
             self.image.update(bitmap)?;
             self.context.set_image_smoothing_enabled(frame.smooth);
@@ -158,6 +152,94 @@ impl Layer {
         let [columns, rows] = bitmap.dims.map(|n| n as f64);
         context.draw_image_with_html_canvas_element_and_dw_and_dh(&self.canvas, x, y, columns * w, rows * h)
     }
+}
+
+/// A canvas that shows surfaces from one side, the ends of the patient's axes, and where the planes cross.
+pub(crate) struct SurfaceRenderer {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+    picture: Layer,
+}
+
+impl SurfaceRenderer {
+    /// A renderer for a canvas on the page.
+    ///
+    /// # Errors
+    /// What the browser says if it has no 2D canvas.
+    pub(crate) fn new(canvas: HtmlCanvasElement) -> Result<Self, JsValue> {
+        let document = canvas.owner_document().ok_or("the canvas is not on a page")?;
+        let picture = Layer::new(document.create_element("canvas")?.unchecked_into())?;
+        Ok(Self { context: context_of(&canvas)?, picture, canvas })
+    }
+
+    /// The canvas, for its attributes.
+    pub(crate) fn canvas(&self) -> &HtmlCanvasElement {
+        &self.canvas
+    }
+
+    /// Size of the canvas on the page, in CSS pixels.
+    pub(crate) fn size_px(&self) -> [f64; 2] {
+        [f64::from(self.canvas.client_width()), f64::from(self.canvas.client_height())]
+    }
+
+    /// Device pixels for each CSS pixel.
+    pub(crate) fn pixel_ratio(&self) -> f64 {
+        pixel_ratio()
+    }
+
+    /// Draws everything; `crosshair` in CSS pixels.
+    ///
+    /// # Errors
+    /// What the browser says.
+    pub(crate) fn draw(
+        &mut self,
+        picture: Option<&Bitmap>,
+        compass: &[Compass],
+        crosshair: Option<[f64; 2]>,
+    ) -> Result<(), JsValue> {
+        let (size_px, context) = (self.size_px(), &self.context);
+        fit(&self.canvas, context, size_px)?;
+        if let Some(bitmap) = picture {
+            self.picture.update(bitmap)?;
+            context.set_image_smoothing_enabled(true);
+            let (layer, [width, height]) = (&self.picture.canvas, size_px);
+            context.draw_image_with_html_canvas_element_and_dw_and_dh(layer, 0.0, 0.0, width, height)?;
+        }
+        context.set_font("600 12px system-ui, sans-serif");
+        context.set_text_align("center");
+        context.set_text_baseline("middle");
+        let side = size_px[0].min(size_px[1]);
+        for Compass { letter, at, towards } in compass {
+            // What points away is fainter.
+            context.set_fill_style_str(&format!("rgba(255,217,138,{:.2})", 0.65 + 0.35 * towards));
+            context.fill_text(letter, size_px[0] / 2.0 + at[0] * side, size_px[1] / 2.0 + at[1] * side)?;
+        }
+        if let Some([x, y]) = crosshair {
+            context.begin_path();
+            context.arc(x, y, 5.0, 0.0, std::f64::consts::TAU)?;
+            context.set_stroke_style_str("rgba(120,200,255,0.9)");
+            context.set_line_width(1.5);
+            context.stroke();
+        }
+        Ok(())
+    }
+}
+
+fn pixel_ratio() -> f64 {
+    web_sys::window().map_or(1.0, |window| window.device_pixel_ratio())
+}
+
+/// Gives a canvas as many pixels as the screen has there, empties it, and lets it count in CSS pixels.
+fn fit(canvas: &HtmlCanvasElement, context: &CanvasRenderingContext2d, size_px: [f64; 2]) -> Result<(), JsValue> {
+    let ratio = pixel_ratio();
+    let [width, height] = size_px.map(|px| (px * ratio).round() as u32);
+    if canvas.width() != width || canvas.height() != height {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
+    context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
+    context.clear_rect(0.0, 0.0, size_px[0], size_px[1]);
+    Ok(())
 }
 
 fn context_of(canvas: &HtmlCanvasElement) -> Result<CanvasRenderingContext2d, JsValue> {

@@ -118,7 +118,24 @@ pub struct CaseSummary {
     /// What is odd about the scan, in sentences for the expert.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What somebody has written on it, for themselves or for others; empty where nobody has.
+    #[serde(default)]
+    pub note: String,
+    /// Names of those that it was given to.
+    #[serde(default)]
+    pub assigned: Vec<String>,
 }
+
+/// What is written on a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Note {
+    /// The words; empty takes them away.
+    pub note: String,
+}
+
+/// Most characters of a [`Note`].
+pub const NOTE_LIMIT: usize = 500;
 
 /// How image voxels are packed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -277,7 +294,7 @@ pub struct Provenance {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A case is new or has changed (stage, job, progress).
-    Case(CaseSummary),
+    Case(Box<CaseSummary>),
     /// A case is gone.
     Deleted {
         /// Which.

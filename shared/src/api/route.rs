@@ -106,6 +106,10 @@ routes! {
     CREATE_CASE: Route<0> = Post "/api/cases";
     /// [`CaseDetail`](super::CaseDetail).
     CASE: Route<1> = Get "/api/cases/{id}";
+    /// A [`Note`](super::Note) → 204.
+    NOTE: Route<1> = Put "/api/cases/{id}/note";
+    /// A small PNG of the scan, with what is segmented in it.
+    THUMBNAIL: Route<1> = Get "/api/cases/{id}/thumbnail";
     /// 204; the case goes to the bin.
     DELETE_CASE: Route<1> = Delete "/api/cases/{id}";
     /// [`BinnedCase`](super::BinnedCase)s, the latest first.

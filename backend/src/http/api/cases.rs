@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
-use shared::api::{CaseDetail, CaseSummary, route};
+use shared::api::{CaseDetail, CaseSummary, NOTE_LIMIT, Note, route};
 use shared::case::CaseId;
 
 use super::super::people::Visitor;
@@ -54,6 +54,28 @@ pub(crate) async fn begin_round(
     id: Path<CaseId>,
 ) -> Result<Json<CaseDetail>, Refusal> {
     Ok(Json(parts.store.begin_round(&visitor.actor(), &id).await?))
+}
+
+/// Writes a note on a case.
+#[utoipa::path(
+    put,
+    path = route::NOTE.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    request_body = Note,
+    responses((status = 204, description = "It is written"))
+)]
+pub(crate) async fn note(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    id: Path<CaseId>,
+    note: Json<Note>,
+) -> Result<HttpResponse, Refusal> {
+    let note = note.note.trim();
+    if note.chars().count() > NOTE_LIMIT {
+        return Err(Refusal::unreadable(&format!("a note has at most {NOTE_LIMIT} characters")));
+    }
+    parts.store.set_note(&visitor.actor(), &id, note).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Puts a case into the bin.

@@ -14,6 +14,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod refused;
+mod thumbnail;
 pub(super) mod upload;
 mod versions;
 pub(super) mod volumes;
@@ -67,6 +68,8 @@ serve! {
     CASES for Person => cases.list,
     CREATE_CASE for Person => upload.create,
     CASE for Case => cases.show,
+    NOTE for Case => cases.note,
+    THUMBNAIL for Case => thumbnail.show,
     DELETE_CASE for Case => cases.delete,
     IMAGE for Case => volumes.image,
     UNCERTAINTY for Case => volumes.uncertainty,

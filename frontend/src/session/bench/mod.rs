@@ -249,9 +249,14 @@ impl Bench {
         read_plane(self.geometry(), self.segmentations.get(version)?, plane)
     }
 
-    /// A plane of the image, if it is loaded.
+    /// A plane of the channel that is looked at, if it is loaded.
     pub(crate) fn image_plane(&self, plane: Plane) -> Option<Vec<u16>> {
-        read_plane(self.geometry(), self.image()?, plane)
+        self.channel_plane(self.channel, plane)
+    }
+
+    /// A plane of a channel, if it is loaded.
+    pub(crate) fn channel_plane(&self, channel: usize, plane: Plane) -> Option<Vec<u16>> {
+        read_plane(self.geometry(), self.images.get(&channel)?, plane)
     }
 
     /// A plane's intensities in the channel that is looked at, if it is loaded.

@@ -25,6 +25,8 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         round: 1,
         uncertain: None,
         warnings: Vec::new(),
+        note: String::new(),
+        assigned: Vec::new(),
     };
     let label = |value| LabelInfo { value, name: String::new(), colour: String::new(), code: None };
     CaseDetail {

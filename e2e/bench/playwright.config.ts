@@ -1,0 +1,6 @@
+/** Measurements, apart from the specs that `cargo xtask test` runs. */
+import { defineConfig } from "@playwright/test";
+
+import specs from "../playwright.config.ts";
+
+export default defineConfig({ ...specs, testDir: ".", reporter: [["line"]] });
