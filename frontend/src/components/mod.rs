@@ -8,6 +8,7 @@ mod worklist;
 mod versions;
 mod slice_view;
 mod tools;
+mod pacs;
 mod palette;
 mod rail;
 mod contradictions;
