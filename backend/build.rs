@@ -14,9 +14,9 @@ fn main() {
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
 /// its own. `cfg(other_user)`: this user may start curl as another. `cfg(peers)` and `cfg(monai)`: the environment
 /// variable `I3DEEP_PEERS` names a Python that has the programs which read what is written here, and MONAI Label's
-/// client (docs/hospital.md).
+/// client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed (docs/hospital.md).
 fn tell_tests() {
-    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai)");
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai, orthanc)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -36,6 +36,14 @@ fn tell_tests() {
     curl.arg("--version").uid(65534).stdout(Stdio::null()).stderr(Stdio::null());
     if curl.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=other_user");
+    }
+    let plugin =
+        ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "/usr/local/share/orthanc/plugins/libOrthancDicomWeb.so"];
+    let mut orthanc = Command::new("Orthanc");
+    orthanc.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    let has_plugin = plugin.iter().any(|file| Path::new(file).exists());
+    if has_plugin && orthanc.status().is_ok_and(|status| status.success()) {
+        println!("cargo:rustc-cfg=orthanc");
     }
     println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
     if let Some(python) = std::env::var_os("I3DEEP_PEERS") {

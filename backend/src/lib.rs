@@ -14,6 +14,7 @@ pub mod tasks;
 pub mod store;
 pub mod intake;
 pub mod work;
+pub mod pacs;
 pub mod http;
 pub mod commands;
 

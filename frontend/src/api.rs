@@ -4,11 +4,13 @@ use std::fmt::{self, Display};
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::Promise;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me, Note,
-    Person, RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
+    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, FoundStudies,
+    Import, Me, Note, OpenSeries, PacsInfo, PacsSeries, Person, RefineOptions, SIGN_OF_LIFE, SendTo, Sent, SignIn,
+    SliceVersion, StudyQuery,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -171,6 +173,41 @@ pub(crate) fn export_url(id: &CaseId, version: &str, format: ExportFormat) -> St
 /// Where the newest segmentation with the expert's corrections can be downloaded in another format.
 pub(crate) fn corrected_export_url(id: &CaseId, format: ExportFormat) -> String {
     route::CORRECTED_EXPORT.at([id, &format.name()])
+}
+
+/// The PACS that the server's operator has named.
+pub(crate) async fn pacs() -> Answer<Vec<PacsInfo>> {
+    get(route::PACS, []).await
+}
+
+/// Studies of a PACS that fit.
+pub(crate) async fn find_studies(source: &str, query: &StudyQuery) -> Answer<FoundStudies> {
+    post(request(route::FIND_STUDIES, [&source]), query).await
+}
+
+/// A study's series.
+pub(crate) async fn pacs_series(source: &str, study: &str) -> Answer<Vec<PacsSeries>> {
+    get(route::PACS_SERIES, [&source, &study]).await
+}
+
+/// Asks for a series of a PACS.
+pub(crate) async fn open_series(source: &str, wanted: &OpenSeries) -> Answer<Import> {
+    post(request(route::OPEN_SERIES, [&source]), wanted).await
+}
+
+/// What is on its way.
+pub(crate) async fn imports() -> Answer<Vec<Import>> {
+    get(route::IMPORTS, []).await
+}
+
+/// Stops an import.
+pub(crate) async fn stop_import(id: &str) -> Answer<Import> {
+    read(send(request(route::STOP_IMPORT, [&id])).await?).await
+}
+
+/// Sends the newest segmentation to a PACS.
+pub(crate) async fn send_to_pacs(id: &CaseId, to: &SendTo) -> Answer<Sent> {
+    post(request(route::SEND, [id]), to).await
 }
 
 /// What the expert has said so far.
@@ -369,6 +406,11 @@ fn request<const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> Reques
         Method::Put => Request::put(&address),
         Method::Delete => Request::delete(&address),
     }
+}
+
+async fn post<T: DeserializeOwned>(request: RequestBuilder, body: &impl Serialize) -> Answer<T> {
+    let request = request.json(body).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
 }
 
 async fn get<T: DeserializeOwned, const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> Answer<T> {

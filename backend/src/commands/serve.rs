@@ -18,6 +18,7 @@ use super::place::Place;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::engine::device_name;
+use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
 use crate::store::{Opening, Store};
 use crate::work::Supervisor;
@@ -54,6 +55,10 @@ pub(crate) struct Args {
     /// the case and shown nowhere.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     keep_of_dicom: KeptReference,
+    /// PACS that series are opened from and segmentations sent to, by DICOMweb: a file in JSON, as docs/hospital.md has
+    /// it. No other is ever asked.
+    #[arg(long, value_name = "FILE")]
+    pacs: Option<PathBuf>,
     /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator
     /// makes an account. Once there are accounts, they are asked for with or without this.
     #[arg(long)]
@@ -91,6 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     check_apart(("--data", &args.place.data), ("--models", &args.place.models))?;
     check_apart(("--data", &args.place.data), ("--client", &args.place.client))?;
     let tls = tls(args)?;
+    let sources = args.pacs.as_deref().map(Sources::read).transpose()?.unwrap_or_default();
     device_name(args.place.device)?;
     let client = Client::open(&args.place.client).with_context(|| {
         format!(
@@ -112,7 +118,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let listener = TcpListener::bind(args.place.bind).with_context(|| {
         format!("cannot listen on {}; is another i3deep running? --bind chooses another address", args.place.bind)
     })?;
-    actix_web::rt::System::new().block_on(serve(args, Open { listener, tls }, Arc::new(bundles), Arc::new(client)))
+    actix_web::rt::System::new().block_on(serve(
+        args,
+        Open { listener, tls, sources },
+        Arc::new(bundles),
+        Arc::new(client),
+    ))
 }
 
 /// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read
@@ -157,6 +168,7 @@ fn tls(args: &Args) -> Result<Option<ServerConfig>> {
 struct Open {
     listener: TcpListener,
     tls: Option<ServerConfig>,
+    sources: Sources,
 }
 
 fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
@@ -197,6 +209,8 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
         upload_limit_bytes,
         access: Arc::clone(&access),
         kept: args.keep_of_dicom,
+        sources: open.sources,
+        imports: Imports::default(),
     };
     let server = crate::http::serve(parts, open.listener, open.tls)?;
     let mut ready = format!("i3deep is ready on {url}\n");

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::api::{ApiError, ErrorCode};
 
 use crate::intake::IntakeError;
+use crate::pacs::PacsError;
 use crate::scan_io::ScanError;
 use crate::store::{StoreError, is_full};
 
@@ -168,6 +169,24 @@ impl From<IntakeError> for Refusal {
             | IntakeError::Network(_)
             | IntakeError::Scan { .. }
             | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<PacsError> for Refusal {
+    fn from(error: PacsError) -> Self {
+        let status = match &error {
+            PacsError::Files(error) if is_full(error) => return Self::full(),
+            PacsError::Files(error) => return Self::internal(error),
+            PacsError::EmptyQuery | PacsError::Day(_) | PacsError::Uid(_) => StatusCode::BAD_REQUEST,
+            PacsError::NotThere(_) => StatusCode::NOT_FOUND,
+            PacsError::TooLarge { .. } | PacsError::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            PacsError::Stopped => StatusCode::CONFLICT,
+            PacsError::Away { .. }
+            | PacsError::NotLetIn { .. }
+            | PacsError::Odd { .. }
+            | PacsError::NotStored { .. } => StatusCode::BAD_GATEWAY,
         };
         Self::new(status, error.code(), error.to_string())
     }

@@ -22,6 +22,7 @@ use shared::api::route::PREFIX;
 use tokio::sync::Semaphore;
 
 use crate::bundle::Catalogue;
+use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
 use crate::store::Store;
 use crate::work::Supervisor;
@@ -57,6 +58,10 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// What is kept of whom a DICOM series is.
     pub kept: KeptReference,
+    /// The PACS that may be asked.
+    pub sources: Sources,
+    /// What is on its way from there.
+    pub imports: Imports,
 }
 
 /// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Row, SqliteConnection};
 
 use super::folder::DATABASE;
-use super::{Actor, StoreError, now_s};
+use super::{Actor, Store, StoreError, now_s};
 
 /// What the first row follows.
 const BEGINNING: &str = "i3deep";
@@ -31,6 +31,39 @@ pub enum AuditState {
         /// Its number.
         row: i64,
     },
+}
+
+/// What somebody does that changes nothing here, and is recorded all the same: patients' data come or go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Looks for patients in a PACS.
+    SearchPacs,
+    /// Asks for a series of a PACS.
+    OpenFromPacs,
+    /// Sends a segmentation to a PACS.
+    SendToPacs,
+}
+
+impl Act {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SearchPacs => "pacs.search",
+            Self::OpenFromPacs => "pacs.open",
+            Self::SendToPacs => "pacs.send",
+        }
+    }
+}
+
+impl Store {
+    /// Records an act; `object` names ids and sources, never a patient.
+    ///
+    /// # Errors
+    /// [`StoreError`]: then it must not be done.
+    pub async fn note(&self, actor: &Actor, act: Act, object: &str) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        record(&mut change, actor, act.name(), object).await?;
+        change.commit().await
+    }
 }
 
 /// Notes a change; part of the change's transaction.

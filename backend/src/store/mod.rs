@@ -53,7 +53,7 @@ use saves::Saves;
 use upkeep::News;
 
 pub use actor::Actor;
-pub use audit::{AuditState, verify_audit};
+pub use audit::{Act, AuditState, verify_audit};
 pub use backup::{Copied, backup, restore};
 pub use blobs::Blobs;
 pub use cases::{NewCase, NewImage, Sealed};

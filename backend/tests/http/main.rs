@@ -19,6 +19,8 @@ mod durability;
 mod exports;
 mod jobs;
 mod monailabel;
+mod orthanc;
+mod pacs;
 mod people;
 mod rounds;
 mod upload;

@@ -7,6 +7,7 @@ use shared::case::{CaseId, Stage};
 use super::banner::TroubleBanner;
 use super::icon::{Icon, Shape};
 use super::job::{JobProgress, state_word};
+use super::pacs::OpenFromPacs;
 use super::upload::UploadForm;
 use super::warnings::ScanWarnings;
 use super::worklist::{Progress, Wish, WorklistBar, chosen};
@@ -38,7 +39,10 @@ pub(crate) fn CaseList() -> impl IntoView {
             </header>
             <TroubleBanner />
             <main class="list-columns">
-                <UploadForm />
+                <div class="ways-in">
+                    <UploadForm />
+                    <OpenFromPacs />
+                </div>
                 <section class="cases" aria-label="Cases">
                     <h1>"Cases"</h1>
                     <Binned />

@@ -12,6 +12,7 @@ mod surface_view;
 mod switch;
 mod window;
 mod tools;
+mod pacs;
 mod palette;
 mod rail;
 mod contradictions;

@@ -258,6 +258,48 @@ fn Versions() -> impl IntoView {
                     view! { <option value=format.name() prop:selected=is_chosen>{words}</option> }
                 }).collect_view()}
             </select>
+            <ToPacs />
+        </Show>
+    }
+}
+
+/// Sends the segmentation to a PACS, where there is one and the case came from a DICOM series.
+#[component]
+fn ToPacs() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let has_series = move || session.case.detail.with(|detail| detail.as_ref().is_some_and(|it| it.has_series));
+    let sends = move || session.pacs.sends.get();
+    let chosen = RwSignal::new(None::<String>);
+    let source = move || {
+        let first = session.pacs.sources.with(|sources| sources.first().map(|source| source.name.clone()));
+        chosen.get().or(first)
+    };
+    let send = move |_| {
+        if let Some(source) = untrack(source) {
+            session.dispatch(Command::SendToPacs(source));
+        }
+    };
+    view! {
+        <Show when=move || has_series() && source().is_some()>
+            <button
+                data-testid="send-to-pacs" disabled=sends on:click=send
+                title=move || source().map(|name| {
+                    format!("Send the newest segmentation with your corrections to {name}, as a DICOM SEG")
+                })
+            >
+                <Icon shape=Shape::Upload />
+                {move || if sends() { "Sending…" } else { "Send to PACS" }}
+            </button>
+            <Show when=move || { session.pacs.sources.with(Vec::len) > 1 }>
+                <select
+                    aria-label="Which PACS" data-testid="send-to"
+                    on:change=move |event| chosen.set(Some(event_target_value(&event)))
+                >
+                    {move || session.pacs.sources.get().into_iter().map(|source| {
+                        view! { <option value=source.name.clone()>{source.name.clone()}</option> }
+                    }).collect_view()}
+                </select>
+            </Show>
         </Show>
     }
 }

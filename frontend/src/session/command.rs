@@ -1,6 +1,6 @@
 //! What may happen. Views send these; the session does them.
 
-use shared::api::ExportFormat;
+use shared::api::{ExportFormat, OpenSeries, StudyQuery};
 use shared::case::{CaseId, JobId};
 use shared::geometry::{Axis, Plane};
 use shared::intensity::Window;
@@ -38,6 +38,18 @@ pub(crate) enum Command {
     CancelJob(JobId),
     /// Do again what a failed or cancelled job was to do.
     RetryJob(JobId),
+    /// Look for studies in a PACS.
+    SearchPacs(String, StudyQuery),
+    /// Show a study's series, or put them away.
+    ShowStudy(String, String),
+    /// Open a series of a PACS.
+    OpenSeries(String, OpenSeries),
+    /// Stop what is on its way from a PACS.
+    StopImport(String),
+    /// Tell no more of an import that is over.
+    ForgetImport(String),
+    /// Send the segmentation to a PACS.
+    SendToPacs(String),
     /// Put the error banner away.
     DismissTrouble,
 

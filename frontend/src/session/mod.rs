@@ -21,6 +21,7 @@ mod link;
 mod memory;
 mod opening;
 mod painting;
+mod pacs;
 mod preferences;
 mod rounds;
 pub(crate) mod saving;
@@ -47,6 +48,7 @@ use journal::Keeper;
 use lease::Leases;
 use link::{Link, Stream};
 use opening::OpenCase;
+use pacs::Pacs;
 use painting::Painting;
 use preferences::Preferences;
 use rounds::Rounds;
@@ -72,6 +74,8 @@ pub(crate) use viewing::{Blend, Layout, Overlay, Probe, Shown};
 pub(crate) struct Session {
     /// The case list.
     pub(crate) list: CaseList,
+    /// The PACS on the other end.
+    pub(crate) pacs: Pacs,
     /// The line to the server.
     pub(crate) link: Link,
     /// The open case.
@@ -121,6 +125,7 @@ impl Session {
     pub(crate) fn new() -> Self {
         let session = Self {
             list: CaseList::new(),
+            pacs: Pacs::new(),
             link: Link::new(),
             case: OpenCase::new(),
             rounds: Rounds::new(),
@@ -146,6 +151,7 @@ impl Session {
         session.listen();
         session.watch_leaving();
         session.load_list();
+        session.load_pacs();
         session
     }
 
@@ -166,6 +172,12 @@ impl Session {
             C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
             C::RetryJob(job) => self.retry_job(job),
+            C::SearchPacs(source, query) => self.search_pacs(source, query),
+            C::ShowStudy(source, study) => self.show_study(source, study),
+            C::OpenSeries(source, wanted) => self.open_series(source, wanted),
+            C::StopImport(id) => self.stop_import(id),
+            C::ForgetImport(id) => self.forget_import(&id),
+            C::SendToPacs(source) => self.send_to_pacs(source),
             C::DismissTrouble => self.messages.trouble.set(None),
 
             C::OpenCase(id) => self.open_case(id),

@@ -78,6 +78,10 @@ pub enum ErrorCode {
     BadGeometry,
     /// The channels lie on different grids.
     GridsDiffer,
+    /// The PACS does not answer, or cannot right now.
+    PacsAway,
+    /// The PACS answers, and not with what was asked for.
+    PacsRefused,
     /// Another site asks, or asks under another name.
     ForeignRequest,
     /// Nobody is signed in, or not any more.
@@ -113,6 +117,7 @@ impl ErrorCode {
                 | Self::Internal
                 | Self::SignInNeeded
                 | Self::UploadCutOff
+                | Self::PacsAway
         )
     }
 }

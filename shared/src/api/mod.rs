@@ -5,6 +5,7 @@
 //! `Accept-Encoding` allows. The same for programs, as OpenAPI: [`route::OPENAPI`].
 
 mod error;
+mod pacs;
 mod people;
 pub mod route;
 
@@ -20,6 +21,9 @@ use crate::label::LabelSet;
 use crate::patch::Patch;
 
 pub use error::{ApiError, ErrorCode};
+pub use pacs::{
+    FoundStudies, Import, ImportState, OpenSeries, PacsInfo, PacsSeries, PacsStudy, SendTo, Sent, StudyQuery,
+};
 pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn};
 
 /// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that

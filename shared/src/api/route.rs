@@ -77,7 +77,7 @@ const fn placeholders(path: &str) -> usize {
 }
 
 /// RFC 3986: what is not unreserved stands as `%XX`, so that no value can end its path segment.
-fn push_encoded(address: &mut String, value: &str) {
+pub fn push_encoded(address: &mut String, value: &str) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             address.push(char::from(byte));
@@ -166,6 +166,22 @@ routes! {
     /// 202 with the [`Job`](crate::case::Job) that does again what a failed or cancelled one was to do; `not_now` if
     /// that is not the case's latest, or has been done since.
     RETRY: Route<1> = Post "/api/jobs/{id}/retry";
+    /// [`PacsInfo`](super::PacsInfo)s.
+    PACS: Route<0> = Get "/api/pacs";
+    /// [`StudyQuery`](super::StudyQuery) → [`FoundStudies`](super::FoundStudies). A patient's name stands in the body,
+    /// so that it stands in no proxy's log.
+    FIND_STUDIES: Route<1> = Post "/api/pacs/{source}/studies";
+    /// [`PacsSeries`](super::PacsSeries) of a study.
+    PACS_SERIES: Route<2> = Get "/api/pacs/{source}/studies/{study}/series";
+    /// [`OpenSeries`](super::OpenSeries) → 202 with an [`Import`](super::Import).
+    OPEN_SERIES: Route<1> = Post "/api/pacs/{source}/imports";
+    /// The asker's own [`Import`](super::Import)s, the latest first.
+    IMPORTS: Route<0> = Get "/api/imports";
+    /// The [`Import`](super::Import), which stops; `not_now` if it has become a case.
+    STOP_IMPORT: Route<1> = Delete "/api/imports/{import}";
+    /// [`SendTo`](super::SendTo) → [`Sent`](super::Sent), once the PACS is known to have it: the newest segmentation
+    /// with all that the expert has corrected and saved, as a DICOM SEG.
+    SEND: Route<1> = Post "/api/cases/{id}/send";
     /// Server-sent events; each `data:` line is an [`Event`](super::Event).
     EVENTS: Route<0> = Get "/api/events";
     /// [`Health`](super::Health).

@@ -47,6 +47,7 @@ fn each_outside_thing_has_one_door() {
     check_only_in("backend/src", "inference::torch", &["backend/src/inference"]);
     check_only_in("backend/src", "nifti::", &["backend/src/scan_io"]);
     check_only_in("backend/src", "dicom_", &["backend/src/scan_io"]);
+    check_only_in("backend/src", "ureq::", &["backend/src/pacs"]);
     check_only_in("backend/src", "sqlx::", &["backend/src/store"]);
     // `serve` starts the runtime that the server runs in.
     check_only_in("backend/src", "actix_web", &["backend/src/http", "backend/src/commands/serve.rs"]);

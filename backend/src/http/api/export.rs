@@ -67,13 +67,23 @@ pub(crate) async fn version(parts: Data<Parts>, of: Path<OfExport>) -> Result<Ht
 )]
 pub(crate) async fn newest(parts: Data<Parts>, of: Path<OfCorrected>) -> Result<HttpResponse, Refusal> {
     let OfCorrected { id, format } = of.into_inner();
-    let detail = parts.store.case(&id).await?;
+    answer(&parts, corrected(&parts, &id, format).await?).await
+}
+
+/// The same as a DICOM object, to be sent somewhere.
+pub(super) async fn newest_object(parts: &Parts, id: &CaseId, format: ExportFormat) -> Result<Vec<u8>, Refusal> {
+    Ok(encoded(parts, corrected(parts, id, format).await?).await?.bytes)
+}
+
+/// The newest segmentation with all that the expert has said.
+async fn corrected(parts: &Parts, id: &CaseId, format: ExportFormat) -> Result<Export, Refusal> {
+    let detail = parts.store.case(id).await?;
     let nothing_yet = StoreError::NotNow("the presegmentation has not finished; there is nothing to download yet");
     let version = detail.versions.last().cloned().ok_or(nothing_yet)?;
-    let labels = labels(&parts, &detail, &version).await?;
+    let labels = labels(parts, &detail, &version).await?;
     let labels = as_shown(&detail, &version, labels).map_err(|error| Refusal::internal(&error))?;
     let planes = planes(&detail.corrections);
-    answer(&parts, Export { version: format!("{version}_corrected"), detail, labels, planes, format }).await
+    Ok(Export { version: format!("{version}_corrected"), detail, labels, planes, format })
 }
 
 /// Planes that the expert has said something of.
@@ -95,7 +105,23 @@ struct Export {
     format: ExportFormat,
 }
 
+/// An export as a file.
+struct Encoded {
+    name: String,
+    content_type: &'static str,
+    bytes: Vec<u8>,
+}
+
 async fn answer(parts: &Parts, export: Export) -> Result<HttpResponse, Refusal> {
+    let Encoded { name, content_type, bytes } = encoded(parts, export).await?;
+    Ok(HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(attachment(&name))
+        .body(bytes))
+}
+
+async fn encoded(parts: &Parts, export: Export) -> Result<Encoded, Refusal> {
     let (name, kind) = (format!("{}_{}", export.detail.summary.name, export.version), export.format);
     let (ending, content_type, reference) = match kind {
         ExportFormat::Nrrd => ("seg.nrrd", "application/octet-stream", None),
@@ -114,11 +140,7 @@ async fn answer(parts: &Parts, export: Export) -> Result<HttpResponse, Refusal> 
     };
     let bytes = web::block(encode).await.map_err(|error| Refusal::internal(&error))?;
     let bytes = bytes.map_err(|error| Refusal::internal(&error))?;
-    Ok(HttpResponse::Ok()
-        .content_type(content_type)
-        .insert_header(ContentEncoding::Identity)
-        .insert_header(attachment(&format!("{name}.{ending}")))
-        .body(bytes))
+    Ok(Encoded { name: format!("{name}.{ending}"), content_type, bytes })
 }
 
 /// What is kept of the series.

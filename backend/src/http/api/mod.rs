@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod jobs;
 mod metrics;
+mod pacs;
 mod refused;
 mod thumbnail;
 pub(super) mod upload;
@@ -94,6 +95,13 @@ serve! {
     BEGIN_ROUND for Case => cases.begin_round,
     CANCEL for Job => jobs.cancel,
     RETRY for Job => jobs.retry,
+    PACS for Person => pacs.list,
+    FIND_STUDIES for Person => pacs.studies,
+    PACS_SERIES for Person => pacs.series,
+    OPEN_SERIES for Person => pacs.open,
+    IMPORTS for Person => pacs.imports,
+    STOP_IMPORT for Person => pacs.stop,
+    SEND for Case => pacs.send,
     EVENTS for Person => events.stream,
     HEALTH for Anybody => health.show,
     READY for Anybody => health.ready,

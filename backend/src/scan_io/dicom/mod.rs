@@ -5,6 +5,7 @@
 //! by itself ([`read_reference`]), and kept apart.
 
 mod heads;
+mod identity;
 mod lengths;
 mod series;
 mod pixels;
@@ -21,6 +22,7 @@ use super::{Origin, Scan, ScanError};
 use heads::read_heads;
 use series::{Stack, stacks};
 
+pub use identity::{Identity, identity};
 pub use reference::{KeptReference, SeriesReference, read_reference};
 pub use segmentation::{Algorithm, SegContent, SegKind, encode_seg};
 

@@ -1,0 +1,229 @@
+//! The PACS on the other end: search it, open one of its series, send a segmentation there.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Json, Path};
+use shared::api::{
+    CaseSummary, ErrorCode, ExportFormat, FoundStudies, Import, ImportState, OpenSeries, PacsInfo, PacsSeries, SendTo,
+    Sent, StudyQuery, route,
+};
+use shared::case::CaseId;
+use tokio::sync::Semaphore;
+
+use super::super::people::Visitor;
+use super::upload::{Brought, Scratch, take_in};
+use super::{Parts, Refusal, export};
+use crate::intake::{case_name, find_bundle};
+use crate::pacs::{Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies};
+use crate::scan_io::identity;
+use crate::store::Act;
+
+/// The PACS that this server's operator has named.
+#[utoipa::path(
+    get,
+    path = route::PACS.path,
+    responses((status = 200, description = "The PACS", body = Vec<PacsInfo>))
+)]
+pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Json<Vec<PacsInfo>> {
+    let info = |source: &Source| PacsInfo { name: source.name.clone(), may_search: may_search(&visitor, source) };
+    Json(parts.sources.all().iter().map(info).collect())
+}
+
+/// Studies that fit, the latest first. Asked of those who see every case here, and of others where the operator says
+/// so. That somebody searched is recorded, not for whom.
+#[utoipa::path(
+    post,
+    path = route::FIND_STUDIES.path,
+    params(("source" = String, Path, description = "The PACS")),
+    request_body = StudyQuery,
+    responses((status = 200, description = "The studies", body = FoundStudies))
+)]
+pub(crate) async fn studies(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    source: Path<String>,
+    query: Json<StudyQuery>,
+) -> Result<Json<FoundStudies>, Refusal> {
+    let source = searchable(&parts, &visitor, &source)?;
+    parts.store.note(&visitor.actor(), Act::SearchPacs, &source.name).await?;
+    Ok(Json(ask(move || find_studies(&source, &query)).await?))
+}
+
+/// The series of a study, by their numbers.
+#[utoipa::path(
+    get,
+    path = route::PACS_SERIES.path,
+    params(("source" = String, Path, description = "The PACS"), ("study" = String, Path, description = "Its UID")),
+    responses((status = 200, description = "The series", body = Vec<PacsSeries>))
+)]
+pub(crate) async fn series(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    path: Path<(String, String)>,
+) -> Result<Json<Vec<PacsSeries>>, Refusal> {
+    let (source, study) = path.into_inner();
+    let source = searchable(&parts, &visitor, &source)?;
+    Ok(Json(ask(move || find_series(&source, &study)).await?))
+}
+
+/// Fetches series, one for each of the bundle's channels, and makes a case of them, as an upload does. Answers at once.
+#[utoipa::path(
+    post,
+    path = route::OPEN_SERIES.path,
+    params(("source" = String, Path, description = "The PACS")),
+    request_body = OpenSeries,
+    responses((status = 202, description = "The import, which has begun", body = Import))
+)]
+pub(crate) async fn open(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    checks: Data<Semaphore>,
+    source: Path<String>,
+    wanted: Json<OpenSeries>,
+) -> Result<HttpResponse, Refusal> {
+    let source = searchable(&parts, &visitor, &source)?;
+    let (wanted, bundles) = (wanted.into_inner(), parts.bundles.clone());
+    let name = case_name(&wanted.name)?;
+    let offered = web::block(move || bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
+    let bundle = find_bundle(&offered, &wanted.bundle, wanted.series.len())?.name;
+    let ticket = parts.imports.begin(&visitor.name, &source.name, &bundle);
+    let ticket = ticket.ok_or_else(|| Refusal::busy("you have too many imports under way"))?;
+    parts.store.note(&visitor.actor(), Act::OpenFromPacs, &source.name).await?;
+    let import = ticket.now();
+    let desk = Desk { parts, visitor, checks };
+    tokio::spawn(desk.carry_out(ticket, source, wanted, name));
+    Ok(HttpResponse::Accepted().json(import))
+}
+
+/// The asker's own imports, the latest first.
+#[utoipa::path(
+    get,
+    path = route::IMPORTS.path,
+    responses((status = 200, description = "The imports", body = Vec<Import>))
+)]
+pub(crate) async fn imports(parts: Data<Parts>, visitor: Visitor) -> Json<Vec<Import>> {
+    Json(parts.imports.of(&visitor.name))
+}
+
+/// Stops an import of the asker's; what was fetched goes.
+#[utoipa::path(
+    delete,
+    path = route::STOP_IMPORT.path,
+    params(("import" = String, Path, description = "The import")),
+    responses((status = 200, description = "The import, stopped", body = Import))
+)]
+pub(crate) async fn stop(parts: Data<Parts>, visitor: Visitor, id: Path<String>) -> Result<Json<Import>, Refusal> {
+    let none = || Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no such import any more");
+    let import = parts.imports.stop(&visitor.name, &id).ok_or_else(none)?;
+    match import.state {
+        ImportState::Cancelled => Ok(Json(import)),
+        _ => {
+            let message = "it is not fetching any more; if there is a case, delete that";
+            Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::NotNow, message))
+        }
+    }
+}
+
+/// Sends the newest segmentation with all that the expert has decided, corrected and saved to a PACS, as a DICOM SEG,
+/// and answers when the PACS has been asked for it and has it.
+#[utoipa::path(
+    post,
+    path = route::SEND.path,
+    params(("id" = CaseId, Path, description = "The case")),
+    request_body = SendTo,
+    responses((status = 200, description = "What the PACS has", body = Sent))
+)]
+pub(crate) async fn send(
+    parts: Data<Parts>,
+    visitor: Visitor,
+    id: Path<CaseId>,
+    to: Json<SendTo>,
+) -> Result<Json<Sent>, Refusal> {
+    let SendTo { source, format } = to.into_inner();
+    let source = named(&parts, &source)?;
+    if format == ExportFormat::Nrrd {
+        return Err(Refusal::unreadable("a PACS takes DICOM: the format is seg or seg-binary"));
+    }
+    let object = export::newest_object(&parts, &id, format).await?;
+    // Before it leaves, so that nothing leaves unrecorded.
+    parts.store.note(&visitor.actor(), Act::SendToPacs, &format!("{} {}", id.as_str(), source.name)).await?;
+    let is = identity(&object).map_err(|error| Refusal::internal(&error))?;
+    let is = Sent { study: is.study, series: is.series, instance: is.instance };
+    Ok(Json(ask(move || crate::pacs::send(&source, &object, is)).await?))
+}
+
+/// What an import needs of the server.
+struct Desk {
+    parts: Data<Parts>,
+    visitor: Visitor,
+    checks: Data<Semaphore>,
+}
+
+impl Desk {
+    async fn carry_out(self, ticket: Ticket, source: Source, wanted: OpenSeries, name: Option<String>) {
+        let outcome = match self.import(&ticket, source, wanted, name).await {
+            Ok(Some(case)) => Outcome::Case(case.id),
+            Ok(None) => Outcome::Stopped,
+            Err(refusal) => Outcome::Failed(refusal.to_string()),
+        };
+        ticket.end(outcome);
+    }
+
+    /// Nothing if it was stopped.
+    async fn import(
+        &self,
+        ticket: &Ticket,
+        source: Source,
+        wanted: OpenSeries,
+        name: Option<String>,
+    ) -> Result<Option<CaseSummary>, Refusal> {
+        let _turn = self.parts.imports.turn().await;
+        if !ticket.enter(ImportState::Fetching) {
+            return Ok(None);
+        }
+        let scratch = Scratch::new(&self.parts)?;
+        let (folder, progress) = (scratch.path().to_owned(), ticket.progress.clone());
+        let (limit_bytes, bundle) = (self.parts.upload_limit_bytes, wanted.bundle);
+        let fetched = web::block(move || {
+            let (study, series) = (wanted.study.as_str(), &wanted.series[..]);
+            fetch(&source, Fetch { study, series, folder: &folder, limit_bytes }, &progress)
+        });
+        let files = match fetched.await.map_err(|error| Refusal::internal(&error))? {
+            Ok(files) => files,
+            Err(PacsError::Stopped) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !ticket.enter(ImportState::Checking) {
+            return Ok(None);
+        }
+        let case = take_in(&self.parts, &self.visitor, &self.checks, Brought { files, bundle, name }).await?;
+        Ok(Some(case))
+    }
+}
+
+/// A PACS that the visitor may search.
+fn searchable(parts: &Parts, visitor: &Visitor, name: &str) -> Result<Source, Refusal> {
+    let source = named(parts, name)?;
+    if may_search(visitor, &source) {
+        return Ok(source);
+    }
+    let message = "your account may not search this PACS; ask a reviewer for the case";
+    Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::NotAllowed, message))
+}
+
+fn may_search(visitor: &Visitor, source: &Source) -> bool {
+    visitor.role.sees_all() || source.annotators_may_search
+}
+
+fn named(parts: &Parts, name: &str) -> Result<Source, Refusal> {
+    let none = || {
+        let message = "this server knows no such PACS; its operator names them with --pacs";
+        Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    };
+    parts.sources.named(name).cloned().ok_or_else(none)
+}
+
+/// Asks a PACS, which may take its time.
+async fn ask<T: Send + 'static>(ask: impl FnOnce() -> Result<T, PacsError> + Send + 'static) -> Result<T, Refusal> {
+    Ok(web::block(ask).await.map_err(|error| Refusal::internal(&error))??)
+}
