@@ -1,5 +1,5 @@
-//! A real PACS, started for a test: Orthanc with its DICOMweb plugin (Debian: `orthanc`, `orthanc-dicomweb`). Tests that
-//! need one are ignored where there is none.
+//! A real PACS, started for a test: Orthanc with its DICOMweb plugin (Debian: `orthanc`, `orthanc-dicomweb`). Tests
+//! that need one are ignored where there is none.
 
 use std::net::TcpListener;
 use std::path::Path;
