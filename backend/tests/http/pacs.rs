@@ -21,7 +21,7 @@ const STUDY: &str = "1.2.826.0.1.75";
 const SERIES: &str = "1.2.826.0.1.76";
 
 /// A generated scan as a series in a folder.
-fn write_series(folder: &Path) {
+pub(crate) fn write_series(folder: &Path) {
     let scan = Nifti::generated();
     let [nx, ny, _] = [32, 32, 24];
     let series = Series { spacing: [1.0, 1.0, 1.5], ..Series::tilted([32, 32, 24], 0.0) };
@@ -89,6 +89,7 @@ fn a_series_is_opened_from_orthanc_and_its_segmentation_found_there() {
     let painted = CorrectedSlice { plane, state: SliceState::Done, runs: Runs(vec![(2, 1024)]), revision: 0 };
     assert_eq!(server.put(&format!("/api/cases/{case}/corrections/axial/3"), &painted).status, 200);
 
+    let scan = read_origin(folder.path()).unwrap();
     for format in ["seg", "seg-binary"] {
         let answer = server.post(&format!("/api/cases/{case}/send"), &json!({ "source": "clinic", "format": format }));
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
@@ -100,7 +101,6 @@ fn a_series_is_opened_from_orthanc_and_its_segmentation_found_there() {
         let file = folder.path().join("sent");
         std::fs::write(&file, orthanc.file(sent["instance"].as_str().unwrap())).unwrap();
         // Read back from the PACS: the expert's plane, and everything else as it is shown here.
-        let scan = read_origin(folder.path()).unwrap();
         let there = LabelFile::read(&file).unwrap().on(&scan).unwrap().all().unwrap();
         assert!(there.read_plane(plane).unwrap().iter().all(|label| *label == 2));
         std::fs::remove_file(&file).unwrap();
