@@ -14,9 +14,10 @@ fn main() {
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
 /// its own. `cfg(other_user)`: this user may start curl as another. `cfg(peers)` and `cfg(monai)`: the environment
 /// variable `I3DEEP_PEERS` names a Python that has the programs which read what is written here, and MONAI Label's
-/// client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed (docs/hospital.md).
+/// client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed; `cfg(dcmtk)`: its storescu is
+/// (docs/hospital.md).
 fn tell_tests() {
-    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai, orthanc)");
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai, orthanc, dcmtk)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -44,6 +45,11 @@ fn tell_tests() {
     let has_plugin = plugin.iter().any(|file| Path::new(file).exists());
     if has_plugin && orthanc.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=orthanc");
+    }
+    // Another program of this name knows no such option.
+    let storescu = Command::new("storescu").arg("--version").output();
+    if storescu.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("dcmtk")) {
+        println!("cargo:rustc-cfg=dcmtk");
     }
     println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
     if let Some(python) = std::env::var_os("I3DEEP_PEERS") {

@@ -15,6 +15,7 @@ pub mod store;
 pub mod intake;
 pub mod work;
 pub mod pacs;
+pub mod dimse;
 pub mod http;
 pub mod commands;
 

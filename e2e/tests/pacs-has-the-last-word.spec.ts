@@ -9,7 +9,7 @@ import { CaseListPage } from "../pages/case-list.ts";
 import { PacsCard } from "../pages/pacs.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
-test("a series comes from the PACS, and its segmentation goes back there", async ({ page, phantomScan, photograph }) => {
+test("a series comes from the PACS, and its segmentation goes back", async ({ page, phantomScan, photograph }) => {
   test.skip(!Orthanc.isThere(), "Orthanc with its DICOMweb plugin is not installed");
   const orthanc = await Orthanc.start();
   const server = await Server.start(undefined, { models, env: process.env, more: ["--pacs", await orthanc.sources()] });

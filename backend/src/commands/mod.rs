@@ -18,6 +18,7 @@ mod verify;
 mod backup;
 mod restore;
 mod quarantine;
+mod receive;
 mod worker;
 mod progress;
 mod outputs;

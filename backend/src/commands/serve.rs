@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::outputs::check_apart;
 use super::place::Place;
+use super::receive::{self, Receiving};
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::engine::device_name;
@@ -59,6 +60,9 @@ pub(crate) struct Args {
     /// it. No other is ever asked.
     #[arg(long, value_name = "FILE")]
     pacs: Option<PathBuf>,
+    /// Images that others send.
+    #[command(flatten)]
+    receiving: Receiving,
     /// Ask everybody who they are. The first start prints a link, good for one use, with which the first administrator
     /// makes an account. Once there are accounts, they are asked for with or without this.
     #[arg(long)]
@@ -96,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     check_apart(("--data", &args.place.data), ("--models", &args.place.models))?;
     check_apart(("--data", &args.place.data), ("--client", &args.place.client))?;
     let tls = tls(args)?;
+    let dicom = args.receiving.listen()?;
     let sources = args.pacs.as_deref().map(Sources::read).transpose()?.unwrap_or_default();
     device_name(args.place.device)?;
     let client = Client::open(&args.place.client).with_context(|| {
@@ -109,6 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if found.is_empty() {
         bail!("{} holds no model bundle; say where they are with --models", args.place.models.display());
     }
+    args.receiving.check_bundle(&found)?;
     for bundle in &found {
         match &bundle.problem {
             None => tracing::info!("bundle {} {}", bundle.name, bundle.version),
@@ -120,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     actix_web::rt::System::new().block_on(serve(
         args,
-        Open { listener, tls, sources },
+        Open { listener, tls, sources, dicom },
         Arc::new(bundles),
         Arc::new(client),
     ))
@@ -169,6 +175,8 @@ struct Open {
     listener: TcpListener,
     tls: Option<ServerConfig>,
     sources: Sources,
+    /// Where images are sent to.
+    dicom: Option<TcpListener>,
 }
 
 fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
@@ -201,6 +209,19 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let upload_limit_bytes = args.upload_limit_mib << 20;
     let url = url(args, address);
     let invitation = if access.accounts && has_people { None } else { Some(access.invite()?) };
+    let receiving = match open.dicom {
+        None => None,
+        Some(listener) => {
+            let desk = receive::Desk {
+                store: store.clone(),
+                supervisor: supervisor.clone(),
+                bundles: Arc::clone(&bundles),
+                kept: args.keep_of_dicom,
+            };
+            let receiver = args.receiving.start(listener, &store, upload_limit_bytes)?;
+            Some(tokio::spawn(receive::run(receiver, desk, args.receiving.bundle())))
+        }
+    };
     let parts = Parts {
         store: store.clone(),
         supervisor,
@@ -229,6 +250,10 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     work.abort();
     // Fails only because it was just ended.
     let _ = work.await;
+    if let Some(receiving) = receiving {
+        receiving.abort();
+        let _ = receiving.await;
+    }
     upkeep.abort();
     let _ = upkeep.await;
     store.close().await.context("the data folder was not closed as it should be; everything acknowledged is on disk")

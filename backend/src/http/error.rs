@@ -149,6 +149,7 @@ impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         let status = match error {
             IntakeError::Store(error) => return error.into(),
+            IntakeError::Failed(error) => return Self::internal(&error),
             IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. }
                 if is_full(&error) =>
             {

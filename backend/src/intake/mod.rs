@@ -1,14 +1,15 @@
 //! A scan comes in: looked through under all checks, packed for the browser, and only then kept. What is refused leaves
 //! nothing behind.
 //!
-//! Whoever brings scans calls [`find_bundle`], [`look_through`] and [`keep`] in this order, whatever protocol it
-//! speaks. Knows files and the store, no requests.
+//! Whoever brings scans does it at a [`Desk`], whatever protocol it speaks: [`find_bundle`], [`look_through`] and
+//! [`keep`], in this order. Knows files and the store, no requests.
 
 mod archive;
 mod edited;
 mod keep;
 mod look;
 mod name;
+mod take;
 
 use shared::api::{BundleInfo, ErrorCode};
 use shared::geometry::GridDifference;
@@ -22,6 +23,7 @@ pub use edited::edited_slices;
 pub use keep::keep;
 pub use look::{Channel, Looked, gather, look_through};
 pub use name::case_name;
+pub use take::{Brought, Desk};
 
 /// Why a scan is not taken, in words for the person who brought it.
 #[derive(Debug, Error)]
@@ -84,6 +86,9 @@ pub enum IntakeError {
         /// From the first channel.
         difference: GridDifference,
     },
+    /// Nothing that the scan is to blame for.
+    #[error("the scan could not be looked through: {0}")]
+    Failed(String),
     /// The store refused it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,7 +107,7 @@ impl IntakeError {
             Self::Files(error) => error.code(),
             Self::Network(_) => ErrorCode::TooLarge,
             Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
-            Self::Store(_) => ErrorCode::Internal,
+            Self::Failed(_) | Self::Store(_) => ErrorCode::Internal,
         }
     }
 }

@@ -88,10 +88,20 @@ fn asked(query: &StudyQuery) -> Result<Vec<Vec<(&'static str, String)>>, PacsErr
     if patient.is_empty() {
         return Ok(vec![all]);
     }
-    // Parts of a name, in the order in which it was typed: DICOM parts them by `^`.
-    let parts: Vec<&str> = patient.split([' ', ',', '^']).filter(|part| !part.is_empty()).collect();
-    let ways = [("PatientID", patient.to_owned()), ("PatientName", format!("*{}*", parts.join("*")))];
+    let mut ways = vec![("PatientName", name_pattern(patient))];
+    // To some a comma parts numbers of a list.
+    if !patient.contains([',', '^']) {
+        ways.push(("PatientID", patient.to_owned()));
+    }
     Ok(ways.into_iter().map(|way| [vec![way], all.clone()].concat()).collect())
+}
+
+/// What a name holds, in the order in which it was typed. Whatever parts a name's parts, and letters that a PACS may
+/// keep in another character set, may be anything: some undo no percent-encoding either.
+fn name_pattern(typed: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let parts: Vec<&str> = typed.split(|c| !is_plain(c)).filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { format!("*{typed}*") } else { format!("*{}*", parts.join("*")) }
 }
 
 /// A range of days, as DICOM writes it; nothing if no day is given.
@@ -187,7 +197,10 @@ mod tests {
             assert_eq!(got, expected);
         };
         let query = |patient: &str| StudyQuery { patient: patient.into(), ..StudyQuery::default() };
-        check(query("Doe, Jane"), &[&[("PatientID", "Doe, Jane")], &[("PatientName", "*Doe*Jane*")]]);
+        check(query("Doe, Jane"), &[&[("PatientName", "*Doe*Jane*")]]);
+        check(query("P 7"), &[&[("PatientName", "*P*7*")], &[("PatientID", "P 7")]]);
+        check(query("Müller-Lüdenscheidt^A"), &[&[("PatientName", "*M*ller-L*denscheidt*A*")]]);
+        check(query("李"), &[&[("PatientName", "*李*")], &[("PatientID", "李")]]);
         check(
             StudyQuery { accession: " A7 ".into(), modality: "mr".into(), ..StudyQuery::default() },
             &[&[("AccessionNumber", "A7"), ("ModalitiesInStudy", "MR")]],

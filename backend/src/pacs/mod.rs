@@ -1,6 +1,6 @@
-//! The PACS on the other end, by DICOMweb (PS3.18): search (QIDO-RS), fetch (WADO-RS), send (STOW-RS). Only sources that
-//! the operator has named are ever asked ([`Sources`]); `web` is the one door to them. Knows nothing of cases: what is
-//! fetched goes through the intake as any other scan does.
+//! The PACS on the other end, by DICOMweb (PS3.18): search (QIDO-RS), fetch (WADO-RS), send (STOW-RS). Only sources
+//! that the operator has named are ever asked ([`Sources`]); `web` is the one door to them. Knows nothing of cases:
+//! what is fetched goes through the intake as any other scan does.
 
 mod fetch;
 mod find;

@@ -1,5 +1,5 @@
-//! `multipart/related` (RFC 2387), as WADO-RS sends objects: the first part, copied as it comes. Objects are not held in
-//! memory.
+//! `multipart/related` (RFC 2387), as WADO-RS sends objects: the first part, copied as it comes. Objects are not held
+//! in memory.
 
 use std::io::{self, BufRead, Read, Write};
 

@@ -141,7 +141,11 @@ impl Web {
             address += if number == 0 { "?" } else { "&" };
             address += key;
             address.push('=');
-            push_encoded(&mut address, value);
+            // A wildcard is one only as it stands.
+            for (number, part) in value.split('*').enumerate() {
+                address += if number == 0 { "" } else { "*" };
+                push_encoded(&mut address, part);
+            }
         }
         let mut request = Request::builder().method(method).uri(address).header(ACCEPT, accept);
         if let Some(authorization) = &self.authorization {

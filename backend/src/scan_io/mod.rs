@@ -25,8 +25,8 @@ pub use write::{nrrd_segmentation, whole, write_f32, write_i16, write_labels, wr
 
 pub use self::nifti::{Origin, Scan};
 pub use dicom::{
-    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, encode_seg, identity,
-    is_dicom, read_reference, series_files, told_apart,
+    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, encode_seg, file_identity,
+    identity, is_dicom, read_reference, series_files, told_apart,
 };
 pub use files::{ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
 pub use format::{VOLUME_ENDINGS, is_volume_name};

@@ -24,6 +24,11 @@ impl Actor {
         Self(account.into())
     }
 
+    /// A machine that sends images, by what it calls itself.
+    pub fn sender(title: &str) -> Self {
+        Self(format!("dicom {title}"))
+    }
+
     /// As it stands in the records.
     pub fn as_str(&self) -> &str {
         &self.0

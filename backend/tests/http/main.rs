@@ -15,6 +15,7 @@ mod cases;
 mod client;
 mod corrections;
 mod decisions;
+mod dimse;
 mod durability;
 mod exports;
 mod jobs;

@@ -1,5 +1,5 @@
-//! A real PACS, started for a test: Orthanc with its DICOMweb plugin (Debian: `orthanc`, `orthanc-dicomweb`). Tests that
-//! need one are ignored where there is none.
+//! A real PACS, started for a test: Orthanc with its DICOMweb plugin (Debian: `orthanc`, `orthanc-dicomweb`). Tests
+//! that need one are ignored where there is none.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -117,7 +117,7 @@ fn basic() -> String {
     format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -11,9 +11,9 @@ use shared::case::CaseId;
 use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
-use super::upload::{Brought, Scratch, take_in};
+use super::upload::{Scratch, take_in};
 use super::{Parts, Refusal, export};
-use crate::intake::{case_name, find_bundle};
+use crate::intake::{Brought, case_name, find_bundle};
 use crate::pacs::{Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies};
 use crate::scan_io::identity;
 use crate::store::Act;

@@ -6,7 +6,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpResponse;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use futures_util::TryStreamExt;
 use shared::api::{CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::{Parts, Refusal, upload_folder};
-use crate::intake::{IntakeError, case_name, find_bundle, gather, keep, look_through};
+use crate::intake::{Brought, Desk, case_name};
 use crate::store::is_full;
 
 /// Longest text of a form.
@@ -43,37 +43,15 @@ pub(crate) async fn create(
     Ok(HttpResponse::Created().json(case))
 }
 
-/// Files that are to become a case.
-pub(in crate::http) struct Brought {
-    /// On disk, under names of our own.
-    pub(in crate::http) files: Vec<PathBuf>,
-    /// The name of the bundle that segments it.
-    pub(in crate::http) bundle: String,
-    /// What it is called, if it has a name.
-    pub(in crate::http) name: Option<String>,
-}
-
-/// Looks files through under all checks, makes a case of them and queues its presegmentation.
+/// Makes a case of files and queues its presegmentation.
 pub(in crate::http) async fn take_in(
     parts: &Parts,
     visitor: &Visitor,
     checks: &Semaphore,
     brought: Brought,
 ) -> Result<CaseSummary, Refusal> {
-    let Brought { files, bundle, name } = brought;
-    let bundles = parts.bundles.clone();
-    let (offered, scans) =
-        web::block(move || (bundles.list(), gather(&files))).await.map_err(|error| Refusal::internal(&error))?;
-    let scans = scans.map_err(IntakeError::from)?;
-    let bundle = find_bundle(&offered, &bundle, scans.len())?;
-    let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
-    let (bundles, opened, kept) = (parts.bundles.clone(), bundle.name.clone(), parts.kept);
-    let look = move || -> Result<_, Refusal> {
-        let bundle = bundles.open(&opened).map_err(|error| Refusal::internal(&error))?;
-        Ok(look_through(&scans, &bundle, kept)?)
-    };
-    let scan = web::block(look).await.map_err(|error| Refusal::internal(&error))??;
-    let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
+    let desk = Desk { store: &parts.store, bundles: &parts.bundles, checks, kept: parts.kept };
+    let case = desk.take_in(&visitor.actor(), brought).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
     Ok(case)

@@ -13,12 +13,13 @@ use shared::api::{CaseDetail, CaseSummary, ErrorCode, PRESEGMENTATION};
 use shared::case::{CaseId, Stage};
 use tokio::sync::Semaphore;
 
-use super::super::api::upload::{Brought, take_in};
+use super::super::api::upload::take_in;
 use super::super::api::volumes::attachment;
 use super::super::people::Visitor;
 use super::cases::{bundle, case, label_names, of_bundle, states};
 use super::form::receive;
 use super::{Parts, Refusal, reply};
+use crate::intake::Brought;
 use crate::intake::{IntakeError, edited_slices};
 use crate::scan_io::{LabelFile, NamedSegment, read_origin};
 use crate::store::StoreError;

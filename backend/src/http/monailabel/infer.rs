@@ -11,12 +11,13 @@ use shared::case::CaseId;
 use tokio::sync::Semaphore;
 
 use super::super::api::check_agreement;
-use super::super::api::upload::{Brought, take_in};
+use super::super::api::upload::take_in;
 use super::super::people::Visitor;
 use super::cases::{bundle, case, finished, label_names, settled, states};
 use super::form::{Received, receive};
 use super::info::{REFINEMENT, SEGMENTATION};
 use super::{Parts, Refusal, datastore, reply};
+use crate::intake::Brought;
 use crate::store::StoreError;
 
 #[derive(Deserialize)]

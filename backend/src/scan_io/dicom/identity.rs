@@ -1,10 +1,13 @@
 //! What other programs call an object.
 
-use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
+use std::path::Path;
 
-use super::DicomError;
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, OpenFileOptions};
+
 use super::heads::{chain, text};
+use super::lengths::check_lengths;
+use super::{DicomError, name};
 use crate::scan_io::ScanError;
 
 /// An object's unique identifiers.
@@ -26,9 +29,24 @@ pub fn identity(object: &[u8]) -> Result<Identity, ScanError> {
     let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).from_reader(object);
     let object =
         object.map_err(|error| DicomError::Unreadable { file: "the object".to_owned(), why: chain(&error) })?;
-    Ok(Identity {
-        study: text(&object, tags::STUDY_INSTANCE_UID),
-        series: text(&object, tags::SERIES_INSTANCE_UID),
-        instance: text(&object, tags::SOP_INSTANCE_UID),
-    })
+    Ok(of(&object))
+}
+
+/// What a file's object is called, as the file has it.
+///
+/// # Errors
+/// [`DicomError::Unreadable`].
+pub fn file_identity(file: &Path) -> Result<Identity, ScanError> {
+    check_lengths(file)?;
+    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(file);
+    let object = object.map_err(|error| DicomError::Unreadable { file: name(file), why: chain(&error) })?;
+    Ok(of(&object))
+}
+
+fn of(object: &InMemDicomObject) -> Identity {
+    Identity {
+        study: text(object, tags::STUDY_INSTANCE_UID),
+        series: text(object, tags::SERIES_INSTANCE_UID),
+        instance: text(object, tags::SOP_INSTANCE_UID),
+    }
 }

@@ -22,7 +22,7 @@ use super::{Origin, Scan, ScanError};
 use heads::read_heads;
 use series::{Stack, stacks};
 
-pub use identity::{Identity, identity};
+pub use identity::{Identity, file_identity, identity};
 pub use reference::{KeptReference, SeriesReference, read_reference};
 pub use segmentation::{Algorithm, SegContent, SegKind, encode_seg};
 
