@@ -18,8 +18,8 @@ test("one view, three, or four with the surface", async ({ workbench, phantomCas
   await page.getByTestId("layout-four").click();
   await expect(page.getByTestId("layout-four")).toHaveAttribute("aria-pressed", "true");
   expect(await shown()).toBe(4);
-  await page.getByRole("button", { name: "Show coronal large" }).click();
-  await expect(page.locator("main.views")).toHaveAttribute("data-large", "coronal");
+  await page.getByRole("button", { name: "Show axial large" }).click();
+  await expect(page.locator("main.views")).toHaveAttribute("data-large", "axial");
   expect(await shown()).toBe(3);
   await page.getByTestId("layout-one").click();
   expect(await shown()).toBe(1);

@@ -202,7 +202,6 @@ test("tools that look beyond the hand: keep, copy, interpolate, locks, intensiti
     await workbench.edit(copy);
     await page.getByTestId("take-offer").click();
     await seeLabel({ ...look, plane: beside }, "copied", on(beside.index, 1, 1), 1);
-    await workbench.undo();
 
     const far = await own(4);
     await square(far.index, 0, 3);
