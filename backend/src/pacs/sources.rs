@@ -194,7 +194,7 @@ mod tests {
         check(r#"{"name": "a", "url": "http://localhost"}, {"name": "a", "url": "http://localhost"}"#, "two sources");
         check(r#"{"name": "a", "url": "http://pacs.example/dicom-web"}"#, "allow_unencrypted");
         check(r#"{"name": "a", "url": "http://127.0.0.1.evil.example"}"#, "allow_unencrypted");
-        check(r#"{"name": "a", "url": "file:///etc"}"#, "has to begin with https://");
+        check(r#"{"name": "a", "url": "ftp://pacs/etc"}"#, "has to begin with https://");
         check(r#"{"name": "a", "url": "https://me:pw@pacs"}"#, "stand apart");
         check(r#"{"name": "a", "url": "http://localhost", "user": "me"}"#, "not both");
         check(r#"{"name": "a", "url": "http://localhost", "user": "me", "password": "hush"}"#, "no list of sources");
