@@ -10,11 +10,10 @@ use actix_web::web::{self, Data};
 use futures_util::TryStreamExt;
 use shared::api::{CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::{Parts, Refusal, upload_folder};
-use crate::intake::{IntakeError, case_name, find_bundle, gather, keep, look_through};
+use crate::intake::{self, Kept, case_name, find_bundle, keep};
 use crate::store::is_full;
 
 /// Longest text of a form.
@@ -29,51 +28,41 @@ const FILES_LIMIT: usize = 4096;
     request_body(content = inline(Form), content_type = "multipart/form-data"),
     responses((status = 201, description = "The case", body = CaseSummary))
 )]
-pub(crate) async fn create(
-    parts: Data<Parts>,
-    visitor: Visitor,
-    checks: Data<Semaphore>,
-    form: Multipart,
-) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn create(parts: Data<Parts>, visitor: Visitor, form: Multipart) -> Result<HttpResponse, Refusal> {
     let folder = Scratch::new(&parts)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
     let name = case_name(&upload.name)?;
-    let brought = Brought { files: upload.files, bundle: upload.bundle, name };
-    let case = take_in(&parts, &visitor, &checks, brought).await?;
+    let brought = Brought { folder: &folder, files: &upload.files, bundle: &upload.bundle, name };
+    let case = take_in(&parts, &visitor, brought).await?;
     Ok(HttpResponse::Created().json(case))
 }
 
 /// Files that are to become a case.
-pub(in crate::http) struct Brought {
-    /// On disk, under names of our own.
-    pub(in crate::http) files: Vec<PathBuf>,
+pub(in crate::http) struct Brought<'a> {
+    /// Where they lie, under names of our own.
+    pub(in crate::http) folder: &'a Scratch,
+    /// All of them.
+    pub(in crate::http) files: &'a [PathBuf],
     /// The name of the bundle that segments it.
-    pub(in crate::http) bundle: String,
+    pub(in crate::http) bundle: &'a str,
     /// What it is called, if it has a name.
     pub(in crate::http) name: Option<String>,
 }
 
-/// Looks files through under all checks, makes a case of them and queues its presegmentation.
+/// Has files looked through under all checks, makes a case of them and queues its presegmentation.
 pub(in crate::http) async fn take_in(
     parts: &Parts,
     visitor: &Visitor,
-    checks: &Semaphore,
-    brought: Brought,
+    brought: Brought<'_>,
 ) -> Result<CaseSummary, Refusal> {
-    let Brought { files, bundle, name } = brought;
+    let Brought { folder, files, bundle, name } = brought;
     let bundles = parts.bundles.clone();
-    let (offered, scans) =
-        web::block(move || (bundles.list(), gather(&files))).await.map_err(|error| Refusal::internal(&error))?;
-    let scans = scans.map_err(IntakeError::from)?;
-    let bundle = find_bundle(&offered, &bundle, scans.len())?;
-    let _turn = checks.acquire().await.map_err(|error| Refusal::internal(&error))?;
-    let (bundles, opened, kept) = (parts.bundles.clone(), bundle.name.clone(), parts.kept);
-    let look = move || -> Result<_, Refusal> {
-        let bundle = bundles.open(&opened).map_err(|error| Refusal::internal(&error))?;
-        Ok(look_through(&scans, &bundle, kept)?)
-    };
-    let scan = web::block(look).await.map_err(|error| Refusal::internal(&error))??;
-    let case = keep(&parts.store, &visitor.actor(), name, bundle, scan).await?;
+    let offered = web::block(move || bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
+    let bundle = find_bundle(&offered, bundle)?;
+    let brought = intake::Brought { folder: folder.path(), files, bundle: &bundle.name, kept: parts.kept };
+    let scan = parts.lookers.look(&brought).await?;
+    let kept = Kept { name, bundle, scan, folder: folder.path() };
+    let case = keep(&parts.store, &visitor.actor(), kept).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");
     Ok(case)

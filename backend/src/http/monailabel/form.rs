@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use serde_json::Value;
 use shared::api::ErrorCode;
 
-use super::super::api::upload::{Scratch, cut_off, text, write};
+use super::super::api::upload::{Brought, Scratch, cut_off, text, write};
 use super::{Parts, Refusal};
 
 /// Longest `params`: a client names every segment in them.
@@ -25,7 +25,14 @@ pub(super) struct Received {
     pub(super) label: Option<PathBuf>,
     /// The ending of the first image's name; of names nothing else is used, since they are paths of the client's disk.
     pub(super) ending: Option<&'static str>,
-    _folder: Scratch,
+    folder: Scratch,
+}
+
+impl Received {
+    /// Its images as a case of a bundle. It gets no name: clients name files after patients.
+    pub(super) fn brought<'a>(&'a self, bundle: &'a str) -> Brought<'a> {
+        Brought { folder: &self.folder, files: &self.images, bundle, name: None }
+    }
 }
 
 /// Takes a form in.
@@ -58,5 +65,5 @@ pub(super) async fn receive(parts: &Parts, mut form: Multipart) -> Result<Receiv
             _ => while field.try_next().await.map_err(|error| cut_off(&error))?.is_some() {},
         }
     }
-    Ok(Received { params, images, label, ending, _folder: folder })
+    Ok(Received { params, images, label, ending, folder })
 }
