@@ -7,8 +7,8 @@ use js_sys::Promise;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me,
-    RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
+    Account, ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, Me,
+    Person, RefineOptions, SIGN_OF_LIFE, SignIn, SliceVersion,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -82,6 +82,28 @@ pub(crate) async fn me() -> Answer<Me> {
 /// Begins a session.
 pub(crate) async fn sign_in(who: &SignIn) -> Answer<Me> {
     let request = request(route::SIGN_IN, []).json(who).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Ends this browser's session.
+pub(crate) async fn sign_out() -> Answer<()> {
+    send(request(route::SIGN_OUT, [])).await.map(drop)
+}
+
+/// Everybody with an account, by name.
+pub(crate) async fn people() -> Answer<Vec<Person>> {
+    get(route::PEOPLE, []).await
+}
+
+/// Makes an account.
+pub(crate) async fn add_person(name: &str, account: &Account) -> Answer<Person> {
+    let request = request(route::ADD_PERSON, [&name]).json(account).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Changes what somebody may do; they are signed out.
+pub(crate) async fn change_person(name: &str, account: &Account) -> Answer<Person> {
+    let request = request(route::CHANGE_PERSON, [&name]).json(account).map_err(|_| Trouble::Unreachable)?;
     read(answer(request.send().await).await?).await
 }
 
