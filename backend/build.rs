@@ -12,12 +12,14 @@ fn main() {
 }
 
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
-/// its own. `cfg(other_user)`: this user may start curl as another. `cfg(peers)` and `cfg(monai)`: the environment
-/// variable `I3DEEP_PEERS` names a Python that has the programs which read what is written here, and MONAI Label's
-/// client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed; `cfg(dcmtk)`: its storescu is
+/// its own. `cfg(other_user)`: this user may start curl as another. `cfg(systemd)`: `systemd-analyze` is here;
+/// `cfg(user_manager)`: this user may start a service manager of their own. `cfg(peers)` and `cfg(monai)`: the
+/// environment variable `I3DEEP_PEERS` names a Python that has the programs which read what is written here, and MONAI
+/// Label's client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed; `cfg(dcmtk)`: its storescu is
 /// (docs/hospital.md).
 fn tell_tests() {
-    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, peers, monai, orthanc, dcmtk)");
+    println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, systemd, user_manager)");
+    println!("cargo:rustc-check-cfg=cfg(peers, monai, orthanc, dcmtk)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -38,6 +40,22 @@ fn tell_tests() {
     if curl.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=other_user");
     }
+    tell_of_orthanc();
+    tell_of_systemd();
+    println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
+    if let Some(python) = std::env::var_os("I3DEEP_PEERS") {
+        for (modules, name) in [("highdicom, pydicom, SimpleITK", "peers"), ("monailabel.client, SimpleITK", "monai")] {
+            let mut python = Command::new(&python);
+            python.args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null());
+            if python.status().is_ok_and(|status| status.success()) {
+                println!("cargo:rustc-cfg={name}");
+            }
+        }
+    }
+}
+
+/// Whether Orthanc and dcmtk are here.
+fn tell_of_orthanc() {
     let plugin =
         ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "/usr/local/share/orthanc/plugins/libOrthancDicomWeb.so"];
     let mut orthanc = Command::new("Orthanc");
@@ -51,15 +69,29 @@ fn tell_tests() {
     if storescu.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("dcmtk")) {
         println!("cargo:rustc-cfg=dcmtk");
     }
-    println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
-    if let Some(python) = std::env::var_os("I3DEEP_PEERS") {
-        for (modules, name) in [("highdicom, pydicom, SimpleITK", "peers"), ("monailabel.client, SimpleITK", "monai")] {
-            let mut python = Command::new(&python);
-            python.args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null());
-            if python.status().is_ok_and(|status| status.success()) {
-                println!("cargo:rustc-cfg={name}");
-            }
-        }
+}
+
+fn tell_of_systemd() {
+    let works = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if works("systemd-analyze", &["--version"]) {
+        println!("cargo:rustc-cfg=systemd");
+    }
+    // A manager looks whether systemd has started the system, and needs a place for its services.
+    const STARTED: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/own || exit 1
+        export XDG_RUNTIME_DIR=/run/own
+        timeout 20 /lib/systemd/systemd --user &
+        for try in 1 2 3 4 5 6 7 8 9 10; do
+            sleep 0.2
+            if systemctl --user show-environment; then kill $!; exit 0; fi
+        done
+        kill $!
+        exit 1";
+    if works("unshare", &["--mount", "sh", "-c", STARTED]) {
+        println!("cargo:rustc-cfg=user_manager");
     }
 }
 

@@ -12,6 +12,7 @@ mod noise;
 pub mod phantom;
 pub mod tasks;
 pub mod store;
+pub mod sandbox;
 pub mod intake;
 pub mod work;
 pub mod pacs;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
-    ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat, FoundStudies,
-    Import, Me, Note, OpenSeries, PacsInfo, PacsSeries, Person, RefineOptions, SIGN_OF_LIFE, SendTo, Sent, SignIn,
-    SliceVersion, StudyQuery,
+    Account, ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat,
+    FoundStudies, Import, Me, Note, OpenSeries, PacsInfo, PacsSeries, Person, RefineOptions, SIGN_OF_LIFE, SendTo,
+    Sent, SignIn, SliceVersion, StudyQuery,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -84,6 +84,23 @@ pub(crate) async fn me() -> Answer<Me> {
 /// Begins a session.
 pub(crate) async fn sign_in(who: &SignIn) -> Answer<Me> {
     let request = request(route::SIGN_IN, []).json(who).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Ends this browser's session.
+pub(crate) async fn sign_out() -> Answer<()> {
+    send(request(route::SIGN_OUT, [])).await.map(drop)
+}
+
+/// Makes an account.
+pub(crate) async fn add_person(name: &str, account: &Account) -> Answer<Person> {
+    let request = request(route::ADD_PERSON, [&name]).json(account).map_err(|_| Trouble::Unreachable)?;
+    read(answer(request.send().await).await?).await
+}
+
+/// Changes what somebody may do; they are signed out.
+pub(crate) async fn change_person(name: &str, account: &Account) -> Answer<Person> {
+    let request = request(route::CHANGE_PERSON, [&name]).json(account).map_err(|_| Trouble::Unreachable)?;
     read(answer(request.send().await).await?).await
 }
 

@@ -2,19 +2,17 @@
 
 use leptos::ev;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
-use shared::api::ErrorCode;
 use web_sys::DragEvent;
 
-use crate::api::{self, Trouble};
 use crate::components::case_list::CaseList;
+use crate::components::people::PeoplePage;
 use crate::components::sign_in::SignInPage;
 use crate::components::workbench::Workbench;
-use crate::session::Session;
+use crate::session::{Session, SignedIn};
 
-/// The application: the case list at `/`, the workbench at `/case/{id}`.
+/// The application: the case list at `/`, the workbench at `/case/{id}`, who works here at `/people`.
 #[component]
 pub(crate) fn App() -> impl IntoView {
     provide_context(Session::new());
@@ -23,15 +21,10 @@ pub(crate) fn App() -> impl IntoView {
         window_event_listener(ev::drop, |event| stay_on_page(&event)),
     ];
     on_cleanup(move || guards.into_iter().for_each(|guard| guard.remove()));
-    let stranger = RwSignal::new(false);
-    spawn_local(async move {
-        let refused = |trouble: Trouble| matches!(trouble, Trouble::Refused { code: ErrorCode::SignInNeeded, .. });
-        if api::me().await.is_err_and(refused) {
-            stranger.set(true);
-        }
-    });
+    let signed_in = SignedIn::asked();
+    provide_context(signed_in);
     move || {
-        if stranger.get() {
+        if signed_in.stranger.get() {
             return view! { <SignInPage /> }.into_any();
         }
         view! {
@@ -39,6 +32,7 @@ pub(crate) fn App() -> impl IntoView {
                 <Routes fallback=|| view! { <NotFound /> }>
                     <Route path=path!("/") view=CaseList />
                     <Route path=path!("/case/:id") view=Workbench />
+                    <Route path=path!("/people") view=PeoplePage />
                 </Routes>
             </Router>
         }

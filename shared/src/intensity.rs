@@ -69,34 +69,27 @@ impl Window {
     }
 }
 
-/// Intensities packed into 16 bits: `intensity = minimum + step * voxel`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quantised {
+/// How intensities are packed into 16 bits: `intensity = minimum + step * voxel`. Whole numbers that span less than
+/// 65,536 are kept exactly (all CT and nearly all MR); others to within half of 1/65,535 of their span. Where a few hot
+/// or cold voxels would leave the content with fewer than 4,096 levels, these are clamped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packing {
     /// Intensity of voxel value 0.
     pub minimum: f32,
     /// Intensity difference between neighbouring voxel values; always positive.
     pub step: f32,
-    /// The packed voxels.
-    pub voxels: Vec<u16>,
 }
 
 /// Of the 65,536 packed values at least this many fall between the robust limits of the content, or what lies far
 /// outside is clamped.
 const GREY_LEVELS: f64 = 4096.0;
 
-impl Quantised {
-    /// Packs finite intensities. Whole numbers that span less than 65,536 are kept exactly (all CT and nearly all MR);
-    /// others to within half of 1/65,535 of their span. Where a few hot or cold voxels would leave the content with
-    /// fewer than 4,096 levels, these are clamped.
-    pub fn new(intensities: &[f32]) -> Self {
-        Self::of(intensities, &Quantiles::of(intensities))
-    }
-
-    /// As [`Quantised::new`], with quantiles that are known.
+impl Packing {
+    /// How these finite intensities, whose quantiles are known, are packed.
     pub fn of(intensities: &[f32], quantiles: &Quantiles) -> Self {
         let (minimum, maximum) = (quantiles.minimum(), quantiles.maximum());
         if minimum >= maximum || intensities.is_empty() {
-            return Self { minimum, step: 1.0, voxels: vec![0; intensities.len()] };
+            return Self { minimum, step: 1.0 };
         }
         // In f64: the span of two finite f32 may be infinite in f32.
         let largest = f64::from(u16::MAX);
@@ -104,11 +97,13 @@ impl Quantised {
         let whole = span <= largest && intensities.iter().all(|v| v.fract() == 0.0);
         let (low, high) = if whole { (f64::from(minimum), f64::from(maximum)) } else { robust_limits(quantiles) };
         let step = if whole { 1.0 } else { ((high - low) / largest) as f32 };
-        let step = if step > 0.0 { step } else { f32::from_bits(1) };
-        let minimum = low as f32;
-        let pack =
-            |&v: &f32| ((f64::from(v) - f64::from(minimum)) / f64::from(step)).round().clamp(0.0, largest) as u16;
-        Self { minimum, step, voxels: intensities.iter().map(pack).collect() }
+        Self { minimum: low as f32, step: if step > 0.0 { step } else { f32::from_bits(1) } }
+    }
+
+    /// An intensity, packed.
+    pub fn pack(self, intensity: f32) -> u16 {
+        let steps = (f64::from(intensity) - f64::from(self.minimum)) / f64::from(self.step);
+        steps.round().clamp(0.0, f64::from(u16::MAX)) as u16
     }
 }
 
@@ -150,13 +145,21 @@ mod tests {
         assert_eq!(Window::from_percentiles(&[], 1.0, 99.0), Window::new(0.0, 1.0));
     }
 
+    fn packing(intensities: &[f32]) -> Packing {
+        Packing::of(intensities, &Quantiles::of(intensities))
+    }
+
     #[test]
     fn whole_numbers_are_packed_exactly() {
-        let packed = Quantised::new(&[-1024.0, 0.0, 3071.0]);
-        assert_eq!(packed, Quantised { minimum: -1024.0, step: 1.0, voxels: vec![0, 1024, 4095] });
-        assert_eq!(Quantised::new(&[5.0; 2]), Quantised { minimum: 5.0, step: 1.0, voxels: vec![0, 0] });
-        assert!(Quantised::new(&[]).voxels.is_empty());
-        assert!(Quantised::new(&[f32::MIN, f32::MAX]).step.is_finite());
+        fn check(intensities: &[f32], minimum: f32, expected: &[u16]) {
+            let packing = packing(intensities);
+            assert_eq!(packing, Packing { minimum, step: 1.0 });
+            assert_eq!(intensities.iter().map(|v| packing.pack(*v)).collect::<Vec<_>>(), expected);
+        }
+        check(&[-1024.0, 0.0, 3071.0], -1024.0, &[0, 1024, 4095]);
+        check(&[5.0; 2], 5.0, &[0, 0]);
+        check(&[], 0.0, &[]);
+        assert!(packing(&[f32::MIN, f32::MAX]).step.is_finite());
     }
 
     /// A scan of 64 × 50 × 40 whose tissue runs from 100 to 300 times `unit` amid air, changed.
@@ -172,7 +175,7 @@ mod tests {
             let window = Window::automatic(intensities);
             let spread = i32::from(window.grey(high)) - i32::from(window.grey(low));
             assert!(spread >= 100, "{name}: {window:?} shows {low} to {high} in {spread} greys");
-            let packed = Quantised::new(intensities);
+            let packed = packing(intensities);
             let levels = (high - low) / packed.step;
             assert!(levels >= 150.0 || packed.step == 1.0, "{name}: {levels} levels are left");
         }
@@ -202,9 +205,9 @@ mod tests {
         fn packed_intensities_come_back_within_half_a_step(
             intensities in proptest::collection::vec(-1e6_f32..1e6, 1..200),
         ) {
-            let packed = Quantised::new(&intensities);
-            for (before, voxel) in intensities.iter().zip(&packed.voxels) {
-                let after = f64::from(packed.minimum) + f64::from(packed.step) * f64::from(*voxel);
+            let packed = packing(&intensities);
+            for before in &intensities {
+                let after = f64::from(packed.minimum) + f64::from(packed.step) * f64::from(packed.pack(*before));
                 // Half a step, and what f32 rounds the step itself by over 65,535 steps.
                 proptest::prop_assert!((after - f64::from(*before)).abs() <= f64::from(packed.step) * 0.51);
             }

@@ -20,6 +20,7 @@ mod restore;
 mod quarantine;
 mod receive;
 mod worker;
+mod look;
 mod progress;
 mod outputs;
 mod words;
@@ -73,6 +74,9 @@ enum Command {
     /// Run networks for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Worker(worker::Args),
+    /// Look scans through for a server that speaks over stdin; started by `serve`.
+    #[command(hide = true)]
+    Look(look::Args),
 }
 
 /// A share between 0 and 1.
@@ -99,8 +103,8 @@ fn block_on<T>(what: impl Future<Output = T>) -> std::io::Result<T> {
 /// Parses the arguments, runs the command and says how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
-    // The server computes nothing itself; it has workers.
-    if !matches!(cli.command, Command::Serve(_)) {
+    // The server computes nothing itself, and neither does what looks scans through.
+    if !matches!(cli.command, Command::Serve(_) | Command::Look(_)) {
         crate::inference::engine::keep_memory();
     }
     let outcome: anyhow::Result<()> = match cli.command {
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Quarantine(args) => quarantine::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::Look(args) => look::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

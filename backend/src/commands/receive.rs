@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use shared::api::BundleInfo;
-use tokio::sync::Semaphore;
 
 use crate::bundle::Catalogue;
 use crate::dimse::{Arrived, Receiver, Settings};
-use crate::intake::{self, Brought};
+use crate::intake::{self, Brought, Lookers};
 use crate::scan_io::KeptReference;
 use crate::store::{Actor, Store};
 use crate::work::Supervisor;
@@ -63,7 +62,9 @@ impl Receiving {
     pub(super) fn check_bundle(&self, offered: &[BundleInfo]) -> Result<()> {
         match &self.bundle {
             None => Ok(()),
-            Some(name) => intake::find_bundle(offered, name, 1).map(drop).context("--dicom-bundle cannot be used"),
+            Some(name) => intake::find_bundle(offered, name)
+                .and_then(|bundle| intake::check_images(&bundle, 1))
+                .context("--dicom-bundle cannot be used"),
         }
     }
 
@@ -90,25 +91,25 @@ pub(super) struct Desk {
     pub(super) store: Store,
     pub(super) supervisor: Supervisor,
     pub(super) bundles: Arc<Catalogue>,
+    pub(super) lookers: Lookers,
     pub(super) kept: KeptReference,
 }
 
 /// Makes a case of each series that is whole, one after the other, for ever.
 pub(super) async fn run(receiver: Receiver, desk: Desk, bundle: String) {
-    let checks = Semaphore::new(1);
     loop {
         for arrived in receiver.arrived() {
-            take_in(arrived, &desk, &checks, &bundle).await;
+            take_in(arrived, &desk, &bundle).await;
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-async fn take_in(arrived: Arrived, desk: &Desk, checks: &Semaphore, bundle: &str) {
+async fn take_in(arrived: Arrived, desk: &Desk, bundle: &str) {
     let Arrived { files, folder, sender } = arrived;
     let images = files.len();
-    let brought = Brought { files, bundle: bundle.to_owned(), name: None };
-    let counter = intake::Desk { store: &desk.store, bundles: &desk.bundles, checks, kept: desk.kept };
+    let brought = Brought { folder: &folder, files: &files, bundle, name: None };
+    let counter = intake::Desk { store: &desk.store, bundles: &desk.bundles, lookers: &desk.lookers, kept: desk.kept };
     match counter.take_in(&Actor::sender(&sender), brought).await {
         Ok(case) => {
             desk.supervisor.wake();

@@ -19,6 +19,7 @@ use super::receive::{self, Receiving};
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::engine::device_name;
+use crate::intake::Lookers;
 use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
 use crate::store::{Opening, Store};
@@ -203,6 +204,7 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let access = Arc::new(access(args, address, args.accounts || has_people)?);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let models = args.place.models.canonicalize()?;
+    let lookers = Lookers::new(program.clone(), models.clone(), store.work().canonicalize()?);
     let supervisor = Supervisor::new(store.clone(), models, program, args.place.device);
     let work = tokio::spawn(supervisor.clone().run());
     let upkeep = tokio::spawn(store.clone().upkeep());
@@ -216,6 +218,7 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
                 store: store.clone(),
                 supervisor: supervisor.clone(),
                 bundles: Arc::clone(&bundles),
+                lookers: lookers.clone(),
                 kept: args.keep_of_dicom,
             };
             let receiver = args.receiving.start(listener, &store, upload_limit_bytes)?;
@@ -225,6 +228,7 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let parts = Parts {
         store: store.clone(),
         supervisor,
+        lookers,
         bundles,
         client,
         upload_limit_bytes,

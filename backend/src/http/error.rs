@@ -8,9 +8,8 @@ use actix_web::http::header::{CONNECTION, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use shared::api::{ApiError, ErrorCode};
 
-use crate::intake::IntakeError;
+use crate::intake::{Fault, IntakeError};
 use crate::pacs::PacsError;
-use crate::scan_io::ScanError;
 use crate::store::{StoreError, is_full};
 
 /// An answer that is not the one hoped for.
@@ -147,29 +146,18 @@ impl From<StoreError> for Refusal {
 
 impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
-        let status = match error {
-            IntakeError::Store(error) => return error.into(),
-            IntakeError::Failed(error) => return Self::internal(&error),
-            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. }
-                if is_full(&error) =>
-            {
-                return Self::full();
+        let status = match error.fault() {
+            Fault::Asker => StatusCode::BAD_REQUEST,
+            Fault::Bundle => StatusCode::CONFLICT,
+            Fault::Scan => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Fault::Disk => return Self::full(),
+            Fault::Server => {
+                return match error {
+                    IntakeError::Store(error) => error.into(),
+                    other => Self::internal(&other),
+                };
             }
-            IntakeError::Files(ScanError::Io(error)) | IntakeError::Scan { error: ScanError::Io(error), .. } => {
-                return Self::internal(&error);
-            }
-            IntakeError::UnknownBundle { .. } | IntakeError::WrongChannelCount { .. } | IntakeError::NoImage => {
-                StatusCode::BAD_REQUEST
-            }
-            IntakeError::BundleUnusable { .. } => StatusCode::CONFLICT,
-            IntakeError::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
-            IntakeError::Name(_)
-            | IntakeError::Files(_)
-            | IntakeError::Network(_)
-            | IntakeError::Scan { .. }
-            | IntakeError::GridsDiffer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, error.code(), error.to_string())
     }

@@ -19,9 +19,9 @@ use actix_web::web::{self, Data, JsonConfig, PathConfig, QueryConfig, ServiceCon
 use actix_web::{App, HttpServer};
 use rustls::ServerConfig;
 use shared::api::route::PREFIX;
-use tokio::sync::Semaphore;
 
 use crate::bundle::Catalogue;
+use crate::intake::Lookers;
 use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
 use crate::store::Store;
@@ -48,6 +48,8 @@ pub struct Parts {
     pub store: Store,
     /// Where work is queued.
     pub supervisor: Supervisor,
+    /// Where scans are looked through.
+    pub lookers: Lookers,
     /// Bundles on offer.
     pub bundles: Arc<Catalogue>,
     /// The files of the browser's side.
@@ -64,21 +66,16 @@ pub struct Parts {
     pub imports: Imports,
 }
 
-/// Uploads that are unpacked and looked through at a time; each takes several times its size in memory.
-const CHECKS_AT_ONCE: usize = 2;
-
 /// A server that answers on a listener until it is stopped.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener, tls: Option<ServerConfig>) -> std::io::Result<Server> {
-    let checks = Data::new(Semaphore::new(CHECKS_AT_ONCE));
     let held = Data::new(bounds::Held::default());
     let parts = Data::new(parts);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(parts.clone())
-            .app_data(checks.clone())
             .app_data(held.clone())
             .wrap(Compress::default())
             .wrap(from_fn(bounds::watch))

@@ -1,22 +1,32 @@
 //! From a scan that has passed all checks to a case in the store.
 
+use std::path::Path;
+
 use shared::api::{BundleInfo, CaseSummary};
 
+use super::look::{scan_file, voxels_file};
 use super::{IntakeError, Looked};
 use crate::store::{Actor, NewCase, NewImage, Sealed, Store, StoreError};
 
-/// Makes a case of a scan, named by its number unless it has a name, and queues its presegmentation.
+/// A scan that has passed all checks, and what belongs to it as a case.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// What it is called; by its number if it has no name.
+    pub name: Option<String>,
+    /// What segments it.
+    pub bundle: BundleInfo,
+    /// The scan.
+    pub scan: Looked,
+    /// Where its files lie; they are taken from there.
+    pub folder: &'a Path,
+}
+
+/// Makes a case of a scan and queues its presegmentation.
 ///
 /// # Errors
 /// [`IntakeError::Store`]; nothing is left behind then.
-pub async fn keep(
-    store: &Store,
-    actor: &Actor,
-    name: Option<String>,
-    bundle: BundleInfo,
-    scan: Looked,
-) -> Result<CaseSummary, IntakeError> {
-    let kept = create(store, actor, name, bundle, scan).await;
+pub async fn keep(store: &Store, actor: &Actor, kept: Kept<'_>) -> Result<CaseSummary, IntakeError> {
+    let kept = create(store, actor, kept).await;
     if kept.is_err() {
         // Blobs that no row points at would take the room that is wanting. What is not swept now is swept later.
         let _ = store.sweep().await;
@@ -24,18 +34,14 @@ pub async fn keep(
     Ok(kept?)
 }
 
-async fn create(
-    store: &Store,
-    actor: &Actor,
-    name: Option<String>,
-    bundle: BundleInfo,
-    scan: Looked,
-) -> Result<CaseSummary, StoreError> {
+async fn create(store: &Store, actor: &Actor, kept: Kept<'_>) -> Result<CaseSummary, StoreError> {
+    let Kept { name, bundle, scan, folder } = kept;
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
-    for image in scan.images {
-        let (scan, voxels) = (store.blobs().put(image.file).await?, store.blobs().put(image.voxels).await?);
-        images.push(NewImage { info: image.info, scan, voxels });
+    for (channel, info) in scan.images.into_iter().enumerate() {
+        let scan = store.blobs().take(scan_file(folder, channel)).await?;
+        let voxels = store.blobs().take(voxels_file(folder, channel)).await?;
+        images.push(NewImage { info, scan, voxels });
     }
     let reference = scan.reference.map(|reference| serde_json::to_string(&reference)).transpose()?.map(Sealed);
     let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images, reference };

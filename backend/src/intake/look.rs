@@ -1,11 +1,13 @@
 //! Every check that a scan has to pass before anything of it is kept.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use shared::api::ImageInfo;
 use shared::geometry::Geometry;
-use shared::intensity::{Quantiles, Quantised, Window};
+use shared::intensity::{Packing, Quantiles, Window};
 use shared::volume::Volume;
 
 use super::IntakeError;
@@ -15,30 +17,29 @@ use crate::pipeline::network_grid::{check_network_grid, content_box, joined, siz
 use crate::pipeline::outliers::outliers;
 use crate::scan_io::{
     KeptReference, Origin, Scan, ScanError, ScanFiles, SeriesReference, is_dicom, is_header_alone, read_reference,
-    read_scan_files, told_apart, without_texts,
+    read_scan_files, told_apart, write_without_texts,
 };
 use crate::tasks::orientation_warning;
 
-/// A scan that has passed all checks.
-#[derive(Debug)]
+/// A scan that has passed all checks. What is kept of its channels lies in the folder that it was looked through for.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Looked {
     /// The grid that all channels share.
     pub geometry: Geometry,
-    /// Channels in order.
-    pub images: Vec<Channel>,
+    /// How the browser shows each channel, in order.
+    pub images: Vec<ImageInfo>,
     /// What a DICOM SEG has to say of the series that was brought; none if it was no series, or this is not kept.
     pub reference: Option<SeriesReference>,
 }
 
-/// A channel as it is kept.
-#[derive(Debug)]
-pub struct Channel {
-    /// How the browser shows it.
-    pub info: ImageInfo,
-    /// The scan's file, without any text of its header.
-    pub file: Bytes,
-    /// Voxels for the browser: u16 little-endian, x fastest.
-    pub voxels: Bytes,
+/// Where a channel's file lies, without any text of its header.
+pub(super) fn scan_file(folder: &Path, channel: usize) -> PathBuf {
+    folder.join(format!("channel-{channel}.nii.gz"))
+}
+
+/// Where a channel's voxels lie for the browser: u16 little-endian, x fastest.
+pub(super) fn voxels_file(folder: &Path, channel: usize) -> PathBuf {
+    folder.join(format!("channel-{channel}.voxels"))
 }
 
 /// The scans among files that were brought together, archives unpacked, in their order: the DICOM files of each series;
@@ -67,32 +68,45 @@ pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
     Ok(nifti.chain(told_apart(&series)?.into_iter().map(ScanFiles::Series)).collect())
 }
 
-/// Reads a scan's files, one a channel, and checks that they are scans on one grid which the bundle's networks can work
-/// on. Of whom a DICOM series is, as much is taken along as is `kept`.
+/// Reads a scan's files, one a channel, checks that they are scans on one grid which the bundle's networks can work on,
+/// and leaves what is kept of them in a folder. Of whom a DICOM series is, as much is taken along as is `kept`. Holds
+/// the voxels of one channel at a time, 4 bytes each, and nothing else of their size.
 ///
 /// # Errors
-/// [`IntakeError::Scan`], [`IntakeError::GridsDiffer`], [`IntakeError::Network`] or [`IntakeError::NoImage`].
-pub fn look_through(scans: &[ScanFiles], bundle: &Bundle, kept: KeptReference) -> Result<Looked, IntakeError> {
+/// [`IntakeError`] but for what concerns the store or the bundle's folder.
+pub fn look_through(
+    scans: &[ScanFiles],
+    bundle: &Bundle,
+    kept: KeptReference,
+    out: &Path,
+) -> Result<Looked, IntakeError> {
+    let channels = &bundle.manifest.channels;
+    if channels.len() != scans.len() {
+        let name = bundle.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(IntakeError::WrongChannelCount { bundle: name, channels: channels.clone(), got: scans.len() });
+    }
     let mut first: Option<Origin> = None;
     let (mut images, mut content) = (Vec::new(), None);
-    for (number, (files, channel)) in scans.iter().zip(&bundle.manifest.channels).enumerate() {
+    for (number, (files, channel)) in scans.iter().zip(channels).enumerate() {
         let refused = |error| IntakeError::Scan { channel: channel.clone(), error };
         let Scan { volume, origin } = read_scan_files(files).map_err(refused)?;
         let differs = |difference| IntakeError::GridsDiffer { channel: channel.clone(), difference };
         first.get_or_insert_with(|| origin.clone()).accept(&origin).map_err(differs)?;
         content = joined(content, content_box(&volume));
         let quantiles = Quantiles::of(volume.voxels());
-        let packed = Quantised::of(volume.voxels(), &quantiles);
-        let info = ImageInfo {
+        let packing = Packing::of(volume.voxels(), &quantiles);
+        images.push(ImageInfo {
             channel: channel.clone(),
-            minimum: packed.minimum,
-            step: packed.step,
+            minimum: packing.minimum,
+            step: packing.step,
             window: Window::of(&quantiles),
             full: Some(Window::full(&quantiles)),
             warnings: odd(&volume, &origin, bundle, number),
-        };
-        let voxels: Vec<u8> = packed.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
-        images.push(Channel { info, file: without_texts(files).map_err(refused)?.into(), voxels: voxels.into() });
+        });
+        write_voxels(&voxels_file(out, number), &volume, packing).map_err(|error| refused(error.into()))?;
+        drop(volume);
+        let file = File::create(scan_file(out, number)).map_err(|error| refused(error.into()))?;
+        write_without_texts(files, BufWriter::new(file)).map_err(refused)?;
     }
     let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
     check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
@@ -100,11 +114,19 @@ pub fn look_through(scans: &[ScanFiles], bundle: &Bundle, kept: KeptReference) -
         Ok(reference) => reference,
         Err(error) => {
             let words = sentence(&format!("no DICOM SEG can be made of this series: {error}"));
-            images[0].info.warnings.push(words);
+            images[0].warnings.push(words);
             None
         }
     };
     Ok(Looked { geometry, images, reference })
+}
+
+fn write_voxels(path: &Path, volume: &Volume<f32>, packing: Packing) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for voxel in volume.voxels() {
+        file.write_all(&packing.pack(*voxel).to_le_bytes())?;
+    }
+    file.flush()
 }
 
 /// What is kept of the first channel's series; slices of all channels are the same planes.
@@ -139,8 +161,6 @@ fn sentence(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::scan_io::write_f32;
 
@@ -165,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let look = |spacing_mm: f64| {
             let files = [scan(folder.path(), "1.nii.gz", [64, 64, 64], spacing_mm)];
-            look_through(&gather(&files).unwrap(), &bundle(), KeptReference::Patient)
+            look_through(&gather(&files).unwrap(), &bundle(), KeptReference::Patient, folder.path())
                 .map(drop)
                 .map_err(|error| error.to_string())
         };
@@ -187,8 +207,8 @@ mod tests {
             let file = folder.path().join(name);
             write_f32(&file, &volume, &Origin::of_geometry(&geometry)).unwrap();
             let scan = ScanFiles::One(file);
-            let looked = look_through(&[scan.clone(), scan], &bundle, KeptReference::Patient).unwrap();
-            looked.images.into_iter().map(|channel| channel.info.warnings).collect::<Vec<_>>()
+            let looked = look_through(&[scan.clone(), scan], &bundle, KeptReference::Patient, folder.path()).unwrap();
+            looked.images.into_iter().map(|image| image.warnings).collect::<Vec<_>>()
         };
         let check = |got: Vec<Vec<String>>, expected: [&[&str]; 2]| {
             for (got, expected) in got.iter().zip(expected) {
@@ -211,7 +231,7 @@ mod tests {
         let check = |dims: [usize; 3], spacing_mm: f64, expected: Result<usize, &str>| {
             let files =
                 [scan(folder.path(), "1.nii.gz", [4, 5, 6], 1.0), scan(folder.path(), "2.nii.gz", dims, spacing_mm)];
-            let got = look_through(&gather(&files).unwrap(), &bundle, KeptReference::Patient)
+            let got = look_through(&gather(&files).unwrap(), &bundle, KeptReference::Patient, folder.path())
                 .map(|scan| scan.images.len())
                 .map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));

@@ -1,9 +1,11 @@
 //! A scan comes in: looked through under all checks, packed for the browser, and only then kept. What is refused leaves
 //! nothing behind.
 //!
-//! Whoever brings scans does it at a [`Desk`], whatever protocol it speaks: [`find_bundle`], [`look_through`] and
-//! [`keep`], in this order. Knows files and the store, no requests.
+//! Whoever brings scans does it at a [`Desk`], whatever protocol it speaks: [`find_bundle`], [`Lookers::look`] and
+//! [`keep`], in this order. Files are opened in processes of their own ([`apart`]), which the kernel holds: nobody knows
+//! yet what is in them. Knows files and the store, no requests.
 
+mod apart;
 mod archive;
 mod edited;
 mod keep;
@@ -11,17 +13,19 @@ mod look;
 mod name;
 mod take;
 
+use serde::{Deserialize, Serialize};
 use shared::api::{BundleInfo, ErrorCode};
 use shared::geometry::GridDifference;
 use thiserror::Error;
 
 use crate::pipeline::network_grid::NetworkGridError;
 use crate::scan_io::ScanError;
-use crate::store::StoreError;
+use crate::store::{StoreError, is_full};
 
+pub use apart::{Asked, Looker, Lookers, Told};
 pub use edited::edited_slices;
-pub use keep::keep;
-pub use look::{Channel, Looked, gather, look_through};
+pub use keep::{Kept, keep};
+pub use look::{Looked, gather, look_through};
 pub use name::case_name;
 pub use take::{Brought, Desk};
 
@@ -86,12 +90,37 @@ pub enum IntakeError {
         /// From the first channel.
         difference: GridDifference,
     },
-    /// Nothing that the scan is to blame for.
-    #[error("the scan could not be looked through: {0}")]
-    Failed(String),
+    /// Refused by a process that looks scans through, in its words.
+    #[error("{message}")]
+    Apart {
+        /// Whose fault it is.
+        fault: Fault,
+        /// For programs.
+        code: ErrorCode,
+        /// What, why, and what to do.
+        message: String,
+    },
     /// The store refused it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whose fault it is that a scan is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// What was asked for makes no sense.
+    Asker,
+    /// The bundle's.
+    Bundle,
+    /// The scan is not one that can be worked on.
+    Scan,
+    /// The scan is larger than this machine can hold.
+    Size,
+    /// The disk is full.
+    Disk,
+    /// This server's; the log says more.
+    Server,
 }
 
 impl IntakeError {
@@ -107,28 +136,57 @@ impl IntakeError {
             Self::Files(error) => error.code(),
             Self::Network(_) => ErrorCode::TooLarge,
             Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
-            Self::Failed(_) | Self::Store(_) => ErrorCode::Internal,
+            Self::Apart { code, .. } => *code,
+            Self::Store(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::UnknownBundle { .. } | Self::WrongChannelCount { .. } | Self::NoImage => Fault::Asker,
+            Self::BundleUnusable { .. } => Fault::Bundle,
+            Self::Files(ScanError::Io(error)) | Self::Scan { error: ScanError::Io(error), .. } if is_full(error) => {
+                Fault::Disk
+            }
+            Self::Files(ScanError::Io(_)) | Self::Scan { error: ScanError::Io(_), .. } | Self::Store(_) => {
+                Fault::Server
+            }
+            Self::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => Fault::Size,
+            Self::Name(_) | Self::Files(_) | Self::Network(_) | Self::Scan { .. } | Self::GridsDiffer { .. } => {
+                Fault::Scan
+            }
+            Self::Apart { fault, .. } => *fault,
         }
     }
 }
 
-/// The bundle of this name, if it can segment a case of so many images.
+/// The bundle of this name, if it can be used.
 ///
 /// # Errors
-/// [`IntakeError::UnknownBundle`], [`IntakeError::BundleUnusable`] or [`IntakeError::WrongChannelCount`].
-pub fn find_bundle(offered: &[BundleInfo], wanted: &str, images: usize) -> Result<BundleInfo, IntakeError> {
+/// [`IntakeError::UnknownBundle`] or [`IntakeError::BundleUnusable`].
+pub fn find_bundle(offered: &[BundleInfo], wanted: &str) -> Result<BundleInfo, IntakeError> {
     let unknown = || IntakeError::UnknownBundle {
         wanted: wanted.to_owned(),
         offered: offered.iter().map(|bundle| bundle.name.clone()).collect(),
     };
     let bundle = offered.iter().find(|bundle| bundle.name == wanted).ok_or_else(unknown)?.clone();
-    if let Some(problem) = bundle.problem {
-        return Err(IntakeError::BundleUnusable { bundle: bundle.name, problem });
+    match bundle.problem {
+        Some(problem) => Err(IntakeError::BundleUnusable { bundle: bundle.name, problem }),
+        None => Ok(bundle),
     }
-    if bundle.channels.len() != images {
-        return Err(IntakeError::WrongChannelCount { bundle: bundle.name, channels: bundle.channels, got: images });
+}
+
+/// Whether a bundle takes so many images.
+///
+/// # Errors
+/// [`IntakeError::WrongChannelCount`].
+pub fn check_images(bundle: &BundleInfo, images: usize) -> Result<(), IntakeError> {
+    let BundleInfo { name, channels, .. } = bundle;
+    if channels.len() == images {
+        return Ok(());
     }
-    Ok(bundle)
+    Err(IntakeError::WrongChannelCount { bundle: name.clone(), channels: channels.clone(), got: images })
 }
 
 #[cfg(test)]
@@ -138,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_is_found_by_name_and_channels() {
+    fn a_bundle_is_found_by_name() {
         let bundle = |name: &str, problem: Option<&str>| BundleInfo {
             name: name.into(),
             version: String::new(),
@@ -148,22 +206,14 @@ mod tests {
             problem: problem.map(str::to_owned),
         };
         let offered = [bundle("brain", None), bundle("liver", Some("fold_0.pt is missing"))];
-        let check = |wanted: &str, images: usize, expected: Result<&str, (ErrorCode, &str)>| {
-            let got = find_bundle(&offered, wanted, images);
+        let check = |wanted: &str, expected: Result<&str, (ErrorCode, &str)>| {
+            let got = find_bundle(&offered, wanted);
             let got =
                 got.as_ref().map(|bundle| bundle.name.as_str()).map_err(|error| (error.code(), error.to_string()));
             assert_eq!(got, expected.map_err(|(code, words)| (code, words.to_owned())));
         };
-        check("brain", 2, Ok("brain"));
-        check("lung", 2, Err((ErrorCode::UnknownBundle, "there is no bundle \"lung\"; choose one of: brain, liver")));
-        check("liver", 2, Err((ErrorCode::BundleUnusable, "the bundle liver cannot be used: fold_0.pt is missing")));
-        check(
-            "brain",
-            1,
-            Err((
-                ErrorCode::WrongChannelCount,
-                "brain needs 2 image(s) (T1, T2), 1 were sent; send one per channel, in this order",
-            )),
-        );
+        check("brain", Ok("brain"));
+        check("lung", Err((ErrorCode::UnknownBundle, "there is no bundle \"lung\"; choose one of: brain, liver")));
+        check("liver", Err((ErrorCode::BundleUnusable, "the bundle liver cannot be used: fold_0.pt is missing")));
     }
 }

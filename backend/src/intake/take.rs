@@ -1,15 +1,15 @@
 //! From files on disk to a case, whoever brought them.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shared::api::CaseSummary;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{IntakeError, find_bundle, gather, keep, look_through};
+use super::{IntakeError, Kept, Lookers, find_bundle, keep};
 use crate::bundle::Catalogue;
-use crate::scan_io::KeptReference;
+use crate::scan_io::{KeptReference, ScanError};
 use crate::store::{Actor, Store};
 
 /// Where scans are taken in.
@@ -19,43 +19,36 @@ pub struct Desk<'a> {
     pub store: &'a Store,
     /// Bundles on offer.
     pub bundles: &'a Arc<Catalogue>,
-    /// Lets so many be looked through at a time; each takes several times its size in memory.
-    pub checks: &'a Semaphore,
+    /// Those who look scans through.
+    pub lookers: &'a Lookers,
     /// What is kept of whom a series is.
     pub kept: KeptReference,
 }
 
 /// Files that are to become a case.
 #[derive(Clone, Debug)]
-pub struct Brought {
-    /// On disk, under names of our own.
-    pub files: Vec<PathBuf>,
+pub struct Brought<'a> {
+    /// Their folder, which lies within the server's working folder; results go there, too.
+    pub folder: &'a Path,
+    /// All of them, in the order in which they came, under names of our own.
+    pub files: &'a [PathBuf],
     /// The name of the bundle that segments it.
-    pub bundle: String,
+    pub bundle: &'a str,
     /// What it is called, if it has a name.
     pub name: Option<String>,
 }
 
 impl Desk<'_> {
-    /// Looks files through under all checks, makes a case of them and queues its presegmentation.
+    /// Has files looked through under all checks, makes a case of them and queues its presegmentation.
     ///
     /// # Errors
     /// [`IntakeError`]; nothing is left behind then.
-    pub async fn take_in(&self, actor: &Actor, brought: Brought) -> Result<CaseSummary, IntakeError> {
-        let Brought { files, bundle, name } = brought;
+    pub async fn take_in(&self, actor: &Actor, brought: Brought<'_>) -> Result<CaseSummary, IntakeError> {
         let bundles = Arc::clone(self.bundles);
-        let failed = |error: &dyn std::fmt::Display| IntakeError::Failed(error.to_string());
-        let (offered, scans) =
-            spawn_blocking(move || (bundles.list(), gather(&files))).await.map_err(|error| failed(&error))?;
-        let scans = scans?;
-        let bundle = find_bundle(&offered, &bundle, scans.len())?;
-        let _turn = self.checks.acquire().await.map_err(|error| failed(&error))?;
-        let (bundles, opened, kept) = (Arc::clone(self.bundles), bundle.name.clone(), self.kept);
-        let look = move || {
-            let bundle = bundles.open(&opened).map_err(|error| IntakeError::Failed(format!("{error:#}")))?;
-            look_through(&scans, &bundle, kept)
-        };
-        let scan = spawn_blocking(look).await.map_err(|error| failed(&error))??;
-        keep(self.store, actor, name, bundle, scan).await
+        let offered =
+            spawn_blocking(move || bundles.list()).await.map_err(|error| ScanError::Io(io::Error::from(error)))?;
+        let bundle = find_bundle(&offered, brought.bundle)?;
+        let scan = self.lookers.look(&brought, self.kept).await?;
+        keep(self.store, actor, Kept { name: brought.name, bundle, scan, folder: brought.folder }).await
     }
 }

@@ -1,5 +1,6 @@
 //! Which files a scan is made of, and reading it from them, whatever their format.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::dicom::{self, DicomError, is_dicom, series_files};
@@ -122,20 +123,20 @@ pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
     }
 }
 
-/// A scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts, no
-/// extensions, no intents, no attributes.
+/// Writes a scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts,
+/// no extensions, no intents, no attributes.
 ///
 /// # Errors
 /// As [`read_scan`].
-pub fn without_texts(files: &ScanFiles) -> Result<Vec<u8>, ScanError> {
+pub fn write_without_texts(files: &ScanFiles, out: impl Write) -> Result<(), ScanError> {
     match files {
-        ScanFiles::One(file) if Format::of(file) == Format::Nifti => nifti::without_texts(file, None),
+        ScanFiles::One(file) if Format::of(file) == Format::Nifti => nifti::write_without_texts(file, None, out),
         ScanFiles::Pair { header, voxels } if Format::of(header) == Format::Nifti => {
-            nifti::without_texts(header, Some(voxels))
+            nifti::write_without_texts(header, Some(voxels), out)
         }
         other => {
             let Scan { volume, origin } = read_scan_files(other)?;
-            super::write::packed_f32(&volume, &origin)
+            Ok(super::write::pack_f32(out, &volume, &origin)?)
         }
     }
 }

@@ -28,7 +28,7 @@ pub use dicom::{
     Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, encode_seg, file_identity,
     identity, is_dicom, read_reference, series_files, told_apart,
 };
-pub use files::{ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, without_texts};
+pub use files::{ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, write_without_texts};
 pub use format::{VOLUME_ENDINGS, is_volume_name};
 pub use raster::NamedSegment;
 

@@ -160,14 +160,15 @@ pub(super) fn is_header_alone(path: &Path) -> bool {
     (got >= HEADER_BYTES && bytes[344..348] == *b"ni1\0") || (got >= 8 && bytes[4..8] == *b"ni2\0")
 }
 
-/// A scan's file again, packed, with its voxels as they are and nothing of its header but what places and scales them.
-pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8>, ScanError> {
+/// Writes a scan's file again, packed, with its voxels as they are and nothing of its header but what places and scales
+/// them.
+pub(super) fn write_without_texts(file: &Path, voxels: Option<&Path>, out: impl Write) -> Result<(), ScanError> {
     let (origin, mut voxels) = open_scan(file, voxels)?;
     let header = &origin.header;
     let size = voxel_size(header.datatype)?;
     let kept =
         Voxels { datatype: header.datatype, bits: 8 * size as i16, slope: header.slope, intercept: header.intercept };
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut packed = GzEncoder::new(out, Compression::fast());
     packed.write_all(&header.written(kept))?;
     let mut left = origin.geometry().voxel_count() * size;
     let mut piece = vec![0; 1 << 16];
@@ -185,7 +186,7 @@ pub(super) fn without_texts(file: &Path, voxels: Option<&Path>) -> Result<Vec<u8
         packed.write_all(&piece[..got])?;
         left -= got;
     }
-    Ok(packed.finish()?)
+    Ok(packed.finish()?.flush()?)
 }
 
 /// Extents along x, y, z. Further dimensions of one point are how some tools write 3D; a picture of two dimensions is a
@@ -437,7 +438,7 @@ mod tests {
         let scan = read_scan(&path).unwrap();
         assert_eq!(scan.volume.get([1, 2, 3]), Some(23.0));
         let kept = folder.path().join("kept.nii.gz");
-        fs::write(&kept, without_texts(&path, None).unwrap()).unwrap();
+        write_without_texts(&path, None, File::create(&kept).unwrap()).unwrap();
         let written = folder.path().join("labels.nii.gz");
         write_labels(&written, &scan.volume.map(|v| v as u8), &scan.origin).unwrap();
         assert_eq!(read_scan(&kept).unwrap().volume, scan.volume);

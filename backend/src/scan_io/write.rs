@@ -94,14 +94,14 @@ fn nifti<W: Write>(mut file: W, path: &Path, header: &[u8], voxels: &[u8]) -> st
     Ok(file)
 }
 
-/// A packed file of f32 in memory.
-pub(super) fn packed_f32(values: &Volume<f32>, origin: &Origin) -> Result<Vec<u8>, ScanError> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+/// Writes a packed file of f32, a piece at a time.
+pub(super) fn pack_f32(out: impl Write, values: &Volume<f32>, origin: &Origin) -> std::io::Result<()> {
+    let mut encoder = GzEncoder::new(out, Compression::fast());
     encoder.write_all(&origin.header.written(Voxels::FLOAT32))?;
     for part in values.voxels().chunks(1 << 14) {
         encoder.write_all(&part.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
     }
-    Ok(encoder.finish()?)
+    encoder.finish()?.flush()
 }
 
 /// Writes a file that appears whole or not at all: under a name that nobody has, then renamed.

@@ -2,6 +2,7 @@
 //! names `object_store`'s files.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -52,16 +53,52 @@ impl Blobs {
             if std::fs::read(&file).is_ok_and(|stored| stored == bytes) {
                 return Ok(digest);
             }
-            let place = folder::quarantine(&self.data, &[file], &today())?;
-            tracing::warn!(
-                "the volume {digest} was damaged and is stored anew; the damaged file is in {}",
-                place.display()
-            );
+            self.set_aside(&digest, file)?;
         } else {
             self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
         }
         self.files.put(&key(&digest), PutPayload::from_bytes(bytes)).await?;
         Ok(digest)
+    }
+
+    /// As [`Blobs::put`] with a file of the data folder, which is moved and never held in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Files`].
+    pub async fn take(&self, file: PathBuf) -> Result<Digest, StoreError> {
+        let blobs = self.clone();
+        let moved = tokio::task::spawn_blocking(move || blobs.move_in(&file)).await;
+        moved.map_err(|error| StoreError::Files(io::Error::other(error)))?
+    }
+
+    fn move_in(&self, from: &Path) -> Result<Digest, StoreError> {
+        let digest = Digest::of_file(from)?;
+        let file = self.path(&digest);
+        if file.is_file() {
+            if Digest::of_file(&file).is_ok_and(|stored| stored == digest) {
+                return Ok(digest);
+            }
+            self.set_aside(&digest, file.clone())?;
+        } else {
+            self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
+        }
+        File::open(from)?.sync_all()?;
+        let folder = file.parent().unwrap_or(&self.folder);
+        let is_new = !folder.is_dir();
+        std::fs::create_dir_all(folder)?;
+        std::fs::rename(from, &file)?;
+        File::open(folder)?.sync_all()?;
+        if is_new {
+            File::open(&self.folder)?.sync_all()?;
+        }
+        Ok(digest)
+    }
+
+    fn set_aside(&self, digest: &Digest, damaged: PathBuf) -> io::Result<()> {
+        let place = folder::quarantine(&self.data, &[damaged], &today())?;
+        let place = place.display();
+        tracing::warn!("the volume {digest} was damaged and is stored anew; the damaged file is in {place}");
+        Ok(())
     }
 
     /// Reads a blob and compares it with its name.

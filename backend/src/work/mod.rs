@@ -8,13 +8,10 @@
 //!
 //! A kind of work is a file here (what the worker does, what the server keeps of it) and a line in [`kind`].
 
-mod limits;
 mod presegment;
 mod protocol;
 mod refine;
 mod results;
-#[cfg(target_os = "linux")]
-mod sandbox;
 mod shelf;
 mod supervisor;
 pub mod worker;

@@ -14,7 +14,6 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, timeout};
 
-use super::limits::JOB_LIMIT;
 use super::protocol::{FromWorker, ToWorker};
 use super::workspace::Folders;
 use super::{Left, kind, reason};
@@ -27,6 +26,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 /// How long a running job may come no further. Tiles take seconds; resampling a huge scan takes minutes.
 const STANDSTILL_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long a job may take altogether.
+const JOB_LIMIT: Duration = Duration::from_secs(4 * 3600);
 /// How long a cancelled job may take to stop by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a worker that could not be started, or a queue that could not be read.

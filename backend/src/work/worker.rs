@@ -15,8 +15,9 @@ use shared::case::JobId;
 use super::protocol::{FromWorker, ToWorker};
 use super::shelf::Shelf;
 use super::workspace::{Folders, Workspace};
-use super::{kind, limits, reason};
+use super::{kind, reason};
 use crate::inference::{DeviceChoice, NetworkError, engine};
+use crate::sandbox::{self, Reach};
 use crate::store::Task;
 
 /// Progress is said at most this often.
@@ -31,8 +32,8 @@ const NONE: i64 = -1;
 /// # Errors
 /// If the device is not there or stdout is gone.
 pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
-    end_with_the_server()?;
-    limits::take_on(&folders.work, |words| eprintln!("worker: {words}"));
+    sandbox::end_with_the_server()?;
+    sandbox::take_on(&Reach { writes: &folders.work, reads: None }, |words| eprintln!("worker: {words}"));
     let out = Speaker::default();
     out.say(&FromWorker::Ready { device: engine::device_name(device)? })?;
     beat(out.clone());
@@ -64,13 +65,6 @@ pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
         shelf.trim();
         out.say(&answer)?;
     }
-    Ok(())
-}
-
-/// A server that is killed takes its worker along, even one that is deep in a computation and does not read its stdin.
-fn end_with_the_server() -> Result<()> {
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     Ok(())
 }
 

@@ -114,6 +114,63 @@ fn readers_that_do_not_read_take_no_memory() {
     assert_eq!(server.get(&format!("/api/cases/{case}/image/0")).body.len(), 2 * 256 * 256 * 96);
 }
 
+/// How many of each kind are there at a time.
+const MANY: usize = 500;
+
+#[test]
+#[ignore = "a measurement of a minute, for a quiet machine: cargo test --workspace --test http -- --ignored slow"]
+fn with_hundreds_of_slow_clients_others_notice_nothing() {
+    let server = Server::start();
+    let small = Nifti::generated();
+    let large = Nifti { dim: [3, 256, 256, 96, 1, 1, 1, 1], voxels: small.voxels.repeat(256), ..small };
+    let case = upload(&server, &large);
+    let job = server.get(&format!("/api/cases/{case}")).json::<Value>()["summary"]["job"]["id"].as_i64().unwrap();
+    server.request("POST", &format!("/api/jobs/{job}/cancel"), &[]);
+    let mut slow = Vec::new();
+    for _ in 0..MANY {
+        let host = address(&server);
+        let mut head = TcpStream::connect(host).unwrap();
+        write!(head, "GET /api/cases HTTP/1.1\r\nHost: {host}\r\n").unwrap();
+        head.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let mut reader = TcpStream::connect(host).unwrap();
+        write!(reader, "GET /api/cases/{case}/image/0 HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        slow.push((head, begin(&server, "PUT /api/cases/any/corrections/axial/5", 1 << 20), reader));
+    }
+    // Heads and bodies go on, a byte a second, until the server has had enough of them; readers never read.
+    let (begun, mut said) = (Instant::now(), Instant::now());
+    let mut waits = Vec::new();
+    while begun.elapsed() < Duration::from_secs(40) {
+        if said.elapsed() > Duration::from_secs(1) {
+            said = Instant::now();
+            for (head, body, _) in &mut slow {
+                // Fails where the server has hung up.
+                let _ = (head.write_all(b"x"), body.write_all(b" "));
+            }
+        }
+        for path in ["/api/health", "/api/cases", "/"] {
+            let asked = Instant::now();
+            assert_eq!(server.get(path).status, 200);
+            waits.push(asked.elapsed());
+        }
+        sleep(Duration::from_millis(10));
+    }
+    waits.sort();
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    let left = slow.iter().filter(|(head, body, _)| !is_answered(head) || !is_answered(body)).count();
+    println!(
+        "{MANY} slow heads, bodies and readers each, {} requests beside them: median {:?}, p99 {:?}, slowest {:?}; \
+         {left} slow heads or bodies are left after {:?}; the server holds {} MiB",
+        waits.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        begun.elapsed(),
+        server.memory_mib()
+    );
+    assert!(at(0.99) < Duration::from_millis(200), "p99 {:?}", at(0.99));
+    assert_eq!(left, 0, "slow heads or bodies that were never dropped");
+}
+
 fn upload(server: &Server, scan: &Nifti) -> String {
     server.upload(BUNDLE, &[&scan.packed()]).json::<Value>()["id"].as_str().unwrap().to_owned()
 }

@@ -8,12 +8,12 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::scans::Nifti;
-use crate::server::{Answer, BUNDLE, Server, models};
+use crate::server::{Answer, BUNDLE, Server, eventually, models};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A server that asks everybody, and its first administrator's cookie.
-fn asking(more: &[&str]) -> (Server, String) {
+pub(crate) fn asking(more: &[&str]) -> (Server, String) {
     let server = Server::start_with(&models(), &[&["--accounts"], more].concat());
     let invitation = server.said().split("invitation=").nth(1).unwrap().trim().to_owned();
     let body = json!({ "name": "admin", "password": PASSWORD, "invitation": invitation });
@@ -38,7 +38,7 @@ fn sign_in(server: &Server, name: &str, password: &str) -> Answer {
 }
 
 /// Makes an account and signs in with it.
-fn person(server: &Server, admin: &str, name: &str, role: &str) -> String {
+pub(crate) fn person(server: &Server, admin: &str, name: &str, role: &str) -> String {
     let made = server.send(
         "POST",
         &format!("/api/people/{name}"),
@@ -49,7 +49,7 @@ fn person(server: &Server, admin: &str, name: &str, role: &str) -> String {
     cookie(&sign_in(server, name, PASSWORD))
 }
 
-fn case_of(server: &Server, cookie: &str) -> (String, i64) {
+pub(crate) fn case_of(server: &Server, cookie: &str) -> (String, i64) {
     let answer = server.upload_as(&[("cookie", cookie)], BUNDLE, &[&Nifti::generated().packed()]);
     let case: Value = answer.json();
     (case["id"].as_str().unwrap().to_owned(), case["job"]["id"].as_i64().unwrap())
@@ -79,7 +79,7 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
                 assert_eq!(ask(&[("authorization", "Bearer guess")]).status, 401, "{method} {place}");
                 checked += 1;
             }
-            if path.contains("/cases/{id}") || path.contains("/jobs/{id}") {
+            if path.contains("/cases/{id}") || path.contains("/jobs/{id}") || path.contains("/bin/{id}") {
                 let expected = if place.ends_with("/people") && method == "PUT" { 403 } else { 404 };
                 assert_eq!(ask(&[("cookie", &bert)]).status, expected, "{method} {place} for a stranger");
             }
@@ -104,6 +104,70 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
     assert!(told.contains("i3deep_cases 1\n") && told.contains("i3deep_jobs{kind=\"presegment\""), "{told}");
     assert!(!told.contains(&case) && !told.contains("anna"), "{told}");
     assert!(!server.log().contains("JANE") && !server.log().contains("correct horse"), "{}", server.log());
+}
+
+#[test]
+fn another_protocol_keeps_what_is_not_ones_own() {
+    const FORM: &str = "--x\r\nContent-Disposition: form-data; name=\"params\"\r\n\r\n{}\r\n--x--\r\n";
+    let (server, admin) = asking(&[]);
+    let (anna, bert) = (person(&server, &admin, "anna", "annotator"), person(&server, &admin, "bert", "annotator"));
+    let (case, _) = case_of(&server, &anna);
+    eventually("segmentation", || {
+        let detail = server.send("GET", &format!("/api/cases/{case}"), &[("cookie", &anna)], None).json::<Value>();
+        (detail["summary"]["job"]["state"] == "done").then_some(())
+    });
+    let ask = |method: &str, path: &str, cookie: Option<&str>| {
+        let mut headers = vec![("content-type", "multipart/form-data; boundary=x")];
+        headers.extend(cookie.map(|cookie| ("cookie", cookie)));
+        let place = format!("/monailabel/{BUNDLE}{}", path.replace("CASE", &case));
+        match method {
+            "GET" | "HEAD" | "DELETE" => server.request(method, &place, &headers[1..]),
+            _ => server.send_text(method, &place, &headers, FORM.to_owned()),
+        }
+    };
+    for (method, path) in [
+        ("GET", "/datastore/image?image=CASE"),
+        ("HEAD", "/datastore/image?image=CASE"),
+        ("GET", "/datastore/image/info?image=CASE"),
+        ("GET", "/datastore/label?label=CASE&tag=original"),
+        ("HEAD", "/datastore/label?label=CASE&tag=original"),
+        ("PUT", "/datastore/label?image=CASE&tag=final"),
+        ("GET", "/session/CASE"),
+        ("DELETE", "/session/CASE"),
+        ("POST", "/infer/segmentation?image=CASE"),
+        ("POST", "/infer/refinement?session_id=CASE"),
+    ] {
+        assert_eq!(ask(method, path, None).status, 401, "{method} {path}");
+        assert_eq!(ask(method, path, Some("i3deep=guess")).status, 401, "{method} {path}");
+        assert_eq!(ask(method, path, Some(&bert)).status, 404, "{method} {path} for a stranger");
+        let own = ask(method, path, Some(&anna)).status;
+        assert!(![401, 403, 404].contains(&own), "{method} {path} for its owner: {own}");
+    }
+    let listed = |cookie: &str| String::from_utf8(ask("GET", "/datastore/?output=all", Some(cookie)).body).unwrap();
+    assert!(listed(&anna).contains(&case) && !listed(&bert).contains(&case), "{}", listed(&bert));
+    assert_eq!(ask("POST", "/activelearning/first", Some(&bert)).json::<Value>(), json!({}));
+}
+
+#[test]
+fn nobody_revokes_anothers_key_or_empties_anothers_bin() {
+    let (server, admin) = asking(&[]);
+    let (anna, bert) = (person(&server, &admin, "anna", "annotator"), person(&server, &admin, "bert", "annotator"));
+    let ask = |method: &str, path: &str, cookie: &str| server.send(method, path, &[("cookie", cookie)], None);
+    let made = server.send("POST", "/api/keys", &[("cookie", &anna)], Some(&json!({ "label": "annas" })));
+    let key = made.json::<Value>()["info"]["id"].clone();
+    for cookie in [&bert, &admin] {
+        assert_eq!(ask("DELETE", &format!("/api/keys/{key}"), cookie).status, 404);
+        assert!(!String::from_utf8_lossy(&ask("GET", "/api/keys", cookie).body).contains("annas"));
+    }
+    let (case, _) = case_of(&server, &anna);
+    assert_eq!(ask("DELETE", &format!("/api/cases/{case}"), &anna).status, 204);
+    assert_eq!(ask("GET", "/api/bin", &bert).json::<Vec<Value>>(), Vec::<Value>::new());
+    for (method, path) in [("POST", "restore"), ("DELETE", "")] {
+        let place = format!("/api/bin/{case}/{path}");
+        assert_eq!(ask(method, place.trim_end_matches('/'), &bert).status, 404, "{method} {place}");
+    }
+    assert_eq!(ask("POST", &format!("/api/bin/{case}/restore"), &anna).status, 200);
+    assert_eq!(ask("DELETE", &format!("/api/keys/{key}"), &anna).status, 204);
 }
 
 #[test]

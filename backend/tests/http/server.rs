@@ -106,8 +106,11 @@ impl Server {
         data: Arc<TempDir>,
         client: Arc<TempDir>,
     ) -> Self {
+        let bind: &[&str] = if arguments.contains(&"--bind") { &[] } else { &["--bind", "127.0.0.1:0"] };
         let mut child = program
-            .args(["serve", "--bind", "127.0.0.1:0", "--device", "cpu", "--data"])
+            .arg("serve")
+            .args(bind)
+            .args(["--device", "cpu", "--data"])
             .arg(data.path())
             .arg("--client")
             .arg(client.path())
@@ -178,11 +181,16 @@ impl Server {
     /// A request with headers, and JSON if there is any.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let Some(body) = body else { return self.request(method, path, headers) };
+        self.send_text(method, path, &[headers, &[("content-type", "application/json")]].concat(), body.to_string())
+    }
+
+    /// A request with headers and a body as it is.
+    pub(crate) fn send_text(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers.iter().chain(&[("content-type", "application/json")]) {
+        for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        answer(self.agent.run(request.body(body.to_string()).unwrap()))
+        answer(self.agent.run(request.body(body).unwrap()))
     }
 
     pub(crate) fn put(&self, path: &str, body: &impl Serialize) -> Answer {
@@ -257,21 +265,35 @@ impl Server {
 
     /// What the server process itself holds.
     pub(crate) fn memory_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+        memory_kib(self.child.id(), "VmRSS:") / 1024
     }
 
     /// Process numbers of the worker, if it is up.
     pub(crate) fn workers(&self) -> Vec<String> {
+        self.children("worker")
+    }
+
+    /// Process numbers of those that it has started as this command.
+    pub(crate) fn children(&self, command: &str) -> Vec<String> {
         let id = self.child.id();
-        let mut workers = Vec::new();
+        let mut found = Vec::new();
         for thread in std::fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten() {
             let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            workers.extend(children.split_whitespace().map(str::to_owned));
+            found.extend(children.split_whitespace().map(str::to_owned));
         }
-        workers
+        found.retain(|child| {
+            let line = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.split('\0').nth(1) == Some(command)
+        });
+        found
     }
+}
+
+/// A figure of a process's memory, by its name in `/proc/ID/status`.
+pub(crate) fn memory_kib(process: impl std::fmt::Display, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Reads to the end on a thread of its own.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use i3deep::scan_io::{read_labels, read_scan};
-use shared::intensity::{Quantiles, Quantised, Window};
+use shared::intensity::{Packing, Quantiles, Window};
 
 use crate::desk::Desk;
 
@@ -81,7 +81,8 @@ fn window_05() {
         let voxels = read_scan(&cases().join("05-window").join(name)).unwrap().volume.into_voxels();
         let quantiles = Quantiles::of(&voxels);
         let range = voxels.iter().fold([f32::MAX, f32::MIN], |[low, high], v| [low.min(*v), high.max(*v)]);
-        let levels = Quantised::of(&voxels, &quantiles).voxels;
+        let packing = Packing::of(&voxels, &quantiles);
+        let levels: Vec<u16> = voxels.iter().map(|voxel| packing.pack(*voxel)).collect();
         let full = Window::full(&quantiles);
         let ends = [full.centre - full.width / 2.0, full.centre + full.width / 2.0];
         let off = range.iter().zip(ends).map(|(range, end)| (range - end).abs()).fold(0.0, f32::max);

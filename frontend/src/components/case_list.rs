@@ -10,6 +10,7 @@ use super::job::{JobProgress, state_word};
 use super::pacs::OpenFromPacs;
 use super::upload::UploadForm;
 use super::warnings::ScanWarnings;
+use super::who_is_in::WhoIsIn;
 use super::worklist::{Progress, Wish, WorklistBar, chosen};
 use crate::session::Session;
 use crate::session::command::Command;
@@ -33,6 +34,7 @@ pub(crate) fn CaseList() -> impl IntoView {
             <header class="brand-bar">
                 <Brand />
                 <span class="muted">"A few corrected slices, a better 3D segmentation"</span>
+                <WhoIsIn />
                 {move || (!session.link.online.get()).then(|| view! {
                     <span class="pill offline" role="status">"Server not reachable, trying again…"</span>
                 })}

@@ -21,6 +21,8 @@ mod status_bar;
 mod acts;
 mod changes;
 mod shortcuts;
+pub(crate) mod people;
+mod who_is_in;
 pub(crate) mod sign_in;
 mod banner;
 mod warnings;

@@ -3,8 +3,8 @@
 //! A law is a line that says which word may stand where. Comments and the tests at a file's end are free.
 
 mod circles;
-mod licences;
 mod sources;
+mod supply;
 
 use std::collections::BTreeSet;
 use std::fs;

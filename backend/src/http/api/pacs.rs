@@ -8,12 +8,11 @@ use shared::api::{
     Sent, StudyQuery, route,
 };
 use shared::case::CaseId;
-use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::upload::{Scratch, take_in};
 use super::{Parts, Refusal, export};
-use crate::intake::{Brought, case_name, find_bundle};
+use crate::intake::{Brought, case_name, check_images, find_bundle};
 use crate::pacs::{Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies};
 use crate::scan_io::identity;
 use crate::store::Act;
@@ -77,7 +76,6 @@ pub(crate) async fn series(
 pub(crate) async fn open(
     parts: Data<Parts>,
     visitor: Visitor,
-    checks: Data<Semaphore>,
     source: Path<String>,
     wanted: Json<OpenSeries>,
 ) -> Result<HttpResponse, Refusal> {
@@ -85,12 +83,13 @@ pub(crate) async fn open(
     let (wanted, bundles) = (wanted.into_inner(), parts.bundles.clone());
     let name = case_name(&wanted.name)?;
     let offered = web::block(move || bundles.list()).await.map_err(|error| Refusal::internal(&error))?;
-    let bundle = find_bundle(&offered, &wanted.bundle, wanted.series.len())?.name;
-    let ticket = parts.imports.begin(&visitor.name, &source.name, &bundle);
+    let bundle = find_bundle(&offered, &wanted.bundle)?;
+    check_images(&bundle, wanted.series.len())?;
+    let ticket = parts.imports.begin(&visitor.name, &source.name, &bundle.name);
     let ticket = ticket.ok_or_else(|| Refusal::busy("you have too many imports under way"))?;
     parts.store.note(&visitor.actor(), Act::OpenFromPacs, &source.name).await?;
     let import = ticket.now();
-    let desk = Desk { parts, visitor, checks };
+    let desk = Desk { parts, visitor };
     tokio::spawn(desk.carry_out(ticket, source, wanted, name));
     Ok(HttpResponse::Accepted().json(import))
 }
@@ -156,7 +155,6 @@ pub(crate) async fn send(
 struct Desk {
     parts: Data<Parts>,
     visitor: Visitor,
-    checks: Data<Semaphore>,
 }
 
 impl Desk {
@@ -196,8 +194,8 @@ impl Desk {
         if !ticket.enter(ImportState::Checking) {
             return Ok(None);
         }
-        let case = take_in(&self.parts, &self.visitor, &self.checks, Brought { files, bundle, name }).await?;
-        Ok(Some(case))
+        let brought = Brought { folder: scratch.path(), files: &files, bundle: &bundle, name };
+        Ok(Some(take_in(&self.parts, &self.visitor, brought).await?))
     }
 }
 

@@ -10,7 +10,6 @@ use actix_web::web::Data;
 use futures_util::TryStreamExt;
 use shared::api::{CaseSummary, ErrorCode, route};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::{Parts, Refusal, upload_folder};
@@ -29,28 +28,22 @@ const FILES_LIMIT: usize = 4096;
     request_body(content = inline(Form), content_type = "multipart/form-data"),
     responses((status = 201, description = "The case", body = CaseSummary))
 )]
-pub(crate) async fn create(
-    parts: Data<Parts>,
-    visitor: Visitor,
-    checks: Data<Semaphore>,
-    form: Multipart,
-) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn create(parts: Data<Parts>, visitor: Visitor, form: Multipart) -> Result<HttpResponse, Refusal> {
     let folder = Scratch::new(&parts)?;
     let upload = receive(form, &folder.0, parts.upload_limit_bytes).await?;
     let name = case_name(&upload.name)?;
-    let brought = Brought { files: upload.files, bundle: upload.bundle, name };
-    let case = take_in(&parts, &visitor, &checks, brought).await?;
+    let brought = Brought { folder: folder.path(), files: &upload.files, bundle: &upload.bundle, name };
+    let case = take_in(&parts, &visitor, brought).await?;
     Ok(HttpResponse::Created().json(case))
 }
 
-/// Makes a case of files and queues its presegmentation.
+/// Has files looked through under all checks, makes a case of them and queues its presegmentation.
 pub(in crate::http) async fn take_in(
     parts: &Parts,
     visitor: &Visitor,
-    checks: &Semaphore,
-    brought: Brought,
+    brought: Brought<'_>,
 ) -> Result<CaseSummary, Refusal> {
-    let desk = Desk { store: &parts.store, bundles: &parts.bundles, checks, kept: parts.kept };
+    let desk = Desk { store: &parts.store, bundles: &parts.bundles, lookers: &parts.lookers, kept: parts.kept };
     let case = desk.take_in(&visitor.actor(), brought).await?;
     parts.supervisor.wake();
     tracing::info!(case = case.id.as_str(), "uploaded");

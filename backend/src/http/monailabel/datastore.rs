@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::api::{CaseDetail, CaseSummary, ErrorCode, PRESEGMENTATION};
 use shared::case::{CaseId, Stage};
-use tokio::sync::Semaphore;
 
 use super::super::api::upload::take_in;
 use super::super::api::volumes::attachment;
@@ -19,7 +18,6 @@ use super::super::people::Visitor;
 use super::cases::{bundle, case, label_names, of_bundle, states};
 use super::form::receive;
 use super::{Parts, Refusal, reply};
-use crate::intake::Brought;
 use crate::intake::{IntakeError, edited_slices};
 use crate::scan_io::{LabelFile, NamedSegment, read_origin};
 use crate::store::StoreError;
@@ -121,11 +119,10 @@ pub(super) async fn image_info(
 pub(super) async fn put_image(
     parts: Data<Parts>,
     visitor: Visitor,
-    checks: Data<Semaphore>,
     path: Path<String>,
     form: Multipart,
 ) -> Result<Json<Value>, Refusal> {
-    let case = new_case(&parts, &visitor, &checks, &path, form).await?;
+    let case = new_case(&parts, &visitor, &path, form).await?;
     Ok(Json(json!({ "image": case.id })))
 }
 
@@ -133,14 +130,12 @@ pub(super) async fn put_image(
 pub(super) async fn new_case(
     parts: &Parts,
     visitor: &Visitor,
-    checks: &Semaphore,
     bundle_name: &str,
     form: Multipart,
 ) -> Result<CaseSummary, Refusal> {
     let bundle = bundle(parts, bundle_name).await?;
     let received = receive(parts, form).await?;
-    let brought = Brought { files: received.images.clone(), bundle: bundle.name, name: None };
-    take_in(parts, visitor, checks, brought).await
+    take_in(parts, visitor, received.brought(&bundle.name)).await
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use shared::api::ErrorCode;
 
 use super::super::api::upload::{Scratch, cut_off, text, write};
 use super::{Parts, Refusal};
+use crate::intake::Brought;
 
 /// Longest `params`: a client names every segment in them.
 const PARAMS_LIMIT_BYTES: usize = 256 << 10;
@@ -25,7 +26,14 @@ pub(super) struct Received {
     pub(super) label: Option<PathBuf>,
     /// The ending of the first image's name; of names nothing else is used, since they are paths of the client's disk.
     pub(super) ending: Option<&'static str>,
-    _folder: Scratch,
+    folder: Scratch,
+}
+
+impl Received {
+    /// Its images as a case of a bundle. It gets no name: clients name files after patients.
+    pub(super) fn brought<'a>(&'a self, bundle: &'a str) -> Brought<'a> {
+        Brought { folder: self.folder.path(), files: &self.images, bundle, name: None }
+    }
 }
 
 /// Takes a form in.
@@ -58,5 +66,5 @@ pub(super) async fn receive(parts: &Parts, mut form: Multipart) -> Result<Receiv
             _ => while field.try_next().await.map_err(|error| cut_off(&error))?.is_some() {},
         }
     }
-    Ok(Received { params, images, label, ending, _folder: folder })
+    Ok(Received { params, images, label, ending, folder })
 }

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::api::ErrorCode;
 use shared::case::CaseId;
-use tokio::sync::Semaphore;
 
 use super::super::api::check_agreement;
 use super::super::api::upload::take_in;
@@ -17,7 +16,6 @@ use super::cases::{bundle, case, finished, label_names, settled, states};
 use super::form::{Received, receive};
 use super::info::{REFINEMENT, SEGMENTATION};
 use super::{Parts, Refusal, datastore, reply};
-use crate::intake::Brought;
 use crate::store::StoreError;
 
 #[derive(Deserialize)]
@@ -34,7 +32,6 @@ pub(super) struct Asked {
 pub(super) async fn infer(
     parts: Data<Parts>,
     visitor: Visitor,
-    checks: Data<Semaphore>,
     path: Path<(String, String)>,
     asked: Query<Asked>,
     form: Multipart,
@@ -52,10 +49,7 @@ pub(super) async fn infer(
             let message = "neither an image, nor a file, nor a session was named";
             return Err(Refusal::bad(ErrorCode::NoImage, message));
         }
-        None => {
-            let brought = Brought { files: received.images.clone(), bundle: bundle.name, name: None };
-            take_in(&parts, &visitor, &checks, brought).await?.id
-        }
+        None => take_in(&parts, &visitor, received.brought(&bundle.name)).await?.id,
     };
     let mut edited = Vec::new();
     if model == REFINEMENT {

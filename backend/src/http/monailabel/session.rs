@@ -3,7 +3,6 @@
 use actix_multipart::Multipart;
 use actix_web::web::{Data, Json, Path};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::super::people::Visitor;
 use super::cases::case;
@@ -17,11 +16,10 @@ const EXPIRY_S: u32 = 7 * 24 * 3600;
 pub(super) async fn create(
     parts: Data<Parts>,
     visitor: Visitor,
-    checks: Data<Semaphore>,
     path: Path<String>,
     form: Multipart,
 ) -> Result<Json<Value>, Refusal> {
-    let case = new_case(&parts, &visitor, &checks, &path, form).await?;
+    let case = new_case(&parts, &visitor, &path, form).await?;
     Ok(Json(json!({ "session_id": case.id, "session_info": described(case.id.as_str(), case.created_s) })))
 }
 

@@ -35,7 +35,8 @@ pub(super) const ABOUT_THE_PATIENT: [(Tag, dicom_core::VR); 13] = {
 };
 
 /// How much of a series is kept for a segmentation of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeptReference {
     /// Unique identifiers, and who the patient is: a PACS files the segmentation under them.
     #[default]

@@ -1,5 +1,5 @@
-//! What the kernel keeps a worker from, should a scan or a network ever make it do what it was not written for: writing
-//! anywhere but where results go (Landlock), reaching a network, starting a program, looking into another process
+//! What the kernel keeps a process from, should a scan or a network ever make it do what it was not written for: using
+//! files that are not its own (Landlock), reaching a network, starting a program, looking into another process
 //! (seccomp), and taking more memory than there is.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,15 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, path_beneath_rules,
+    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
+
+use super::Reach;
 
 /// The version of Landlock whose rights are named; an older kernel holds those that it knows.
 const LANDLOCK: ABI = ABI::V5;
@@ -35,14 +38,17 @@ pub(super) fn bound_memory() -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing is written, made or removed but beneath `work` and in device files.
-pub(super) fn confine_writes(work: &Path) -> io::Result<()> {
+/// No file is used but what the reach says, and devices.
+pub(super) fn confine_files(reach: &Reach<'_>) -> io::Result<()> {
     let writing = AccessFs::from_write(LANDLOCK);
+    let handled = if reach.reads.is_some() { AccessFs::from_all(LANDLOCK) } else { writing };
+    let reads = reach.reads.unwrap_or_default();
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(writing)
+        .handle_access(handled)
         .and_then(Ruleset::create)
-        .and_then(|rules| rules.add_rules(path_beneath_rules([work, Path::new(DEVICES)], writing)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules([reach.writes, Path::new(DEVICES)], handled)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(reads, handled & AccessFs::from_read(LANDLOCK))))
         .and_then(|rules| rules.restrict_self())
         .map_err(io::Error::other)?;
     match status.ruleset {
@@ -93,11 +99,11 @@ mod tests {
     use super::*;
 
     /// Does it on a thread of its own: limits hold for the thread that takes them on, and for what it starts.
-    fn confined<T: Send>(work: &Path, what: impl FnOnce() -> T + Send) -> T {
+    fn confined<T: Send>(reach: Reach<'_>, what: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let done = scope.spawn(move || {
                 rustix::thread::set_no_new_privs(true).unwrap();
-                confine_writes(work).unwrap();
+                confine_files(&reach).unwrap();
                 confine_calls().unwrap();
                 what()
             });
@@ -114,7 +120,7 @@ mod tests {
             fs::write(folder.join("kept"), "kept").unwrap();
         }
         let denied = |result: io::Result<()>| assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied);
-        confined(&work, || {
+        confined(Reach { writes: &work, reads: None }, || {
             fs::write(work.join("result"), "1").unwrap();
             fs::remove_file(work.join("kept")).unwrap();
             assert_eq!(fs::read_to_string(other.join("kept")).unwrap(), "kept");
@@ -127,11 +133,32 @@ mod tests {
     }
 
     #[test]
+    fn who_reads_little_reads_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["work", "models", "blobs"] {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("kept"), "kept").unwrap();
+        }
+        let denied = |kind: Option<ErrorKind>| assert_eq!(kind, Some(ErrorKind::PermissionDenied));
+        let read = |name: &str| fs::read_to_string(at(name).join("kept"));
+        confined(Reach { writes: &at("work"), reads: Some(&[&at("models")]) }, || {
+            assert_eq!((read("work").unwrap(), read("models").unwrap()), ("kept".into(), "kept".into()));
+            fs::write(at("work").join("result"), "1").unwrap();
+            denied(read("blobs").err().map(|error| error.kind()));
+            denied(fs::read_dir(at("blobs")).err().map(|error| error.kind()));
+            denied(fs::write(at("models").join("result"), "1").err().map(|error| error.kind()));
+            denied(fs::read("/etc/passwd").err().map(|error| error.kind()));
+        });
+        assert_eq!(read("blobs").unwrap(), "kept");
+    }
+
+    #[test]
     fn no_network_is_reached_and_no_program_started() {
         let work = tempfile::tempdir().unwrap();
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
-        let (connected, listened, started) = confined(work.path(), || {
+        let (connected, listened, started) = confined(Reach { writes: work.path(), reads: None }, || {
             (TcpStream::connect(address), TcpListener::bind("127.0.0.1:0"), Command::new("true").status())
         });
         assert_eq!(connected.unwrap_err().kind(), ErrorKind::PermissionDenied);
