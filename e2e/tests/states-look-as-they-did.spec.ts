@@ -1,4 +1,4 @@
-/** The main states of both pages look as they did when they were looked at last; `look.ts` says how that is compared. */
+/** The main states of both pages look as they did when they were looked at last; `look.ts` says how it is compared. */
 import { seeLook } from "../fixtures/look.ts";
 import { expect, test } from "../fixtures/test.ts";
 
