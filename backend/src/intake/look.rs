@@ -184,7 +184,8 @@ mod tests {
     fn what_no_network_holds_is_refused_before_it_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let look = |spacing_mm: f64| {
-            let files = [scan(folder.path(), "1.nii.gz", [64, 64, 64], spacing_mm)];
+            let file = scan(folder.path(), "1.nii.gz", [64, 64, 64], spacing_mm);
+            let files = [file.clone(), file];
             look_through(&gather(&files).unwrap(), &bundle(), KeptReference::Patient, folder.path())
                 .map(drop)
                 .map_err(|error| error.to_string())
