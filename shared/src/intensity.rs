@@ -202,14 +202,22 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn packed_intensities_come_back_within_half_a_step(
+        fn packed_intensities_come_back_within_half_a_step_or_are_clamped_for_the_content(
             intensities in proptest::collection::vec(-1e6_f32..1e6, 1..200),
         ) {
-            let packed = packing(&intensities);
+            let (packed, quantiles) = (packing(&intensities), Quantiles::of(&intensities));
+            let step = f64::from(packed.step);
+            let (low, high) = (f64::from(packed.minimum), f64::from(packed.minimum) + step * f64::from(u16::MAX));
             for before in &intensities {
-                let after = f64::from(packed.minimum) + f64::from(packed.step) * f64::from(packed.pack(*before));
+                let after = low + step * f64::from(packed.pack(*before));
                 // Half a step, and what f32 rounds the step itself by over 65,535 steps.
-                proptest::prop_assert!((after - f64::from(*before)).abs() <= f64::from(packed.step) * 0.51);
+                proptest::prop_assert!((after - f64::from(*before).clamp(low, high)).abs() <= step * 0.51);
+            }
+            let (minimum, maximum) = (f64::from(quantiles.minimum()), f64::from(quantiles.maximum()));
+            if low > minimum + step || high < maximum - step {
+                let content = f64::from(quantiles.content(99.9)) - f64::from(quantiles.content(0.1));
+                let levels = content / (maximum - minimum) * f64::from(u16::MAX);
+                proptest::prop_assert!(levels < GREY_LEVELS, "clamped, though the content had {} levels", levels);
             }
         }
     }

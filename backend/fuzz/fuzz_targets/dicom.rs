@@ -1,5 +1,5 @@
-//! Any bytes as a DICOM file, as a series of one and of two that are the same, and as a segmentation: an answer in words, no panic, no memory
-//! beyond what a file may take.
+//! Any bytes as a DICOM file, as a series of one and of two that are the same, and as a segmentation: an answer in
+//! words, no panic, no memory beyond what a file may take.
 #![no_main]
 
 use i3deep::scan_io::{LabelFile, ScanFiles, read_origin, read_scan_files};

@@ -2,11 +2,12 @@
 //! nothing behind.
 //!
 //! Whoever brings scans does it at a [`Desk`], whatever protocol it speaks: [`find_bundle`], [`Lookers::look`] and
-//! [`keep`], in this order. Files are opened in processes of their own ([`apart`]), which the kernel holds: nobody knows
-//! yet what is in them. Knows files and the store, no requests.
+//! [`keep`], in this order. Files are opened in processes of their own ([`apart`]), which the kernel holds: nobody
+//! knows yet what is in them. Knows files and the store, no requests.
 
 mod apart;
 mod archive;
+mod brought;
 mod edited;
 mod keep;
 mod look;
@@ -23,11 +24,12 @@ use crate::scan_io::ScanError;
 use crate::store::{StoreError, is_full};
 
 pub use apart::{Asked, Looker, Lookers, Told};
+pub use brought::Brought;
 pub use edited::edited_slices;
 pub use keep::{Kept, keep};
 pub use look::{Looked, gather, look_through};
 pub use name::case_name;
-pub use take::{Brought, Desk};
+pub use take::Desk;
 
 /// Why a scan is not taken, in words for the person who brought it.
 #[derive(Debug, Error)]

@@ -1,13 +1,12 @@
 //! From files on disk to a case, whoever brought them.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shared::api::CaseSummary;
 use tokio::task::spawn_blocking;
 
-use super::{IntakeError, Kept, Lookers, find_bundle, keep};
+use super::{Brought, IntakeError, Kept, Lookers, find_bundle, keep};
 use crate::bundle::Catalogue;
 use crate::scan_io::{KeptReference, ScanError};
 use crate::store::{Actor, Store};
@@ -23,19 +22,6 @@ pub struct Desk<'a> {
     pub lookers: &'a Lookers,
     /// What is kept of whom a series is.
     pub kept: KeptReference,
-}
-
-/// Files that are to become a case.
-#[derive(Clone, Debug)]
-pub struct Brought<'a> {
-    /// Their folder, which lies within the server's working folder; results go there, too.
-    pub folder: &'a Path,
-    /// All of them, in the order in which they came, under names of our own.
-    pub files: &'a [PathBuf],
-    /// The name of the bundle that segments it.
-    pub bundle: &'a str,
-    /// What it is called, if it has a name.
-    pub name: Option<String>,
 }
 
 impl Desk<'_> {
