@@ -68,13 +68,24 @@ pub(crate) fn UploadForm() -> impl IntoView {
     let channels = Memo::new(move |_| {
         bundle.with(|bundle| bundle.as_ref().map(|bundle| (bundle.name.clone(), bundle.channels.clone())))
     });
-    Effect::new(move || {
-        session.list.uploaded.get();
+    let empty = move || {
         let places = channels.with(|channels| channels.as_ref().map_or(0, |(_, channels)| channels.len()));
         files.set(Chosen { places: vec![None; places], scans: Vec::new() });
         name.set(String::new());
         surplus.set(None);
-    });
+    };
+    Effect::new(empty);
+    let sent = StoredValue::new_local(Vec::<Vec<File>>::new());
+    // What was chosen for the next case while this one was on its way stays.
+    Effect::watch(
+        move || session.list.uploaded.get(),
+        move |_, _, _| {
+            if files.with_untracked(Chosen::scans) == sent.get_value() {
+                untrack(empty);
+            }
+        },
+        false,
+    );
     let count = move || files.with(|files| files.scans().len());
     let ready = move || {
         let usable = bundle.with(|bundle| bundle.as_ref().is_some_and(|bundle| bundle.problem.is_none()));
@@ -84,6 +95,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
         event.prevent_default();
         let Some(bundle) = bundle.get_untracked().filter(|_| ready()) else { return };
         let scans = files.with_untracked(Chosen::scans);
+        sent.set_value(scans.clone());
         let of = scans.len();
         let upload = |(at, images): (usize, Vec<File>)| {
             // Never the file's: those are often patients' names, and this one is on every page.
