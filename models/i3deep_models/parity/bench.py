@@ -116,7 +116,7 @@ def small(folder: Path, rounds: int) -> list[Runs]:
     all_runs = [Runs(name) for name in names]
     commands = [
         [theirs, "-i", images, "-o", folder / "theirs", "-m", trained, "-device", "cpu", "--disable_progress_bar"],
-        [sys.executable, "-W", "ignore", "-m", "i3deep_models.bench", "small", trained, images],
+        [sys.executable, "-W", "ignore", "-m", "i3deep_models.parity.bench", "small", trained, images],
         [*ours, trained, "-o", folder / "exact"],
         [*ours, trained, "-o", folder / "fast", "--precision", "fast"],
         [*ours, network, "-o", folder / "script_exact"],
@@ -141,7 +141,7 @@ def large(folder: Path, rounds: int) -> list[Runs]:
     scan = images / "case_0_0000.nii.gz"
     all_runs = [Runs("nnU-Net"), Runs("i3deep")]
     commands = [
-        [sys.executable, "-W", "ignore", "-m", "i3deep_models.bench", "large", trained, scan],
+        [sys.executable, "-W", "ignore", "-m", "i3deep_models.parity.bench", "large", trained, scan],
         [Path(binary()).with_name("examples") / "stages", trained, scan],
     ]
     for _ in range(rounds):

@@ -99,7 +99,7 @@ def compare_model(model: Model, folder: Path, seed: int, fast: bool) -> Row:
 
 def compare_trained(only: list[str], fast: bool) -> list[Row]:
     """Folders that nnU-Net trains here and now, for a few iterations."""
-    from i3deep_models.parity_trained import CASES, Trainer, trainings
+    from i3deep_models.parity.trained import CASES, Trainer, trainings
 
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:

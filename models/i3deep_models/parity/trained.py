@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i3deep_models.parity_models import Scan, voxels
+from i3deep_models.parity.models import Scan, voxels
 from i3deep_models.workspace import Workspace, read_json, write_json
 
 CASES = 5
