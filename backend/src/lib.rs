@@ -11,6 +11,7 @@ pub mod evaluate;
 mod noise;
 pub mod phantom;
 pub mod tasks;
+pub mod learn;
 pub mod store;
 pub mod sandbox;
 pub mod intake;

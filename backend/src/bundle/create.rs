@@ -87,12 +87,20 @@ pub struct Parts {
 /// # Errors
 /// [`CreateError`]; nothing stays behind.
 pub fn create(parts: &Parts, out: &Path) -> Result<Bundle, CreateError> {
+    whole(out, |folder| make(parts, folder))
+}
+
+/// A folder that is there when all of it is.
+pub(super) fn whole(
+    out: &Path,
+    make: impl FnOnce(&Path) -> Result<Bundle, CreateError>,
+) -> Result<Bundle, CreateError> {
     if out.exists() {
         return Err(CreateError::Exists(out.to_owned()));
     }
     let name = out.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = out.with_file_name(format!(".{name}.unfinished-{}", std::process::id()));
-    let made = make(parts, &unfinished).and_then(|_| {
+    let made = make(&unfinished).and_then(|_| {
         fs::rename(&unfinished, out).map_err(|source| CreateError::Write { file: out.to_owned(), source })?;
         Ok(Bundle::read(out)?)
     });
@@ -232,7 +240,7 @@ fn write_network(from: &Path, plan: &Plan, to: &Path) -> Result<(), CreateError>
     write_json(&to.join("network.json"), &json!(manifest))
 }
 
-fn write_json(file: &Path, content: &Value) -> Result<(), CreateError> {
+pub(super) fn write_json(file: &Path, content: &Value) -> Result<(), CreateError> {
     fs::write(file, format!("{content:#}\n")).map_err(|source| CreateError::Write { file: file.to_owned(), source })
 }
 

@@ -9,6 +9,7 @@ pub mod architecture;
 pub mod checkpoint;
 pub mod trained;
 pub mod create;
+pub mod revise;
 pub mod install;
 pub mod results;
 pub mod method;

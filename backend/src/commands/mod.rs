@@ -8,6 +8,7 @@ mod predict;
 mod acquire;
 mod audit;
 mod evaluate;
+mod learn;
 mod export;
 mod bundle;
 mod doctor;
@@ -58,6 +59,8 @@ enum Command {
     Export(export::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
     Evaluate(evaluate::Args),
+    /// Let a bundle learn from finished cases: its next version, compared on cases that were kept back.
+    Learn(learn::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
     Phantom(phantom::Args),
     /// Say whether a server's data folder is whole.
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Acquire(args) => acquire::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Learn(args) => learn::run(&args),
         Command::Phantom(args) => phantom::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -50,6 +50,11 @@ impl Learner {
         match *self {}
     }
 
+    /// There is none.
+    pub fn set_rate(&mut self, _rate: f64) {
+        match *self {}
+    }
+
     /// There are none.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub mod guide;
 pub mod adapt;
 mod blend;
 pub mod refine;
+pub mod learn;
 pub mod export;
 pub mod resident;
 pub mod postprocess;

@@ -112,19 +112,19 @@ pub fn refine(
 }
 
 /// Scan and corrected planes on the network's grid, as the network sees them.
-struct Guided {
-    frame: Frame,
+pub(super) struct Guided {
+    pub(super) frame: Frame,
     /// Image channels and behind them those of the guidance, `[channels, z, y, x]`.
-    data: Array4<f32>,
+    pub(super) data: Array4<f32>,
     /// How many of them are the image's.
     images: usize,
-    /// The corrected planes in ascending order.
-    planes: Vec<Vec<Sheet>>,
-    presegmentation: Array3<Label>,
+    /// The corrected planes in ascending order of `(array axis, index)` within the crop.
+    pub(super) planes: Vec<Vec<Sheet>>,
+    pub(super) presegmentation: Array3<Label>,
 }
 
 impl Guided {
-    fn new(plan: &Plan, input: &RefineInput<'_>) -> Result<Self, SegmentError> {
+    pub(super) fn new(plan: &Plan, input: &RefineInput<'_>) -> Result<Self, SegmentError> {
         let Preprocessed { mut data, frame } = preprocess(input.channels, plan)?;
         let images = data.shape()[0];
         let scan: &Geometry = input.channels[0].geometry();

@@ -75,6 +75,11 @@ impl Learner {
         self.average.weights()
     }
 
+    /// Adam's step size from now on.
+    pub fn set_rate(&mut self, rate: f64) {
+        self.optimizer.set_lr(rate);
+    }
+
     /// Goes on from these weights; what the optimiser remembers of earlier steps stays.
     ///
     /// # Errors

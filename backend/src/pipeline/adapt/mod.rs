@@ -21,8 +21,8 @@ use crate::inference::engine::TrainableNetwork;
 use crate::inference::training::{Layers, LearningRule};
 use crate::inference::{NetworkError, Progress};
 
-use patches::Patches;
 pub use patches::{AdaptInput, Guidance};
+pub(super) use patches::{Patches, Told};
 
 /// How a network adapts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct AdaptationParams {
 
 impl Default for AdaptationParams {
     fn default() -> Self {
-        Self { seconds: None, steps: 40, seed: 0, rate: 1e-3, anchor_weight: 0.3, decoder_only: false }
+        Self { seconds: None, steps: 40, seed: 0, rate: 3e-4, anchor_weight: 0.3, decoder_only: false }
     }
 }
 
@@ -264,7 +264,7 @@ impl<'a> Course<'a> {
     fn learn(&mut self, known: &[usize]) -> Result<(), NetworkError> {
         let mut shown: Vec<usize> = known.iter().copied().filter(|_| self.rng.random_bool(SHOWN)).collect();
         shown.shuffle(&mut self.rng);
-        let patch = self.patches.draw(known, &shown, &mut self.rng);
+        let patch = self.patches.draw(Told { known, shown: &shown }, known, &mut self.rng);
         self.learner.learn(&patch)?;
         self.steps += 1;
         Ok(())

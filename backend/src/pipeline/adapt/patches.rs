@@ -54,8 +54,17 @@ pub struct Guidance<'a> {
     pub presegmentation: ArrayView3<'a, Label>,
 }
 
+/// What a patch says of a case's planes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Told<'a> {
+    /// Those that are right in it.
+    pub(in crate::pipeline) known: &'a [usize],
+    /// Those that are guidance.
+    pub(in crate::pipeline) shown: &'a [usize],
+}
+
 /// Patches of a case.
-pub(super) struct Patches<'a> {
+pub(in crate::pipeline) struct Patches<'a> {
     input: AdaptInput<'a>,
     /// Size of a patch.
     pub(super) size: [usize; 3],
@@ -68,7 +77,7 @@ pub(super) struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
-    pub(super) fn new(input: AdaptInput<'a>, plan: &Plan, rng: &mut impl Rng) -> Self {
+    pub(in crate::pipeline) fn new(input: AdaptInput<'a>, plan: &Plan, rng: &mut impl Rng) -> Self {
         let volume = [1, 2, 3].map(|axis| input.image.shape()[axis]);
         let size = bounded(plan.patch());
         let fits = (0..3).all(|axis| volume[axis] <= size[axis]);
@@ -84,10 +93,10 @@ impl<'a> Patches<'a> {
         Self { input, size, mirror_axes: plan.mirror_axes().unwrap_or_default(), centres, doubtful: doubtful_voxels }
     }
 
-    /// A patch to learn from: `known` planes are right in it, of which `shown` are guidance.
-    pub(super) fn draw(&self, known: &[usize], shown: &[usize], rng: &mut impl Rng) -> TrainingPatch {
-        let start = self.start(self.centre(known, rng));
-        let mut patch = self.at(start, known, shown);
+    /// A patch to learn from, around a voxel of one of the planes `around`, or a doubtful one.
+    pub(in crate::pipeline) fn draw(&self, told: Told<'_>, around: &[usize], rng: &mut impl Rng) -> TrainingPatch {
+        let start = self.start(self.centre(around, rng));
+        let mut patch = self.at(start, told);
         let images = self.input.image.shape()[0];
         for mut channel in patch.input.axis_iter_mut(Axis(0)).take(images) {
             let (factor, shift) = (rng.random_range(-RELIGHT..=RELIGHT).exp(), rng.random_range(-RELIGHT..=RELIGHT));
@@ -117,17 +126,17 @@ impl<'a> Patches<'a> {
         }
         starts.sort_unstable();
         starts.dedup();
-        starts.into_iter().map(|start| self.at(start, planes, shown)).collect()
+        starts.into_iter().map(|start| self.at(start, Told { known: planes, shown })).collect()
     }
 
-    fn centre(&self, known: &[usize], rng: &mut impl Rng) -> [usize; 3] {
+    fn centre(&self, around: &[usize], rng: &mut impl Rng) -> [usize; 3] {
         let of = |voxels: &[[usize; 3]], rng: &mut dyn Rng| {
             voxels.get(rng.random_range(0..voxels.len().max(1))).copied().unwrap_or_default()
         };
         if !self.doubtful.is_empty() && rng.random_bool(DOUBTFUL_SHARE) {
             return of(&self.doubtful, rng);
         }
-        let plane = known.get(rng.random_range(0..known.len().max(1))).and_then(|plane| self.centres.get(*plane));
+        let plane = around.get(rng.random_range(0..around.len().max(1))).and_then(|plane| self.centres.get(*plane));
         plane.map_or([0; 3], |voxels| of(voxels, rng))
     }
 
@@ -143,7 +152,7 @@ impl<'a> Patches<'a> {
         })
     }
 
-    fn at(&self, start: [isize; 3], known: &[usize], shown: &[usize]) -> TrainingPatch {
+    fn at(&self, start: [isize; 3], Told { known, shown }: Told<'_>) -> TrainingPatch {
         let AdaptInput { image, planes, before, guidance } = self.input;
         let volume = [1, 2, 3].map(|axis| image.shape()[axis]);
         // The part of the case in the patch, in the case's voxels and in the patch's.
