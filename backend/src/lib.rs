@@ -16,8 +16,11 @@ pub mod store;
 pub mod sandbox;
 pub mod intake;
 pub mod work;
+mod secret;
+mod outgoing;
 pub mod pacs;
 pub mod dimse;
+pub mod oidc;
 pub mod http;
 pub mod commands;
 

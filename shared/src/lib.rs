@@ -9,6 +9,7 @@ pub mod label;
 pub mod intensity;
 pub mod acquisition;
 pub mod correction;
+pub mod agreement;
 pub mod crossing;
 pub mod patch;
 pub mod islands;

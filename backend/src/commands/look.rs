@@ -23,7 +23,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let looker = Looker::held(args.models, args.work, |words| eprintln!("look: {words}"))?;
     for line in std::io::stdin().lock().lines() {
         let asked: Asked = serde_json::from_str(&line?).context("a question is not understood")?;
-        let told = serde_json::to_string(&looker.look(&asked))?;
+        let told = serde_json::to_string(&looker.answer(&asked))?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{told}").and_then(|()| out.flush()).context("the server is gone")?;
     }

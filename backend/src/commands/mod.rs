@@ -15,6 +15,7 @@ mod doctor;
 mod phantom;
 mod place;
 mod serve;
+mod sign_in;
 mod verify;
 mod backup;
 mod restore;

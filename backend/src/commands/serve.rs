@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::outputs::check_apart;
 use super::place::Place;
 use super::receive::{self, Receiving};
+use super::sign_in::SignIn;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
 use crate::inference::engine::device_name;
@@ -85,6 +86,9 @@ pub(crate) struct Args {
     /// The header in which the proxy names the account of a person whom it has signed in.
     #[arg(long, value_name = "HEADER", requires = "proxies")]
     proxy_user_header: Option<String>,
+    /// Accounts of elsewhere.
+    #[command(flatten)]
+    sign_in: SignIn,
 }
 
 /// Serves until it is told to stop.
@@ -136,6 +140,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read
 /// along.
 fn check_reach(args: &Args) -> Result<()> {
+    ensure!(
+        args.accounts || !args.sign_in.has_provider(),
+        "--oidc-issuer says who people are, and without --accounts nobody is asked: add --accounts"
+    );
     if args.place.bind.ip().is_loopback() {
         return Ok(());
     }
@@ -201,7 +209,10 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
         .await
         .with_context(|| format!("cannot use the data folder {}", args.place.data.display()))?;
     let has_people = store.has_people().await?;
-    let access = Arc::new(access(args, address, args.accounts || has_people)?);
+    let mut access = access(args, address, args.accounts || has_people)?;
+    let back = format!("{}{}", outer_url(args, address), shared::api::route::BACK_FROM_PROVIDER.path);
+    access.provider = args.sign_in.provider(&back)?.map(Arc::new);
+    let access = Arc::new(access);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let models = args.place.models.canonicalize()?;
     let lookers = Lookers::new(program.clone(), models.clone(), store.work().canonicalize()?);
@@ -261,6 +272,14 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     upkeep.abort();
     let _ = upkeep.await;
     store.close().await.context("the data folder was not closed as it should be; everything acknowledged is on disk")
+}
+
+/// Where browsers find this server: a proxy encrypts, and stands where browsers expect it.
+fn outer_url(args: &Args, address: SocketAddr) -> String {
+    match args.hosts.first() {
+        Some(host) if !args.proxies.is_empty() => format!("https://{host}"),
+        _ => url(args, address),
+    }
 }
 
 /// What people open.

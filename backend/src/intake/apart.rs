@@ -1,6 +1,7 @@
-//! Scans are looked through in processes of their own, held by the kernel: a file that crashes a reader, or makes it do
-//! what it was not written for, has neither the server nor anybody's data. They speak JSON lines over stdin and stdout,
-//! as the server and its worker do, stay for the next scan, and end with the server.
+//! Files that others bring (scans, and label maps of them) are opened in processes of their own, held by the kernel: a
+//! file that crashes a reader, or makes it do what it was not written for, has neither the server nor anybody's data.
+//! They speak JSON lines over stdin and stdout, as the server and its worker do, stay for the next scan, and end with
+//! the server.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,29 +11,71 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::api::ErrorCode;
+use shared::geometry::Geometry;
+use shared::label::{Label, LabelSet};
+use shared::volume::Volume;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::edited::read_labels;
 use super::{Brought, Fault, IntakeError, Looked, gather, look_through};
 use crate::bundle::{Bundle, folders};
 use crate::sandbox::{self, Reach};
-use crate::scan_io::{KeptReference, ScanError};
+use crate::scan_io::{KeptReference, NamedSegment, ScanError};
 
 /// Scans that are looked through at a time; each takes several bytes a voxel.
 const AT_ONCE: usize = 2;
+/// The file in which labels are left, one byte a voxel, x fastest.
+const LABELS: &str = "labels.u8";
 /// How long one may take. The largest takes a minute or two.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// What is asked: a scan that was brought, by its place within the server's working folder.
+/// What is asked of files that were brought, by their place within the server's working folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Asked {
-    folder: PathBuf,
-    files: Vec<String>,
-    bundle: String,
-    kept: KeptReference,
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Asked {
+    /// Whether they are a scan that can be worked on.
+    Scan {
+        /// Where they lie.
+        folder: PathBuf,
+        /// Their names there.
+        files: Vec<String>,
+        /// The bundle that is to segment it.
+        bundle: String,
+        /// What is kept of whom a series is.
+        kept: KeptReference,
+    },
+    /// Which label each voxel of a stored scan has; they are left beside the files.
+    Labels {
+        /// Where they lie.
+        folder: PathBuf,
+        /// The file of labels.
+        file: String,
+        /// The scan that it is of.
+        scan: String,
+        /// The task's labels.
+        names: LabelSet,
+        /// Segments that were named beside the file.
+        segments: Vec<NamedSegment>,
+    },
+}
+
+/// Labels that were sent for a stored scan.
+#[derive(Debug)]
+pub struct SentLabels<'a> {
+    /// The file, in a folder of the server's working folder.
+    pub file: &'a Path,
+    /// The scan's file, beside it.
+    pub scan: &'a Path,
+    /// The scan's grid.
+    pub geometry: &'a Geometry,
+    /// The task's labels.
+    pub names: &'a LabelSet,
+    /// Segments that were named beside the file.
+    pub segments: Vec<NamedSegment>,
 }
 
 /// What is answered.
@@ -41,6 +84,8 @@ pub struct Asked {
 pub enum Told {
     /// The scan has passed all checks.
     Looked(Box<Looked>),
+    /// The labels are there.
+    Labels,
     /// It has not.
     Refused {
         /// Whose fault it is.
@@ -74,23 +119,34 @@ impl Looker {
         Ok(Self { models, work })
     }
 
-    /// Looks a scan through.
-    pub fn look(&self, asked: &Asked) -> Told {
-        match self.try_look(asked) {
-            Ok(looked) => Told::Looked(Box::new(looked)),
-            Err(error) => Told::Refused { fault: error.fault(), code: error.code(), message: error.to_string() },
-        }
+    /// Opens what was brought, and answers.
+    pub fn answer(&self, asked: &Asked) -> Told {
+        self.try_answer(asked).unwrap_or_else(|error| Told::Refused {
+            fault: error.fault(),
+            code: error.code(),
+            message: error.to_string(),
+        })
     }
 
-    fn try_look(&self, asked: &Asked) -> Result<Looked, IntakeError> {
-        let folder = self.work.join(&asked.folder);
-        let files: Vec<PathBuf> = asked.files.iter().map(|file| folder.join(file)).collect();
-        let scans = gather(&files)?;
-        let bundle = Bundle::read(&self.models.join(&asked.bundle)).map_err(|error| IntakeError::BundleUnusable {
-            bundle: asked.bundle.clone(),
-            problem: error.to_string(),
-        })?;
-        look_through(&scans, &bundle, asked.kept, &folder)
+    fn try_answer(&self, asked: &Asked) -> Result<Told, IntakeError> {
+        match asked {
+            Asked::Scan { folder, files, bundle, kept } => {
+                let folder = self.work.join(folder);
+                let files: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+                let scans = gather(&files)?;
+                let read = Bundle::read(&self.models.join(bundle)).map_err(|error| IntakeError::BundleUnusable {
+                    bundle: bundle.clone(),
+                    problem: error.to_string(),
+                })?;
+                Ok(Told::Looked(Box::new(look_through(&scans, &read, *kept, &folder)?)))
+            }
+            Asked::Labels { folder, file, scan, names, segments } => {
+                let folder = self.work.join(folder);
+                let labels = read_labels(&folder.join(file), &folder.join(scan), names, segments.clone())?;
+                std::fs::write(folder.join(LABELS), labels.voxels()).map_err(ScanError::Io)?;
+                Ok(Told::Labels)
+            }
+        }
     }
 }
 
@@ -119,17 +175,55 @@ impl Lookers {
     /// # Errors
     /// [`IntakeError::Apart`].
     pub async fn look(&self, brought: &Brought<'_>, kept: KeptReference) -> Result<Looked, IntakeError> {
-        let asked = Asked {
+        let asked = Asked::Scan {
             folder: self.place(brought.folder).map_err(ScanError::Io)?,
             files: brought.files.iter().map(|file| name(file)).collect(),
             bundle: brought.bundle.to_owned(),
             kept,
         };
+        match self.told(asked).await? {
+            Told::Looked(looked) => Ok(*looked),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Has a file of labels read; waits for a turn.
+    ///
+    /// # Errors
+    /// [`IntakeError::Apart`].
+    pub async fn read_labels(&self, sent: SentLabels<'_>) -> Result<Volume<Label>, IntakeError> {
+        let folder = sent.file.parent().unwrap_or(Path::new(""));
+        let asked = Asked::Labels {
+            folder: self.place(folder).map_err(ScanError::Io)?,
+            file: name(sent.file),
+            scan: name(sent.scan),
+            names: sent.names.clone(),
+            segments: sent.segments,
+        };
+        match self.told(asked).await? {
+            Told::Labels => {}
+            other => return Err(unexpected(other)),
+        }
+        // What comes back is as little believed as what was sent.
+        let odd = |words: &str| failed(&io::Error::other(words.to_owned()));
+        let length = sent.geometry.voxel_count() as u64;
+        let file = folder.join(LABELS);
+        if std::fs::metadata(&file).map_err(|error| failed(&error))?.len() != length {
+            return Err(odd("another number of labels than voxels"));
+        }
+        let voxels = std::fs::read(&file).map_err(|error| failed(&error))?;
+        if !voxels.iter().all(|label| sent.names.allows(*label)) {
+            return Err(odd("labels that the task does not have"));
+        }
+        Volume::new(sent.geometry.clone(), voxels).map_err(|error| odd(&error.to_string()))
+    }
+
+    async fn told(&self, asked: Asked) -> Result<Told, IntakeError> {
         let these = self.clone();
         let told = self.runtime.spawn(async move { these.ask(&asked).await }).await;
         match told.map_err(io::Error::other).and_then(|told| told) {
-            Ok(Told::Looked(looked)) => Ok(*looked),
             Ok(Told::Refused { fault, code, message }) => Err(IntakeError::Apart { fault, code, message }),
+            Ok(told) => Ok(told),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -177,6 +271,11 @@ impl Lookers {
         let lines = BufReader::new(child.stdout.take().ok_or_else(no_pipe)?).lines();
         Ok(Process { child, input, lines })
     }
+}
+
+/// An answer to something that was not asked.
+fn unexpected(told: Told) -> IntakeError {
+    failed(&io::Error::other(format!("{told:?} was not asked")))
 }
 
 /// A scan whose process has died or takes without end; which of the two is for the log.

@@ -1,10 +1,35 @@
 //! A whole volume of labels comes back that was edited elsewhere: which planes were edited is told by comparing it with
 //! what was sent, and only these are corrections.
 
+use std::path::Path;
+
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Geometry, GeometryError, Plane};
-use shared::label::Label;
+use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
+
+use super::IntakeError;
+use crate::scan_io::{LabelFile, NamedSegment, read_origin};
+
+/// The labels of a file on a stored scan's grid, with the task's numbers; `segments` were named beside the file.
+///
+/// # Errors
+/// [`IntakeError::Files`], [`IntakeError::LabelsElsewhere`], [`IntakeError::UnknownLabel`].
+pub(super) fn read_labels(
+    file: &Path,
+    scan: &Path,
+    names: &LabelSet,
+    segments: Vec<NamedSegment>,
+) -> Result<Volume<Label>, IntakeError> {
+    // The header says where the scan's voxels may lie.
+    let origin = read_origin(scan)?;
+    let labels = LabelFile::read(file)?.on(&origin).map_err(IntakeError::LabelsElsewhere)?;
+    let labels = labels.with_segments(segments).named(names).and_then(LabelFile::all)?;
+    match labels.voxels().iter().find(|label| !names.allows(**label)) {
+        Some(unknown) => Err(IntakeError::UnknownLabel(*unknown)),
+        None => Ok(labels),
+    }
+}
 
 /// The edits in a volume that was sent in one of several states, as the slices that differ from the state it is nearest
 /// to: every voxel of such a slice is vouched for, and no other slice. They are slices of one axis, the one that needs

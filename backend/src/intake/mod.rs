@@ -17,13 +17,14 @@ mod take;
 use serde::{Deserialize, Serialize};
 use shared::api::{BundleInfo, ErrorCode};
 use shared::geometry::GridDifference;
+use shared::label::Label;
 use thiserror::Error;
 
 use crate::pipeline::network_grid::NetworkGridError;
 use crate::scan_io::ScanError;
 use crate::store::{StoreError, is_full};
 
-pub use apart::{Asked, Looker, Lookers, Told};
+pub use apart::{Asked, Looker, Lookers, SentLabels, Told};
 pub use brought::Brought;
 pub use edited::edited_slices;
 pub use keep::{Kept, keep};
@@ -92,6 +93,12 @@ pub enum IntakeError {
         /// From the first channel.
         difference: GridDifference,
     },
+    /// A label map that lies elsewhere than the scan that it is of.
+    #[error("the label map {0}. It must lie on the image's own grid")]
+    LabelsElsewhere(GridDifference),
+    /// A label that the task does not have.
+    #[error("the label map holds label {0}, which this task does not have")]
+    UnknownLabel(Label),
     /// Refused by a process that looks scans through, in its words.
     #[error("{message}")]
     Apart {
@@ -137,7 +144,8 @@ impl IntakeError {
             Self::Scan { error, .. } => error.code(),
             Self::Files(error) => error.code(),
             Self::Network(_) => ErrorCode::TooLarge,
-            Self::GridsDiffer { .. } => ErrorCode::GridsDiffer,
+            Self::GridsDiffer { .. } | Self::LabelsElsewhere(_) => ErrorCode::GridsDiffer,
+            Self::UnknownLabel(_) => ErrorCode::NotALabel,
             Self::Apart { code, .. } => *code,
             Self::Store(_) => ErrorCode::Internal,
         }
@@ -155,9 +163,14 @@ impl IntakeError {
                 Fault::Server
             }
             Self::Scan { error: ScanError::TooLarge { .. } | ScanError::NoMemory { .. }, .. } => Fault::Size,
-            Self::Name(_) | Self::Files(_) | Self::Network(_) | Self::Scan { .. } | Self::GridsDiffer { .. } => {
-                Fault::Scan
-            }
+            Self::Files(ScanError::TooLarge { .. } | ScanError::NoMemory { .. }) => Fault::Size,
+            Self::Name(_)
+            | Self::Files(_)
+            | Self::Network(_)
+            | Self::Scan { .. }
+            | Self::GridsDiffer { .. }
+            | Self::LabelsElsewhere(_)
+            | Self::UnknownLabel(_) => Fault::Scan,
             Self::Apart { fault, .. } => *fault,
         }
     }

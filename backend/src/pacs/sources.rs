@@ -10,7 +10,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::web::{Tls, Web};
+use super::web::Web;
+use crate::outgoing::{Tls, is_here};
 
 /// What the operator's file says.
 #[derive(Deserialize)]
@@ -144,12 +145,9 @@ fn check_reach(url: &str, allow_unencrypted: bool) -> Result<()> {
     ensure!(!url.contains(['?', '#', '@', ' ']), "url holds no query, user or blank; user and password stand apart");
     let host = rest.split('/').next().unwrap_or_default();
     ensure!(!host.is_empty(), "url names no host");
-    let name = if host.starts_with('[') { host.split(']').next() } else { host.split(':').next() };
-    let name = name.unwrap_or_default().trim_start_matches('[');
-    let is_here = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     match scheme {
         "https" => Ok(()),
-        "http" if is_here || allow_unencrypted => Ok(()),
+        "http" if is_here(url) || allow_unencrypted => Ok(()),
         "http" => bail!(
             "{host} is another machine, and whoever is in between could read scans and passwords: give its https:// \
              address, or say \"allow_unencrypted\": true"

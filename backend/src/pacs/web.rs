@@ -1,39 +1,22 @@
-//! The one door to a PACS: requests to its base address and to no other. Redirects are not followed, and proxies of the
-//! environment not used: both would take scans and passwords elsewhere.
+//! The one door to a PACS: requests to its base address and to no other.
 
 use std::io::Read;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use shared::api::route::push_encoded;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{HeaderValue, Request, Response, StatusCode};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::{Agent, AsSendBody, Body};
 
 use super::PacsError;
+use crate::outgoing::{Patience, Tls, agent, why_away};
 
-/// How long a PACS may take to take up a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long it may think before it answers.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// How long it may be silent while it sends or takes in.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// How long a PACS may think before it answers, and be silent while it sends or takes in.
+const PATIENCE: Patience = Patience { answer: Duration::from_secs(60), silence: Duration::from_secs(30) };
 /// Largest answer in words.
 const WORDS_LIMIT_BYTES: u64 = 64 << 20;
-/// Where systems keep the authorities that they trust, as OpenSSL looks for them.
-const TRUSTED: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
-/// PEM texts that say who is who.
-pub(super) struct Tls {
-    /// Whom to trust; the system's authorities if there is none.
-    pub(super) authorities: Option<Vec<u8>>,
-    /// This server's own certificate and its key.
-    pub(super) pair: Option<(Vec<u8>, Vec<u8>)>,
-}
 
 /// A way to one PACS.
 pub(super) struct Web {
@@ -52,18 +35,7 @@ impl std::fmt::Debug for Web {
 impl Web {
     /// To a PACS whose addresses begin so.
     pub(super) fn open(name: String, base: String, authorization: Option<String>, tls: Tls) -> Result<Self> {
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(concat!("i3Deep/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT_LIMIT))
-            .timeout_recv_response(Some(ANSWER_LIMIT))
-            .timeout_per_read(Some(SILENCE_LIMIT))
-            .timeout_per_write(Some(SILENCE_LIMIT));
-        if base.starts_with("https:") {
-            config = config.https_only(true).tls_config(tls.config()?);
-        }
+        let agent = agent(&base, tls, PATIENCE)?;
         let authorization = match authorization {
             None => None,
             Some(text) => {
@@ -73,7 +45,7 @@ impl Web {
                 Some(value)
             }
         };
-        Ok(Self { name, base, agent: config.build().into(), authorization })
+        Ok(Self { name, base, agent, authorization })
     }
 
     /// JSON of an address; nothing where there is nothing.
@@ -191,50 +163,6 @@ impl Web {
 
     /// No answer: why, without the address, in which patients may stand.
     fn away(&self, error: &ureq::Error) -> PacsError {
-        let why = match error {
-            ureq::Error::Timeout(_) => "it took too long".to_owned(),
-            ureq::Error::HostNotFound => "its name is not known".to_owned(),
-            ureq::Error::ConnectionFailed => "no connection".to_owned(),
-            ureq::Error::Io(error) => error.kind().to_string(),
-            ureq::Error::Rustls(error) => format!("encryption: {error}"),
-            _ => "the connection failed".to_owned(),
-        };
-        PacsError::Away { source_name: self.name.clone(), why }
+        PacsError::Away { source_name: self.name.clone(), why: why_away(error) }
     }
-}
-
-impl Tls {
-    fn config(self) -> Result<TlsConfig> {
-        let authorities = match self.authorities {
-            Some(pem) => pem,
-            None => {
-                let found = TRUSTED.iter().find_map(|file| std::fs::read(file).ok());
-                found.context("this system keeps no list of authorities where it is looked for; give ca_file")?
-            }
-        };
-        let authorities = certificates(&authorities)?;
-        let client = self.pair.map(|(certificate, key)| own(&certificate, &key)).transpose()?;
-        Ok(TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(authorities)))
-            .client_cert(client)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build())
-    }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>> {
-    let found = parse_pem(pem).collect::<Result<Vec<_>, _>>().context("no certificates (PEM)")?;
-    let certificate = |item| match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    };
-    let certificates: Vec<_> = found.into_iter().filter_map(certificate).collect();
-    ensure!(!certificates.is_empty(), "no certificate (PEM) in it");
-    Ok(certificates)
-}
-
-fn own(certificate: &[u8], key: &[u8]) -> Result<ClientCert> {
-    let key = PrivateKey::from_pem(key).context("no private key (PEM) in key_file")?;
-    Ok(ClientCert::new_with_certs(&certificates(certificate)?, key))
 }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, Read};
 use std::path::{Component, Path};
 
+use serde::{Deserialize, Serialize};
 use shared::geometry::{Affine, Geometry};
 
 use super::ScanError;
@@ -46,7 +47,7 @@ pub(super) enum Skip {
 }
 
 /// A segment's name and the value of its voxels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedSegment {
     /// What its voxels hold.
     pub value: u8,

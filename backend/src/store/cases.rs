@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::segmentations::{self, version};
-use super::{Actor, Digest, Store, StoreError, audit, decisions, effort, now_s, number, queue, rounds};
+use super::{Actor, Digest, Store, StoreError, audit, decisions, effort, now_s, number, queue, review, rounds};
 
 /// A case that has passed all checks.
 #[derive(Clone, Debug)]
@@ -65,6 +65,10 @@ pub(super) const SUMMARY: &str = "
            (SELECT count(*) FROM corrections k WHERE k.case_number = c.number AND k.state = 'done') AS done,
            (SELECT json_group_array(w.value) FROM images i, json_each(i.info, '$.warnings') w
             WHERE i.case_number = c.number) AS warnings,
+           (SELECT verdict FROM reviews r WHERE r.case_number = c.number ORDER BY r.id DESC LIMIT 1) AS verdict,
+           (SELECT r.work = w.work FROM reviews r JOIN case_work w ON w.case_number = r.case_number
+            WHERE r.case_number = c.number ORDER BY r.id DESC LIMIT 1) AS holds,
+           EXISTS (SELECT 1 FROM readings g WHERE g.case_number = c.number) AS is_reading,
            j.id AS job, j.kind, j.state, j.progress, j.message,
            (SELECT w.place - 1 + (SELECT count(*) FROM jobs WHERE state = 'running') FROM waiting w
             WHERE w.id = j.id) AS ahead
@@ -282,6 +286,8 @@ pub(super) fn summary(row: &SqliteRow) -> Result<CaseSummary, StoreError> {
         warnings: serde_json::from_str(row.try_get("warnings")?)?,
         note: row.try_get("note")?,
         assigned: serde_json::from_str(row.try_get("assigned")?)?,
+        review: review::stands(row.try_get("verdict")?, row.try_get::<Option<bool>, _>("holds")?.unwrap_or(false))?,
+        is_reading: row.try_get("is_reading")?,
     })
 }
 

@@ -19,11 +19,15 @@ mod effort;
 mod error;
 mod figures;
 mod folder;
+mod forecast;
+mod identities;
 mod mark;
 mod open;
 mod people;
 mod quarantine;
 mod queue;
+mod readings;
+mod review;
 mod rounds;
 mod rows;
 mod saves;
@@ -60,6 +64,7 @@ pub use cases::{NewCase, NewImage, Sealed};
 pub use digest::Digest;
 pub use error::{StoreError, is_full};
 pub use figures::Figures;
+pub use identities::Welcome;
 pub use open::Opening;
 pub use people::Secret;
 pub use quarantine::{SetAside, empty_quarantine, quarantined};
@@ -200,6 +205,11 @@ fn to_word<T: Serialize>(value: &T) -> Result<String, StoreError> {
 
 fn from_word<T: DeserializeOwned>(word: &str) -> Result<T, StoreError> {
     Ok(serde_json::from_value(word.into())?)
+}
+
+/// Milliseconds since 1970, UTC.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Seconds since 1970, UTC.

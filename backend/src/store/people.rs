@@ -8,7 +8,7 @@ use shared::case::{CaseId, JobId};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Actor, Store, StoreError, audit, from_word, now_s, number, to_word};
+use super::{Actor, Store, StoreError, audit, from_word, now_s, number, readings, to_word};
 
 /// How long a session lasts if nothing is asked in it.
 const IDLE_LIMIT_S: i64 = 8 * 3600;
@@ -91,6 +91,11 @@ impl Store {
         password: Option<&str>,
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
+        if person.role.sees_all() && !person.disabled && readings::reads_any_blind(&mut change, &person.name).await? {
+            return Err(StoreError::NotNow(
+                "they read slices of a case a second time, blind, and would see every case; wait until that is over",
+            ));
+        }
         let changed =
             sqlx::query("UPDATE people SET role = ?, disabled = ?, password = coalesce(?, password) WHERE name = ?")
                 .bind(to_word(&person.role)?)
@@ -287,6 +292,16 @@ impl Store {
     pub async fn assign(&self, actor: &Actor, case: &CaseId, people: &[String]) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let number = number(&mut change, case).await?;
+        if readings::is_one(&mut change, number).await? {
+            return Err(StoreError::NotNow("a second reading is its reader's alone"));
+        }
+        for name in people {
+            if readings::reads_blind(&mut change, number, name).await? {
+                return Err(StoreError::NotNow(
+                    "somebody among these reads slices of this case a second time; wait until that is finished",
+                ));
+            }
+        }
         sqlx::query("DELETE FROM assignments WHERE case_number = ?").bind(number).execute(&mut *change).await?;
         for name in people {
             let added = sqlx::query(

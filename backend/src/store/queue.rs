@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Actor, PresegmentationFiles, RefinementFiles, Store, StoreError, Task, audit, corrections, from_word, number,
-    segmentations, to_word,
+    Actor, PresegmentationFiles, RefinementFiles, Store, StoreError, Task, audit, corrections, from_word, now_ms,
+    number, readings, segmentations, to_word,
 };
 
 /// How often a worker may die of a job. The first death may be bad luck, the second is the job.
@@ -61,6 +61,9 @@ impl Store {
         let mut change = self.change().await?;
         let number = number(&mut change, id).await?;
         check_idle(&mut change, number).await?;
+        if readings::is_one(&mut change, number).await? {
+            return Err(StoreError::NotNow("a second reading is compared with the first, not refined"));
+        }
         let slices = corrections::done(corrections::latest(&mut change, number).await?);
         if slices.is_empty() {
             return Err(StoreError::NotNow("no slice is marked as done; mark those that are right, then refine"));
@@ -161,12 +164,13 @@ impl Store {
     async fn lease_next(&self) -> Result<Next, StoreError> {
         let mut change = self.change().await?;
         let row = sqlx::query(
-            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, message = '',
+            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, message = '', begun_ms = ?,
                  turn = (SELECT coalesce(max(turn), 0) + 1 FROM jobs)
              WHERE id = (SELECT id FROM jobs q WHERE state = 'queued' ORDER BY kind = 'refine' DESC,
                              (SELECT coalesce(max(turn), 0) FROM jobs j WHERE j.asked_by = q.asked_by), id LIMIT 1)
              RETURNING id, case_number, attempt, kind, corrections, asked_by, adapt_seconds",
         )
+        .bind(now_ms())
         .fetch_optional(&mut *change)
         .await?;
         let Some(row) = row else {
@@ -454,12 +458,13 @@ async fn end(
     message: &str,
 ) -> Result<Option<i64>, StoreError> {
     let ended = sqlx::query_scalar(
-        "UPDATE jobs SET state = ?, message = ?, progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END
-         WHERE id = ? AND attempt = ? AND state = 'running' RETURNING case_number",
+        "UPDATE jobs SET state = ?1, message = ?2, progress = CASE WHEN ?1 = 'done' THEN 1 ELSE progress END,
+             took_ms = CASE WHEN ?1 = 'done' THEN max(?3 - begun_ms, 0) END
+         WHERE id = ?4 AND attempt = ?5 AND state = 'running' RETURNING case_number",
     )
     .bind(to_word(&state)?)
     .bind(message)
-    .bind(to_word(&state)?)
+    .bind(now_ms())
     .bind(lease.job.0)
     .bind(lease.attempt)
     .fetch_optional(connection)

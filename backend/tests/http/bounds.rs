@@ -150,20 +150,21 @@ fn with_hundreds_of_slow_clients_others_notice_nothing() {
         for path in ["/api/health", "/api/cases", "/"] {
             let asked = Instant::now();
             assert_eq!(server.get(path).status, 200);
-            waits.push(asked.elapsed());
+            waits.push((asked.elapsed(), path));
         }
         sleep(Duration::from_millis(10));
     }
     waits.sort();
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].0;
     let left = slow.iter().filter(|(head, body, _)| !is_answered(head) || !is_answered(body)).count();
     println!(
-        "{MANY} slow heads, bodies and readers each, {} requests beside them: median {:?}, p99 {:?}, slowest {:?}; \
-         {left} slow heads or bodies are left after {:?}; the server holds {} MiB",
+        "{MANY} slow heads, bodies and readers each, {} requests beside them: median {:?}, p99 {:?}, slowest {:?} \
+         ({}); {left} slow heads or bodies are left after {:?}; the server holds {} MiB",
         waits.len(),
         at(0.5),
         at(0.99),
         at(1.0),
+        waits.last().unwrap().1,
         begun.elapsed(),
         server.memory_mib()
     );

@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use flate2::read::GzDecoder;
+use serde_json::Value;
 
-use crate::server::Server;
+use crate::scans::Nifti;
+use crate::server::{BUNDLE, Server};
 
 #[test]
 fn the_client_is_served_for_every_path_of_its_own() {
@@ -38,16 +40,90 @@ fn files_are_compressed_once_for_whoever_takes_that() {
 #[test]
 fn every_answer_is_guarded() {
     let server = Server::start();
-    for path in ["/", "/client-0123.js", "/api/cases", "/api/cases/nobody", "/api/nothing"] {
-        let answer = server.get(path);
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
-        assert!(
-            answer.header("content-security-policy").contains("script-src 'self' 'wasm-unsafe-eval' 'sha256-"),
-            "{path}"
-        );
+    let case =
+        server.upload(BUNDLE, &[&Nifti::generated().packed()]).json::<Value>()["id"].as_str().unwrap().to_owned();
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let answer = server.request_once_by(method, &path.replace("CASE", &case), headers);
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(name), value, "{name} of {method} {path}");
+        }
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("script-src 'self' 'wasm-unsafe-eval' 'sha256-"), "{method} {path}: {policy}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{method} {path}");
+        (answer.status, answer.header("cache-control").to_owned())
+    };
+    // Pages and files of the client.
+    assert_eq!(ask("GET", "/", &[]), (200, "no-cache".to_owned()));
+    assert_eq!(ask("GET", "/case/0123", &[]), (200, "no-cache".to_owned()));
+    assert_eq!(ask("GET", "/client-0123.js", &[]).0, 200);
+    assert_eq!(ask("HEAD", "/client-0123.js", &[]).0, 200);
+    // Answers about patients, in words, as voxels, as pictures, as a stream, by another protocol.
+    for (method, path, status) in [
+        ("GET", "/api/cases", 200),
+        ("GET", "/api/cases/CASE", 200),
+        ("GET", "/api/cases/CASE/image/0", 200),
+        ("HEAD", "/api/cases/CASE/image/0", 200),
+        ("GET", "/api/cases/CASE/thumbnail", 200),
+        ("HEAD", "/api/events", 200),
+        ("GET", "/api/openapi.json", 200),
+        ("GET", "/monailabel/phantom/info/", 200),
+        ("GET", "/monailabel/phantom/datastore/image?image=CASE", 200),
+        // Refusals.
+        ("GET", "/api/cases/nobody", 404),
+        ("GET", "/api/nothing", 404),
+        ("GET", "/api/session/provider", 404),
+        ("PUT", "/api/cases/CASE/corrections/axial/5", 400),
+        ("DELETE", "/api/cases", 404),
+        ("GET", "/monailabel/phantom/nothing", 404),
+    ] {
+        assert_eq!(ask(method, path, &[]), (status, "no-store".to_owned()), "{method} {path}");
     }
-    assert_eq!(server.get("/api/cases").header("cache-control"), "no-store");
+    assert_eq!(ask("GET", "/api/cases", &[("host", "evil.example")]), (403, "no-store".to_owned()));
+    assert_eq!(ask("DELETE", "/api/cases/CASE", &[("origin", "https://evil.example")]).0, 403);
+    assert_eq!(ask("GET", "/?token=guess", &[]).0, 303);
+}
+
+#[test]
+fn no_address_leads_out_of_its_folder() {
+    let server = Server::start();
+    let secret = server.client().parent().unwrap().join("secret-beside-the-client");
+    std::fs::write(&secret, "secret").unwrap();
+    let name = "secret-beside-the-client";
+    let address = server.url().strip_prefix("http://").unwrap();
+    // Written as they are: clients and libraries would tidy these up.
+    for path in [
+        format!("/../{name}"),
+        format!("/%2e%2e/{name}"),
+        format!("/..%2f{name}"),
+        format!("/%2e%2e%2f{name}"),
+        format!("/..%5c{name}"),
+        format!("/case/../../{name}"),
+        format!("/%00/../{name}"),
+        format!("//{}", secret.display()),
+        secret.display().to_string(),
+        "/api/cases/../../../../etc/passwd".to_owned(),
+        "/api/cases/%2e%2e%2f%2e%2e%2fi3deep.sqlite/image/0".to_owned(),
+        "/api/cases/x/segmentations/..%2f..%2f..%2fi3deep.sqlite/nifti".to_owned(),
+        "/monailabel/..%2f..%2fphantom/info/".to_owned(),
+        "/monailabel/phantom/datastore/image?image=..%2f..%2fi3deep.sqlite".to_owned(),
+    ] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        let is_page = answer.starts_with("HTTP/1.1 200") && answer.contains("<script");
+        assert!(is_page || answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+        assert!(!answer.contains("secret\r\n") && !answer.ends_with("secret"), "{path}: {answer}");
+        assert!(!answer.contains("SQLite format") && !answer.contains("root:"), "{path}: {answer}");
+    }
+    std::fs::remove_file(secret).unwrap();
 }
 
 #[test]

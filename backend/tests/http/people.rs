@@ -55,6 +55,17 @@ pub(crate) fn case_of(server: &Server, cookie: &str) -> (String, i64) {
     (case["id"].as_str().unwrap().to_owned(), case["job"]["id"].as_i64().unwrap())
 }
 
+/// What is answered to whoever asks; the last two are nothing where nobody else signs people in.
+const OPEN: [&str; 7] = [
+    "GET /api/health",
+    "GET /api/ready",
+    "POST /api/session",
+    "GET /api/session/ways",
+    "GET /api/openapi.json",
+    "GET /api/session/provider",
+    "GET /api/session/provider/back",
+];
+
 #[test]
 fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
     let (server, admin) = asking(&[]);
@@ -66,8 +77,7 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
             let method = method.to_uppercase();
-            let open = ["GET /api/health", "GET /api/ready", "POST /api/session", "GET /api/openapi.json"]
-                .contains(&format!("{method} {path}").as_str());
+            let open = OPEN.contains(&format!("{method} {path}").as_str());
             let id = if path.contains("/jobs/") { job.to_string() } else { case.clone() };
             let place =
                 path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3").replace("{channel}", "0");
@@ -80,7 +90,10 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
                 checked += 1;
             }
             if path.contains("/cases/{id}") || path.contains("/jobs/{id}") || path.contains("/bin/{id}") {
-                let expected = if place.ends_with("/people") && method == "PUT" { 403 } else { 404 };
+                let for_reviewers = ["PUT /people", "PUT /review", "POST /readings"]
+                    .iter()
+                    .any(|rule| rule.split_once(' ').is_some_and(|(verb, end)| verb == method && place.ends_with(end)));
+                let expected = if for_reviewers { 403 } else { 404 };
                 assert_eq!(ask(&[("cookie", &bert)]).status, expected, "{method} {place} for a stranger");
             }
             if path.starts_with("/api/people") {
@@ -206,6 +219,44 @@ fn sessions_are_new_and_end() {
 }
 
 #[test]
+fn sessions_end_by_themselves() {
+    let (server, admin) = asking(&[]);
+    let carla = person(&server, &admin, "carla", "reviewer");
+    let me = |cookie: &str| server.send("GET", "/api/session", &[("cookie", cookie)], None).status;
+    // As if so much time had passed since: 8 hours without use, 7 days at the most.
+    let hours_ago = |column: &str, hours: i64, less_s: i64| {
+        let back = hours * 3600 - less_s;
+        change_database(&server, format!("UPDATE sessions SET {column} = {column} - {back} WHERE person = 'carla'"));
+    };
+    hours_ago("seen_s", 8, 30);
+    assert_eq!(me(&carla), 200, "in time, and used from now on");
+    hours_ago("seen_s", 8, 30);
+    assert_eq!(me(&carla), 200);
+    hours_ago("seen_s", 8, -1);
+    assert_eq!((me(&carla), me(&admin)), (401, 200));
+    let carla = cookie(&sign_in(&server, "carla", PASSWORD));
+    hours_ago("begun_s", 7 * 24, 30);
+    assert_eq!(me(&carla), 200);
+    hours_ago("begun_s", 7 * 24, -1);
+    assert_eq!(me(&carla), 401, "however much it is used");
+    // Whoever puts a word of their own into a browser before somebody signs in has nothing.
+    let planted = format!("{}=planted-by-somebody", admin.split('=').next().unwrap());
+    let body = json!({ "name": "carla", "password": PASSWORD });
+    let fresh = cookie(&server.send("POST", "/api/session", &[("cookie", &planted)], Some(&body)));
+    assert_ne!(fresh, planted);
+    assert_eq!((me(&planted), me(&fresh)), (401, 200));
+}
+
+fn change_database(server: &Server, statement: String) {
+    let file = SqliteConnectOptions::new().filename(server.data().join("i3deep.sqlite"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    });
+}
+
+#[test]
 fn guessing_is_stopped() {
     let (server, _) = asking(&[]);
     let tried = (0..15).map(|n| sign_in(&server, "admin", &format!("guess number {n}")).status).collect::<Vec<_>>();
@@ -311,14 +362,7 @@ fn records_that_were_changed_are_found() {
     };
     let (whole, said) = verify();
     assert!(whole && said.contains("records"), "{said}");
-    let change = |statement: &'static str| {
-        let file = SqliteConnectOptions::new().filename(server.data().join("i3deep.sqlite"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
-            sqlx::query(statement).execute(&mut connection).await.unwrap();
-        });
-    };
+    let change = |statement: &str| change_database(&server, statement.to_owned());
     change("UPDATE audit SET actor = 'bert' WHERE number = 2");
     assert_eq!(
         verify(),

@@ -133,3 +133,50 @@ fn elsewhere_it_listens_only_encrypted_and_with_accounts() {
     let none = ["--tls-certificate", text(&own.key), "--tls-key", text(&own.key)];
     check(&[&everywhere[..], &["--accounts", "--host", HOST], &none].concat(), "certificate");
 }
+
+/// What `curl` is told where only the server is, with further arguments: the status, then the headers.
+fn ask_within(server: &Server, path: &str, more: &[&str]) -> (u16, String) {
+    let mut curl = Command::new("nsenter");
+    let ids = server.id().to_string();
+    curl.args(["--target", &ids, "--user", "--net", "--preserve-credentials", "curl", "--silent", "--insecure"])
+        .args(["--max-time", "20", "--output", "/dev/null", "--dump-header", "-", "--write-out", "\n%{http_code}"])
+        .args(more)
+        .arg(format!("https://10.77.0.1:8443{path}"));
+    let output = curl.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let status = said.rsplit('\n').next().unwrap().parse().unwrap_or_else(|_| {
+        panic!("{said}{}{}", String::from_utf8_lossy(&output.stderr), server.log());
+    });
+    (status, said.to_lowercase())
+}
+
+#[test]
+#[cfg_attr(not(may_listen), ignore = "this user may not give a network namespace an address")]
+fn at_an_address_of_its_own_it_answers_under_its_own_name_alone() {
+    const ADDRESSED: &str = "ip link set lo up && ip addr add 10.77.0.1/24 dev lo && exec \"$@\"";
+    let own = Certificate::new();
+    let mut within = Command::new("unshare");
+    within.args(["--map-root-user", "--net", "sh", "-c", ADDRESSED, "sh", env!("CARGO_BIN_EXE_i3deep")]);
+    let arguments = [&["--bind", "10.77.0.1:8443", "--accounts", "--host", HOST][..], &own.arguments()].concat();
+    let server = Server::start_within(within, &arguments);
+    let check = |more: &[&str], expected: u16| {
+        let (status, headers) = ask_within(&server, "/api/cases", more);
+        assert_eq!(status, expected, "{more:?}");
+        for header in ["strict-transport-security: ", "content-security-policy: ", "x-frame-options: deny"] {
+            assert!(headers.contains(header), "{more:?}: {headers}");
+        }
+    };
+    let named = format!("Host: {HOST}:8443");
+    check(&["--header", &named], 401);
+    // A name that DNS was made to lead here, and what a browser says of a page there.
+    check(&["--header", "Host: evil.example:8443"], 403);
+    check(&[], 403);
+    check(&["--header", "Host: localhost:8443"], 403);
+    check(&["--header", "Host: evil.example", "--header", &format!("X-Forwarded-Host: {HOST}")], 403);
+    let delete = ["--request", "DELETE", "--header", &named, "--header"];
+    check(&[&delete[..], &["Origin: https://evil.example"]].concat(), 403);
+    check(&[&delete[..], &["Origin: null"]].concat(), 403);
+    check(&[&delete[..], &["Sec-Fetch-Site: cross-site"]].concat(), 403);
+    let (_, asked) = ask_within(&server, "/api/cases", &["--header", &named, "--header", "X-Remote-User: admin"]);
+    assert!(asked.contains(" 401"), "nobody here is a proxy: {asked}");
+}

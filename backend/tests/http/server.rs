@@ -80,6 +80,13 @@ impl Server {
         Self::launch(program(), models, arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
     }
 
+    /// By a program that puts it somewhere before it starts it.
+    pub(crate) fn start_within(program: Command, arguments: &[&str]) -> Self {
+        let client = tempfile::tempdir().unwrap();
+        std::fs::write(client.path().join("index.html"), "").unwrap();
+        Self::launch(program, &models(), arguments, Arc::new(tempfile::tempdir().unwrap()), Arc::new(client))
+    }
+
     /// With a disk of its own that holds this many bytes; only for tests that are ignored where this user may not mount
     /// one.
     pub(crate) fn start_on_a_small_disk(bytes: usize) -> Self {
@@ -161,12 +168,32 @@ impl Server {
         self.child.id()
     }
 
+    /// Where the client's files lie.
+    pub(crate) fn client(&self) -> &Path {
+        self.client.path()
+    }
+
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[])
+    }
+
+    /// Asks once: wherever the answer sends one, nobody goes.
+    pub(crate) fn request_once(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request_once_by("GET", path, headers)
+    }
+
+    /// The same by any method.
+    pub(crate) fn request_once_by(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let agent: Agent = Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(agent.run(request.body(()).unwrap()))
     }
 
     /// A request without a body.

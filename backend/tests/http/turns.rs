@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 
@@ -59,4 +59,28 @@ fn who_queues_hundreds_of_scans_lets_the_next_person_in_after_one() {
     println!("{waiting} scans waited; bert's was ready after {took:?}, one by itself takes {alone:?}");
     assert!(waiting > MANY as i64 / 3, "only {waiting} of {MANY} scans were still waiting; this shows nothing");
     assert!(turn <= before + 1, "turn {turn}, when {before} jobs had begun");
+}
+
+#[test]
+fn what_a_scan_will_take_is_known_before_it_is_sent() {
+    let server = Server::start();
+    let forecast = || server.get("/api/forecast").json::<Vec<Value>>();
+    assert_eq!(forecast(), Vec::<Value>::new(), "nothing has been done yet");
+    server.presegmented();
+    let known = forecast();
+    assert_eq!((&known[0]["bundle"], &known[0]["kind"], known.len()), (&json!(BUNDLE), &json!("presegment"), 1));
+    let (wait, takes) = (known[0]["wait_s"].as_f64().unwrap(), known[0]["takes_s"].as_f64().unwrap());
+    assert!(wait == 0.0 && takes > 0.0 && takes < 120.0, "{known:?}");
+    for _ in 0..5 {
+        server.upload(BUNDLE, &[&Nifti::generated().packed()]);
+    }
+    let waiting = || {
+        let cases = server.get("/api/cases").json::<Vec<Value>>();
+        cases.iter().filter(|case| case["job"]["state"] == "queued").count() as f64
+    };
+    // The worker goes on meanwhile: what waits before and after, and what runs.
+    let (before, now, after) = (waiting(), forecast(), waiting());
+    let (wait, takes) = (now[0]["wait_s"].as_f64().unwrap(), now[0]["takes_s"].as_f64().unwrap());
+    let (least, most) = (after * takes - 1e-6, (before + 1.0) * takes + 1e-6);
+    assert!((least..=most).contains(&wait), "{wait} s for {before} to {after} that take {takes} s each");
 }

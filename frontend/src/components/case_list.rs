@@ -8,6 +8,7 @@ use super::banner::TroubleBanner;
 use super::icon::{Icon, Shape};
 use super::job::{JobProgress, state_word};
 use super::pacs::OpenFromPacs;
+use super::review::standing_word;
 use super::upload::UploadForm;
 use super::warnings::ScanWarnings;
 use super::who_is_in::WhoIsIn;
@@ -201,6 +202,9 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 </div>
                 <div class="case-progress">
                     <span class="stage">{move || case.with(|case| case.as_ref().map(stage_text))}</span>
+                    {move || case.with(|case| case.as_ref().and_then(review_text)).map(|words| view! {
+                        <span class="muted" data-testid="case-review">{words}</span>
+                    })}
                     {move || case.with(|case| case.as_ref().and_then(|case| case.uncertain)).map(|uncertain| view! {
                         <span
                             class="muted" data-testid="uncertain"
@@ -286,6 +290,15 @@ fn stage_text(case: &CaseSummary) -> String {
         Stage::Refined if case.rounds == 1 => format!("Refined · {slices}"),
         Stage::Refined => format!("Refined {} times · {slices}", case.rounds),
     }
+}
+
+/// Where it stands with those who review it; nothing where nobody has said anything.
+fn review_text(case: &CaseSummary) -> Option<String> {
+    let words = standing_word(case.review);
+    if case.is_reading {
+        return Some(words.map_or("Second reading".to_owned(), |_| "Second reading, finished".to_owned()));
+    }
+    words.map(str::to_owned)
 }
 
 fn unsent_text(count: usize) -> String {

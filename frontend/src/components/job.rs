@@ -1,6 +1,7 @@
 //! A job's progress, the same on the list and in the workbench.
 
 use leptos::prelude::*;
+use shared::api::Forecast;
 use shared::case::{Job, JobState};
 
 use crate::session::Session;
@@ -77,6 +78,25 @@ fn queued_text(word: &str, ahead: Option<u32>, message: &str) -> String {
     format!("{word}: {place}{why}")
 }
 
+/// What a job would come to that has not been asked for.
+pub(super) fn foretold_text(forecast: &Forecast) -> String {
+    let takes = about(forecast.takes_s);
+    if forecast.wait_s < 1.0 {
+        format!("Takes {takes}.")
+    } else {
+        format!("Takes {takes}, after {} of other work.", about(forecast.wait_s))
+    }
+}
+
+fn about(seconds: f64) -> String {
+    match seconds {
+        ..1.5 => "about a second".to_owned(),
+        ..90.0 => format!("about {seconds:.0} s"),
+        ..5400.0 => format!("about {:.0} min", seconds / 60.0),
+        _ => format!("about {:.1} h", seconds / 3600.0),
+    }
+}
+
 /// The state as tests and styles know it.
 pub(crate) fn state_word(state: JobState) -> &'static str {
     match state {
@@ -90,7 +110,21 @@ pub(crate) fn state_word(state: JobState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use shared::case::JobKind;
+
     use super::*;
+
+    #[test]
+    fn what_a_job_would_take_is_told_before() {
+        fn check(wait_s: f64, takes_s: f64, expected: &str) {
+            let forecast = Forecast { bundle: "b".to_owned(), kind: JobKind::Refine, wait_s, takes_s };
+            assert_eq!(foretold_text(&forecast), expected);
+        }
+        check(0.0, 0.4, "Takes about a second.");
+        check(0.0, 41.7, "Takes about 42 s.");
+        check(300.0, 95.0, "Takes about 2 min, after about 5 min of other work.");
+        check(9000.0, 60.0, "Takes about 60 s, after about 2.5 h of other work.");
+    }
 
     #[test]
     fn a_job_that_waits_says_why_if_it_knows() {

@@ -15,6 +15,8 @@ mod tools;
 mod pacs;
 mod palette;
 mod rail;
+mod review;
+mod keys_page;
 mod contradictions;
 mod topbar;
 mod status_bar;

@@ -1,11 +1,12 @@
-//! The page at `/people`: who works here and what they may do. For administrators.
+//! The page at `/people`: who works here and what they may do, for administrators; everybody's own keys for programs.
 
 use leptos::prelude::*;
 use shared::api::{Person, Role};
 
 use super::case_list::Brand;
+use super::keys_page::ProgramKeys;
 use super::who_is_in::WhoIsIn;
-use crate::session::People;
+use crate::session::{People, SignedIn};
 
 /// Roles as they are called, and what they may do.
 const ROLES: [(Role, &str, &str); 3] = [
@@ -14,13 +15,11 @@ const ROLES: [(Role, &str, &str); 3] = [
     (Role::Admin, "Administrator", "the same, and says who works here"),
 ];
 
-/// Everybody with an account, and a form for one more.
+/// Accounts for those who may change them, and the reader's own keys.
 #[component]
 pub(crate) fn PeoplePage() -> impl IntoView {
-    let people = People::looked_up();
-    let names = Memo::new(move |_| {
-        people.list.with(|people| people.iter().map(|person| person.name.clone()).collect::<Vec<_>>())
-    });
+    let signed_in = expect_context::<SignedIn>();
+    let role = move || signed_in.me.with(|me| me.as_ref().map(|me| me.role));
     view! {
         <div class="list-page">
             <header class="brand-bar">
@@ -29,24 +28,41 @@ pub(crate) fn PeoplePage() -> impl IntoView {
                 <WhoIsIn />
             </header>
             <main class="people">
-                <h1>"People"</h1>
-                {move || match people.said.get() {
-                    Some(Ok(done)) => view! {
-                        <p class="muted" role="status" data-testid="people-done">{done}</p>
-                    }.into_any(),
-                    Some(Err(trouble)) => view! {
-                        <p class="hint failed" role="alert" data-testid="people-trouble">{trouble}</p>
-                    }.into_any(),
+                {move || match role() {
+                    Some(Role::Admin) => view! { <Accounts /> }.into_any(),
+                    Some(_) => view! { <h1>"Keys"</h1> }.into_any(),
                     None => ().into_any(),
                 }}
-                <ul class="case-rows">
-                    <For each=move || names.get() key=|name| name.clone() let:name>
-                        <Row people=people name=name />
-                    </For>
-                </ul>
-                <NewAccount people=people />
+                <Show when=move || role().is_some()><ProgramKeys /></Show>
             </main>
         </div>
+    }
+}
+
+/// Everybody with an account, and a form for one more.
+#[component]
+fn Accounts() -> impl IntoView {
+    let people = People::looked_up();
+    let names = Memo::new(move |_| {
+        people.list.with(|people| people.iter().map(|person| person.name.clone()).collect::<Vec<_>>())
+    });
+    view! {
+        <h1>"People"</h1>
+        {move || match people.said.get() {
+            Some(Ok(done)) => view! {
+                <p class="muted" role="status" data-testid="people-done">{done}</p>
+            }.into_any(),
+            Some(Err(trouble)) => view! {
+                <p class="hint failed" role="alert" data-testid="people-trouble">{trouble}</p>
+            }.into_any(),
+            None => ().into_any(),
+        }}
+        <ul class="case-rows">
+            <For each=move || names.get() key=|name| name.clone() let:name>
+                <Row people=people name=name />
+            </For>
+        </ul>
+        <NewAccount people=people />
     }
 }
 
@@ -124,6 +140,9 @@ fn NewAccount(people: People) -> impl IntoView {
         <form class="card" aria-labelledby="new-account" data-testid="new-account" on:submit=send>
             <h2 id="new-account">"New account"</h2>
             <p class="hint">"A name has letters a to z, digits, or . _ @ -; a password at least 12 characters."</p>
+            <Show when=move || people.elsewhere.get()>
+                <p class="hint">"Whoever signs in with the hospital's account under this name needs no password."</p>
+            </Show>
             <label class="field">
                 <span>"Name"</span>
                 <input
@@ -135,7 +154,8 @@ fn NewAccount(people: People) -> impl IntoView {
             <label class="field">
                 <span>"Password"</span>
                 <input
-                    type="password" autocomplete="new-password" required=true data-testid="new-password"
+                    type="password" autocomplete="new-password" data-testid="new-password"
+                    required=move || !people.elsewhere.get()
                     prop:value=password
                     on:input=move |event| password.set(event_target_value(&event))
                 />

@@ -13,7 +13,8 @@ use super::acts::{Key, with_key};
 use super::changes::{ChangePanel, RailTabs};
 use super::contradictions::Contradictions;
 use super::icon::{Icon, Shape};
-use super::job::JobProgress;
+use super::job::{JobProgress, foretold_text};
+use super::review::ReviewPanel;
 use super::slice_view::title;
 use super::versions::SliceVersions;
 use crate::session::command::Command;
@@ -87,6 +88,7 @@ pub(crate) fn Rail() -> impl IntoView {
             </div>
             <Contradictions />
             <Refinement done=Signal::derive(done) />
+            <ReviewPanel />
         </aside>
     }
 }
@@ -376,6 +378,13 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         Some(why) => why,
         None => "Uses every slice that is done; the whole volume is segmented anew.",
     };
+    let foretold = move || {
+        let bundle = session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()))?;
+        session
+            .list
+            .forecasts
+            .with(|all| all.iter().find(|one| one.bundle == bundle && one.kind == JobKind::Refine).map(foretold_text))
+    };
     let is_armed = move || !busy() && !blocked() && session.why_not_refined().is_none();
     view! {
         <section class="refinement" aria-label="Refinement">
@@ -392,7 +401,9 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                     count => format!("Refine with {count} slices"),
                 }}
             </button>
-            <p class="hint" data-testid="refine-explained">{explain}</p>
+            <p class="hint" data-testid="refine-explained">
+                {explain} {move || is_armed().then(foretold).flatten().map(|words| format!(" {words}"))}
+            </p>
             <label
                 class="switch"
                 title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing \

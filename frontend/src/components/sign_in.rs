@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::SignIn;
+use shared::api::{SignIn, SignInTrouble};
 
 use super::case_list::Brand;
 use crate::api;
@@ -11,8 +11,10 @@ use crate::api;
 #[component]
 pub(crate) fn SignInPage() -> impl IntoView {
     let (name, password) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
-    let (waiting, trouble) = (RwSignal::new(false), RwSignal::new(None::<String>));
-    let invitation = invitation(&location().search().unwrap_or_default());
+    let search = location().search().unwrap_or_default();
+    let came_back_with = trouble_in(&search).map(|trouble| trouble_text(trouble).to_owned());
+    let (waiting, trouble) = (RwSignal::new(false), RwSignal::new(came_back_with));
+    let invitation = invitation(&search);
     let first = invitation.is_some();
     let send = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
@@ -68,9 +70,57 @@ pub(crate) fn SignInPage() -> impl IntoView {
                     <button
                         class="primary wide" type="submit" data-testid="sign-in-send" disabled=waiting
                     >{button}</button>
+                    {(!first).then(|| view! { <OverAProvider /> })}
                 </form>
             </main>
         </div>
+    }
+}
+
+/// The way over whoever signs people in elsewhere, where there is one.
+#[component]
+fn OverAProvider() -> impl IntoView {
+    let label = RwSignal::new(None::<String>);
+    spawn_local(async move {
+        // Without an answer there is a name and a password, which says by itself what is wrong.
+        label.set(api::sign_in_ways().await.ok().and_then(|ways| ways.provider));
+    });
+    move || {
+        label.get().map(|words| {
+            // Not a page of this client's: the browser leaves for it.
+            view! { <a class="button wide" rel="external" href=api::provider_url() data-testid="provider">{words}</a> }
+        })
+    }
+}
+
+/// What somebody came back with from a provider, in an address's `?sign-in-trouble=…`.
+fn trouble_in(search: &str) -> Option<SignInTrouble> {
+    let word = search.trim_start_matches('?').split('&').find_map(|pair| pair.strip_prefix("sign-in-trouble="))?;
+    SignInTrouble::ALL.into_iter().find(|trouble| trouble.name() == word)
+}
+
+fn trouble_text(trouble: SignInTrouble) -> &'static str {
+    match trouble {
+        SignInTrouble::Away => {
+            "The sign-in of your hospital does not answer as it should. Try again; if it stays so, tell the operator \
+             of this server, whose log says more."
+        }
+        SignInTrouble::Refused => "The sign-in of your hospital has let nobody in. Try again.",
+        SignInTrouble::Expired => "That sign-in took too long, or was begun elsewhere. Begin again here.",
+        SignInTrouble::Untrusted => {
+            "What the sign-in of your hospital said was not believed. Try again; if it stays so, tell the operator of \
+             this server, whose log says more."
+        }
+        SignInTrouble::Unknown => "You have no account here yet. Ask an administrator to make one.",
+        SignInTrouble::Taken => {
+            "The account of your name has a password, or is somebody else's. Sign in with the password, or ask an \
+             administrator."
+        }
+        SignInTrouble::ShutOut => "Your account is shut out. Ask an administrator.",
+        SignInTrouble::BadName => {
+            "The sign-in of your hospital names no account that can be one here. Tell the operator of this server."
+        }
+        SignInTrouble::TooOften => "Too many tries. Wait a minute, then try again.",
     }
 }
 
@@ -86,6 +136,18 @@ fn invitation(search: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_came_back_with_is_told_in_words_of_this_page() {
+        assert_eq!(trouble_in("?sign-in-trouble=taken"), Some(SignInTrouble::Taken));
+        assert_eq!(trouble_in("?sign-in-trouble=<b>"), None);
+        assert_eq!(trouble_in("?sign-in-trouble="), None);
+        assert!(
+            SignInTrouble::ALL
+                .into_iter()
+                .all(|trouble| trouble_in(&format!("?sign-in-trouble={}", trouble.name())) == Some(trouble))
+        );
+    }
 
     #[test]
     fn an_invitation_is_found_in_the_address() {

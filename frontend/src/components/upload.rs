@@ -4,9 +4,11 @@ use leptos::html::Input;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::api::BundleInfo;
+use shared::case::JobKind;
 use web_sys::{DragEvent, File};
 
 use super::icon::{Icon, Shape};
+use super::job::foretold_text;
 use crate::api::Upload;
 use crate::browser::dropped::{Dropped, Found, picked};
 use crate::session::command::Command;
@@ -124,6 +126,7 @@ pub(crate) fn UploadForm() -> impl IntoView {
             <Show when={move || count() > 1 && !name.with(String::is_empty)}>
                 <p class="hint">{move || format!("They are called {0} 1, {0} 2, …", name.get().trim())}</p>
             </Show>
+            <Foretold bundle=bundle shown=Signal::derive(ready) />
             <button class="primary wide" type="submit" data-testid="upload-start" disabled=move || !ready()>
                 <Icon shape=Shape::Upload />
                 {move || match session.list.upload.get() {
@@ -357,6 +360,22 @@ fn surplus_text(files: usize, places: usize) -> Option<String> {
             "{files} files were dropped, and {places} are needed here: the first {places} were taken, the others were \
              left out."
         )),
+    }
+}
+
+/// How long a scan will take, once there is one to send.
+#[component]
+fn Foretold(bundle: Memo<Option<BundleInfo>>, shown: Signal<bool>) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let words = move || {
+        let bundle = bundle.with(|bundle| bundle.as_ref().map(|bundle| bundle.name.clone()))?;
+        session.list.forecasts.with(|all| {
+            all.iter().find(|one| one.bundle == bundle && one.kind == JobKind::Presegment).map(foretold_text)
+        })
+    };
+    move || {
+        let words = shown.get().then(words).flatten()?;
+        Some(view! { <p class="hint" data-testid="forecast">{words}</p> })
     }
 }
 

@@ -14,9 +14,11 @@ pub(crate) fn WhoIsIn() -> impl IntoView {
         Some(view! {
             <span class="gap"></span>
             <span class="muted" data-testid="signed-in">{name}</span>
-            {(role == Role::Admin).then(|| view! {
-                <a class="button quiet" href="/people" data-testid="open-people">"People"</a>
-            })}
+            {if role == Role::Admin {
+                view! { <a class="button quiet" href="/people" data-testid="open-people">"People"</a> }.into_any()
+            } else {
+                view! { <a class="button quiet" href="/people" data-testid="open-keys">"Keys"</a> }.into_any()
+            }}
             {can_sign_out.then(|| view! {
                 <button class="quiet" data-testid="sign-out" on:click=move |_| signed_in.leave()>"Sign out"</button>
             })}

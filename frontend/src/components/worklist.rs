@@ -211,6 +211,8 @@ mod tests {
             warnings: Vec::new(),
             note: String::new(),
             assigned: Vec::new(),
+            review: shared::api::ReviewState::Open,
+            is_reading: false,
         }
     }
 

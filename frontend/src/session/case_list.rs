@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::{BundleInfo, CaseSummary, Event, Note};
+use shared::api::{BundleInfo, CaseSummary, Event, Forecast, Note};
 use shared::case::{CaseId, Job, JobId, Stage};
 
 use super::Session;
@@ -31,6 +31,8 @@ pub(crate) struct CaseList {
     pub(crate) unsent: Fact<BTreeMap<CaseId, usize>>,
     /// Whom cases can be given to; nobody where there are no accounts, or where the person at the screen gives none.
     pub(crate) people: Fact<Vec<String>>,
+    /// What jobs would come to now.
+    pub(crate) forecasts: Fact<Vec<Forecast>>,
     /// The case that was deleted last while this page was open; it can be brought back.
     pub(crate) binned: Fact<Option<CaseSummary>>,
 }
@@ -46,6 +48,7 @@ impl CaseList {
             uploaded: Fact::new(0),
             unsent: Fact::new(BTreeMap::new()),
             people: Fact::new(Vec::new()),
+            forecasts: Fact::new(Vec::new()),
             binned: Fact::new(None),
         }
     }
@@ -60,6 +63,7 @@ impl Session {
                     self.list.cases.set(Some(cases));
                     self.list.bundles.learn(Some(bundles));
                     self.learn_online(true);
+                    self.load_forecasts();
                     self.load_people().await;
                 }
                 (Err(trouble), _) | (_, Err(trouble)) => {
@@ -128,6 +132,15 @@ impl Session {
     pub(super) fn forget_untaken(self) {
         self.list.untaken.learn(Vec::new());
         self.untaken.set_value(Vec::new());
+    }
+
+    /// What jobs would come to now. Without an answer nothing is foretold.
+    pub(super) fn load_forecasts(self) {
+        spawn_local(async move {
+            if let Ok(forecasts) = api::forecasts().await {
+                self.list.forecasts.learn(forecasts);
+            }
+        });
     }
 
     /// Whom cases can be given to. Without an answer the list shows whom they were given to, and gives none.

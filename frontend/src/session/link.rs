@@ -301,8 +301,19 @@ impl Session {
         }
     }
 
+    /// A job that begins or ends changes what others would come to.
+    fn foresee_anew(self, summary: &CaseSummary) {
+        let state = |case: &CaseSummary| case.job.as_ref().map(|job| job.state);
+        let known =
+            self.list.cases.now_with(|cases| cases.iter().flatten().find(|case| case.id == summary.id).map(state));
+        if known != Some(state(summary)) {
+            self.load_forecasts();
+        }
+    }
+
     pub(super) fn hear_case(self, summary: CaseSummary) {
         self.list.binned.update(|binned| drop(binned.take_if(|case| case.id == summary.id)));
+        self.foresee_anew(&summary);
         self.list.cases.update(|cases| {
             let Some(cases) = cases else { return };
             match cases.iter_mut().find(|case| case.id == summary.id) {

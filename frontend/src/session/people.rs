@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::{Account, ErrorCode, Me, Person};
+use shared::api::{Account, ErrorCode, KeyInfo, KeyMade, Me, NewKey, Person};
 
 use crate::api::{self, Answer, Trouble};
 
@@ -44,6 +44,8 @@ impl SignedIn {
 pub(crate) struct People {
     /// By name.
     pub(crate) list: RwSignal<Vec<Person>>,
+    /// Whether people may sign in elsewhere, so that an account needs no password.
+    pub(crate) elsewhere: RwSignal<bool>,
     /// What was done last, or why it was not.
     pub(crate) said: RwSignal<Option<Result<String, String>>>,
 }
@@ -51,8 +53,12 @@ pub(crate) struct People {
 impl People {
     /// Asks the server.
     pub(crate) fn looked_up() -> Self {
-        let people = Self { list: RwSignal::new(Vec::new()), said: RwSignal::new(None) };
-        spawn_local(people.look());
+        let people =
+            Self { list: RwSignal::new(Vec::new()), elsewhere: RwSignal::new(false), said: RwSignal::new(None) };
+        spawn_local(async move {
+            people.look().await;
+            people.elsewhere.set(api::sign_in_ways().await.is_ok_and(|ways| ways.provider.is_some()));
+        });
         people
     }
 
@@ -60,12 +66,15 @@ impl People {
     pub(crate) fn add(self, person: Person, password: String, made: impl FnOnce() + 'static) {
         let Person { name, role, disabled } = person;
         spawn_local(async move {
-            let account = Account { role, disabled, password: Some(password) };
+            let has_password = !password.is_empty();
+            let account = Account { role, disabled, password: Some(password).filter(|_| has_password) };
             let answer = api::add_person(&name, &account).await;
             if answer.is_ok() {
                 made();
             }
-            self.say(answer, format!("{name} has an account. Tell them the password; it is shown nowhere.")).await;
+            let more =
+                if has_password { "Tell them the password; it is shown nowhere." } else { "They sign in elsewhere." };
+            self.say(answer, format!("{name} has an account. {more}")).await;
         });
     }
 
@@ -88,6 +97,62 @@ impl People {
         match api::people().await {
             Ok(people) => self.list.set(people),
             Err(trouble) => self.said.set(Some(Err(trouble.to_string()))),
+        }
+    }
+}
+
+/// The keys that this person's programs have.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys {
+    /// By age.
+    pub(crate) list: RwSignal<Vec<KeyInfo>>,
+    /// The key that was made last; it is shown this one time.
+    pub(crate) made: RwSignal<Option<KeyMade>>,
+    /// Why something was not done.
+    pub(crate) trouble: RwSignal<Option<String>>,
+}
+
+impl Keys {
+    /// Asks the server.
+    pub(crate) fn looked_up() -> Self {
+        let keys = Self { list: RwSignal::new(Vec::new()), made: RwSignal::new(None), trouble: RwSignal::new(None) };
+        spawn_local(keys.look());
+        keys
+    }
+
+    /// Makes a key; calls back once there is one.
+    pub(crate) fn make(self, label: String, made: impl FnOnce() + 'static) {
+        spawn_local(async move {
+            match api::add_key(&NewKey { label }).await {
+                Ok(key) => {
+                    self.made.set(Some(key));
+                    made();
+                    self.look().await;
+                }
+                Err(trouble) => self.trouble.set(Some(trouble.to_string())),
+            }
+        });
+    }
+
+    /// Revokes a key.
+    pub(crate) fn revoke(self, id: i64) {
+        spawn_local(async move {
+            if let Err(trouble) = api::revoke_key(id).await {
+                self.trouble.set(Some(trouble.to_string()));
+            } else {
+                self.made.update(|made| drop(made.take_if(|made| made.info.id == id)));
+                self.look().await;
+            }
+        });
+    }
+
+    async fn look(self) {
+        match api::keys().await {
+            Ok(keys) => {
+                self.trouble.set(None);
+                self.list.set(keys);
+            }
+            Err(trouble) => self.trouble.set(Some(trouble.to_string())),
         }
     }
 }

@@ -7,12 +7,13 @@
 mod error;
 mod pacs;
 mod people;
+mod review;
 pub mod route;
 
 use serde::{Deserialize, Serialize};
 
 use crate::acquisition::{ExpectedGain, SliceList, Standing};
-use crate::case::{CaseId, Job, Stage};
+use crate::case::{CaseId, Job, JobKind, Stage};
 use crate::correction::{CorrectedSlice, SliceState};
 use crate::effort::SliceEffort;
 use crate::geometry::Geometry;
@@ -24,7 +25,10 @@ pub use error::{ApiError, ErrorCode};
 pub use pacs::{
     FoundStudies, Import, ImportState, OpenSeries, PacsInfo, PacsSeries, PacsStudy, SendTo, Sent, StudyQuery,
 };
-pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn};
+pub use people::{Account, KeyInfo, KeyMade, Me, NewKey, Person, Role, SignIn, SignInTrouble, SignInWays};
+pub use review::{
+    Judgement, NewReading, Reading, Review, ReviewState, SLICE_NOTES_LIMIT, Said, SliceAuthors, SliceNote, Verdict,
+};
 
 /// Name of the event that the stream brings at its beginning and in silence, so that a page can tell a stream that
 /// arrives from one that a proxy holds back; it carries nothing.
@@ -128,6 +132,12 @@ pub struct CaseSummary {
     /// Names of those that it was given to.
     #[serde(default)]
     pub assigned: Vec<String>,
+    /// Where it stands with those who review it.
+    #[serde(default)]
+    pub review: ReviewState,
+    /// Whether it is a second reading of some slices of another case.
+    #[serde(default)]
+    pub is_reading: bool,
 }
 
 /// What is written on a case.
@@ -304,6 +314,20 @@ pub enum Event {
         /// Which.
         id: CaseId,
     },
+}
+
+/// What a job would come to if it were asked for now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Forecast {
+    /// The bundle whose networks would do it.
+    pub bundle: String,
+    /// What would be done.
+    pub kind: JobKind,
+    /// Seconds until it begins, as far as can be told: what runs, and what goes first.
+    pub wait_s: f64,
+    /// Seconds that the latest ones took, as their median.
+    pub takes_s: f64,
 }
 
 /// Whether the server can work.

@@ -60,6 +60,67 @@ pub struct SignIn {
     pub invitation: Option<String>,
 }
 
+/// How people sign in, beside a name and a password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignInWays {
+    /// What the button says that leads to a provider; none if there is no provider.
+    pub provider: Option<String>,
+}
+
+/// Why somebody who came back from a provider is not signed in; stands in the address of the sign-in page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInTrouble {
+    /// The provider does not answer, or not as the standard has it.
+    Away,
+    /// The provider has signed nobody in.
+    Refused,
+    /// Begun too long ago, or in another browser, or finished.
+    Expired,
+    /// The provider's statement is not believed.
+    Untrusted,
+    /// There is no account for them.
+    Unknown,
+    /// The account of that name has a password, or is another's.
+    Taken,
+    /// They are shut out.
+    ShutOut,
+    /// The provider names nobody, or by what is no name here.
+    BadName,
+    /// Too many tries.
+    TooOften,
+}
+
+impl SignInTrouble {
+    /// All there are.
+    pub const ALL: [Self; 9] = [
+        Self::Away,
+        Self::Refused,
+        Self::Expired,
+        Self::Untrusted,
+        Self::Unknown,
+        Self::Taken,
+        Self::ShutOut,
+        Self::BadName,
+        Self::TooOften,
+    ];
+
+    /// As it stands in an address.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Untrusted => "untrusted",
+            Self::Unknown => "unknown",
+            Self::Taken => "taken",
+            Self::ShutOut => "shut-out",
+            Self::BadName => "bad-name",
+            Self::TooOften => "too-often",
+        }
+    }
+}
+
 /// An account to be made or changed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -69,7 +130,7 @@ pub struct Account {
     /// Whether they are shut out.
     #[serde(default)]
     pub disabled: bool,
-    /// A new password; needed for a new account.
+    /// A new password; needed for a new account, unless its person is signed in by a provider or a proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }

@@ -166,6 +166,8 @@ routes! {
     /// 202 with the [`Job`](crate::case::Job) that does again what a failed or cancelled one was to do; `not_now` if
     /// that is not the case's latest, or has been done since.
     RETRY: Route<1> = Post "/api/jobs/{id}/retry";
+    /// What jobs would come to now: [`Forecast`](super::Forecast)s, for bundles of which some have been done.
+    FORECAST: Route<0> = Get "/api/forecast";
     /// [`PacsInfo`](super::PacsInfo)s.
     PACS: Route<0> = Get "/api/pacs";
     /// [`StudyQuery`](super::StudyQuery) → [`FoundStudies`](super::FoundStudies). A patient's name stands in the body,
@@ -194,6 +196,13 @@ routes! {
     ME: Route<0> = Get "/api/session";
     /// [`SignIn`](super::SignIn) → [`Me`](super::Me) and a cookie.
     SIGN_IN: Route<0> = Post "/api/session";
+    /// [`SignInWays`](super::SignInWays).
+    SIGN_IN_WAYS: Route<0> = Get "/api/session/ways";
+    /// 303: the browser goes to the provider that signs people in.
+    GO_TO_PROVIDER: Route<0> = Get "/api/session/provider";
+    /// 303: the browser comes back from there, and goes to `/` with a cookie or with the
+    /// [`SignInTrouble`](super::SignInTrouble).
+    BACK_FROM_PROVIDER: Route<0> = Get "/api/session/provider/back";
     /// 204; the cookie is worth nothing any more.
     SIGN_OUT: Route<0> = Delete "/api/session";
     /// [`Person`](super::Person)s.
@@ -206,6 +215,14 @@ routes! {
     ASSIGNED: Route<1> = Get "/api/cases/{id}/people";
     /// Names of those that a case is given to → the same.
     ASSIGN: Route<1> = Put "/api/cases/{id}/people";
+    /// [`Review`](super::Review).
+    REVIEW: Route<1> = Get "/api/cases/{id}/review";
+    /// 204: the case waits for a reviewer; a second reading is finished.
+    HAND_IN: Route<1> = Post "/api/cases/{id}/review";
+    /// A [`Judgement`](super::Judgement) → 204; `not_now` if the case is no longer as it was seen.
+    JUDGE: Route<1> = Put "/api/cases/{id}/review";
+    /// [`NewReading`](super::NewReading) → 201 with a [`Reading`](super::Reading).
+    ASK_READING: Route<1> = Post "/api/cases/{id}/readings";
     /// The asker's own [`KeyInfo`](super::KeyInfo)s.
     KEYS: Route<0> = Get "/api/keys";
     /// [`NewKey`](super::NewKey) → 201 with a [`KeyMade`](super::KeyMade).

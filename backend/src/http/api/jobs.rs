@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use shared::api::{CaseDetail, ErrorCode, MAX_ADAPT_SECONDS, RefineOptions, route};
+use shared::api::{CaseDetail, ErrorCode, Forecast, MAX_ADAPT_SECONDS, RefineOptions, route};
 use shared::case::{CaseId, Job, JobId, JobKind};
 use shared::crossing::{Contradiction, contradictions_among};
 
@@ -83,4 +83,14 @@ pub(crate) async fn retry(parts: Data<Parts>, visitor: Visitor, id: Path<JobId>)
     let job = parts.store.retry(&visitor.actor(), *id).await?;
     parts.supervisor.wake();
     Ok(HttpResponse::Accepted().json(job))
+}
+
+/// What a job would come to if the asker asked for it now, for bundles and kinds of which some have been done.
+#[utoipa::path(
+    get,
+    path = route::FORECAST.path,
+    responses((status = 200, description = "Seconds until it begins, and seconds that it takes", body = Vec<Forecast>))
+)]
+pub(crate) async fn forecast(parts: Data<Parts>, visitor: Visitor) -> Result<Json<Vec<Forecast>>, Refusal> {
+    Ok(Json(parts.store.forecasts(&visitor.actor()).await?))
 }

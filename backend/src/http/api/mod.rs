@@ -15,6 +15,7 @@ mod jobs;
 mod metrics;
 mod pacs;
 mod refused;
+mod review;
 mod thumbnail;
 pub(super) mod upload;
 mod versions;
@@ -95,6 +96,7 @@ serve! {
     BEGIN_ROUND for Case => cases.begin_round,
     CANCEL for Job => jobs.cancel,
     RETRY for Job => jobs.retry,
+    FORECAST for Person => jobs.forecast,
     PACS for Person => pacs.list,
     FIND_STUDIES for Person => pacs.studies,
     PACS_SERIES for Person => pacs.series,
@@ -108,12 +110,19 @@ serve! {
     METRICS for Admin => metrics.show,
     ME for Person => people.me,
     SIGN_IN for Anybody => people.sign_in,
+    SIGN_IN_WAYS for Anybody => people.sign_in_ways,
+    GO_TO_PROVIDER for Anybody => people.go_to_provider,
+    BACK_FROM_PROVIDER for Anybody => people.back_from_provider,
     SIGN_OUT for Person => people.sign_out,
     PEOPLE for Reviewer => people.people,
     ADD_PERSON for Admin => people.add_person,
     CHANGE_PERSON for Admin => people.change_person,
     ASSIGNED for Case => people.assigned,
     ASSIGN for Reviewer => people.assign,
+    REVIEW for Case => review.show,
+    HAND_IN for Case => review.hand_in,
+    JUDGE for Reviewer => review.judge,
+    ASK_READING for Reviewer => review.ask_reading,
     KEYS for Person => people.keys,
     ADD_KEY for Person => people.add_key,
     REVOKE_KEY for Person => people.revoke_key,
@@ -169,7 +178,16 @@ mod tests {
             assert!(*rule != Rule::Job || path.starts_with("/api/jobs/{id}"), "{path}");
         }
         let open: Vec<&str> = RULES.iter().filter(|(_, rule)| *rule == Rule::Anybody).map(|(path, _)| *path).collect();
-        assert_eq!(open, [route::HEALTH.path, route::READY.path, route::SIGN_IN.path, route::OPENAPI.path]);
+        let expected = [
+            route::HEALTH,
+            route::READY,
+            route::SIGN_IN,
+            route::SIGN_IN_WAYS,
+            route::GO_TO_PROVIDER,
+            route::BACK_FROM_PROVIDER,
+            route::OPENAPI,
+        ];
+        assert_eq!(open, expected.map(|route| route.path));
     }
 
     #[test]
@@ -182,7 +200,9 @@ mod tests {
                 let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
                 assert_eq!(in_path, named, "{method} {path}");
                 let answers = operation["responses"].as_object().unwrap();
-                assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
+                // A browser that signs in with a provider is sent on.
+                let good = if path.starts_with(route::GO_TO_PROVIDER.path) { "303" } else { "2" };
+                assert!(answers.keys().any(|status| status.starts_with(good)), "{method} {path}");
                 let refused = &answers["default"]["content"]["application/json"]["schema"]["$ref"];
                 assert_eq!(refused, "#/components/schemas/ApiError", "{method} {path}");
                 assert!(operation["description"].is_string() || operation["summary"].is_string(), "{method} {path}");

@@ -4,12 +4,11 @@ use std::path::Path as File;
 
 use actix_multipart::Multipart;
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::http::header::ContentEncoding;
 use actix_web::web::{self, Data, Json, Path, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shared::api::{CaseDetail, CaseSummary, ErrorCode, PRESEGMENTATION};
+use shared::api::{CaseDetail, CaseSummary, PRESEGMENTATION};
 use shared::case::{CaseId, Stage};
 
 use super::super::api::upload::take_in;
@@ -18,8 +17,8 @@ use super::super::people::Visitor;
 use super::cases::{bundle, case, label_names, of_bundle, states};
 use super::form::receive;
 use super::{Parts, Refusal, reply};
-use crate::intake::{IntakeError, edited_slices};
-use crate::scan_io::{LabelFile, NamedSegment, read_origin};
+use crate::intake::{SentLabels, edited_slices};
+use crate::scan_io::NamedSegment;
 use crate::store::StoreError;
 
 /// The tag of what the networks have made.
@@ -197,27 +196,15 @@ pub(super) async fn take_edits(
     let detail = parts.store.case(id).await?;
     let sent = states(parts, &detail).await?;
     let scan = parts.store.blobs().get(&parts.store.scan(id, 0).await?).await?;
-    let (file, segments, held) = (file.to_owned(), segments(params), detail.corrections.clone());
-    let CaseDetail { labels: names, .. } = detail;
-    let refused = |code, words: String| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, code, words);
-    let compare = move || -> Result<_, Refusal> {
-        // The header says where the scan's voxels may lie.
-        let scan_file = file.with_extension("scan");
-        std::fs::write(&scan_file, &scan).map_err(|error| Refusal::internal(&error))?;
-        let origin = read_origin(&scan_file).map_err(IntakeError::from)?;
-        let labels = LabelFile::read(&file).map_err(IntakeError::from)?;
-        let labels = labels.on(&origin).map_err(|difference| {
-            refused(ErrorCode::GridsDiffer, format!("the label map {difference}. It must lie on the image's own grid"))
-        })?;
-        let labels =
-            labels.with_segments(segments).named(&names).and_then(LabelFile::all).map_err(IntakeError::from)?;
-        if let Some(unknown) = labels.voxels().iter().find(|label| !names.allows(**label)) {
-            let words = format!("the label map holds label {unknown}, which this task does not have");
-            return Err(refused(ErrorCode::NotALabel, words));
-        }
-        edited_slices(&sent, &labels, &held).map_err(|error| Refusal::internal(&error))
-    };
-    let slices = web::block(compare).await.map_err(|error| Refusal::internal(&error))??;
+    let scan_file = file.with_extension("scan");
+    tokio::fs::write(&scan_file, &scan).await.map_err(|error| Refusal::internal(&error))?;
+    let CaseDetail { geometry, labels: names, corrections: held, .. } = detail;
+    let sent_labels =
+        SentLabels { file, scan: &scan_file, geometry: &geometry, names: &names, segments: segments(params) };
+    let labels = parts.lookers.read_labels(sent_labels).await?;
+    let compare = move || edited_slices(&sent, &labels, &held);
+    let slices = web::block(compare).await.map_err(|error| Refusal::internal(&error))?;
+    let slices = slices.map_err(|error| Refusal::internal(&error))?;
     parts.store.save_corrections(&visitor.actor(), id, &slices).await?;
     Ok(slices.iter().map(|slice| slice.plane.to_string()).collect())
 }

@@ -14,7 +14,7 @@ use shared::case::JobId;
 
 use super::super::{Parts, Refusal};
 use super::peer::Ends;
-use super::secrets::digest;
+use crate::secret::digest;
 use crate::store::{Actor, Secret, StoreError};
 
 /// Who may use a route.

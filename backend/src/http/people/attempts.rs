@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::secrets::digest;
+use crate::secret::digest;
 
 /// Tries at one account within a minute.
 const PER_ACCOUNT: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
@@ -32,6 +32,11 @@ impl Default for Attempts {
 }
 
 impl Attempts {
+    /// Whether another try is allowed from there, at whatever account; counts it.
+    pub(super) fn allows_address(&self, from: Option<IpAddr>) -> bool {
+        self.addresses.check_key(&from).is_ok()
+    }
+
     /// Whether another try is allowed; counts it.
     pub(super) fn allows(&self, name: &str, from: Option<IpAddr>) -> bool {
         // A digest, since a name that is tried may be of any length.

@@ -6,18 +6,23 @@
 
 mod admit;
 mod attempts;
+mod oidc;
 mod peer;
 mod routes;
 mod secrets;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderName;
 
+use crate::oidc::Provider;
+use crate::secret::{digest, random_word};
+
 pub(super) use admit::{Rule, Visitor, admit};
+pub(super) use oidc::*;
 pub(super) use peer::Ends;
 pub(super) use routes::*;
 
@@ -44,6 +49,8 @@ pub struct Access {
     /// Digests of the local user's sessions.
     local: Mutex<HashMap<String, Instant>>,
     attempts: attempts::Attempts,
+    /// Whoever signs people in elsewhere.
+    pub provider: Option<Arc<Provider>>,
 }
 
 /// A proxy that is believed.
@@ -67,6 +74,7 @@ impl Access {
             word: Mutex::default(),
             local: Mutex::default(),
             attempts: attempts::Attempts::default(),
+            provider: None,
         }
     }
 
@@ -75,13 +83,18 @@ impl Access {
     /// # Errors
     /// If the system has no randomness to give.
     pub fn invite(&self) -> std::io::Result<String> {
-        let word = secrets::random_word()?;
-        *self.word.lock().unwrap_or_else(PoisonError::into_inner) = Some(secrets::digest(&word));
+        let word = random_word()?;
+        *self.word.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest(&word));
         Ok(word)
     }
 
+    /// Whether people may be known here without a password of this server's.
+    fn knows_others(&self) -> bool {
+        self.provider.is_some() || self.proxy.as_ref().is_some_and(|proxy| proxy.user_header.is_some())
+    }
+
     fn is_invited(&self, word: &str) -> bool {
-        self.word.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(secrets::digest(word).as_str())
+        self.word.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(digest(word).as_str())
     }
 
     fn withdraw_invitation(&self) {
@@ -89,10 +102,10 @@ impl Access {
     }
 
     fn begin_local_session(&self) -> std::io::Result<String> {
-        let word = secrets::random_word()?;
+        let word = random_word()?;
         let mut local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
         local.retain(|_, begun| begun.elapsed() < LOCAL_LIMIT);
-        local.insert(secrets::digest(&word), Instant::now());
+        local.insert(digest(&word), Instant::now());
         Ok(word)
     }
 

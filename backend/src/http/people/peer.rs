@@ -2,9 +2,15 @@
 //! may do anything that the server may anyway, another user's may not.
 
 use std::any::Any;
+#[cfg(target_os = "linux")]
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(target_os = "linux")]
+use std::sync::{LazyLock, Mutex, PoisonError};
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
 use super::super::bounds::tcp;
 
@@ -51,18 +57,40 @@ fn is_loopback(address: IpAddr) -> bool {
 
 #[cfg(target_os = "linux")]
 fn own_user(ends: &Ends) -> bool {
-    let same = |one: SocketAddr, other: SocketAddr| {
-        (one.ip().to_canonical(), one.port()) == (other.ip().to_canonical(), other.port())
-    };
-    let Ok(own) = procfs::process::Process::myself().and_then(|process| process.uid()) else { return false };
+    let plain = |end: SocketAddr| (end.ip().to_canonical(), end.port());
+    let (asked, pair) = (Instant::now(), (plain(ends.theirs), plain(ends.ours)));
+    let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    // What was read since this was asked holds for all who waited: a thousand connections that come at once do not read
+    // the system's tables a thousand times.
+    if table.begun.is_none_or(|begun| begun < asked) {
+        *table = Table { begun: Some(Instant::now()), own: own_sockets() };
+    }
+    table.own.contains(&pair)
+}
+
+/// The two ends of a connection, one socket's own first.
+#[cfg(target_os = "linux")]
+type Pair = ((IpAddr, u16), (IpAddr, u16));
+
+/// This user's connections.
+#[cfg(target_os = "linux")]
+struct Table {
+    /// When reading them began.
+    begun: Option<Instant>,
+    own: HashSet<Pair>,
+}
+
+#[cfg(target_os = "linux")]
+static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| Mutex::new(Table { begun: None, own: HashSet::new() }));
+
+#[cfg(target_os = "linux")]
+fn own_sockets() -> HashSet<Pair> {
+    let plain = |end: SocketAddr| (end.ip().to_canonical(), end.port());
+    let Ok(own) = procfs::process::Process::myself().and_then(|process| process.uid()) else { return HashSet::new() };
     let tables = [procfs::net::tcp(), procfs::net::tcp6()];
     // A socket that no process holds any more (inode 0) is listed as root's, whoever had it.
-    tables.into_iter().flatten().flatten().any(|socket| {
-        socket.inode != 0
-            && socket.uid == own
-            && same(socket.local_address, ends.theirs)
-            && same(socket.remote_address, ends.ours)
-    })
+    let owned = tables.into_iter().flatten().flatten().filter(|socket| socket.inode != 0 && socket.uid == own);
+    owned.map(|socket| (plain(socket.local_address), plain(socket.remote_address))).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

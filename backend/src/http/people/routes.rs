@@ -9,7 +9,8 @@ use shared::case::CaseId;
 
 use super::super::{Parts, Refusal};
 use super::admit::{Visitor, origin_address};
-use super::secrets::{self, digest};
+use super::secrets;
+use crate::secret::{digest, random_word};
 use crate::store::Actor;
 
 /// Shorter passwords are guessed.
@@ -62,7 +63,9 @@ pub(crate) async fn begin_session(
         make_first_admin(parts, &name, &password, &invitation).await?;
     }
     let kept = parts.store.credentials(&name).await?;
-    let (person, hash) = kept.map_or((None, None), |(person, hash)| (Some(person), Some(hash)));
+    // Whoever has no password signs in elsewhere.
+    let (person, hash) =
+        kept.map_or((None, None), |(person, hash)| (Some(person), Some(hash).filter(|hash| !hash.is_empty())));
     let right = secrets::is_password(password, hash).await?;
     let Some(person) = person.filter(|_| right) else {
         tracing::warn!("a sign-in was refused");
@@ -76,7 +79,7 @@ pub(crate) async fn begin_session(
     if let Some(old) = request.cookie(&parts.access.cookie_name()) {
         parts.store.end_session(&digest(old.value())).await?;
     }
-    let word = secrets::random_word().map_err(|error| Refusal::internal(&error))?;
+    let word = random_word().map_err(|error| Refusal::internal(&error))?;
     parts.store.begin_session(&person.name, &digest(&word)).await?;
     Ok((person, word))
 }
@@ -121,7 +124,7 @@ pub(crate) fn exchange(parts: &Parts, word: &str) -> Result<Option<Cookie<'stati
     Ok(Some(cookie(parts, word)))
 }
 
-fn cookie(parts: &Parts, word: String) -> Cookie<'static> {
+pub(super) fn cookie(parts: &Parts, word: String) -> Cookie<'static> {
     Cookie::build(parts.access.cookie_name(), word)
         .path("/")
         .http_only(true)
@@ -155,11 +158,19 @@ pub(crate) async fn add_person(
     body: Json<Account>,
 ) -> Result<HttpResponse, Refusal> {
     let Account { role, disabled, password } = body.into_inner();
-    let password =
-        password.ok_or_else(|| Refusal::bad(ErrorCode::UnreadableRequest, "a new account needs a password"))?;
-    check_new(&name, &password)?;
+    let hash = match password {
+        Some(password) => {
+            check_new(&name, &password)?;
+            secrets::hash(password).await?
+        }
+        None if parts.access.knows_others() => {
+            check_name(&name)?;
+            String::new()
+        }
+        None => return Err(Refusal::bad(ErrorCode::UnreadableRequest, "a new account needs a password")),
+    };
     let person = Person { name: name.into_inner(), role, disabled };
-    parts.store.add_person(&visitor.actor(), &person, &secrets::hash(password).await?).await?;
+    parts.store.add_person(&visitor.actor(), &person, &hash).await?;
     Ok(HttpResponse::Created().json(person))
 }
 
@@ -190,21 +201,30 @@ pub(crate) async fn change_person(
     Ok(Json(person))
 }
 
-fn check_new(name: &str, password: &str) -> Result<(), Refusal> {
-    let refuse = |message: String| Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadName, message));
+/// Whether an account may have this name.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) || ["local", "server"].contains(&name) {
-        return refuse(
+        return Err(bad_name(
             "a name has 1 to 64 letters a to z, digits, or . _ @ -, and is not `local` or `server`".to_owned(),
-        );
-    }
-    if password.chars().count() < SHORTEST_PASSWORD || password.len() > LONGEST_TEXT || password == name {
-        return refuse(format!(
-            "a password has {SHORTEST_PASSWORD} to {LONGEST_TEXT} characters and is not the name; several words are a \
-             good one"
         ));
     }
     Ok(())
+}
+
+fn check_new(name: &str, password: &str) -> Result<(), Refusal> {
+    check_name(name)?;
+    if password.chars().count() < SHORTEST_PASSWORD || password.len() > LONGEST_TEXT || password == name {
+        return Err(bad_name(format!(
+            "a password has {SHORTEST_PASSWORD} to {LONGEST_TEXT} characters and is not the name; several words are a \
+             good one"
+        )));
+    }
+    Ok(())
+}
+
+fn bad_name(message: String) -> Refusal {
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadName, message)
 }
 
 /// Whom a case was given to.
@@ -264,7 +284,7 @@ pub(crate) async fn add_key(parts: Data<Parts>, visitor: Visitor, body: Json<New
     if body.label.len() > LONGEST_TEXT {
         return Err(Refusal::bad(ErrorCode::TextTooLong, format!("a label has at most {LONGEST_TEXT} bytes")));
     }
-    let key = format!("{KEY_PREFIX}{}", secrets::random_word().map_err(|error| Refusal::internal(&error))?);
+    let key = format!("{KEY_PREFIX}{}", random_word().map_err(|error| Refusal::internal(&error))?);
     let info = parts.store.add_key(&visitor.name, &body.label, &digest(&key)).await?;
     Ok(HttpResponse::Created().json(KeyMade { info, key }))
 }

@@ -1,33 +1,15 @@
-//! Words that let somebody in: made at random, kept as digests; passwords as argon2id.
+//! Passwords, kept as argon2id.
 
 use std::sync::LazyLock;
 
 use actix_web::web;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
 use super::super::Refusal;
 
 /// A hash that is nobody's, with the parameters of all others.
 static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hashed("nobody's").ok());
-
-/// 256 bits that nobody can guess, as text that fits into an address.
-///
-/// # Errors
-/// If the system has no randomness to give.
-pub(super) fn random_word() -> std::io::Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// What is kept of a word.
-pub(super) fn digest(word: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(word))
-}
 
 /// What is kept of a password.
 pub(super) async fn hash(password: String) -> Result<String, Refusal> {
@@ -61,13 +43,5 @@ mod tests {
         assert!(is_hashed("correct horse", Some(&kept)));
         assert!(!is_hashed("Correct horse", Some(&kept)));
         assert!(!is_hashed("nobody's", None), "nobody is let in by the hash that is nobody's");
-    }
-
-    #[test]
-    fn words_are_long_and_never_the_same() {
-        let [one, other] = [random_word().unwrap(), random_word().unwrap()];
-        assert_ne!(one, other);
-        assert_eq!(one.len(), 43);
-        assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{one}");
     }
 }

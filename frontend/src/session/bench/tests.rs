@@ -27,6 +27,8 @@ pub(in crate::session) fn detail_for_test() -> CaseDetail {
         warnings: Vec::new(),
         note: String::new(),
         assigned: Vec::new(),
+        review: shared::api::ReviewState::Open,
+        is_reading: false,
     };
     let label = |value| LabelInfo { value, name: String::new(), colour: String::new(), code: None };
     CaseDetail {
