@@ -19,7 +19,7 @@ fn main() {
 /// (docs/hospital.md).
 fn tell_tests() {
     println!("cargo:rustc-check-cfg=cfg(material, may_mount, other_user, systemd, user_manager)");
-    println!("cargo:rustc-check-cfg=cfg(peers, monai, orthanc, dcmtk)");
+    println!("cargo:rustc-check-cfg=cfg(peers, monai, packers, orthanc, dcmtk)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -44,7 +44,11 @@ fn tell_tests() {
     tell_of_systemd();
     println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
     if let Some(python) = std::env::var_os("I3DEEP_PEERS") {
-        for (modules, name) in [("highdicom, pydicom, SimpleITK", "peers"), ("monailabel.client, SimpleITK", "monai")] {
+        for (modules, name) in [
+            ("highdicom, pydicom, SimpleITK", "peers"),
+            ("monailabel.client, SimpleITK", "monai"),
+            ("pydicom, imagecodecs, jpeg_ls, openjpeg", "packers"),
+        ] {
             let mut python = Command::new(&python);
             python.args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null());
             if python.status().is_ok_and(|status| status.success()) {

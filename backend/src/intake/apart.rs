@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{Brought, Fault, IntakeError, Looked, gather, look_through};
 use crate::bundle::{Bundle, folders};
 use crate::sandbox::{self, Reach};
-use crate::scan_io::{KeptReference, ScanError};
+use crate::scan_io::{KeptReference, ScanError, decode_here};
 
 /// Scans that are looked through at a time; each takes several bytes a voxel.
 const AT_ONCE: usize = 2;
@@ -71,6 +71,7 @@ impl Looker {
         let reads: Vec<PathBuf> = std::iter::once(models.clone()).chain(linked).collect();
         let reads: Vec<&Path> = reads.iter().map(PathBuf::as_path).collect();
         sandbox::take_on(&Reach { writes: &work, reads: Some(&reads) }, tell);
+        decode_here();
         Ok(Self { models, work })
     }
 

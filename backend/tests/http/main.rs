@@ -10,6 +10,7 @@ mod server;
 
 mod adaptation;
 mod api;
+mod archive;
 mod bounds;
 mod canaries;
 mod cases;
@@ -26,6 +27,8 @@ mod orthanc;
 mod pacs;
 mod people;
 mod reach;
+mod round_trip;
 mod rounds;
+mod tls;
 mod turns;
 mod upload;

@@ -50,6 +50,9 @@ fn each_outside_thing_has_one_door() {
     check_only_in("backend/src", "dicom_", &["backend/src/scan_io", "backend/src/dimse"]);
     check_only_in("backend/src", "dicom_ul", &["backend/src/dimse"]);
     check_only_in("backend/src/dimse", "dicom_pixeldata", &[]);
+    for decoder in ["jpeg2k::", "jpegls::"] {
+        check_only_in("backend/src", decoder, &["backend/src/scan_io/dicom/codecs.rs"]);
+    }
     check_only_in("backend/src", "ureq::", &["backend/src/pacs"]);
     check_only_in("backend/src", "sqlx::", &["backend/src/store"]);
     // `serve` starts the runtime that the server runs in.
