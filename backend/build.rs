@@ -20,7 +20,7 @@ fn main() {
 /// its storescu is (docs/hospital.md).
 fn tell_tests() {
     println!("cargo:rustc-check-cfg=cfg(material, may_mount, may_listen, other_user, systemd, user_manager, hadolint)");
-    println!("cargo:rustc-check-cfg=cfg(peers, monai, orthanc, dcmtk, nibabel)");
+    println!("cargo:rustc-check-cfg=cfg(peers, monai, packers, orthanc, dcmtk, nibabel)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -64,7 +64,11 @@ fn tell_tests() {
     tell_of_systemd();
     println!("cargo:rerun-if-env-changed=I3DEEP_PEERS");
     if let Some(python) = std::env::var_os("I3DEEP_PEERS") {
-        for (modules, name) in [("highdicom, pydicom, SimpleITK", "peers"), ("monailabel.client, SimpleITK", "monai")] {
+        for (modules, name) in [
+            ("highdicom, pydicom, SimpleITK", "peers"),
+            ("monailabel.client, SimpleITK", "monai"),
+            ("pydicom, imagecodecs, jpeg_ls, openjpeg", "packers"),
+        ] {
             let mut python = Command::new(&python);
             python.args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null());
             if python.status().is_ok_and(|status| status.success()) {

@@ -184,6 +184,19 @@ fn a_bundle_takes_a_refinement_network_too() {
         at,
         &["bundle", "create", "--presegmentation", TRAINED, "--refinement", "guided", "-o", "both", "--blend-mm", "2"],
     );
+    let code = |name: &str| {
+        format!(r#"{{"{name}": {{"type": {{"scheme": "SCT", "value": "10200004", "meaning": "Liver"}}}}}}"#)
+    };
+    let coded = |out: &'static str| {
+        ["bundle", "create", "--presegmentation", TRAINED, "-o", out, "--codes", "codes.json", "--pet-suv"]
+    };
+    fs::write(at.join("codes.json"), code("a")).unwrap();
+    done(at, &coded("coded"));
+    let labels = Bundle::read(&at.join("coded")).unwrap().manifest.labels.0;
+    assert_eq!(labels[0].code.as_ref().map(|code| code.kind.value.as_str()), Some("10200004"));
+    assert!(labels[1].code.is_none() && done(at, &["bundle", "inspect", "coded"]).contains("standardised uptake"));
+    fs::write(at.join("codes.json"), code("c")).unwrap();
+    refused(at, &coded("other"), "has no label \"c\", of which a code is given");
     assert!(said.contains("refines by a refinement network"), "{said}");
     let bundle = Bundle::read(&at.join("both")).unwrap();
     assert_eq!((bundle.manifest.guidance.annotated, bundle.manifest.blend_mm), (true, 2.0));

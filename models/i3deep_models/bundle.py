@@ -37,15 +37,23 @@ def write_bundle(
     budget: float,
     blend_mm: float,
     orientations: list[str],
+    codes: dict[str, dict] | None = None,
 ) -> None:
     """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file;
-    `orientations` are those of the training scans ([`orientations_of`])."""
+    `orientations` are those of the training scans ([`orientations_of`]), `codes` what labels are in coded words, by their
+    names."""
     dataset = read_json(folder / "presegmentation" / "dataset.json")
     names = {int(value): label for label, value in dataset["labels"].items() if int(value) > 0}
     labels = [
         {"value": value, "name": names[value], "colour": COLOURS[i % len(COLOURS)]}
         for i, value in enumerate(sorted(names))
     ]
+    unknown = set(codes or {}) - set(names.values())
+    if unknown:
+        raise SystemExit(f"no label is called {', '.join(sorted(unknown))}, of which a code is given")
+    for label in labels:
+        if codes and label["name"] in codes:
+            label["code"] = codes[label["name"]]
     files = {
         file.relative_to(folder).as_posix(): sha256(file)
         for stage in STAGES

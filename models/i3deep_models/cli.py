@@ -118,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="labels pass over to the correction within this distance of a plane (0: not at all)",
     )
+    bundle.add_argument(
+        "--codes", type=Path, metavar="FILE", help="labels in coded words, as `i3deep bundle create --codes` takes them"
+    )
     # The same weights are not exported to the same bytes twice, and git keeps every version of a file.
     bundle.add_argument(
         "--only", choices=STAGES, help="export this stage; leave the other one as it is in the output folder"
@@ -342,4 +345,5 @@ def _bundle(options: argparse.Namespace) -> None:
         options.budget,
         options.blend_mm,
         orientations_of(workspace.raw / workspace.dataset_name("presegmentation") / "imagesTr"),
+        read_json(options.codes) if options.codes else None,
     )

@@ -1,11 +1,12 @@
 //! Any bytes as a DICOM file, as a series of one and of two that are the same, and as a segmentation: an answer in
-//! words, no panic, no memory beyond what a file may take.
+//! words, no panic, the decoders of others included, no memory beyond what a file may take.
 #![no_main]
 
-use i3deep::scan_io::{LabelFile, ScanFiles, read_origin, read_scan_files};
+use i3deep::scan_io::{Intensities, LabelFile, ScanFiles, decode_here, read_origin, read_scan_files};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    decode_here();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = ["1.dcm", "2.dcm"].map(|name| folder.path().join(name));
     for file in &files {
@@ -13,6 +14,6 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = read_origin(&files[0]);
     let _ = LabelFile::read(&files[0]);
-    let _ = read_scan_files(&ScanFiles::Series(files[..1].to_vec()));
-    let _ = read_scan_files(&ScanFiles::Series(files.to_vec()));
+    let _ = read_scan_files(&ScanFiles::Series(files[..1].to_vec()), Intensities::SuvBw);
+    let _ = read_scan_files(&ScanFiles::Series(files.to_vec()), Intensities::Stored);
 });

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::acquisition::Strategy;
-use shared::label::{LabelInfo, LabelSet};
+use shared::label::{LabelCode, LabelInfo, LabelSet};
 use thiserror::Error;
 
 use super::checkpoint::{CheckpointError, read_weights, write_safetensors};
@@ -17,6 +17,7 @@ use super::manifest::{
 use super::method::Method;
 use super::plans::{Choice, EngineKind, Plan, PlansError, read_json};
 use super::{Bundle, BundleError};
+use crate::scan_io::Intensities;
 
 /// Okabe and Ito's colours, which differ for every kind of colour vision and stand out on grey.
 const COLOURS: [&str; 7] = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2"];
@@ -80,6 +81,10 @@ pub struct Parts {
     pub training_data: Option<String>,
     /// See [`BundleManifest::blend_mm`].
     pub blend_mm: f64,
+    /// What labels are in coded words, by their names; DICOM SEGs say so.
+    pub codes: BTreeMap<String, LabelCode>,
+    /// See [`BundleManifest::pet`].
+    pub pet: Intensities,
 }
 
 /// Makes a bundle in `out`, which must not exist, and reads it back.
@@ -113,7 +118,7 @@ pub(super) fn whole(
 
 fn make(parts: &Parts, folder: &Path) -> Result<Bundle, CreateError> {
     let presegmentation = read_plan(Stage::Presegmentation, &parts.presegmentation, &parts.choice)?;
-    let labels = label_set(&presegmentation, &parts.presegmentation)?;
+    let labels = label_set(&presegmentation, &parts.presegmentation, &parts.codes)?;
     let refinement = match &parts.refinement {
         Some(folder) => Some((folder, read_plan(Stage::Refinement, folder, &parts.choice)?)),
         None => None,
@@ -138,6 +143,7 @@ fn make(parts: &Parts, folder: &Path) -> Result<Bundle, CreateError> {
         guidance,
         adapt_seconds: None,
         blend_mm: parts.blend_mm,
+        pet: parts.pet,
         orientations: Vec::new(),
         reorient: false,
         acquisition: AcquisitionDefaults { strategy: Strategy::Greedy, budget: BUDGET },
@@ -177,7 +183,7 @@ fn read_plan(stage: Stage, folder: &Path, choice: &Choice) -> Result<Plan, Creat
     Ok(plan)
 }
 
-fn label_set(plan: &Plan, folder: &Path) -> Result<LabelSet, CreateError> {
+fn label_set(plan: &Plan, folder: &Path, codes: &BTreeMap<String, LabelCode>) -> Result<LabelSet, CreateError> {
     let refused = |reason: String| CreateError::Network { stage: "presegmentation", folder: folder.to_owned(), reason };
     let label = |(at, (name, values)): (usize, &(String, Vec<u16>))| {
         let value =
@@ -186,8 +192,12 @@ fn label_set(plan: &Plan, folder: &Path) -> Result<LabelSet, CreateError> {
             refused(format!("has the label {name} = {values:?}; labels must be numbered 1, 2, 3 and so on"))
         })?;
         let colour = COLOURS[at % COLOURS.len()].to_owned();
-        Ok(LabelInfo { value, name: name.clone(), colour, code: None })
+        Ok(LabelInfo { value, name: name.clone(), colour, code: codes.get(name).cloned() })
     };
+    let is_known = |name: &&String| plan.labels.foreground.iter().any(|(known, _)| known == *name);
+    if let Some(unknown) = codes.keys().find(|name| !is_known(name)) {
+        return Err(refused(format!("has no label {unknown:?}, of which a code is given")));
+    }
     plan.labels.foreground.iter().enumerate().map(label).collect::<Result<_, _>>().map(LabelSet)
 }
 

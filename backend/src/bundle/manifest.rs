@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::scan_io::Intensities;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::acquisition::Strategy;
@@ -136,6 +137,9 @@ pub struct BundleManifest {
     /// Bundles that do not say adapt if they have no refinement network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt_seconds: Option<f64>,
+    /// What PET series are turned into for the networks.
+    #[serde(default)]
+    pub pet: Intensities,
     /// How the scans that the networks were trained on were stored, such as RAS; empty where nobody knows.
     #[serde(default)]
     pub orientations: Vec<String>,

@@ -1,6 +1,7 @@
 //! `i3deep bundle list | inspect | verify | create | install`: what is installed, what it can do, whether it is whole;
 //! and new ones from trained folders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use crate::bundle::install::{Content, unpack};
 use crate::bundle::method::Samples;
 use crate::bundle::plans::{Choice, EngineKind};
 use crate::bundle::{Bundle, BundleManifest, Refinement, folders};
+use crate::scan_io::Intensities;
 use crate::tasks::open_bundle;
 
 /// Arguments of `i3deep bundle`.
@@ -99,6 +101,15 @@ struct Words {
     /// Within this distance of a corrected plane, in mm, labels pass over to the correction.
     #[arg(long, value_name = "MM", value_parser = super::parse_distance, default_value = "0")]
     blend_mm: f64,
+    /// What labels are in coded words, for DICOM SEGs: a file in JSON, {"NAME": {"type": {"scheme": "SCT", "value": …,
+    /// "meaning": …}, "modifier": {…}, "category": {…}}}.
+    #[arg(long, value_name = "FILE")]
+    codes: Option<PathBuf>,
+    /// The networks take PET as standardised uptake by body weight (SUVbw): DICOM series of PET are turned into it,
+    /// slice by slice, decay counted from the injection; one that lacks an attribute for it is refused by the
+    /// attribute's name. Other files are taken for what they are.
+    #[arg(long)]
+    pet_suv: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -146,16 +157,23 @@ fn create_bundle(args: &CreateArgs) -> Result<()> {
         presegmentation: args.presegmentation.clone(),
         refinement: args.refinement.clone(),
         choice: Choice { folds: args.folds.clone(), checkpoint: args.checkpoint.clone() },
-        ..parts(&args.words, &args.out)
+        ..parts(&args.words, &args.out)?
     };
     said(&create(&parts, &args.out)?);
     Ok(())
 }
 
 /// What a bundle is made of, but for its networks.
-fn parts(words: &Words, out: &Path) -> Parts {
+fn parts(words: &Words, out: &Path) -> Result<Parts> {
     let folder = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Parts {
+    let codes = match &words.codes {
+        None => BTreeMap::new(),
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", shown(file)))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is no list of codes by label", shown(file)))?
+        }
+    };
+    Ok(Parts {
         presegmentation: PathBuf::new(),
         refinement: None,
         choice: Choice::default(),
@@ -165,7 +183,9 @@ fn parts(words: &Words, out: &Path) -> Parts {
         licence: words.licence.clone(),
         training_data: words.training_data.clone(),
         blend_mm: words.blend_mm,
-    }
+        codes,
+        pet: Intensities::of(words.pet_suv),
+    })
 }
 
 fn said(bundle: &Bundle) {
@@ -222,7 +242,7 @@ fn install_network(args: &InstallArgs, folders: &[PathBuf]) -> Result<Bundle> {
     let dataset = folder.parent().map(|parent| name_of(&parent.to_owned())).filter(|name| !name.starts_with('.'));
     let name = args.words.name.clone().or(dataset).unwrap_or_else(|| name_of(folder));
     let out = args.models.join(folder_name(&name)?);
-    Ok(create(&Parts { presegmentation: folder.clone(), name, ..parts(&args.words, &out) }, &out)?)
+    Ok(create(&Parts { presegmentation: folder.clone(), name, ..parts(&args.words, &out)? }, &out)?)
 }
 
 /// A name that is a folder's name and nothing else.
@@ -292,6 +312,9 @@ fn inspect(folder: &Path, as_json: bool) -> Result<()> {
         println!("refinement    adaptation of the presegmentation network to each case's corrections");
     }
     println!("uncertainty   {}; samples: {}", bundle.uncertainty(), methods.join(", "));
+    if manifest.pet == Intensities::SuvBw {
+        println!("PET           standardised uptake by body weight, computed from DICOM series");
+    }
     println!("blending      {} mm beside a corrected slice", manifest.blend_mm);
     if !network.torch_version.is_empty() {
         println!("torch         {}", network.torch_version);

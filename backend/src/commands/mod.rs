@@ -10,6 +10,7 @@ mod audit;
 mod evaluate;
 mod learn;
 mod export;
+mod send;
 mod bundle;
 mod doctor;
 mod phantom;
@@ -23,6 +24,7 @@ mod quarantine;
 mod receive;
 mod worker;
 mod look;
+mod unpack;
 mod progress;
 mod outputs;
 mod words;
@@ -58,6 +60,8 @@ enum Command {
     Acquire(acquire::Args),
     /// Write a segmentation as a DICOM SEG, for 3D Slicer, or in another format of volumes.
     Export(export::Args),
+    /// Send DICOM files, such as a DICOM SEG, to whom takes them by C-STORE.
+    Send(send::Args),
     /// Measure what acquisition settings are worth on labelled cases, with a simulated expert.
     Evaluate(evaluate::Args),
     /// Let a bundle learn from finished cases: its next version, compared on cases that were kept back.
@@ -81,6 +85,9 @@ enum Command {
     /// Look scans through for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Look(look::Args),
+    /// Decode a DICOM series for another command; started by it.
+    #[command(hide = true)]
+    Unpack(unpack::Args),
 }
 
 /// A share between 0 and 1.
@@ -108,8 +115,11 @@ fn block_on<T>(what: impl Future<Output = T>) -> std::io::Result<T> {
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
     // The server computes nothing itself, and neither does what looks scans through.
-    if !matches!(cli.command, Command::Serve(_) | Command::Look(_)) {
+    if !matches!(cli.command, Command::Serve(_) | Command::Look(_) | Command::Unpack(_)) {
         crate::inference::engine::keep_memory();
+    }
+    if let Ok(program) = std::env::current_exe() {
+        crate::scan_io::unpack_with(program);
     }
     let outcome: anyhow::Result<()> = match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -120,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Acquire(args) => acquire::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Send(args) => send::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Learn(args) => learn::run(&args),
         Command::Phantom(args) => phantom::run(&args),
@@ -130,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Look(args) => look::run(args),
+        Command::Unpack(args) => unpack::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

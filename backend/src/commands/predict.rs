@@ -20,7 +20,7 @@ use crate::bundle::results::find;
 use crate::inference::DeviceChoice;
 use crate::inference::engine::{Arithmetic, computes_bfloat16};
 use crate::pipeline::predict::Options;
-use crate::scan_io::{series_files, whole};
+use crate::scan_io::{Intensities, series_files, whole};
 use crate::tasks::{Accumulate, Case, CaseFailure, PredictOptions, Predictor, ensemble};
 
 /// What nnU-Net writes beside its results.
@@ -82,6 +82,10 @@ pub(crate) struct Args {
     /// No mirroring: faster, less accurate.
     #[arg(long = "disable_tta")]
     disable_tta: bool,
+    /// Turn DICOM series of PET into standardised uptake by body weight (SUVbw), decay counted from the injection; one
+    /// that lacks an attribute for it is refused by the attribute's name.
+    #[arg(long)]
+    pet_suv: bool,
     /// Write probabilities too: CASE.npz and CASE.pkl, as nnUNetv2_ensemble reads them.
     #[arg(long = "save_probabilities")]
     save_probabilities: bool,
@@ -331,6 +335,7 @@ impl Run<'_> {
             save_probabilities: args.save_probabilities || self.in_ensemble,
             save_logits: args.save_logits && !self.in_ensemble,
             postprocessing: args.postprocessing.clone().filter(|_| !self.in_ensemble),
+            pet: Intensities::of(args.pet_suv),
             device: args.device,
             accumulate: args.accumulate,
             verbose: args.verbose,

@@ -62,6 +62,10 @@ pub(crate) struct Args {
     /// it. No other is ever asked.
     #[arg(long, value_name = "FILE")]
     pacs: Option<PathBuf>,
+    /// A built OHIF viewer, whose pages are then found under /ohif/ and show what the first of the PACS has; its MONAI
+    /// Label panel works with /monailabel/BUNDLE/. Whoever its files come from can do here what its visitors can.
+    #[arg(long, value_name = "DIR", requires = "pacs")]
+    ohif: Option<PathBuf>,
     /// Images that others send.
     #[command(flatten)]
     receiving: Receiving,
@@ -114,6 +118,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.place.client.display()
         )
     })?;
+    let ohif = args.ohif.as_deref().map(Client::open).transpose().context("there is no built OHIF (--ohif)")?;
     let bundles = Catalogue::new(args.place.models.clone());
     let found = bundles.list();
     if found.is_empty() {
@@ -131,7 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     actix_web::rt::System::new().block_on(serve(
         args,
-        Open { listener, tls, sources, dicom },
+        Open { listener, tls, sources, dicom, ohif: ohif.map(Arc::new) },
         Arc::new(bundles),
         Arc::new(client),
     ))
@@ -186,6 +191,7 @@ struct Open {
     sources: Sources,
     /// Where images are sent to.
     dicom: Option<TcpListener>,
+    ohif: Option<Arc<Client>>,
 }
 
 fn access(args: &Args, address: SocketAddr, accounts: bool) -> Result<Access> {
@@ -242,12 +248,14 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
         lookers,
         bundles,
         client,
+        ohif: open.ohif,
         upload_limit_bytes,
         access: Arc::clone(&access),
         kept: args.keep_of_dicom,
         sources: open.sources,
         imports: Imports::default(),
     };
+    crate::http::go_on(&parts).await?;
     let server = crate::http::serve(parts, open.listener, open.tls)?;
     let mut ready = format!("i3deep is ready on {url}\n");
     match invitation {

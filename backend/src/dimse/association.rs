@@ -43,7 +43,7 @@ const CLASSES: [&str; 10] = [
 ];
 
 /// Those that are read here; a sender that has others packs anew, or is told so.
-const SYNTAXES: [&str; 9] = [
+const SYNTAXES: [&str; 16] = [
     uids::EXPLICIT_VR_LITTLE_ENDIAN,
     uids::IMPLICIT_VR_LITTLE_ENDIAN,
     // Explicit VR big endian: retired, and still sent.
@@ -54,6 +54,13 @@ const SYNTAXES: [&str; 9] = [
     uids::JPEG_EXTENDED12_BIT,
     uids::JPEG_LOSSLESS,
     uids::JPEG_LOSSLESS_SV1,
+    uids::JPEGLS_LOSSLESS,
+    uids::JPEGLS_NEAR_LOSSLESS,
+    uids::JPEG2000_LOSSLESS,
+    uids::JPEG2000,
+    uids::HTJ2K_LOSSLESS,
+    uids::HTJ2K_LOSSLESS_RPCL,
+    uids::HTJ2K,
 ];
 
 /// Serves one sender until it has no more.

@@ -82,6 +82,35 @@ pub(super) fn stored(store: &Store, status: Status) -> Result<Vec<u8>, String> {
     written(&names, 0x8001, store.message, status)
 }
 
+/// The request to store an object that follows (PS3.7, 9.3.1.1).
+pub(super) fn asked(store: &Store) -> Result<Vec<u8>, String> {
+    const MEDIUM: u16 = 0;
+    const A_DATA_SET: u16 = 1;
+    let number = |tag: Tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
+    let text = |tag: Tag, value: &str| DataElement::new(tag, VR::UI, PrimitiveValue::from(value));
+    bytes([
+        text(tags::AFFECTED_SOP_CLASS_UID, &store.class),
+        number(tags::COMMAND_FIELD, 0x0001),
+        number(tags::MESSAGE_ID, store.message),
+        number(tags::PRIORITY, MEDIUM),
+        number(tags::COMMAND_DATA_SET_TYPE, A_DATA_SET),
+        text(tags::AFFECTED_SOP_INSTANCE_UID, &store.instance),
+    ])
+}
+
+/// The status of an answer to [`asked`].
+pub(super) fn answered(bytes: &[u8]) -> Option<u16> {
+    let command = InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).ok()?;
+    command.get(tags::STATUS)?.to_int::<u16>().ok()
+}
+
+fn bytes(elements: impl IntoIterator<Item = DataElement<InMemDicomObject>>) -> Result<Vec<u8>, String> {
+    let command = InMemDicomObject::command_from_element_iter(elements);
+    let mut bytes = Vec::new();
+    let outcome = command.write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased());
+    outcome.map(|()| bytes).map_err(|error| error.to_string())
+}
+
 fn written(names: &[(Tag, &str)], field: u16, message: u16, status: Status) -> Result<Vec<u8>, String> {
     let number = |tag: Tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
     let names = names.iter().map(|(tag, name)| DataElement::new(*tag, VR::UI, PrimitiveValue::from(*name)));
@@ -91,10 +120,7 @@ fn written(names: &[(Tag, &str)], field: u16, message: u16, status: Status) -> R
         number(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET),
         number(tags::STATUS, status as u16),
     ];
-    let command = InMemDicomObject::command_from_element_iter(names.chain(numbers));
-    let mut bytes = Vec::new();
-    let outcome = command.write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased());
-    outcome.map(|()| bytes).map_err(|error| error.to_string())
+    bytes(names.chain(numbers))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod arriving;
 mod association;
 mod message;
+mod sending;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use arriving::Arriving;
 
 pub use arriving::Arrived;
+pub use sending::{Destination, SendError, send};
 
 /// Associations at a time.
 const ASSOCIATIONS_LIMIT: usize = 8;

@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
         if !Subject::is_unfinished(&case.name, plan, results) {
             return Ok(());
         }
-        let (channels, origin) = read_channels(&case.channels)?;
+        let (channels, origin) = read_channels(&case.channels, bundle.manifest.pet)?;
         check_dimensions(&origin, &bundle.presegmentation)?;
         let presegmented = self.presegmented(case, &channels, &origin)?;
         let labels = &bundle.manifest.labels;

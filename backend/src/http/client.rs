@@ -92,6 +92,26 @@ fn inline_script_sources(page: &str) -> String {
     sources
 }
 
+/// OHIF's files, where the operator has said where they are.
+pub(super) async fn ohif(
+    parts: Data<Parts>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refusal> {
+    let is_asked = matches!(*request.method(), Method::GET | Method::HEAD);
+    let ohif = parts.ohif.as_ref().filter(|_| is_asked).ok_or_else(Refusal::no_such_route)?;
+    let file = NamedFile::open(ohif.find(&path)).map_err(|error| Refusal::internal(&error))?;
+    let mut response = file.into_response(&request);
+    // Its names do not change with its files.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// What OHIF's pages may load and run: their own files, their WebAssembly, and workers that they write themselves.
+pub(super) const OHIF_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; \
+     connect-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' \
+     data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// Every path that is not the API's.
 pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

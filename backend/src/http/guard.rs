@@ -12,6 +12,7 @@ use actix_web::{Error, ResponseError};
 use shared::api::ErrorCode;
 
 use super::Parts;
+use super::client::OHIF_POLICY;
 use super::error::Refusal;
 use super::people::Access;
 
@@ -29,7 +30,10 @@ pub(super) async fn guard(
         }
         None => next.call(request).await?.map_into_boxed_body(),
     };
-    let policy = parts.as_ref().map(|parts| parts.client.content_security_policy());
+    let policy = match response.request().path().starts_with("/ohif/") {
+        true => Some(OHIF_POLICY.to_owned()),
+        false => parts.as_ref().map(|parts| parts.client.content_security_policy()),
+    };
     let encrypted = parts.is_some_and(|parts| parts.access.encrypted);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

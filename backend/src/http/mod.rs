@@ -24,7 +24,7 @@ use crate::bundle::Catalogue;
 use crate::intake::Lookers;
 use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::work::Supervisor;
 
 pub use client::Client;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub bundles: Arc<Catalogue>,
     /// The files of the browser's side.
     pub client: Arc<Client>,
+    /// OHIF's files, served beside, if the operator has them.
+    pub ohif: Option<Arc<Client>>,
     /// Largest upload.
     pub upload_limit_bytes: u64,
     /// Who is let in.
@@ -64,6 +66,14 @@ pub struct Parts {
     pub sources: Sources,
     /// What is on its way from there.
     pub imports: Imports,
+}
+
+/// Goes on with what people were waiting for when the server ended.
+///
+/// # Errors
+/// If the store cannot say what that is.
+pub async fn go_on(parts: &Parts) -> Result<(), StoreError> {
+    api::pacs::go_on(&Data::new(parts.clone())).await
 }
 
 /// A server that answers on a listener until it is stopped.
@@ -105,6 +115,7 @@ fn routes(config: &mut ServiceConfig) {
     let query = QueryConfig::default().error_handler(|error, _| Refusal::unreadable(&error.to_string()).into());
     config.app_data(json).app_data(path).app_data(query).configure(api::routes).configure(monailabel::routes);
     config.service(web::scope(PREFIX).default_service(web::to(error::no_such_route)));
+    config.service(web::resource("/ohif/{path:.*}").to(client::ohif));
     config.default_service(web::to(client::file));
 }
 

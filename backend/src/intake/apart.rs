@@ -24,7 +24,7 @@ use super::edited::read_labels;
 use super::{Brought, Fault, IntakeError, Looked, gather, look_through};
 use crate::bundle::{Bundle, folders};
 use crate::sandbox::{self, Reach};
-use crate::scan_io::{KeptReference, NamedSegment, ScanError};
+use crate::scan_io::{KeptReference, NamedSegment, ScanError, decode_here};
 
 /// Scans that are looked through at a time; each takes several bytes a voxel.
 const AT_ONCE: usize = 2;
@@ -116,6 +116,7 @@ impl Looker {
         let reads: Vec<PathBuf> = std::iter::once(models.clone()).chain(linked).collect();
         let reads: Vec<&Path> = reads.iter().map(PathBuf::as_path).collect();
         sandbox::take_on(&Reach { writes: &work, reads: Some(&reads) }, tell);
+        decode_here();
         Ok(Self { models, work })
     }
 

@@ -16,8 +16,8 @@ use crate::bundle::Bundle;
 use crate::pipeline::network_grid::{check_network_grid, content_box, joined, size_warning};
 use crate::pipeline::outliers::outliers;
 use crate::scan_io::{
-    KeptReference, Origin, Scan, ScanError, ScanFiles, SeriesReference, is_dicom, is_header_alone, read_reference,
-    read_scan_files, told_apart, write_without_texts,
+    Intensities, KeptReference, Origin, Scan, ScanError, ScanFiles, SeriesReference, is_dicom, is_header_alone, is_pet,
+    read_reference, read_scan_files, told_apart, write_without_texts,
 };
 use crate::tasks::orientation_warning;
 
@@ -89,7 +89,7 @@ pub fn look_through(
     let (mut images, mut content) = (Vec::new(), None);
     for (number, (files, channel)) in scans.iter().zip(channels).enumerate() {
         let refused = |error| IntakeError::Scan { channel: channel.clone(), error };
-        let Scan { volume, origin } = read_scan_files(files).map_err(refused)?;
+        let Scan { volume, origin } = read_scan_files(files, bundle.manifest.pet).map_err(refused)?;
         let differs = |difference| IntakeError::GridsDiffer { channel: channel.clone(), difference };
         first.get_or_insert_with(|| origin.clone()).accept(&origin).map_err(differs)?;
         content = joined(content, content_box(&volume));
@@ -101,12 +101,12 @@ pub fn look_through(
             step: packing.step,
             window: Window::of(&quantiles),
             full: Some(Window::full(&quantiles)),
-            warnings: odd(&volume, &origin, bundle, number),
+            warnings: uptake(files, bundle).into_iter().chain(odd(&volume, &origin, bundle, number)).collect(),
         });
         write_voxels(&voxels_file(out, number), &volume, packing).map_err(|error| refused(error.into()))?;
         drop(volume);
         let file = File::create(scan_file(out, number)).map_err(|error| refused(error.into()))?;
-        write_without_texts(files, BufWriter::new(file)).map_err(refused)?;
+        write_without_texts(files, bundle.manifest.pet, BufWriter::new(file)).map_err(refused)?;
     }
     let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
     check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
@@ -119,6 +119,12 @@ pub fn look_through(
         }
     };
     Ok(Looked { geometry, images, reference })
+}
+
+/// Says that a PET series was turned into uptake.
+fn uptake(files: &ScanFiles, bundle: &Bundle) -> Option<String> {
+    let is_turned = bundle.manifest.pet == Intensities::SuvBw && is_pet(files);
+    is_turned.then(|| "PET is shown and segmented as SUV by body weight (g/ml), computed from the series.".to_owned())
 }
 
 fn write_voxels(path: &Path, volume: &Volume<f32>, packing: Packing) -> io::Result<()> {
@@ -268,7 +274,7 @@ mod tests {
         let check = |files: &[&PathBuf], expected: &[&ScanFiles]| {
             let got = gather(&files.iter().map(|file| (*file).clone()).collect::<Vec<_>>()).unwrap();
             assert_eq!(got.iter().collect::<Vec<_>>(), expected);
-            assert!(got.iter().all(|files| read_scan_files(files).is_ok()));
+            assert!(got.iter().all(|files| read_scan_files(files, Intensities::Stored).is_ok()));
         };
         check(&[&whole], &[&single]);
         check(&[&header, &voxels], &[&pair]);

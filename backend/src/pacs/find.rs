@@ -74,6 +74,17 @@ pub(super) fn find_instances(source: &Source, study: &str, series: &str) -> Resu
     }
 }
 
+/// A text of everything at an address of which one attribute is so.
+pub(super) fn find_values(
+    source: &Source,
+    path: &str,
+    asked: (&str, &str),
+    tag: &str,
+) -> Result<Vec<String>, PacsError> {
+    let found = source.web.find(path, &[asked, ("includefield", tag)])?;
+    Ok(found.iter().map(|object| text(object, tag)).collect())
+}
+
 /// The questions that a query comes to. A patient is asked for by number and by name: nobody knows which was typed.
 fn asked(query: &StudyQuery) -> Result<Vec<Vec<(&'static str, String)>>, PacsError> {
     let [patient, accession, modality] = [&query.patient, &query.accession, &query.modality].map(|text| text.trim());

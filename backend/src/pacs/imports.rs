@@ -1,5 +1,5 @@
-//! Series on their way: who asked for which, how far it is, what it became. In memory: a server that starts again has
-//! forgotten them, and what it had fetched with them.
+//! Series on their way: who asked for which, how far it is, what it became. In memory; which are under way, the store
+//! knows as well, so that a server that starts again goes on with them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,12 +51,16 @@ pub enum Outcome {
 impl Imports {
     /// Notes an import; nothing if this person has too many under way.
     pub fn begin(&self, owner: &str, source: &str, bundle: &str) -> Option<Ticket> {
+        self.begin_as(uuid::Uuid::new_v4().simple().to_string(), owner, source, bundle)
+    }
+
+    /// The same under a name that it had before the server started again.
+    pub fn begin_as(&self, id: String, owner: &str, source: &str, bundle: &str) -> Option<Ticket> {
         let mut entries = self.entries();
         let is_under_way = |entry: &&Entry| entry.owner == owner && !entry.import.state.is_over();
         if entries.iter().filter(is_under_way).count() >= UNDER_WAY_LIMIT {
             return None;
         }
-        let id = uuid::Uuid::new_v4().simple().to_string();
         let import = Import {
             id: id.clone(),
             source: source.to_owned(),
@@ -121,6 +125,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// What it is called.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// How it stands.
     pub fn now(&self) -> Option<Import> {
         self.imports.entries().iter().find(|entry| entry.import.id == self.id).map(Entry::now)

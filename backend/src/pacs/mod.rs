@@ -1,10 +1,11 @@
-//! The PACS on the other end, by DICOMweb (PS3.18): search (QIDO-RS), fetch (WADO-RS), send (STOW-RS). Only sources
-//! that the operator has named are ever asked ([`Sources`]); `web` is the one door to them. Knows nothing of cases:
-//! what is fetched goes through the intake as any other scan does.
+//! The PACS on the other end, by DICOMweb (PS3.18): search (QIDO-RS), fetch (WADO-RS), send (STOW-RS; or by C-STORE, by
+//! way of `dimse`). Only sources that the operator has named are ever asked ([`Sources`]); `web` is the one door to
+//! them. Knows nothing of cases: what is fetched goes through the intake as any other scan does.
 
 mod fetch;
 mod find;
 mod imports;
+mod pass;
 mod related;
 mod send;
 mod sources;
@@ -16,8 +17,10 @@ use thiserror::Error;
 pub use fetch::{Fetch, Progress, fetch};
 pub use find::{find_series, find_studies};
 pub use imports::{Imports, Outcome, Ticket};
-pub use send::send;
-pub use sources::{Source, Sources};
+pub use pass::{pass, pass_in, study_of};
+pub use send::{send, send_by_dicom};
+pub use sources::{Archive, Source, Sources};
+pub use web::Passed;
 
 /// Why a PACS was of no use, in words for the person who asked. Nothing that it said itself is quoted: that may name
 /// patients.

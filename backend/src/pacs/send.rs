@@ -9,7 +9,8 @@ use ureq::http::StatusCode;
 
 use super::PacsError;
 use super::find::find_instances;
-use super::sources::Source;
+use super::sources::{Archive, Source};
+use crate::dimse::{self, SendError};
 
 /// How long a PACS may take until what it stored is found there.
 const WAITS: [Duration; 6] = [
@@ -49,6 +50,20 @@ pub fn send(source: &Source, object: &[u8], is: Sent) -> Result<Sent, PacsError>
         }
     }
     Err(web.not_stored("it said that it did, and does not have it"))
+}
+
+/// Sends one object by C-STORE; that it is there is what the receiver says.
+///
+/// # Errors
+/// [`PacsError::Away`] and [`PacsError::NotStored`].
+pub fn send_by_dicom(archive: &Archive, object: &[u8]) -> Result<(), PacsError> {
+    let source_name = archive.name.clone();
+    dimse::send(&archive.to, object).map_err(|error| match error {
+        SendError::Away(_) | SendError::Broken(_) => PacsError::Away { source_name, why: error.to_string() },
+        SendError::Unreadable | SendError::NotTaken { .. } | SendError::Refused { .. } => {
+            PacsError::NotStored { source_name, why: error.to_string() }
+        }
+    })
 }
 
 /// Why an object failed (PS3.18, table 10.5.3-1), if one did.

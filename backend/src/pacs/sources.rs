@@ -11,7 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::web::Web;
+use crate::dimse::Destination;
 use crate::outgoing::{Tls, is_here};
+
+/// What this server calls itself where nothing else is said.
+const OWN_TITLE: &str = "I3DEEP";
 
 /// What the operator's file says.
 #[derive(Deserialize)]
@@ -25,7 +29,13 @@ struct Entries {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
-    url: String,
+    url: Option<String>,
+    /// `host:port` of one that objects are only sent to, by C-STORE.
+    dicom: Option<String>,
+    /// What that one is called.
+    ae_title: Option<String>,
+    /// What this server is called there.
+    own_ae_title: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
     password_env: Option<String>,
@@ -40,9 +50,21 @@ struct Entry {
     annotators_may_search: bool,
 }
 
-/// The PACS that this server may ask; clones share them.
+/// The PACS that this server may ask, and those that it may only send to; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Arc<Vec<Source>>);
+pub struct Sources {
+    asked: Arc<Vec<Source>>,
+    archives: Arc<Vec<Archive>>,
+}
+
+/// One that objects are sent to by C-STORE, and that is asked nothing.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// What people call it.
+    pub name: String,
+    /// Where it listens.
+    pub to: Destination,
+}
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -65,24 +87,33 @@ impl Sources {
             serde_json::from_str(&text).with_context(|| format!("{} is no list of sources", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new("."));
         let mut names = BTreeSet::new();
-        let mut sources = Vec::new();
+        let (mut sources, mut archives) = (Vec::new(), Vec::new());
         for entry in entries.sources {
             let name = entry.name.clone();
             ensure!(is_name(&name), "{name:?} is no name of a source: letters, digits, dots, - and _, 64 at most");
             ensure!(names.insert(name.clone()), "two sources are called {name}");
-            sources.push(entry.open(folder).with_context(|| format!("the source {name} cannot be used"))?);
+            let unusable = || format!("the source {name} cannot be used");
+            match entry.dicom {
+                None => sources.push(entry.open(folder).with_context(unusable)?),
+                Some(_) => archives.push(entry.archive().with_context(unusable)?),
+            }
         }
-        Ok(Self(Arc::new(sources)))
+        Ok(Self { asked: Arc::new(sources), archives: Arc::new(archives) })
     }
 
     /// All of them, in the file's order.
     pub fn all(&self) -> &[Source] {
-        &self.0
+        &self.asked
+    }
+
+    /// Those that objects are only sent to, in the file's order.
+    pub fn archives(&self) -> &[Archive] {
+        &self.archives
     }
 
     /// The one of this name.
     pub fn named(&self, name: &str) -> Option<&Source> {
-        self.0.iter().find(|source| source.name == name)
+        self.asked.iter().find(|source| source.name == name)
     }
 }
 
@@ -91,8 +122,38 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Entry {
+    /// One that is only sent to.
+    fn archive(self) -> Result<Archive> {
+        let is_asked = self.url.is_some() || self.user.is_some() || self.token_file.is_some() || self.ca_file.is_some();
+        ensure!(
+            !is_asked && !self.annotators_may_search,
+            "what has dicom has no url, account or certificate; objects are only sent there"
+        );
+        let address = self.dicom.unwrap_or_default();
+        ensure!(address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()), "dicom is host:port");
+        check_reach(&format!("http://{address}"), self.allow_unencrypted)
+            .with_context(|| "DICOM's own protocol is not encrypted and knows no password")?;
+        let title = |title: Option<String>, what: &str| -> Result<String> {
+            let title = title.unwrap_or_else(|| OWN_TITLE.to_owned());
+            let fits =
+                (1..=16).contains(&title.len()) && title.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+            ensure!(fits, "{what} is no AE title: 16 letters and digits at most");
+            Ok(title)
+        };
+        ensure!(self.ae_title.is_some(), "give ae_title, what it is called");
+        let to = Destination {
+            address,
+            called: title(self.ae_title, "ae_title")?,
+            calling: title(self.own_ae_title, "own_ae_title")?,
+        };
+        Ok(Archive { name: self.name, to })
+    }
+
     fn open(self, folder: &Path) -> Result<Source> {
-        check_reach(&self.url, self.allow_unencrypted)?;
+        let url =
+            self.url.as_deref().context("give url, where /studies begins, or dicom, where objects are sent to")?;
+        ensure!(self.ae_title.is_none() && self.own_ae_title.is_none(), "AE titles are of what has dicom and no url");
+        check_reach(url, self.allow_unencrypted)?;
         let authorization = self.authorization(folder)?;
         let read = |file: &PathBuf| {
             std::fs::read(folder.join(file)).with_context(|| format!("cannot read {}", file.display()))
@@ -103,7 +164,7 @@ impl Entry {
             _ => bail!("a client's certificate needs certificate_file and key_file"),
         };
         let tls = Tls { authorities: self.ca_file.as_ref().map(read).transpose()?, pair };
-        let web = Web::open(self.name.clone(), self.url.trim_end_matches('/').to_owned(), authorization, tls)?;
+        let web = Web::open(self.name.clone(), url.trim_end_matches('/').to_owned(), authorization, tls)?;
         Ok(Source { name: self.name, annotators_may_search: self.annotators_may_search, web: Arc::new(web) })
     }
 

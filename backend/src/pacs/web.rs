@@ -18,6 +18,16 @@ const PATIENCE: Patience = Patience { answer: Duration::from_secs(60), silence: 
 /// Largest answer in words.
 const WORDS_LIMIT_BYTES: u64 = 64 << 20;
 
+/// What a PACS answers to what is passed on to it.
+pub struct Passed {
+    /// 200, or one of those that say that there is nothing.
+    pub status: u16,
+    /// Media type.
+    pub kind: String,
+    /// To be read as it comes.
+    pub body: Box<dyn Read + Send>,
+}
+
 /// A way to one PACS.
 pub(super) struct Web {
     name: String,
@@ -72,6 +82,24 @@ impl Web {
             }
             StatusCode::NOT_ACCEPTABLE => Ok(None),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(self.not_there()),
+            status => Err(self.refused(status)),
+        }
+    }
+
+    /// An answer as it is; where it says no more than that there is nothing, its words are not.
+    pub(super) fn pass(&self, path: &str, query: &[(&str, &str)], accept: &str) -> Result<Passed, PacsError> {
+        let response = self.run("GET", path, query, accept, ())?;
+        let status = response.status();
+        match status {
+            StatusCode::OK => {
+                let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+                let kind = kind.unwrap_or("application/octet-stream").to_owned();
+                let body = Box::new(response.into_body().into_with_config().limit(u64::MAX).reader());
+                Ok(Passed { status: status.as_u16(), kind, body })
+            }
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::NOT_ACCEPTABLE => {
+                Ok(Passed { status: status.as_u16(), kind: "text/plain".to_owned(), body: Box::new(std::io::empty()) })
+            }
             status => Err(self.refused(status)),
         }
     }

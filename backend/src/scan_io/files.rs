@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::dicom::{self, DicomError, is_dicom, series_files};
 use super::format::Format;
+use super::intensities::Intensities;
 use super::nifti::Raw;
 use super::raster::NamedSegment;
 use super::{Origin, Scan, ScanError, nifti, text_files};
+
+/// Whether a scan is a PET series.
+pub fn is_pet(files: &ScanFiles) -> bool {
+    matches!(files, ScanFiles::Series(files) if dicom::is_pet(files))
+}
 
 /// The files of one scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,21 +97,29 @@ pub(super) fn read_raw(file: &Path, voxels: Option<&Path>) -> Result<(Raw, Vec<N
 /// # Errors
 /// [`ScanError`] for anything that is not a complete, finite volume of three dimensions, or of two.
 pub fn read_scan(path: &Path) -> Result<Scan, ScanError> {
+    read_scan_as(path, Intensities::Stored)
+}
+
+/// Reads a scan, PET series as they are wanted.
+///
+/// # Errors
+/// As [`read_scan`]; [`DicomError::Uptake`].
+pub fn read_scan_as(path: &Path, intensities: Intensities) -> Result<Scan, ScanError> {
     match ScanFiles::at(path) {
         ScanFiles::Series(files) if files.is_empty() => Err(DicomError::NoImages("the folder".to_owned()).into()),
-        files => read_scan_files(&files),
+        files => read_scan_files(&files, intensities),
     }
 }
 
 /// Reads a scan whose files are known.
 ///
 /// # Errors
-/// As [`read_scan`].
-pub fn read_scan_files(files: &ScanFiles) -> Result<Scan, ScanError> {
+/// As [`read_scan_as`].
+pub fn read_scan_files(files: &ScanFiles, intensities: Intensities) -> Result<Scan, ScanError> {
     match files {
         ScanFiles::One(file) => read_raw(file, None)?.0.into_scan(),
         ScanFiles::Pair { header, voxels } => read_raw(header, Some(voxels))?.0.into_scan(),
-        ScanFiles::Series(files) => dicom::read_series(files),
+        ScanFiles::Series(files) => dicom::read_series(files, intensities),
     }
 }
 
@@ -128,14 +142,14 @@ pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
 ///
 /// # Errors
 /// As [`read_scan`].
-pub fn write_without_texts(files: &ScanFiles, out: impl Write) -> Result<(), ScanError> {
+pub fn write_without_texts(files: &ScanFiles, intensities: Intensities, out: impl Write) -> Result<(), ScanError> {
     match files {
         ScanFiles::One(file) if Format::of(file) == Format::Nifti => nifti::write_without_texts(file, None, out),
         ScanFiles::Pair { header, voxels } if Format::of(header) == Format::Nifti => {
             nifti::write_without_texts(header, Some(voxels), out)
         }
         other => {
-            let Scan { volume, origin } = read_scan_files(other)?;
+            let Scan { volume, origin } = read_scan_files(other, intensities)?;
             Ok(super::write::pack_f32(out, &volume, &origin)?)
         }
     }

@@ -1,6 +1,7 @@
 //! Files ↔ volumes: NIfTI, NRRD, MetaImage, DICOM. The door to the `nifti` and `dicom` crates: gates that keep bad
 //! files out, the place that headers claim, and what is written on a scan's own grid.
 
+mod intensities;
 mod header;
 mod placing;
 mod gate;
@@ -25,11 +26,14 @@ pub use write::{nrrd_segmentation, whole, write_f32, write_i16, write_labels, wr
 
 pub use self::nifti::{Origin, Scan};
 pub use dicom::{
-    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, encode_seg, file_identity,
-    identity, is_dicom, read_reference, series_files, told_apart,
+    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, Unpacked, decode_here,
+    encode_seg, file_identity, identity, is_dicom, read_reference, series_files, told_apart, unpack, unpack_with,
 };
-pub use files::{ScanFiles, is_header_alone, read_origin, read_scan, read_scan_files, write_without_texts};
+pub use files::{
+    ScanFiles, is_header_alone, is_pet, read_origin, read_scan, read_scan_as, read_scan_files, write_without_texts,
+};
 pub use format::{VOLUME_ENDINGS, is_volume_name};
+pub use intensities::Intensities;
 pub use raster::NamedSegment;
 
 use shared::api::ErrorCode;

@@ -217,6 +217,21 @@ impl Store {
         Ok(found.ok_or(StoreError::NotFound("such case"))?.map(Sealed))
     }
 
+    /// The cases that came from a series, newest first, as far as it was kept of them which that was.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn cases_of_series(&self, series: &str) -> Result<Vec<CaseId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM open_cases JOIN series_references ON case_number = number
+             WHERE json_extract(reference, '$.series') = ? ORDER BY number DESC",
+        )
+        .bind(series)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(ids.into_iter().map(CaseId::from).collect())
+    }
+
     /// The file of a channel as it was brought, without any text of its header.
     ///
     /// # Errors

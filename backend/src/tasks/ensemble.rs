@@ -12,7 +12,7 @@ use super::predict::{beside, read_postprocessing};
 use super::read_channels;
 use crate::bundle::plans::Plan;
 use crate::pipeline::export::labels_of_probabilities;
-use crate::scan_io::write_labels;
+use crate::scan_io::{Intensities, write_labels};
 
 /// Writes `stem` with the plan's file ending from the archives `CASE.npz` that the networks left; the plan of any of
 /// them, whose labels are all the same.
@@ -50,7 +50,7 @@ pub fn ensemble(
     let voxels = mean.len() / heads.max(1);
     let mean =
         Array2::from_shape_vec((heads, voxels), mean.into_raw_vec_and_offset().0).context("the probabilities")?;
-    let (channels, origin) = read_channels(&[image.to_owned()])?;
+    let (channels, origin) = read_channels(&[image.to_owned()], Intensities::Stored)?;
     let mut labels = Volume::new(channels[0].geometry().clone(), labels_of_probabilities(mean.view(), plan))?;
     if let Some(file) = postprocessing {
         read_postprocessing(file)?.apply(&mut labels);

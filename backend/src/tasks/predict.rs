@@ -29,7 +29,7 @@ use crate::pipeline::postprocess::Postprocessing;
 use crate::pipeline::predict::{Options, mean_logits};
 use crate::pipeline::preprocess::{Normalised, Preprocessed, crop_and_normalise};
 use crate::pipeline::resident::{self, Outcome};
-use crate::scan_io::{LabelFile, Origin, read_origin, whole, write_labels};
+use crate::scan_io::{Intensities, LabelFile, Origin, read_origin, whole, write_labels};
 
 /// Where logits are gathered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct PredictOptions {
     pub save_logits: bool,
     /// A `postprocessing.json` that is applied to the labels.
     pub postprocessing: Option<PathBuf>,
+    /// What PET series are turned into.
+    pub pet: Intensities,
     /// Where networks run.
     pub device: DeviceChoice,
     /// Where logits are gathered.
@@ -276,7 +278,7 @@ impl Predictor {
 
     fn prepare<'a>(&self, case: &'a Case) -> Result<Prepared<'a>> {
         let mut clock = Clock::start();
-        let (channels, origin) = read_channels(&case.images)?;
+        let (channels, origin) = read_channels(&case.images, self.options.pet)?;
         clock.lap("read_s");
         check_dimensions(&origin, &self.plan)?;
         warnings(&channels, &origin, &self.plan)

@@ -20,7 +20,7 @@ use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;
 use crate::pipeline::sampling::Sampling;
 use crate::pipeline::uncertainty;
-use crate::scan_io::{Origin, Scan, read_scan, write_f32, write_labels};
+use crate::scan_io::{Intensities, Origin, Scan, read_scan_as, write_f32, write_labels};
 
 /// What may be chosen beside the bundle.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub fn presegment(
     let class_weights = options.class_dice.as_deref().map(|dice| class_weights(bundle, dice)).transpose()?;
     // Before the networks run: an output folder that cannot be made would cost the whole computation.
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
-    let (channels, origin) = read_channels(images)?;
+    let (channels, origin) = read_channels(images, bundle.manifest.pet)?;
     check_dimensions(&origin, plan)?;
     warnings(&channels, &origin, plan).iter().for_each(|words| (options.tell)(words));
     orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| (options.tell)(words));
@@ -109,11 +109,12 @@ pub fn presegment(
 ///
 /// # Errors
 /// [`crate::scan_io::ScanError`] with the file's name; channels that lie elsewhere, with the difference.
-pub fn read_channels(images: &[PathBuf]) -> Result<(Vec<Volume<f32>>, Origin)> {
+pub fn read_channels(images: &[PathBuf], intensities: Intensities) -> Result<(Vec<Volume<f32>>, Origin)> {
     let mut channels = Vec::new();
     let mut first: Option<Origin> = None;
     for path in images {
-        let Scan { volume, origin } = read_scan(path).with_context(|| format!("the image {}", path.display()))?;
+        let Scan { volume, origin } =
+            read_scan_as(path, intensities).with_context(|| format!("the image {}", path.display()))?;
         let first = first.get_or_insert_with(|| origin.clone());
         if let Err(difference) = first.accept(&origin) {
             bail!(
@@ -170,7 +171,7 @@ mod tests {
                 write_f32(&file, &Volume::filled(geometry.clone(), 0.0), &Origin::of_geometry(&geometry)).unwrap();
                 file
             });
-            let message = read_channels(&files)
+            let message = read_channels(&files, Intensities::Stored)
                 .err()
                 .map(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
             assert_eq!(message.as_deref(), expected);

@@ -75,7 +75,7 @@ pub fn refine(
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
     files.slices_out.map_or(Ok(()), |(path, _)| check_output(path))?;
-    let (channels, origin) = read_channels(files.images)?;
+    let (channels, origin) = read_channels(files.images, bundle.manifest.pet)?;
     check_dimensions(&origin, bundle.plan(Stage::Presegmentation))?;
     let scan = origin.geometry();
     let way = reorientation(&bundle.manifest, scan);

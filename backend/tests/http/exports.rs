@@ -12,13 +12,18 @@ use crate::series::{CANARIES, Series};
 use crate::server::{BUNDLE, Server};
 
 /// A generated scan as a series, in a folder; and a zip archive of it.
-fn series(folder: &std::path::Path) -> Vec<u8> {
+pub(crate) fn series(folder: &std::path::Path) -> Vec<u8> {
     let scan = Nifti::generated();
     let [nx, ny, _] = [32, 32, 24];
     let series = Series { spacing: [1.0, 1.0, 1.5], ..Series::tilted([32, 32, 24], 0.0) };
     series.write(&folder.join("series"), |[x, y, z]| scan.voxels[x + nx * (y + ny * z)] as i16);
+    zipped(&folder.join("series"))
+}
+
+/// A zip archive of a folder's files.
+pub(crate) fn zipped(folder: &std::path::Path) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for file in std::fs::read_dir(folder.join("series")).unwrap().flatten() {
+    for file in std::fs::read_dir(folder).unwrap().flatten() {
         let name = file.file_name().into_string().unwrap();
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(&std::fs::read(file.path()).unwrap()).unwrap();
@@ -26,7 +31,7 @@ fn series(folder: &std::path::Path) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn uploaded(server: &Server, zip: &[u8]) -> String {
+pub(crate) fn uploaded(server: &Server, zip: &[u8]) -> String {
     let answer = server.upload(BUNDLE, &[zip]);
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
     let id = answer.json::<Value>()["id"].as_str().unwrap().to_owned();

@@ -10,6 +10,7 @@ mod server;
 
 mod adaptation;
 mod api;
+mod archive;
 mod bounds;
 mod canaries;
 mod cases;
@@ -28,6 +29,8 @@ mod pacs;
 mod people;
 mod reach;
 mod review;
+mod round_trip;
 mod rounds;
+mod tls;
 mod turns;
 mod upload;

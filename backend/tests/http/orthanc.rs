@@ -22,6 +22,7 @@ pub(crate) struct Orthanc {
     folder: TempDir,
     agent: Agent,
     port: u16,
+    dicom_port: u16,
 }
 
 impl Orthanc {
@@ -45,7 +46,7 @@ impl Orthanc {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new("Orthanc").arg(&file).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
-        let orthanc = Self { child, folder, agent, port };
+        let orthanc = Self { child, folder, agent, port, dicom_port };
         eventually("answer of Orthanc", || orthanc.find("/studies").ok());
         orthanc
     }
@@ -53,6 +54,11 @@ impl Orthanc {
     /// Where DICOMweb begins.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/dicom-web", self.port)
+    }
+
+    /// Where it takes what is sent by C-STORE.
+    pub(crate) fn dicom_port(&self) -> u16 {
+        self.dicom_port
     }
 
     /// A file that names it as `clinic`, for `--pacs`; what `more` holds is changed in it.

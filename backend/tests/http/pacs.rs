@@ -314,3 +314,46 @@ fn an_import_can_be_stopped() {
     assert!(odd.asked().len() < 100, "it went on fetching");
     assert_eq!(server.request("DELETE", "/api/imports/other", &[]).refusal(404).0, "not_found");
 }
+
+#[test]
+fn an_import_outlives_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    write_series(&folder.path().join("series"));
+    let file = |z: usize| std::fs::read(folder.path().join(format!("series/{:04}.dcm", 24 - z))).unwrap();
+    let files: Vec<Vec<u8>> = (0..24).map(file).collect();
+    let holds = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let still = Arc::clone(&holds);
+    let odd = Odd::start(move |_, head| {
+        if head.contains("/instances?") {
+            return instances(24);
+        }
+        let line = head.split(' ').nth(1).unwrap();
+        let z: usize = line.rsplit('.').next().unwrap().parse::<usize>().unwrap() - 1;
+        while z > 5 && still.load(Ordering::SeqCst) {
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let body = [b"--b\r\n\r\n", &files[z][..], b"\r\n--b--"].concat();
+        reply("200 OK", "multipart/related; type=\"application/dicom\"; boundary=b", &body)
+    });
+    let sources = odd.sources(folder.path());
+    let server = with_sources(&sources);
+    let wanted = json!({ "study": STUDY, "series": [SERIES], "bundle": BUNDLE });
+    let id = server.post("/api/pacs/odd/imports", &wanted).json::<Value>()["id"].clone();
+    let first = |server: &Server| server.get("/api/imports").json::<Vec<Value>>().into_iter().next();
+    eventually("some images", || first(&server).filter(|import| import["fetched"].as_u64() > Some(3)));
+    let server = server.killed_and_restarted_with(&["--pacs", sources.to_str().unwrap()]);
+    holds.store(false, Ordering::SeqCst);
+    let done = eventually("end of the import", || first(&server).filter(|import| import["state"] == "done"));
+    assert_eq!(done["id"], id);
+    assert_eq!(server.get("/api/cases").json::<Vec<Value>>().len(), 1);
+    // What is over is not begun again.
+    let server = server.killed_and_restarted_with(&["--pacs", sources.to_str().unwrap()]);
+    thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!((first(&server), server.get("/api/cases").json::<Vec<Value>>().len()), (None, 1));
+    // Where the PACS is named no more, it is forgotten.
+    holds.store(true, Ordering::SeqCst);
+    let _ = server.post("/api/pacs/odd/imports", &wanted);
+    eventually("the import under way", || first(&server));
+    let server = server.killed_and_restarted();
+    assert_eq!(first(&server), None);
+}

@@ -143,10 +143,15 @@ impl Server {
     }
 
     /// Kills the server without warning and starts another on its data.
-    pub(crate) fn killed_and_restarted(mut self) -> Self {
+    pub(crate) fn killed_and_restarted(self) -> Self {
+        self.killed_and_restarted_with(&[])
+    }
+
+    /// The same with arguments.
+    pub(crate) fn killed_and_restarted_with(mut self, arguments: &[&str]) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        Self::launch(program(), &models(), &[], Arc::clone(&self.data), Arc::clone(&self.client))
+        Self::launch(program(), &models(), arguments, Arc::clone(&self.data), Arc::clone(&self.client))
     }
 
     /// What the server has logged.

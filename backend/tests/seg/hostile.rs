@@ -8,7 +8,7 @@ use dicom_core::value::{DataSetSequence, PixelFragmentSequence};
 use dicom_core::{DataElement, Length, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use i3deep::scan_io::{KeptReference, LabelFile, is_dicom, read_reference, read_scan, series_files};
+use i3deep::scan_io::{KeptReference, LabelFile, decode_here, is_dicom, read_reference, read_scan, series_files};
 
 use crate::series::{CANARIES, Series};
 
@@ -208,6 +208,7 @@ fn texts_that_lead_elsewhere() {
 
 #[test]
 fn pixels_that_are_packed_wrongly() {
+    decode_here();
     let garbage = |bytes: Vec<u8>| -> Change {
         Box::new(move |object| {
             let fragments = PixelFragmentSequence::new(vec![0_u32], vec![bytes.clone()]);

@@ -8,5 +8,7 @@ mod series;
 
 mod command;
 mod hostile;
+mod packed;
 mod peers;
 mod round_trip;
+mod uptake;

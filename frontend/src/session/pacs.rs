@@ -180,8 +180,12 @@ impl Session {
             self.pacs.sends.set(false);
             match answer {
                 // Said wherever one is by now: it concerns a patient who may not be on the screen any more.
-                Ok(_) if self.is_shown(&visit) => {
-                    self.messages.notice.set(Some(format!("The segmentation is in {source}: it was found there.")));
+                Ok(sent) if self.is_shown(&visit) => {
+                    let words = match sent.found {
+                        true => format!("The segmentation is in {source}: it was found there."),
+                        false => format!("{source} says that it has stored the segmentation."),
+                    };
+                    self.messages.notice.set(Some(words));
                 }
                 Ok(_) => {}
                 Err(trouble) => self.complain(&trouble),

@@ -154,7 +154,7 @@ pub struct SendTo {
     pub format: ExportFormat,
 }
 
-/// A segmentation that a PACS has: it was asked for it afterwards.
+/// A segmentation that a PACS has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sent {
@@ -164,4 +164,6 @@ pub struct Sent {
     pub series: String,
     /// The object.
     pub instance: String,
+    /// Whether the PACS was asked for it afterwards and had it; else it said that it has stored it.
+    pub found: bool,
 }

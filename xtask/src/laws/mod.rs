@@ -50,6 +50,9 @@ fn each_outside_thing_has_one_door() {
     check_only_in("backend/src", "dicom_", &["backend/src/scan_io", "backend/src/dimse"]);
     check_only_in("backend/src", "dicom_ul", &["backend/src/dimse"]);
     check_only_in("backend/src/dimse", "dicom_pixeldata", &[]);
+    for decoder in ["jpeg2k::", "jpegls::"] {
+        check_only_in("backend/src", decoder, &["backend/src/scan_io/dicom/codecs.rs"]);
+    }
     // Two rooms ask other machines; how far they may go is said in one file.
     let asks = ["backend/src/outgoing.rs", "backend/src/pacs", "backend/src/oidc/wire.rs"];
     check_only_in("backend/src", "ureq::", &asks);

@@ -13,7 +13,7 @@ mod export;
 mod health;
 mod jobs;
 mod metrics;
-mod pacs;
+pub(super) mod pacs;
 mod refused;
 mod review;
 mod thumbnail;

@@ -13,9 +13,11 @@ use super::super::people::Visitor;
 use super::upload::{Scratch, take_in};
 use super::{Parts, Refusal, export};
 use crate::intake::{Brought, case_name, check_images, find_bundle};
-use crate::pacs::{Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies};
+use crate::pacs::{
+    Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies, send_by_dicom, study_of,
+};
 use crate::scan_io::identity;
-use crate::store::Act;
+use crate::store::{Act, StoreError, UnderWay};
 
 /// The PACS that this server's operator has named.
 #[utoipa::path(
@@ -25,7 +27,9 @@ use crate::store::Act;
 )]
 pub(crate) async fn list(parts: Data<Parts>, visitor: Visitor) -> Json<Vec<PacsInfo>> {
     let info = |source: &Source| PacsInfo { name: source.name.clone(), may_search: may_search(&visitor, source) };
-    Json(parts.sources.all().iter().map(info).collect())
+    let archives = parts.sources.archives().iter();
+    let archives = archives.map(|archive| PacsInfo { name: archive.name.clone(), may_search: false });
+    Json(parts.sources.all().iter().map(info).chain(archives).collect())
 }
 
 /// Studies that fit, the latest first. Asked of those who see every case here, and of others where the operator says
@@ -89,9 +93,34 @@ pub(crate) async fn open(
     let ticket = ticket.ok_or_else(|| Refusal::busy("you have too many imports under way"))?;
     parts.store.note(&visitor.actor(), Act::OpenFromPacs, &source.name).await?;
     let import = ticket.now();
+    let under_way = UnderWay {
+        id: ticket.id().to_owned(),
+        owner: visitor.name.clone(),
+        source: source.name.clone(),
+        wanted: wanted.clone(),
+    };
+    parts.store.keep_import(&under_way).await?;
     let desk = Desk { parts, visitor };
     tokio::spawn(desk.carry_out(ticket, source, wanted, name));
     Ok(HttpResponse::Accepted().json(import))
+}
+
+/// Goes on with what was on its way when the server ended, from its first image: what had come of it went with the
+/// server. What its owner may not open any more is forgotten.
+pub(crate) async fn go_on(parts: &Data<Parts>) -> Result<(), StoreError> {
+    for UnderWay { id, owner, source, wanted } in parts.store.imports_to_go_on_with().await? {
+        let visitor = Visitor::returned(parts, &owner).await?;
+        let allowed = visitor.and_then(|visitor| Some((searchable(parts, &visitor, &source).ok()?, visitor)));
+        let Some(((source, visitor), name)) = allowed.zip(case_name(&wanted.name).ok()) else {
+            parts.store.forget_import(&id).await?;
+            continue;
+        };
+        if let Some(ticket) = parts.imports.begin_as(id, &owner, &source.name, &wanted.bundle) {
+            let desk = Desk { parts: parts.clone(), visitor };
+            tokio::spawn(desk.carry_out(ticket, source, wanted, name));
+        }
+    }
+    Ok(())
 }
 
 /// The asker's own imports, the latest first.
@@ -139,16 +168,66 @@ pub(crate) async fn send(
     to: Json<SendTo>,
 ) -> Result<Json<Sent>, Refusal> {
     let SendTo { source, format } = to.into_inner();
-    let source = named(&parts, &source)?;
+    let archive = parts.sources.archives().iter().find(|archive| archive.name == source).cloned();
+    let asked = if archive.is_some() { None } else { Some(named(&parts, &source)?) };
     if format == ExportFormat::Nrrd {
         return Err(Refusal::unreadable("a PACS takes DICOM: the format is seg or seg-binary"));
     }
     let object = export::newest_object(&parts, &id, format).await?;
     // Before it leaves, so that nothing leaves unrecorded.
-    parts.store.note(&visitor.actor(), Act::SendToPacs, &format!("{} {}", id.as_str(), source.name)).await?;
+    parts.store.note(&visitor.actor(), Act::SendToPacs, &format!("{} {source}", id.as_str())).await?;
     let is = identity(&object).map_err(|error| Refusal::internal(&error))?;
-    let is = Sent { study: is.study, series: is.series, instance: is.instance };
-    Ok(Json(ask(move || crate::pacs::send(&source, &object, is)).await?))
+    let is = Sent { study: is.study, series: is.series, instance: is.instance, found: asked.is_some() };
+    Ok(Json(match (archive, asked) {
+        (Some(archive), _) => ask(move || send_by_dicom(&archive, &object).map(|()| is)).await?,
+        (None, Some(source)) => ask(move || crate::pacs::send(&source, &object, is)).await?,
+        (None, None) => return Err(Refusal::no_such_route()),
+    }))
+}
+
+/// The case of a series that another program names by its UID alone: fetched from the first PACS that the visitor may
+/// search and that has it. Waits until it is a case.
+pub(crate) async fn fetched(
+    parts: &Data<Parts>,
+    visitor: &Visitor,
+    series: &str,
+    bundle: &str,
+) -> Result<CaseSummary, Refusal> {
+    for source in parts.sources.all().iter().filter(|source| may_search(visitor, source)) {
+        let (asked, uid) = (source.clone(), series.to_owned());
+        let Some(study) = ask(move || study_of(&asked, &uid)).await? else { continue };
+        let ticket = parts.imports.begin(&visitor.name, &source.name, bundle);
+        let ticket = ticket.ok_or_else(|| Refusal::busy("you have too many imports under way"))?;
+        parts.store.note(&visitor.actor(), Act::OpenFromPacs, &source.name).await?;
+        let desk = Desk { parts: parts.clone(), visitor: visitor.clone() };
+        let wanted =
+            OpenSeries { study, series: vec![series.to_owned()], bundle: bundle.to_owned(), name: String::new() };
+        return match desk.import(&ticket, source.clone(), wanted, None).await {
+            Ok(Some(case)) => {
+                ticket.end(Outcome::Case(case.id.clone()));
+                Ok(case)
+            }
+            Ok(None) => {
+                ticket.end(Outcome::Stopped);
+                Err(Refusal::busy("the import was stopped"))
+            }
+            Err(refusal) => {
+                ticket.end(Outcome::Failed(refusal.to_string()));
+                Err(refusal)
+            }
+        };
+    }
+    let message = "no case came from this series, and no PACS that you may search has it";
+    Err(Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message))
+}
+
+/// The PACS whose images a viewer beside the workbench shows: the first that the visitor may search.
+pub(crate) fn shown(parts: &Parts, visitor: &Visitor) -> Result<Source, Refusal> {
+    let none = || {
+        let message = "this server knows no PACS that you may search; its operator names them with --pacs";
+        Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    };
+    parts.sources.all().iter().find(|source| may_search(visitor, source)).cloned().ok_or_else(none)
 }
 
 /// What an import needs of the server.
@@ -164,6 +243,9 @@ impl Desk {
             Ok(None) => Outcome::Stopped,
             Err(refusal) => Outcome::Failed(refusal.to_string()),
         };
+        if let Err(error) = self.parts.store.forget_import(ticket.id()).await {
+            tracing::warn!("an import that is over will be gone on with at the next start: {error}");
+        }
         ticket.end(outcome);
     }
 
@@ -222,6 +304,8 @@ fn named(parts: &Parts, name: &str) -> Result<Source, Refusal> {
 }
 
 /// Asks a PACS, which may take its time.
-async fn ask<T: Send + 'static>(ask: impl FnOnce() -> Result<T, PacsError> + Send + 'static) -> Result<T, Refusal> {
+pub(crate) async fn ask<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, PacsError> + Send + 'static,
+) -> Result<T, Refusal> {
     Ok(web::block(ask).await.map_err(|error| Refusal::internal(&error))??)
 }

@@ -48,6 +48,26 @@ pub(super) async fn case(parts: &Parts, visitor: &Visitor, bundle: &str, id: &st
     Ok(id)
 }
 
+/// The newest case of the bundle that came from a series and is the visitor's to see.
+pub(super) async fn of_series(
+    parts: &Parts,
+    visitor: &Visitor,
+    bundle: &str,
+    series: &str,
+) -> Result<Option<CaseId>, Refusal> {
+    for id in parts.store.cases_of_series(series).await? {
+        if visitor.sees(parts, id.as_str()).await? && parts.store.summary(&id).await?.bundle == bundle {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an image is called by the UID of its series, as OHIF does, and not by its case's id.
+pub(super) fn is_series(image: &str) -> bool {
+    image.contains('.')
+}
+
 /// The labels by name, as the protocol has them.
 pub(super) fn label_names(labels: &LabelSet) -> Value {
     labels.0.iter().map(|label| (label.name.clone(), json!(label.value))).collect::<Map<_, _>>().into()

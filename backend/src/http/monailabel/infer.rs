@@ -10,9 +10,10 @@ use shared::api::ErrorCode;
 use shared::case::CaseId;
 
 use super::super::api::check_agreement;
+use super::super::api::pacs::fetched;
 use super::super::api::upload::take_in;
 use super::super::people::Visitor;
-use super::cases::{bundle, case, finished, label_names, settled, states};
+use super::cases::{bundle, case, finished, is_series, label_names, of_series, settled, states};
 use super::form::{Received, receive};
 use super::info::{REFINEMENT, SEGMENTATION};
 use super::{Parts, Refusal, datastore, reply};
@@ -44,6 +45,10 @@ pub(super) async fn infer(
     }
     let received = receive(&parts, form).await?;
     let id = match [&asked.session_id, &asked.image].into_iter().find(|id| !id.is_empty()) {
+        Some(series) if is_series(series) => match of_series(&parts, &visitor, &bundle.name, series).await? {
+            Some(id) => id,
+            None => fetched(&parts, &visitor, series, &bundle.name).await?.id,
+        },
         Some(id) => case(&parts, &visitor, &bundle.name, id).await?,
         None if received.images.is_empty() => {
             let message = "neither an image, nor a file, nor a session was named";

@@ -9,6 +9,8 @@ use shared::case::Stage;
 use super::super::people::Visitor;
 use super::cases::of_bundle;
 use super::{Parts, Refusal, datastore};
+use crate::scan_io::SeriesReference;
+use crate::store::Sealed;
 
 /// Most cases whose uncertainty is looked at for one answer, the oldest first.
 const COMPARED: usize = 32;
@@ -41,6 +43,14 @@ pub(super) async fn next(
     said["id"] = json!(case.id);
     // Slicer would open this path on its own disk if it were there.
     said["path"] = json!(format!("/i3deep/{}.nii.gz", case.id));
+    // OHIF opens the study of this series; of whom it is, its PACS says.
+    if let Some(Sealed(reference)) = parts.store.series_reference(&case.id).await?
+        && let Ok(reference) = serde_json::from_str::<SeriesReference>(&reference)
+    {
+        let (study, series) = reference.identifiers();
+        said["StudyInstanceUID"] = json!(study);
+        said["SeriesInstanceUID"] = json!(series);
+    }
     Ok(Json(said))
 }
 

@@ -11,13 +11,14 @@ mod infer;
 mod info;
 mod learning;
 mod logs;
+mod proxy;
 mod reply;
 mod session;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, PayloadConfig, ServiceConfig};
 
 use super::people::{Rule, admit};
 use super::{Parts, Refusal, error};
@@ -57,5 +58,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/train/{model}", web::post().to(learning::no_training))
         .route("/logs/", web::get().to(logs::show))
         .default_service(web::to(error::no_such_route));
-    config.service(web::scope(PREFIX).service(signing_in).service(known));
+    let passed_on = web::scope("/proxy/dicom")
+        .wrap(person())
+        .app_data(PayloadConfig::new(proxy::STORE_LIMIT_BYTES))
+        .route("/{operation:wado|qido}/{path:.+}", web::get().to(proxy::find))
+        .route("/{operation:stow}/{path:.+}", web::post().to(proxy::store))
+        .default_service(web::to(error::no_such_route));
+    config.service(passed_on).service(web::scope(PREFIX).service(signing_in).service(known));
 }

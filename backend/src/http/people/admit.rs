@@ -9,13 +9,16 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
-use shared::api::{ErrorCode, Me, Role};
+use shared::api::{ErrorCode, Me, Person, Role};
 use shared::case::JobId;
 
 use super::super::{Parts, Refusal};
 use super::peer::Ends;
 use crate::secret::digest;
 use crate::store::{Actor, Secret, StoreError};
+
+/// What the user of this machine is called where there are no accounts.
+const LOCAL: &str = "local";
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,20 @@ enum By {
 
 impl Visitor {
     fn local(by: By) -> Self {
-        Self { name: "local".to_owned(), role: Role::Admin, by }
+        Self { name: LOCAL.to_owned(), role: Role::Admin, by }
+    }
+
+    /// Whoever asked for something before the server started again; nobody if there is no such account any more.
+    ///
+    /// # Errors
+    /// If the store cannot say.
+    pub(crate) async fn returned(parts: &Parts, name: &str) -> Result<Option<Self>, StoreError> {
+        if !parts.access.accounts {
+            return Ok((name == LOCAL).then(|| Self::local(By::System)));
+        }
+        let people = parts.store.people().await?;
+        let person = people.into_iter().find(|person| person.name == name && !person.disabled);
+        Ok(person.map(|Person { name, role, .. }| Self { name, role, by: By::System }))
     }
 
     /// For the records.

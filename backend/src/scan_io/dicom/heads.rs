@@ -19,6 +19,8 @@ pub(super) struct Head {
     pub(super) class: String,
     pub(super) instance: String,
     pub(super) modality: String,
+    /// How its pixels are packed.
+    pub(super) syntax: String,
     pub(super) is_localiser: bool,
     pub(super) samples: u16,
     pub(super) photometric: String,
@@ -76,6 +78,7 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
         class: text(&object, tags::SOP_CLASS_UID),
         instance: text(&object, tags::SOP_INSTANCE_UID),
         modality: text(&object, tags::MODALITY),
+        syntax: object.meta().transfer_syntax().trim_end_matches(['\0', ' ']).to_owned(),
         is_localiser: text(&object, tags::IMAGE_TYPE).to_uppercase().split('\\').any(|word| word == "LOCALIZER"),
         samples: integer(&object, tags::SAMPLES_PER_PIXEL).unwrap_or(1) as u16,
         photometric: text(&object, tags::PHOTOMETRIC_INTERPRETATION),

@@ -8,7 +8,10 @@ mod heads;
 mod identity;
 mod lengths;
 mod series;
+mod uptake;
+mod codecs;
 mod pixels;
+mod apart;
 mod reference;
 mod segmentation;
 
@@ -18,10 +21,13 @@ use dicom_dictionary_std::uids;
 use shared::api::ErrorCode;
 use thiserror::Error;
 
-use super::{Origin, Scan, ScanError};
+use super::{Intensities, Origin, Scan, ScanError};
+use codecs::Codec;
 use heads::read_heads;
 use series::{Stack, stacks};
 
+pub use apart::{Unpacked, unpack, unpack_with};
+pub use codecs::decode_here;
 pub use identity::{Identity, file_identity, identity};
 pub use reference::{KeptReference, SeriesReference, read_reference};
 pub use segmentation::{Algorithm, SegContent, SegKind, encode_seg};
@@ -43,7 +49,7 @@ pub enum DicomError {
         why: String,
     },
     /// Pixels that no decoder here reads.
-    #[error("{file}: its pixels cannot be decoded ({why}). Export the series uncompressed, or as RLE or JPEG")]
+    #[error("{file}: its pixels cannot be decoded ({why}). Export the series again, or uncompressed")]
     Pixels {
         /// Which.
         file: String,
@@ -138,6 +144,25 @@ pub enum DicomError {
         /// By how much.
         degrees: f64,
     },
+    /// What uptake is computed of.
+    #[error(
+        "{file} has no usable {attribute}, of which SUV is computed. Export the series again with it, or give the \
+         network what it is used to"
+    )]
+    Uptake {
+        /// Which file.
+        file: String,
+        /// The attribute, and what it has to say.
+        attribute: &'static str,
+    },
+    /// What the process that decodes says.
+    #[error("{message}")]
+    Apart {
+        /// For programs.
+        code: ErrorCode,
+        /// What, why, and what to do.
+        message: String,
+    },
     /// An attribute that a slice needs.
     #[error("{file} has no usable {attribute}. Export it again")]
     Attribute {
@@ -155,7 +180,8 @@ impl DicomError {
             Self::Unreadable { .. } => ErrorCode::Damaged,
             Self::Pixels { .. } | Self::Colours { .. } | Self::Labels { .. } => ErrorCode::UnsupportedType,
             Self::SeveralVolumes { .. } => ErrorCode::NotThreeDimensional,
-            Self::Attribute { .. } | Self::Segmentation { .. } => ErrorCode::BadHeader,
+            Self::Apart { code, .. } => *code,
+            Self::Attribute { .. } | Self::Uptake { .. } | Self::Segmentation { .. } => ErrorCode::BadHeader,
             Self::NoImages(_)
             | Self::NoPosition { .. }
             | Self::SeveralSeries { .. }
@@ -191,6 +217,12 @@ fn some(files: &[String]) -> String {
 /// A file's own name, for messages.
 fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether files are a PET series; files that cannot be read are none.
+pub(super) fn is_pet(files: &[PathBuf]) -> bool {
+    let first = files.first().map(std::slice::from_ref).unwrap_or_default();
+    read_heads(first).is_ok_and(|heads| heads.iter().any(uptake::is_pet))
 }
 
 /// Whether a file begins as DICOM does: with the letters behind a preamble, or without one.
@@ -245,9 +277,17 @@ pub(super) fn read_origin(files: &[PathBuf]) -> Result<Origin, ScanError> {
 ///
 /// # Errors
 /// [`DicomError`] for what is not one volume on an even grid; [`ScanError`] for geometry and values as for any scan.
-pub(super) fn read_series(files: &[PathBuf]) -> Result<Scan, ScanError> {
-    let stack: Stack = stacks(read_heads(files)?)?;
+pub(super) fn read_series(files: &[PathBuf], intensities: Intensities) -> Result<Scan, ScanError> {
+    let mut heads = read_heads(files)?;
+    if intensities == Intensities::SuvBw {
+        uptake::apply(&mut heads)?;
+    }
+    let is_held_back = heads.iter().any(|head| Codec::of(&head.syntax).is_some()) && !codecs::may_decode();
+    let stack: Stack = stacks(heads)?;
     let geometry = stack.geometry()?;
+    if is_held_back {
+        return apart::read_apart(files, intensities);
+    }
     let volume = pixels::read(&stack, &geometry)?;
     Ok(Scan { volume, origin: Origin::of_geometry(&geometry) })
 }

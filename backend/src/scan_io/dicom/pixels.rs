@@ -1,12 +1,15 @@
 //! Pixels to intensities: stored bits, sign, and each slice's own slope and intercept.
 
-use dicom_object::OpenFileOptions;
+use dicom_dictionary_std::tags;
+use dicom_encoding::adapters::PixelDataObject;
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use dicom_pixeldata::{DecodedPixelData, PixelDecoder, PixelRepresentation};
 use rayon::prelude::*;
 use shared::geometry::Geometry;
 use shared::volume::Volume;
 
-use super::heads::{Slice, chain};
+use super::codecs::Codec;
+use super::heads::{Slice, chain, integer};
 use super::series::Stack;
 use super::{DicomError, decoded, name};
 use crate::scan_io::ScanError;
@@ -30,7 +33,12 @@ pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, Sc
     work.into_par_iter().try_for_each(|(file, targets)| {
         let unreadable = |error: &dyn std::error::Error| DicomError::Unreadable { file: name(file), why: chain(error) };
         let object = OpenFileOptions::new().open_file(file).map_err(|error| unreadable(&error))?;
+        let codec = Codec::of(object.meta().transfer_syntax().trim_end_matches(['\0', ' ']));
         for (slice, target) in targets {
+            if let Some(codec) = codec {
+                decoded(file, || unpack(codec, &object, slice, target))?;
+                continue;
+            }
             let decode = || object.decode_pixel_data_frame(slice.frame).map_err(|error| chain(&error));
             let pixels = decoded(file, decode)?;
             fill(&pixels, slice, target).map_err(|why| DicomError::Pixels { file: name(file), why })?;
@@ -61,19 +69,62 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
     if bytes.len() < target.len() * size {
         return Err(format!("{} bytes of pixels are there, {} are needed", bytes.len(), target.len() * size));
     }
-    let (stored, shift) = (u32::from(pixels.bits_stored()), u32::from(pixels.high_bit() + 1 - pixels.bits_stored()));
-    let signed = pixels.pixel_representation() == PixelRepresentation::Signed;
-    // As ITK has it: the other end of the numbers that the stored bits can hold.
-    let ends = if signed { -1.0 } else { 2.0_f64.powi(stored as i32) - 1.0 };
+    let stored = Stored {
+        bits: u32::from(pixels.bits_stored()),
+        shift: u32::from(pixels.high_bit() + 1 - pixels.bits_stored()),
+        is_signed: pixels.pixel_representation() == PixelRepresentation::Signed,
+    };
     for (value, chunk) in target.iter_mut().zip(bytes.chunks_exact(size)) {
         let mut wide = [0; 4];
         wide[..size].copy_from_slice(chunk);
-        // The stored bits at the top, so that shifting back extends the sign and drops what is not the pixel's.
-        let raised = u32::from_le_bytes(wide) << (32 - stored - shift);
-        let pixel =
-            if signed { f64::from(raised.cast_signed() >> (32 - stored)) } else { f64::from(raised >> (32 - stored)) };
-        let pixel = if slice.inverted { ends - pixel } else { pixel };
-        *value = (pixel * slice.slope + slice.intercept) as f32;
+        *value = stored.intensity(u32::from_le_bytes(wide), slice);
     }
     Ok(())
+}
+
+/// Decodes one frame and writes its intensities.
+fn unpack(codec: Codec, object: &DefaultDicomObject, slice: &Slice, target: &mut [f32]) -> Result<(), String> {
+    let packed = object.frame_pixel_data(slice.frame).ok_or("which of them are this frame's is not said")?;
+    let frame = codec.decode(&packed, slice.columns, slice.rows)?;
+    let said = integer(object, tags::BITS_STORED).and_then(|bits| u32::try_from(bits).ok());
+    let said = said.filter(|bits| (1..=16).contains(bits)).ok_or("bits stored are not said, or not 1 to 16")?;
+    let is_signed = match integer(object, tags::PIXEL_REPRESENTATION) {
+        Some(0) => false,
+        Some(1) => true,
+        _ => return Err("whether pixels are signed is not said".to_owned()),
+    };
+    // Where the codestream holds numbers of the same kind, those that a lossy one made too large or too small are the
+    // nearest that can be stored; else it holds stored bits, whatever they say.
+    let same_kind = frame.is_signed == is_signed;
+    let stored = Stored { bits: if same_kind { said } else { said.min(frame.bits) }, shift: 0, is_signed };
+    let least = if is_signed { -(1 << (said - 1)) } else { 0 };
+    let most = least + (1 << said) - 1;
+    for (value, sample) in target.iter_mut().zip(&frame.samples) {
+        let sample = if same_kind { (*sample).clamp(least, most) } else { *sample };
+        *value = stored.intensity(sample.cast_unsigned(), slice);
+    }
+    Ok(())
+}
+
+/// How a pixel is stored.
+#[derive(Clone, Copy)]
+struct Stored {
+    bits: u32,
+    /// Bits below it.
+    shift: u32,
+    is_signed: bool,
+}
+
+impl Stored {
+    fn intensity(self, word: u32, slice: &Slice) -> f32 {
+        let Self { bits, shift, is_signed } = self;
+        // The stored bits at the top, so that shifting back extends the sign and drops what is not the pixel's.
+        let raised = word << (32 - bits - shift);
+        let pixel =
+            if is_signed { f64::from(raised.cast_signed() >> (32 - bits)) } else { f64::from(raised >> (32 - bits)) };
+        // As ITK has it: the other end of the numbers that the stored bits can hold.
+        let ends = if is_signed { -1.0 } else { 2.0_f64.powi(bits.cast_signed()) - 1.0 };
+        let pixel = if slice.inverted { ends - pixel } else { pixel };
+        (pixel * slice.slope + slice.intercept) as f32
+    }
 }

@@ -66,6 +66,13 @@ pub struct SeriesReference {
     pub(super) images: Vec<ImageReference>,
 }
 
+impl SeriesReference {
+    /// Unique identifiers of the study and of the series; they name no patient.
+    pub fn identifiers(&self) -> (&str, &str) {
+        (&self.study, &self.series)
+    }
+}
+
 /// One slice of it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ImageReference {
