@@ -45,7 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the workbench to browsers.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Segment a scan, say where that is uncertain, and choose the slices worth correcting.
     Presegment(presegment::Args),
     /// Turn corrected slices into a better segmentation everywhere.

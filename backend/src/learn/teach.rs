@@ -63,7 +63,7 @@ struct Opened {
 
 fn opened(bundle: &Bundle, case: &CaseFiles) -> Result<Opened> {
     let truth = truth(case, &bundle.manifest.labels)?;
-    let (channels, origin) = read_channels(&case.channels)?;
+    let (channels, origin) = read_channels(&case.channels, bundle.manifest.pet)?;
     check_dimensions(&origin, &bundle.presegmentation)?;
     let way = reorientation(&bundle.manifest, origin.geometry());
     let channels = channels.into_iter().map(|channel| way.apply(channel)).collect();
