@@ -68,7 +68,10 @@ pub(crate) fn why_away(error: &ureq::Error) -> String {
         ureq::Error::Timeout(_) => "it took too long".to_owned(),
         ureq::Error::HostNotFound => "its name is not known".to_owned(),
         ureq::Error::ConnectionFailed => "no connection".to_owned(),
-        ureq::Error::Io(error) => error.kind().to_string(),
+        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => format!("encryption: {error}"),
+            None => error.kind().to_string(),
+        },
         ureq::Error::Rustls(error) => format!("encryption: {error}"),
         _ => "the connection failed".to_owned(),
     }

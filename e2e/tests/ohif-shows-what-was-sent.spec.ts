@@ -1,4 +1,4 @@
-/** OHIF beside i3Deep, as it is: it finds in the PACS what was sent there, and its MONAI Label panel has series segmented. */
+/** OHIF beside i3Deep, as it is: it finds in the PACS what was sent there, and its panel has series segmented. */
 import type { Browser, Page } from "@playwright/test";
 
 import { SERIES, STUDY, seriesOf } from "../fixtures/dicom.ts";
@@ -80,7 +80,7 @@ test("a segmentation that was corrected, refined and sent is found in OHIF", asy
   }
 });
 
-test("OHIF's MONAI Label panel has a series segmented that nobody has opened here", async ({ browser, phantomScan }) => {
+test("OHIF's panel has a series segmented that nobody has opened here", async ({ browser, phantomScan }) => {
   const ohif = ohifOfMonai();
   test.skip(!Orthanc.isThere(), "Orthanc with its DICOMweb plugin is not installed");
   test.skip(ohif === undefined, "I3DEEP_PEERS names no Python with monailabel, in which OHIF is");
@@ -172,7 +172,8 @@ async function opened(browser: Browser, address: string): Promise<Page> {
   const said: string[] = [];
   page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => said.push(`thrown: ${error.message}\n${error.stack ?? ""}`));
-  page.on("close", () => void test.info().attach("what OHIF said", { body: said.join("\n"), contentType: "text/plain" }));
+  const kept = () => ({ body: said.join("\n"), contentType: "text/plain" });
+  page.on("close", () => void test.info().attach("what OHIF said", kept()));
   await page.goto(address);
   return page;
 }

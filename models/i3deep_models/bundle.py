@@ -40,8 +40,8 @@ def write_bundle(
     codes: dict[str, dict] | None = None,
 ) -> None:
     """Writes `bundle.json` beside `presegmentation/` and `refinement/`, with the digest of every file;
-    `orientations` are those of the training scans ([`orientations_of`]), `codes` what labels are in coded words, by their
-    names."""
+    `orientations` are those of the training scans ([`orientations_of`]), `codes` what labels are in coded words, by
+    their names."""
     dataset = read_json(folder / "presegmentation" / "dataset.json")
     names = {int(value): label for label, value in dataset["labels"].items() if int(value) > 0}
     labels = [

@@ -40,7 +40,8 @@ pub enum SendError {
     Away(String),
     /// Another kind of object, or packed otherwise.
     #[error(
-        "{called} takes no objects of this kind ({class}) as they are packed ({syntax}). Try --binary, or DICOM SEG (bits)"
+        "{called} takes no objects of this kind ({class}) as they are packed ({syntax}). Try --binary, or DICOM SEG \
+         (bits)"
     )]
     NotTaken {
         /// Who.

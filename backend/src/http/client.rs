@@ -108,9 +108,11 @@ pub(super) async fn ohif(
 }
 
 /// What OHIF's pages may load and run: their own files, their WebAssembly, and workers that they write themselves.
-pub(super) const OHIF_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; \
-     connect-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' \
-     data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+pub(super) const OHIF_POLICY: &str = concat!(
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; ",
+    "connect-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; ",
+    "font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
 
 /// Every path that is not the API's.
 pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<HttpResponse, Refusal> {

@@ -27,7 +27,9 @@ def main() -> None:
         if how in ("rle", "jpegls", "j2k"):
             image.compress(SYNTAXES[how], generate_instance_uid=False)
         elif how.startswith("htj2k"):
-            image.PixelData = encapsulate([imagecodecs.htj2k_encode(image.pixel_array, reversible=True)])
+            image.PixelData = encapsulate(
+                [imagecodecs.htj2k_encode(image.pixel_array, reversible=True)]
+            )
             image["PixelData"].VR = "OB"
         image.file_meta.TransferSyntaxUID = SYNTAXES[how]
         image.save_as(file, enforce_file_format=True)

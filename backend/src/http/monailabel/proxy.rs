@@ -1,6 +1,6 @@
-//! What OHIF asks of the PACS, under MONAI Label's addresses: passed on to the one that the visitor may search, with this
-//! server's account there, and answered as it comes. The operation in the address says nothing: OHIF asks for metadata
-//! as if it searched.
+//! What OHIF asks of the PACS, under MONAI Label's addresses: passed on to the one that the visitor may search, with
+//! this server's account there, and answered as it comes. The operation in the address says nothing: OHIF asks for
+//! metadata as if it searched.
 
 use std::io::Read;
 

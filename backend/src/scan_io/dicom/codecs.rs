@@ -1,6 +1,6 @@
-//! The door to decoders of JPEG-LS (`pure_jpegls`, Rust without `unsafe`, one keeper), JPEG 2000 and HTJ2K (OpenJPEG, C).
-//! They run only where the kernel keeps the process from everything but the files that it looks at; what a codestream
-//! says of its size is compared with the file before any of them sees it.
+//! The door to decoders of JPEG-LS (`pure_jpegls`, Rust without `unsafe`, one keeper), JPEG 2000 and HTJ2K (OpenJPEG,
+//! C). They run only where the kernel keeps the process from everything but the files that it looks at; what a
+//! codestream says of its size is compared with the file before any of them sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
