@@ -10,6 +10,7 @@ pub mod intensity;
 pub mod acquisition;
 pub mod correction;
 pub mod crossing;
+pub mod packed;
 pub mod patch;
 pub mod islands;
 pub mod effort;

@@ -21,6 +21,7 @@ mod figures;
 mod folder;
 mod mark;
 mod open;
+mod packed;
 mod people;
 mod quarantine;
 mod queue;
@@ -49,6 +50,7 @@ use tokio::time::{Instant, timeout};
 
 use change::Change;
 use folder::Folder;
+use packed::Packed;
 use saves::Saves;
 use upkeep::News;
 
@@ -61,6 +63,7 @@ pub use digest::Digest;
 pub use error::{StoreError, is_full};
 pub use figures::Figures;
 pub use open::Opening;
+pub use packed::{Part, StoredVolume};
 pub use people::Secret;
 pub use quarantine::{SetAside, empty_quarantine, quarantined};
 pub use queue::Lease;
@@ -84,6 +87,7 @@ pub struct Store {
     /// One connection.
     writer: SqlitePool,
     blobs: Blobs,
+    packed: Packed,
     work: PathBuf,
     events: broadcast::Sender<Event>,
     news: Arc<News>,
@@ -155,6 +159,7 @@ impl Store {
         let named = named_blobs(&mut *self.readers.acquire().await?).await?;
         for digest in self.blobs.take_fresh() {
             if !named.contains(&digest) {
+                self.packed.forget(&digest)?;
                 self.blobs.remove(&digest)?;
             }
         }

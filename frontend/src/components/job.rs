@@ -1,10 +1,11 @@
 //! A job's progress, the same on the list and in the workbench.
 
 use leptos::prelude::*;
-use shared::case::{Job, JobState};
+use shared::case::{Job, JobId, JobState};
 
-use crate::session::Session;
+use super::icon::{Icon, Shape};
 use crate::session::command::Command;
+use crate::session::{Session, time_text};
 
 /// What a job is doing, with a bar while it runs and a way to stop it.
 #[component]
@@ -16,6 +17,22 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
         move || job.with(|job| job.as_ref().map_or(0, |job| (job.progress.clamp(0.0, 1.0) * 100.0).round() as u32));
     let message = move || job.with(|job| job.as_ref().map(|job| job.message.clone()).unwrap_or_default());
     let ahead = move || job.with(|job| job.as_ref().and_then(|job| job.ahead));
+    // Since when this page has watched the job run, and how far it was then.
+    let begun = StoredValue::new(None::<(JobId, f64, f32)>);
+    let left = Memo::new(move |_| {
+        let (id, progress) = job
+            .with(|job| job.as_ref().filter(|job| job.state == JobState::Running).map(|job| (job.id, job.progress)))?;
+        let now_ms = js_sys::Date::now();
+        match begun.get_value() {
+            Some((known, since_ms, from)) if known == id && from <= progress => {
+                left_text(now_ms - since_ms, from, progress)
+            }
+            _ => {
+                begun.set_value(Some((id, now_ms, progress)));
+                None
+            }
+        }
+    });
     move || {
         let (id, kind, state) = kind.get()?;
         let word = kind.name();
@@ -27,6 +44,7 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
                 <span class="job-text" title=message>
                     {word}
                     <b class="tabular">{move || format!("{} %", percent())}</b>
+                    <span class="muted tabular" data-testid="time-left">{left}</span>
                 </span>
                 <progress max="100" value=move || percent().to_string() aria-label=word></progress>
             }
@@ -41,10 +59,19 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
             JobState::Done => return None,
         };
         let cancel = (!state.is_terminal()).then(|| {
+            let is_awaited = move || session.link.awaited.with(|awaited| awaited.contains(&id));
             view! {
-                <button
-                    class="small" data-testid="cancel-job" on:click=move |_| session.dispatch(Command::CancelJob(id))
-                >"Cancel"</button>
+                <span class="job-acts">
+                    <button
+                        class="small bell" class:on=is_awaited aria-pressed=move || is_awaited().to_string()
+                        aria-label="Tell me when it is ready" title="Tell me when it is ready"
+                        data-testid="tell-me" on:click=move |_| session.dispatch(Command::AwaitJob(id))
+                    ><Icon shape=Shape::Bell /></button>
+                    <button
+                        class="small" data-testid="cancel-job"
+                        on:click=move |_| session.dispatch(Command::CancelJob(id))
+                    >"Cancel"</button>
+                </span>
             }
         });
         let again = matches!(state, JobState::Failed | JobState::Cancelled).then(|| {
@@ -63,6 +90,17 @@ pub(crate) fn JobProgress(#[prop(into)] job: Signal<Option<Job>>) -> impl IntoVi
             </div>
         })
     }
+}
+
+/// How long a job still takes, if it goes on as it went from one share of it to another in `elapsed_ms`; nothing while
+/// too little of it was seen.
+fn left_text(elapsed_ms: f64, from: f32, to: f32) -> Option<String> {
+    let seen = f64::from(to - from);
+    if seen < 0.03 || elapsed_ms < 1500.0 {
+        return None;
+    }
+    let left_s = elapsed_ms / 1000.0 * f64::from(1.0 - to).max(0.0) / seen;
+    Some(format!("{} left", time_text(left_s)))
 }
 
 /// What is said of a job that waits: its place, if that is known; its message tells why it waits again, if it does.
@@ -91,6 +129,20 @@ pub(crate) fn state_word(state: JobState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_runs_says_how_long_it_takes() {
+        fn check(elapsed_s: f64, from: f32, to: f32, expected: Option<&str>) {
+            assert_eq!(left_text(elapsed_s * 1000.0, from, to).as_deref(), expected);
+        }
+        check(20.0, 0.5, 0.51, None);
+        check(1.0, 0.0, 0.5, None);
+        check(10.0, 0.0, 0.5, Some("less than a minute left"));
+        check(60.0, 0.5, 0.75, Some("about a minute left"));
+        check(180.0, 0.0, 0.1, Some("about 27 minutes left"));
+        check(180.0, 0.25, 0.30, Some("about 42 minutes left"));
+        check(3600.0, 0.0, 0.25, Some("about 3.0 hours left"));
+    }
 
     #[test]
     fn a_job_that_waits_says_why_if_it_knows() {

@@ -376,6 +376,11 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         Some(why) => why,
         None => "Uses every slice that is done; the whole volume is segmented anew.",
     };
+    // Asked for anew whenever a job begins or ends.
+    let takes = move || {
+        busy();
+        session.expected_time(JobKind::Refine).map(|time| format!(" Takes {time}."))
+    };
     let is_armed = move || !busy() && !blocked() && session.why_not_refined().is_none();
     view! {
         <section class="refinement" aria-label="Refinement">
@@ -392,7 +397,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                     count => format!("Refine with {count} slices"),
                 }}
             </button>
-            <p class="hint" data-testid="refine-explained">{explain}</p>
+            <p class="hint" data-testid="refine-explained">{explain} {move || is_armed().then(takes).flatten()}</p>
             <label
                 class="switch"
                 title="Takes up to two minutes more. Slices are kept back to check it; if they get no better, nothing \
@@ -426,7 +431,8 @@ fn Suggestion() -> impl IntoView {
             <div class="suggestion" role="status" data-testid="suggestion" data-advice=advice>
                 <p>{suggestion_text(slices, expected)}</p>
                 <button
-                    class="wide" class:primary=advice == "go-on" data-testid="another-round"
+                    class="wide" class:primary=move || advice == "go-on" && !has_slices_to_do(session)
+                    data-testid="another-round"
                     on:click=move |_| session.dispatch(Command::BeginRound)
                 >
                     "Another round: " {counted(slices)}
@@ -442,6 +448,12 @@ fn advice(expected: Option<ExpectedGain>) -> &'static str {
         Some(gain) if gain.stop => "stop",
         Some(_) => "go-on",
     }
+}
+
+/// Then these come first: one thing at a time is the next to do.
+fn has_slices_to_do(session: Session) -> bool {
+    let is_to_do = |row: &SliceRow| row.rank.is_some() && row.state == SliceState::Todo;
+    session.rounds.slices.with(|rows| rows.iter().any(is_to_do))
 }
 
 fn suggestion_text(slices: usize, expected: Option<ExpectedGain>) -> String {

@@ -7,6 +7,7 @@ pub(crate) mod fact;
 pub(crate) mod bench;
 pub(crate) mod stage;
 pub(crate) mod visit;
+mod arriving;
 mod batch;
 mod case_list;
 mod changes;
@@ -20,6 +21,7 @@ mod lease;
 mod link;
 mod memory;
 mod opening;
+mod pace;
 mod painting;
 mod pacs;
 mod people;
@@ -38,6 +40,7 @@ use leptos::prelude::*;
 use shared::correction::SliceState;
 
 use crate::api;
+use arriving::Arrivals;
 use bench::Bench;
 use case_list::CaseList;
 use changes::Changes;
@@ -49,6 +52,7 @@ use journal::Keeper;
 use lease::Leases;
 use link::{Link, Stream};
 use opening::OpenCase;
+use pace::Watch;
 use pacs::Pacs;
 use painting::Painting;
 use preferences::Preferences;
@@ -65,6 +69,7 @@ pub(crate) use changes::IslandRow;
 pub(crate) use crossings::{Pair, Verdict};
 pub(crate) use download::version_text;
 pub(crate) use lease::Lease;
+pub(crate) use pace::time_text;
 pub(crate) use people::{People, SignedIn};
 pub(crate) use preferences::Look;
 pub(crate) use rounds::SliceRow;
@@ -111,6 +116,11 @@ pub(crate) struct Session {
     /// Unsent corrections of other cases are being sent.
     sends_unsent: StoredValue<bool, LocalStorage>,
     door: StoredValue<Door, LocalStorage>,
+    /// Volumes on their way.
+    fetches: StoredValue<Option<api::Fetches>, LocalStorage>,
+    arrivals: StoredValue<Arrivals, LocalStorage>,
+    /// The open case's job, if it was seen to begin.
+    watch: StoredValue<Option<Watch>, LocalStorage>,
 }
 
 /// What is said to the person at the screen.
@@ -148,6 +158,9 @@ impl Session {
             untaken: StoredValue::new_local(Vec::new()),
             sends_unsent: StoredValue::new_local(false),
             door: StoredValue::new_local(Door::default()),
+            fetches: StoredValue::new_local(None),
+            arrivals: StoredValue::new_local(Arrivals::default()),
+            watch: StoredValue::new_local(None),
         };
         session.open_journal();
         session.listen();
@@ -173,6 +186,7 @@ impl Session {
             C::GiveCase(id, to) => self.give_case(id, to),
             C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
+            C::AwaitJob(id) => self.await_job(id),
             C::RetryJob(job) => self.retry_job(job),
             C::SearchPacs(source, query) => self.search_pacs(source, query),
             C::ShowStudy(source, study) => self.show_study(source, study),
@@ -253,6 +267,8 @@ impl Session {
             C::ExtendStroke(at) => self.extend_stroke(at),
             C::Invert(inverted) => self.invert(inverted),
             C::SeePen => self.painting.pen_seen.learn(true),
+            C::TogglePressure => self.painting.pressure.update(|on| *on = !*on),
+            C::PressPen(pressed) => self.painting.pressed.learn(pressed),
             C::SetFingerPaints(wish) => self.painting.finger.learn(wish),
             C::EndStroke => self.release_stroke(),
             C::CancelStroke => self.cancel_stroke(),

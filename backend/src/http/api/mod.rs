@@ -15,6 +15,7 @@ mod jobs;
 mod metrics;
 mod pacs;
 mod refused;
+mod slabs;
 mod thumbnail;
 pub(super) mod upload;
 mod versions;
@@ -73,8 +74,13 @@ serve! {
     THUMBNAIL for Case => thumbnail.show,
     DELETE_CASE for Case => cases.delete,
     IMAGE for Case => volumes.image,
+    IMAGE_SLAB for Case => slabs.image,
+    IMAGE_PLANE for Case => slabs.plane,
+    IMAGE_COARSE for Case => slabs.coarse,
     UNCERTAINTY for Case => volumes.uncertainty,
+    UNCERTAINTY_SLAB for Case => slabs.uncertainty,
     SEGMENTATION for Case => volumes.segmentation,
+    SEGMENTATION_SLAB for Case => slabs.segmentation,
     NIFTI for Case => volumes.nifti,
     CORRECTED_NIFTI for Case => volumes.corrected_nifti,
     EXPORT for Case => export.version,
