@@ -3,4 +3,9 @@ import { defineConfig } from "@playwright/test";
 
 import specs from "../playwright.config.ts";
 
-export default defineConfig({ ...specs, testDir: ".", reporter: [["line"]] });
+export default defineConfig({
+  ...specs,
+  testDir: ".",
+  reporter: [["line"]],
+  use: { ...specs.use, actionTimeout: 60_000 },
+});

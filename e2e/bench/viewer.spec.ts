@@ -4,22 +4,55 @@
  * claimed here, so nothing fails but what does not work.
  */
 import { readFile, readdir } from "node:fs/promises";
+import { loadavg } from "node:os";
 import { chromium } from "@playwright/test";
-import type { Browser, Page } from "@playwright/test";
+import type { Browser, Page, TestInfo } from "@playwright/test";
 
 import config from "../playwright.config.ts";
 import { Line } from "../fixtures/shaper.ts";
 import { Server } from "../fixtures/server.ts";
+import type { Prepared } from "../fixtures/server.ts";
 import { generate, test } from "../fixtures/test.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
 const SIZE = (process.env["I3DEEP_BENCH_SIZE"] ?? "512,512,300").split(",").map(Number) as [number, number, number];
 const MEGABITS = 30;
 const DELAY_MS = 10;
-const OPENINGS = 3;
+const OPENINGS = 10;
+const LIMIT = { timeout: 600_000 };
 
 test("a scan of real size", async ({}, testInfo) => {
   test.setTimeout(3_600_000);
+  const prepared = await prepare(testInfo);
+  const server = await Server.start(prepared);
+  const line = await Line.to(server.url, MEGABITS, DELAY_MS);
+  try {
+    const slow = `over ${MEGABITS} Mbit/s and ${DELAY_MS} ms each way`;
+    await measureOpening(server.url, "on loopback, by its address", prepared.caseId, undefined);
+    await measureOpening(line.url, `${slow}, by its address, nothing cached`, prepared.caseId, line);
+    await measureOpening(line.url, `${slow}, from the list`, prepared.caseId, line, true);
+    const browser = await launch();
+    const page = await newPage(browser);
+    await open(page, server.url, prepared.caseId);
+    await measureHand(page);
+    await browser.close();
+    await measureMemory(server.url);
+  } finally {
+    await line.close();
+    await server.stop();
+  }
+});
+
+/** A data folder with the scan, segmented; that of an earlier run if `I3DEEP_BENCH_DATA` names it. */
+async function prepare(testInfo: TestInfo): Promise<Prepared> {
+  const data = process.env["I3DEEP_BENCH_DATA"];
+  if (data) {
+    const server = await Server.start({ data, caseId: "" });
+    const [known] = (await (await fetch(`${server.url}/api/cases`)).json()) as { id: string }[];
+    await server.stop();
+    if (!known) throw new Error(`${data} holds no case`);
+    return { data, caseId: known.id };
+  }
   const [x, y, z] = SIZE;
   // As large as the phantoms that the networks know, in many more voxels: they are done soon.
   const spacing = [56 / x, 64 / y, 72 / z].map((mm) => mm.toFixed(4)).join(",");
@@ -27,93 +60,89 @@ test("a scan of real size", async ({}, testInfo) => {
   const begun = performance.now();
   const prepared = await Server.prepare(scan, "phantom", "real size");
   say("sent and segmented", seconds(performance.now() - begun));
-  const server = await Server.start(prepared);
-  const line = await Line.to(server.url, MEGABITS, DELAY_MS);
-  try {
-    for (const [where, url] of [
-      ["on loopback", server.url],
-      [`over ${MEGABITS} Mbit/s and ${DELAY_MS} ms each way`, line.url],
-    ] as const) {
-      const browser = await launch();
-      const before = line.received;
-      const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-      const times = await open(page, `${url}/case/${prepared.caseId}`);
-      say(`${where}: a plane is seen after`, seconds(times.plane));
-      say(`${where}: a slice can be corrected after`, seconds(times.slices));
-      say(`${where}: all is there after`, seconds(times.all));
-      if (url === line.url) {
-        const bytes = line.received - before;
-        say("bytes on the line", `${(bytes / 1e6).toFixed(1)} MB`);
-        say("of the time that the line takes for them", (times.all / ((bytes * 8) / (MEGABITS * 1e3))).toFixed(2));
-      } else {
-        await measureHand(page);
-        await measureMemory(page, `${url}/case/${prepared.caseId}`);
-      }
-      await browser.close();
-    }
-  } finally {
-    await line.close();
-    await server.stop();
-  }
-});
+  return prepared;
+}
 
 async function launch(): Promise<Browser> {
   const { args = [], ...options } = config.use?.launchOptions ?? {};
   return chromium.launch({ ...options, args: [...args, "--disable-gpu"] });
 }
 
-/** Milliseconds from the address to the first plane, to the first slice that can be corrected, and to the whole. */
-async function open(page: Page, address: string): Promise<{ plane: number; slices: number; all: number }> {
+async function newPage(browser: Browser): Promise<Page> {
+  return browser.newPage({ viewport: { width: 1440, height: 900 } });
+}
+
+async function measureOpening(
+  url: string,
+  where: string,
+  caseId: string,
+  line: Line | undefined,
+  fromList = false,
+): Promise<void> {
+  const browser = await launch();
+  const page = await newPage(browser);
+  if (fromList) {
+    await page.goto(url);
+    await page.getByTestId("open-case").waitFor();
+  }
+  const before = line?.received ?? 0;
+  const times = await open(page, url, fromList ? undefined : caseId);
+  say(`${where}: the slice to correct is seen after`, seconds(times.slice));
+  say(`${where}: it can be corrected after`, seconds(times.work));
+  say(`${where}: all views show something after`, seconds(times.coarse));
+  say(`${where}: all is there after`, seconds(times.all));
+  if (line) {
+    const bytes = line.received - before;
+    say(`${where}: bytes on the line`, `${(bytes / 1e6).toFixed(1)} MB`);
+    say(`${where}: of the time that they take`, (times.all / ((bytes * 8) / (MEGABITS * 1e3))).toFixed(2));
+  }
+  say("load of the machine (1 minute)", loadavg()[0]?.toFixed(1) ?? "");
+  await browser.close();
+}
+
+interface Times {
+  slice: number;
+  work: number;
+  coarse: number;
+  all: number;
+}
+
+/**
+ * Milliseconds from the address, or the press on the list's only case, to the first slice, to when it can be corrected,
+ * to a picture in every view, and to the whole.
+ */
+async function open(page: Page, url: string, caseId: string | undefined): Promise<Times> {
   const begun = performance.now();
-  await page.goto(address, { waitUntil: "commit" });
-  const when = async (what: Promise<unknown>) => {
-    await what;
+  if (caseId === undefined) await page.getByTestId("open-case").click();
+  else await page.goto(`${url}/case/${caseId}`, { waitUntil: "commit" });
+  const when = async (selector: string, count = 1) => {
+    await page.waitForFunction(
+      ([selector, count]) => document.querySelectorAll(selector).length >= count,
+      [selector, count] as const,
+      { ...LIMIT, polling: 20 },
+    );
     return performance.now() - begun;
   };
-  const [plane, slices, all] = await Promise.all([
-    when(
-      page.waitForFunction(
-        () => {
-          const views = [...document.querySelectorAll<HTMLCanvasElement>("figure.view canvas")];
-          return views.some((view) => {
-            if (!view.dataset["origin"] || view.width === 0) return false;
-            const copy = new OffscreenCanvas(40, 40).getContext("2d", { willReadFrequently: true });
-            copy?.drawImage(view, 0, 0, 40, 40);
-            // The middle is grey: neither black nor the crosshair's blue.
-            const pixels = copy?.getImageData(10, 10, 20, 20).data ?? [];
-            let lit = 0;
-            for (let at = 0; at < pixels.length; at += 4) if ((pixels[at] ?? 0) > 40) lit += 1;
-            return lit > 40;
-          });
-        },
-        undefined,
-        { polling: 50, timeout: 600_000 },
-      ),
-    ),
-    when(page.locator('canvas[data-target="true"]').waitFor({ timeout: 600_000 })),
-    when(
-      page.waitForFunction(
-        () => document.querySelectorAll('figure.view canvas[data-ready="true"]').length === 3,
-        undefined,
-        { polling: 100, timeout: 600_000 },
-      ),
-    ),
+  const views = "figure.view canvas";
+  const [slice, work, coarse] = await Promise.all([
+    when('figure.view.large canvas[data-sharpness="sharp"]'),
+    when(`${views}[data-target="true"][data-ready="true"]`),
+    when(`${views}:is([data-sharpness="coarse"], [data-sharpness="sharp"])`, 3),
+    when(`${views}[data-ready="true"]`, 3),
   ]);
-  return { plane, slices, all };
+  await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, LIMIT);
+  return { slice, work, coarse, all: performance.now() - begun };
 }
 
 /** How long the page is not awake after each act of the hand: from the event to when a message gets its turn. */
 async function measureHand(page: Page): Promise<void> {
   const workbench = new WorkbenchPage(page);
-  await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, {
-    timeout: 600_000,
-  });
   const most = await workbench.effort.getAttribute("max");
   await workbench.effort.fill(String(most));
   const [plane] = await workbench.offered();
   if (!plane) throw new Error("no slice is offered");
   await workbench.goTo(plane);
-  await page.waitForTimeout(3000);
+  await page.waitForTimeout(5000);
   const box = await workbench.view(plane.axis).boundingBox();
   if (!box) throw new Error("no view");
   const longest = async (act: () => Promise<void>): Promise<number> => {
@@ -140,6 +169,7 @@ async function measureHand(page: Page): Promise<void> {
   };
   const [cx, cy] = [box.x + box.width / 2, box.y + box.height / 2];
   const acts: [string, () => Promise<void>][] = [
+    ["nothing, to compare with", async () => undefined],
     [
       `a stroke and its end, ${most} slices offered`,
       async () => {
@@ -164,21 +194,30 @@ async function measureHand(page: Page): Promise<void> {
   await workbench.takeBrush(2);
   for (const [what, act] of acts) {
     const times: number[] = [];
-    for (let turn = 0; turn < 5; turn += 1) times.push(await longest(act));
+    for (let turn = 0; turn < 7; turn += 1) {
+      times.push(await longest(act));
+      await page.waitForTimeout(500);
+    }
     times.sort((a, b) => a - b);
-    say(`${what}: longest block`, `median ${times[2]?.toFixed(1)} ms, largest ${times.at(-1)?.toFixed(1)} ms`);
+    say(`${what}: longest block`, `median ${times[3]?.toFixed(1)} ms, largest ${times.at(-1)?.toFixed(1)} ms`);
   }
+  say("load of the machine (1 minute)", loadavg()[0]?.toFixed(1) ?? "");
 }
 
-/** What the tab's processes hold, in shares of the volume of 16-bit voxels. */
-async function measureMemory(page: Page, address: string): Promise<void> {
+/** What the tab's process holds, in shares of the volume of 16-bit voxels, opened from the list again and again. */
+async function measureMemory(url: string): Promise<void> {
   const volume = SIZE[0] * SIZE[1] * SIZE[2] * 2;
+  const browser = await launch();
+  const page = await newPage(browser);
+  await page.goto(url);
   for (let opening = 1; opening <= OPENINGS; opening += 1) {
-    if (opening > 1) await open(page, address);
+    await open(page, url, undefined);
     await page.waitForTimeout(2000);
-    const bytes = await rendererBytes();
-    say(`memory of the tab at opening ${opening}`, `${(bytes / volume).toFixed(1)} × the volume`);
+    say(`memory of the tab at opening ${opening}`, `${((await rendererBytes()) / volume).toFixed(2)} × the volume`);
+    await page.getByTestId("back").click();
+    await page.getByTestId("open-case").waitFor();
   }
+  await browser.close();
 }
 
 /** The proportional set size of the largest renderer: the tab's. */

@@ -79,6 +79,20 @@ export class WorkbenchPage {
     return planesOf(this.slices);
   }
 
+  /** The first slice of the rail. */
+  async firstPlane(): Promise<Plane> {
+    const [first] = await this.planes();
+    if (!first) throw new Error("a slice is needed");
+    return first;
+  }
+
+  /** The first two slices of the rail. */
+  async firstTwo(): Promise<[Plane, Plane]> {
+    const [first, second] = await this.planes();
+    if (!first || !second) throw new Error("two slices are needed");
+    return [first, second];
+  }
+
   /** The slices of this round, by rank. */
   async offered(): Promise<Plane[]> {
     return planesOf(this.page.getByRole("list", { name: "Slices to correct" }).getByTestId("slice-item"));

@@ -38,8 +38,7 @@ test.describe("in the workbench", () => {
     const why = page.getByTestId("refine-explained");
     await expect(workbench.refine).toBeDisabled();
     await expect(why).toContainText("at least one slice that is done");
-    const [first, second] = await workbench.planes();
-    if (!first || !second) throw new Error("two slices are needed");
+    const [first, second] = await workbench.firstTwo();
     await workbench.goTo(first);
     await workbench.markDone(first);
     await expect(workbench.refine).toBeEnabled();

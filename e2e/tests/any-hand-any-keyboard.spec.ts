@@ -70,8 +70,7 @@ test("keys do the same on every keyboard", async ({ workbench, phantomCase, page
     await expect(size).toHaveValue(/^5/);
   });
   await test.step("undo and the sheet of keys", async () => {
-    const [plane] = await workbench.planes();
-    if (!plane) throw new Error("a slice is needed");
+    const plane = await workbench.firstPlane();
     await workbench.takeBrush(3);
     await workbench.paintSomething(plane);
     await type(page, "я", "KeyZ", { ctrlKey: true });
@@ -83,8 +82,7 @@ test("keys do the same on every keyboard", async ({ workbench, phantomCase, page
 
 test("a finger paints until a pen has been seen, and a palm never does", async ({ workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(5);
   const view = workbench.view(plane.axis);
@@ -127,6 +125,28 @@ test("a finger paints until a pen has been seen, and a palm never does", async (
     await expect(undo).toBeEnabled();
     await workbench.undo();
     await expect(undo, "only the pen has painted").toBeDisabled();
+  });
+  await test.step("a pen's pressure widens the brush, if that is wished for", async () => {
+    const box = await view.boundingBox();
+    const [perVoxel = 1] = ((await scale()) ?? "").split(",").map(Number);
+    const at: [number, number] = [140, 140];
+    const [width, height] = [box?.width ?? 1, box?.height ?? 1];
+    const beside = async () =>
+      (await workbench.probe(plane.axis, [(at[0] + 3 * perVoxel) / width, at[1] / height]))?.text;
+    await page.getByTestId("tool-brush").click();
+    const unpainted = await beside();
+    const dot = async (pressure: number): Promise<string | undefined> => {
+      await point(view, "pointerdown", { ...pen, pressure }, at);
+      await point(view, "pointerup", { ...pen, pressure }, at);
+      const text = await beside();
+      await workbench.undo();
+      return text;
+    };
+    expect(await dot(1), "not wished for").toBe(unpainted);
+    await page.getByTestId("pen-presses").check({ force: true });
+    expect(await dot(0.1)).toBe(unpainted);
+    expect(await dot(1)).not.toBe(unpainted);
+    await page.getByTestId("pen-presses").uncheck({ force: true });
   });
   await test.step("beside a pen a finger moves the plane", async () => {
     const before = await origin();

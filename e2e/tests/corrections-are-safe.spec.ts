@@ -12,8 +12,7 @@ test("a correction that the server cannot take is told, kept and sent again", as
   page,
 }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   const refuse = async (status: number, message: string) =>
     page.route(SAVES, (route) => route.fulfill({ status, json: { code: "refused", message } }));
 
@@ -42,8 +41,7 @@ test("a correction that the server cannot take is told, kept and sent again", as
 
 test("after a reload the expert is in no conflict with themselves", async ({ workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.takeBrush(3);
 
   // The server saves the first stroke, and its answer never comes.
@@ -67,8 +65,7 @@ test("after a reload the expert is in no conflict with themselves", async ({ wor
 
 test("a second window learns what the first has saved", async ({ workbench, phantomCase, page, browser }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   // Another browser: windows of one share their journal of unsent corrections.
   const context = await browser.newContext();
   const other = new WorkbenchPage(await context.newPage());

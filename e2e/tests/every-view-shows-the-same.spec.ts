@@ -18,6 +18,14 @@ test("one view, three, or four with the surface", async ({ workbench, phantomCas
   await page.getByTestId("layout-four").click();
   await expect(page.getByTestId("layout-four")).toHaveAttribute("aria-pressed", "true");
   expect(await shown()).toBe(4);
+  const enlarge = page.getByTestId("enlarge-surface");
+  await enlarge.click();
+  expect(await shown()).toBe(1);
+  await expect(page.getByTestId("surface")).toBeVisible();
+  await enlarge.click();
+  expect(await shown()).toBe(4);
+  for (const axis of ["axial", "coronal", "sagittal"])
+    await expect(page.getByRole("button", { name: `Show ${axis} large` })).toBeVisible();
   await page.getByRole("button", { name: "Show axial large" }).click();
   await expect(page.locator("main.views")).toHaveAttribute("data-large", "axial");
   expect(await shown()).toBe(3);
@@ -61,8 +69,7 @@ test("the surface shows every label, turns smoothly, and follows the brush", asy
   page,
 }, testInfo) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   const surface = page.getByTestId("surface");
   const says = async (name: string) => (await surface.getAttribute(`data-${name}`)) ?? "";

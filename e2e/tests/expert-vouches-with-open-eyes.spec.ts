@@ -5,8 +5,7 @@ test.use({ startsWithCase: true });
 
 test("only a slice in view is marked done", async ({ workbench, phantomCase, page }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [first, second] = await workbench.planes();
-  if (!first || !second) throw new Error("two slices are needed");
+  const [first, second] = await workbench.firstTwo();
 
   await test.step("Enter that is held down marks one slice, not the list", async () => {
     await workbench.goTo(first);

@@ -10,8 +10,7 @@ test("a slice begins blank, is drawn on, and shows the presegmentation when aske
   page,
 }) => {
   await expect(workbench.title).toHaveText(phantomCase);
-  const [plane, other] = await workbench.planes();
-  if (!plane || !other) throw new Error("two slices are needed");
+  const [plane, other] = await workbench.firstTwo();
   await workbench.goTo(plane);
   const names = [...(await workbench.labelNames()).values()];
   const find = async (): Promise<Triple | undefined> => {

@@ -21,8 +21,7 @@ async function openIn(page: Page, url: string): Promise<{ workbench: WorkbenchPa
   const workbench = new WorkbenchPage(page);
   await workbench.openAddress(url);
   await workbench.waitForSlices();
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(3);
   return { workbench, plane };
@@ -125,8 +124,7 @@ test("where storage is full nothing is said to be kept, until there is room", as
   server,
 }) => {
   expect(phantomCase).not.toBe("");
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(3);
   const origin = new URL(page.url()).origin;
@@ -160,8 +158,7 @@ test("leaving with unsent work: one is asked, the list names the case and sends 
   caseList,
   photograph,
 }) => {
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(3);
   await page.route("**/api/cases/*/corrections/*/*", (route) => route.abort());
@@ -187,8 +184,7 @@ test("leaving with unsent work: one is asked, the list names the case and sends 
 
 test("a stroke right before the tab is closed is sent on the way out", async ({ workbench, phantomCase, page }) => {
   expect(phantomCase).not.toBe("");
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(3);
   const url = page.url();
@@ -224,8 +220,7 @@ test("the loser of a conflict can be brought back", async ({ workbench, phantomC
 
 test("undo survives a reload", async ({ workbench, phantomCase, page }) => {
   expect(phantomCase).not.toBe("");
-  const [first, second] = await workbench.planes();
-  if (!first || !second) throw new Error("two slices are needed");
+  const [first, second] = await workbench.firstTwo();
   await workbench.takeBrush(3);
   const strokes: Stroke[] = [];
   for (const [at, plane] of [first, second, first].entries()) {
@@ -251,8 +246,7 @@ test("a deleted case is brought back, with what had not been sent of it", async 
   page,
   caseList,
 }) => {
-  const [plane] = await workbench.planes();
-  if (!plane) throw new Error("a slice is needed");
+  const plane = await workbench.firstPlane();
   await workbench.goTo(plane);
   await workbench.takeBrush(3);
   const url = page.url();

@@ -11,6 +11,8 @@ import { binary, trained } from "../fixtures/project.ts";
 import { Server } from "../fixtures/server.ts";
 import { expect, test } from "../fixtures/test.ts";
 
+test.use({ hasOwnServer: true });
+
 test("a trained nnU-Net becomes a bundle, learns from the corrections and refines", async ({
   caseList,
   workbench,

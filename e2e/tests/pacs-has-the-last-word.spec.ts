@@ -9,6 +9,8 @@ import { CaseListPage } from "../pages/case-list.ts";
 import { PacsCard } from "../pages/pacs.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
+test.use({ hasOwnServer: true });
+
 test("a series comes from the PACS, and its segmentation goes back", async ({ page, phantomScan, photograph }) => {
   test.skip(!Orthanc.isThere(), "Orthanc with its DICOMweb plugin is not installed");
   const orthanc = await Orthanc.start();

@@ -17,11 +17,12 @@ use shared::case::{CaseId, Job, JobId};
 use shared::correction::CorrectedSlice;
 use shared::effort::SliceEffort;
 use shared::geometry::Plane;
-use shared::label::Label;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, EventSource, File, FormData, MessageEvent, ProgressEvent, RequestInit, XmlHttpRequest};
+use web_sys::{
+    AbortController, AbortSignal, EventSource, File, FormData, MessageEvent, ProgressEvent, RequestInit, XmlHttpRequest,
+};
 
 /// A save is a few kilobytes; a network that takes longer than this has lost it.
 const SAVE_LIMIT_MS: u32 = 10_000;
@@ -208,20 +209,60 @@ pub(crate) async fn restore_case(id: &CaseId) -> Answer<CaseSummary> {
     read(send(request(route::RESTORE, [id])).await?).await
 }
 
-/// A channel's voxels, x fastest.
-pub(crate) async fn image(id: &CaseId, channel: usize) -> Answer<Vec<u16>> {
-    let bytes = bytes(route::IMAGE, [id, &channel]).await?;
-    Ok(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+/// Volumes that are on their way; they are let go when this is dropped.
+pub(crate) struct Fetches(AbortController);
+
+impl Fetches {
+    /// Nothing is on its way yet; none of a browser that cannot let anything go.
+    pub(crate) fn new() -> Option<Self> {
+        AbortController::new().ok().map(Self)
+    }
+
+    /// What each of them listens to.
+    pub(crate) fn end(&self) -> AbortSignal {
+        self.0.signal()
+    }
 }
 
-/// Uncertainty, x fastest; 255 is 1.
-pub(crate) async fn uncertainty(id: &CaseId) -> Answer<Vec<u8>> {
-    bytes(route::UNCERTAINTY, [id]).await
+impl Drop for Fetches {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
-/// A segmentation's labels, x fastest.
-pub(crate) async fn segmentation(id: &CaseId, version: &str) -> Answer<Vec<Label>> {
-    bytes(route::SEGMENTATION, [id, &version]).await
+/// What is fetched of a case's volumes; as `shared::packed` packs it.
+pub(crate) enum Piece<'a> {
+    /// A slab of a channel.
+    Image(usize, usize),
+    /// A plane of a channel.
+    Plane(usize, Plane),
+    /// The means of a channel's cells.
+    Coarse(usize),
+    /// A slab of a segmentation.
+    Labels(&'a str, usize),
+    /// A slab of the uncertainty.
+    Uncertainty(usize),
+}
+
+/// A piece of a volume, unless that is let go before.
+pub(crate) async fn piece(id: &CaseId, piece: &Piece<'_>, end: Option<&AbortSignal>) -> Answer<Vec<u8>> {
+    let address = match piece {
+        Piece::Image(channel, slab) => route::IMAGE_SLAB.at([id, channel, slab]),
+        Piece::Plane(channel, Plane { axis, index }) => route::IMAGE_PLANE.at([id, channel, axis, index]),
+        Piece::Coarse(channel) => route::IMAGE_COARSE.at([id, channel]),
+        Piece::Labels(version, slab) => route::SEGMENTATION_SLAB.at([id, version, slab]),
+        Piece::Uncertainty(slab) => route::UNCERTAINTY_SLAB.at([id, slab]),
+    };
+    let answer = send(Request::get(&address).abort_signal(end)).await?;
+    answer.binary().await.map_err(|_| Trouble::Unreachable)
+}
+
+/// What a piece that does not fit is told as.
+pub(crate) fn misfit() -> Trouble {
+    Trouble::Refused {
+        code: ErrorCode::Unknown,
+        message: "The server's answer does not fit this client; reload the page.".to_owned(),
+    }
 }
 
 /// Where a segmentation can be downloaded as NIfTI.
@@ -486,10 +527,6 @@ async fn get<T: DeserializeOwned, const N: usize>(route: Route<N>, values: [&dyn
     read(send(request(route, values)).await?).await
 }
 
-async fn bytes<const N: usize>(route: Route<N>, values: [&dyn Display; N]) -> Answer<Vec<u8>> {
-    send(request(route, values)).await?.binary().await.map_err(|_| Trouble::Unreachable)
-}
-
 async fn send(request: RequestBuilder) -> Answer<Response> {
     answer(request.send().await).await
 }
@@ -504,6 +541,5 @@ async fn answer(response: Result<Response, gloo_net::Error>) -> Answer<Response>
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Answer<T> {
-    let misfit = || "The server's answer does not fit this client; reload the page.".to_owned();
-    response.json().await.map_err(|_| Trouble::Refused { code: ErrorCode::Unknown, message: misfit() })
+    response.json().await.map_err(|_| misfit())
 }

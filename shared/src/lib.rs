@@ -11,6 +11,7 @@ pub mod acquisition;
 pub mod correction;
 pub mod agreement;
 pub mod crossing;
+pub mod packed;
 pub mod patch;
 pub mod islands;
 pub mod effort;

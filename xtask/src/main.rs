@@ -113,7 +113,7 @@ fn bench_viewer(project: &Project) -> Result<()> {
     process::run(&mut test::trunk_build(project))?;
     process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
     let mut playwright = project.npm("npx");
-    playwright.args(["--no-install", "playwright", "test", "--config", "bench/playwright.config.ts"]);
+    playwright.args(["--no-install", "playwright", "test", "--config", "bench/playwright.config.ts", "viewer"]);
     playwright.env("I3DEEP_BIN", project.binary("release")).env("I3DEEP_CLIENT", project.client());
     process::run(playwright.env("CHROMIUM", setup::find_chromium().unwrap_or_default()))
 }

@@ -126,7 +126,7 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     // trunk puts a hash into every name but the page's.
     let lasting = path.file_name().is_some_and(|name| name != "index.html");
     let file = NamedFile::open(&path).map_err(|error| Refusal::internal(&error))?;
-    let mut response = if lasting && takes_gzip(&request) {
+    let mut response = if lasting && takes(&request, ContentEncoding::Gzip) {
         let kind = file.content_type().clone();
         let packed = web::block(move || parts.client.packed(&path)).await.map_err(|error| Refusal::internal(&error))?;
         HttpResponse::Ok()
@@ -142,9 +142,11 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     Ok(response)
 }
 
-fn takes_gzip(request: &HttpRequest) -> bool {
-    let chosen = AcceptEncoding::parse(request).map(|accepted| accepted.negotiate([Encoding::gzip()].iter()));
-    chosen.is_ok_and(|chosen| chosen == Some(Encoding::gzip()))
+/// Whether an answer may be encoded like that.
+pub(super) fn takes(request: &HttpRequest, encoding: ContentEncoding) -> bool {
+    let encoding = Encoding::Known(encoding);
+    let chosen = AcceptEncoding::parse(request).map(|accepted| accepted.negotiate([encoding.clone()].iter()));
+    chosen.is_ok_and(|chosen| chosen == Some(encoding))
 }
 
 /// The printed address has a word in it: the browser gets a session for it, and an address without it, so that it stays

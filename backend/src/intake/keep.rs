@@ -6,7 +6,7 @@ use shared::api::{BundleInfo, CaseSummary};
 
 use super::look::{scan_file, voxels_file};
 use super::{IntakeError, Looked};
-use crate::store::{Actor, NewCase, NewImage, Sealed, Store, StoreError};
+use crate::store::{Actor, NewCase, NewImage, Sealed, Store, StoreError, StoredVolume};
 
 /// A scan that has passed all checks, and what belongs to it as a case.
 #[derive(Debug)]
@@ -44,6 +44,17 @@ async fn create(store: &Store, actor: &Actor, kept: Kept<'_>) -> Result<CaseSumm
         images.push(NewImage { info, scan, voxels });
     }
     let reference = scan.reference.map(|reference| serde_json::to_string(&reference)).transpose()?.map(Sealed);
+    let dims = scan.geometry.dims;
+    let packed: Vec<_> =
+        images.iter().map(|image| StoredVolume { digest: image.voxels.clone(), dims, voxel_bytes: 2 }).collect();
     let case = NewCase { name, bundle: bundle.name, geometry: scan.geometry, labels: bundle.labels, images, reference };
-    store.create_case(actor, &case).await
+    let summary = store.create_case(actor, &case).await?;
+    // Whoever opens the case meanwhile gets what is not packed yet all the same.
+    let ahead = store.clone();
+    tokio::spawn(async move {
+        for volume in packed {
+            ahead.pack_ahead(volume).await;
+        }
+    });
+    Ok(summary)
 }

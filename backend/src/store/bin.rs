@@ -108,7 +108,7 @@ impl Store {
         tracing::info!(case = id.as_str(), actor = actor.as_str(), "deleted for good");
         // The case is gone, whatever becomes of its files: what cannot be removed now is found at the next start.
         for blob in blobs.iter().filter(|blob| !named.contains(blob)) {
-            if let Err(error) = self.blobs.remove(blob) {
+            if let Err(error) = self.packed.forget(blob).and_then(|()| self.blobs.remove(blob)) {
                 tracing::warn!("the volume {blob} of a deleted case cannot be removed: {error}");
             }
         }

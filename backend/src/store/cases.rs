@@ -247,6 +247,27 @@ impl Store {
         .ok_or(StoreError::NotFound("such image"))
     }
 
+    /// Voxels of a case along each stored axis.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn dims(&self, id: &CaseId) -> Result<[usize; 3], StoreError> {
+        Ok(self.geometry(id).await?.dims)
+    }
+
+    /// The grid of a case.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn geometry(&self, id: &CaseId) -> Result<Geometry, StoreError> {
+        let geometry: String = sqlx::query_scalar("SELECT geometry FROM open_cases WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or(StoreError::NotFound("such case"))?;
+        Ok(serde_json::from_str(&geometry)?)
+    }
+
     /// A channel's voxels, u16 each.
     ///
     /// # Errors

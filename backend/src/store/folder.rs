@@ -13,6 +13,8 @@ use super::{Digest, StoreError, is_scratch};
 pub(super) const DATABASE: &str = "i3deep.sqlite";
 /// Volumes.
 pub(super) const BLOBS: &str = "blobs";
+/// What was made of volumes for the browser, and can be made again.
+pub(super) const PACKED: &str = "packed";
 /// Files that do not outlive the server.
 pub(super) const WORK: &str = "work";
 /// What was found and is not known; a folder a day.
@@ -122,8 +124,8 @@ pub(super) fn try_write(file: &Path) -> io::Result<()> {
 /// Something in a folder without a database that i3Deep has not put there. A disk of its own has `lost+found`, and
 /// systems leave hidden files.
 fn stranger(data: &Path) -> io::Result<Option<String>> {
-    const OURS: [&str; 8] =
-        ["lock", BLOBS, WORK, QUARANTINE, "mark.json", "mark.partial", "ready.partial", "lost+found"];
+    const OURS: [&str; 9] =
+        ["lock", BLOBS, PACKED, WORK, QUARANTINE, "mark.json", "mark.partial", "ready.partial", "lost+found"];
     if data.join(DATABASE).exists() {
         return Ok(None);
     }

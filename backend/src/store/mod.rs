@@ -24,6 +24,7 @@ mod identities;
 mod imports;
 mod mark;
 mod open;
+mod packed;
 mod people;
 mod quarantine;
 mod queue;
@@ -54,6 +55,7 @@ use tokio::time::{Instant, timeout};
 
 use change::Change;
 use folder::Folder;
+use packed::Packed;
 use saves::Saves;
 use upkeep::News;
 
@@ -68,6 +70,7 @@ pub use figures::Figures;
 pub use identities::Welcome;
 pub use imports::UnderWay;
 pub use open::Opening;
+pub use packed::{Part, StoredVolume};
 pub use people::Secret;
 pub use quarantine::{SetAside, empty_quarantine, quarantined};
 pub use queue::Lease;
@@ -91,6 +94,7 @@ pub struct Store {
     /// One connection.
     writer: SqlitePool,
     blobs: Blobs,
+    packed: Packed,
     work: PathBuf,
     events: broadcast::Sender<Event>,
     news: Arc<News>,
@@ -162,6 +166,7 @@ impl Store {
         let named = named_blobs(&mut *self.readers.acquire().await?).await?;
         for digest in self.blobs.take_fresh() {
             if !named.contains(&digest) {
+                self.packed.forget(&digest)?;
                 self.blobs.remove(&digest)?;
             }
         }

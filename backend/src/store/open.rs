@@ -10,8 +10,9 @@ use sqlx::{SqliteConnection, query_scalar};
 use tokio::sync::broadcast;
 
 use super::change::Change;
-use super::folder::{self, BLOBS, DATABASE, Folder};
+use super::folder::{self, BLOBS, DATABASE, Folder, PACKED};
 use super::mark::Mark;
+use super::packed::Packed;
 use super::{BUSY_LIMIT, Blobs, Digest, EVENTS, Store, StoreError, named_blobs, today};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -56,10 +57,12 @@ impl Store {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
+        let blobs = Blobs::open(&folder.path.join(BLOBS), &folder.path)?;
         let store = Self {
             readers,
             writer,
-            blobs: Blobs::open(&folder.path.join(BLOBS), &folder.path)?,
+            packed: Packed::open(folder.path.join(PACKED), blobs.folder())?,
+            blobs,
             work: folder.clear_work()?,
             events: broadcast::channel(EVENTS).0,
             news: Arc::default(),

@@ -99,7 +99,8 @@ fn names_of_patients_go_nowhere() {
     let mut looked_at = 0;
     for path in paths.keys().filter(|path| paths[*path].get("get").is_some() && *path != "/api/events") {
         for version in ["presegmentation", "refinement-1"] {
-            let place = path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3");
+            let place =
+                path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3").replace("{slab}", "0");
             let place = place.replace("{channel}", "0").replace("{format}", "nrrd").replace("{version}", version);
             let place =
                 place.replace("versions/presegmentation", "versions/1").replace("versions/refinement-1", "versions/1");

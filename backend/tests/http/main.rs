@@ -7,6 +7,7 @@ mod scans;
 #[path = "../series/mod.rs"]
 mod series;
 mod server;
+mod slabs;
 
 mod adaptation;
 mod api;

@@ -81,7 +81,8 @@ fn every_route_asks_who_one_is_and_keeps_what_is_not_ones_own() {
             let id = if path.contains("/jobs/") { job.to_string() } else { case.clone() };
             let place =
                 path.replace("{id}", &id).replace("{axis}", "axial").replace("{index}", "3").replace("{channel}", "0");
-            let place = place.replace("{version}", "presegmentation").replace("{name}", "nobody");
+            let place =
+                place.replace("{version}", "presegmentation").replace("{name}", "nobody").replace("{slab}", "0");
             let ask = |headers: &[(&str, &str)]| server.send(&method, &place, headers, None);
             if !open {
                 assert_eq!(ask(&[]).refusal(401).0, "sign_in_needed", "{method} {place}");

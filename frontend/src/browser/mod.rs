@@ -1,9 +1,10 @@
 //! The browser's own services, of which any may be forbidden by a policy, missing outside a secure context, or full:
-//! storage, locks, and messages between tabs. Knows nothing of cases.
+//! storage, locks, messages between tabs and to whoever looks at something else. Knows nothing of cases.
 
 pub(crate) mod channel;
 pub(crate) mod dropped;
 pub(crate) mod locks;
+pub(crate) mod message;
 pub(crate) mod storage;
 
 use wasm_bindgen::{JsCast, JsValue};

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Back,
+    Bell,
     Check,
     Compare,
     Cross,
@@ -26,6 +27,7 @@ impl Shape {
     fn path(self) -> &'static str {
         match self {
             Shape::Back => "M10 3 5 8l5 5",
+            Shape::Bell => "M3.5 11.5h9l-1.5-2v-3a3 3 0 0 0-6 0v3zM6.8 13.5h2.4",
             Shape::Check => "m3 8.5 3.5 3.5L13 4.5",
             Shape::Compare => "M8 2v12M6 4H2.5v8H6M10 4h3.5v8H10",
             Shape::Cross => "m4 4 8 8M12 4l-8 8",

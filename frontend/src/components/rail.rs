@@ -13,7 +13,7 @@ use super::acts::{Key, with_key};
 use super::changes::{ChangePanel, RailTabs};
 use super::contradictions::Contradictions;
 use super::icon::{Icon, Shape};
-use super::job::{JobProgress, foretold_text};
+use super::job::{JobProgress, foretold};
 use super::review::ReviewPanel;
 use super::slice_view::title;
 use super::versions::SliceVersions;
@@ -378,13 +378,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
         Some(why) => why,
         None => "Uses every slice that is done; the whole volume is segmented anew.",
     };
-    let foretold = move || {
-        let bundle = session.case.detail.with(|detail| detail.as_ref().map(|detail| detail.summary.bundle.clone()))?;
-        session
-            .list
-            .forecasts
-            .with(|all| all.iter().find(|one| one.bundle == bundle && one.kind == JobKind::Refine).map(foretold_text))
-    };
+    let takes = move || foretold(session, JobKind::Refine);
     let is_armed = move || !busy() && !blocked() && session.why_not_refined().is_none();
     view! {
         <section class="refinement" aria-label="Refinement">
@@ -402,7 +396,7 @@ fn Refinement(done: Signal<usize>) -> impl IntoView {
                 }}
             </button>
             <p class="hint" data-testid="refine-explained">
-                {explain} {move || is_armed().then(foretold).flatten().map(|words| format!(" {words}"))}
+                {explain} {move || is_armed().then(takes).flatten().map(|words| format!(" {words}"))}
             </p>
             <label
                 class="switch"
@@ -437,7 +431,8 @@ fn Suggestion() -> impl IntoView {
             <div class="suggestion" role="status" data-testid="suggestion" data-advice=advice>
                 <p>{suggestion_text(slices, expected)}</p>
                 <button
-                    class="wide" class:primary=advice == "go-on" data-testid="another-round"
+                    class="wide" class:primary=move || advice == "go-on" && !has_slices_to_do(session)
+                    data-testid="another-round"
                     on:click=move |_| session.dispatch(Command::BeginRound)
                 >
                     "Another round: " {counted(slices)}
@@ -453,6 +448,12 @@ fn advice(expected: Option<ExpectedGain>) -> &'static str {
         Some(gain) if gain.stop => "stop",
         Some(_) => "go-on",
     }
+}
+
+/// Then these come first: one thing at a time is the next to do.
+fn has_slices_to_do(session: Session) -> bool {
+    let is_to_do = |row: &SliceRow| row.rank.is_some() && row.state == SliceState::Todo;
+    session.rounds.slices.with(|rows| rows.iter().any(is_to_do))
 }
 
 fn suggestion_text(slices: usize, expected: Option<ExpectedGain>) -> String {

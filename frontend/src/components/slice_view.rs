@@ -9,8 +9,8 @@ use web_sys::{HtmlCanvasElement, MouseEvent, PointerEvent, ResizeObserver, Wheel
 
 use super::acts::with_key;
 use super::icon::{Icon, Shape};
-use crate::session::Session;
 use crate::session::command::Command;
+use crate::session::{Layout, Session};
 use crate::viewer::camera::ViewGrid;
 use crate::viewer::gesture::{Drag, Modifiers, Turn, Wheel, drag_for};
 use crate::viewer::grip::{Grip, Kind, Move, Press};
@@ -64,6 +64,7 @@ pub(crate) fn SliceView(axis: Axis) -> impl IntoView {
         }
         for event in coalesced(event) {
             let Some(at) = position(&event) else { continue };
+            notice_pen(session, &event);
             match grip.try_update_value(|grip| grip.moved(pointer, at)) {
                 Some(Move::Drags(drag, by_px)) => carry_on(session, axis, drag, at, by_px),
                 Some(Move::Spreads { by_px, factor, at }) => {
@@ -168,7 +169,7 @@ fn Caption(axis: Axis) -> impl IntoView {
                 >{with_key(session, "Correct this plane", "correct-plane")}</button>
             </Show>
         </figcaption>
-        <Show when=move || !is_large()>
+        <Show when=move || !is_large() || session.viewing.layout.get() == Layout::Four>
             <button
                 class="quiet enlarge" aria-label=format!("Show {} large", axis.name()) title="Show large"
                 on:click=move |_| session.dispatch(Command::ShowLarge(axis))
@@ -252,9 +253,16 @@ fn kind(event: &PointerEvent) -> Kind {
 
 /// A pen is known from the moment it comes near.
 fn notice_pen(session: Session, event: &PointerEvent) {
-    if event.pointer_type() == "pen" {
+    let is_pen = event.pointer_type() == "pen";
+    if is_pen {
         session.dispatch(Command::SeePen);
     }
+    session.dispatch(Command::PressPen(pressure(event).filter(|_| is_pen)));
+}
+
+/// How hard a pen is pressed; nothing of one that hovers.
+fn pressure(event: &PointerEvent) -> Option<f64> {
+    (event.buttons() != 0).then(|| f64::from(event.pressure()))
 }
 
 /// What a pointer had begun that has to give way.

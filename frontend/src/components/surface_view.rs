@@ -4,8 +4,9 @@ use leptos::html::Canvas;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, PointerEvent, WheelEvent};
 
-use crate::session::Session;
+use super::icon::{Icon, Shape};
 use crate::session::command::Command;
+use crate::session::{Layout, Session};
 
 /// Pixels that a hand may tremble by in a press.
 const TREMBLE_PX: f64 = 3.0;
@@ -72,6 +73,8 @@ pub(crate) fn SurfaceView() -> impl IntoView {
             session.dispatch(command);
         }
     };
+    let is_alone = move || session.viewing.layout.get() == Layout::Solid;
+    let size = move || if is_alone() { "Back to four views" } else { "Show the surface alone" };
     view! {
         <figure class="view surface">
             <canvas
@@ -81,6 +84,15 @@ pub(crate) fn SurfaceView() -> impl IntoView {
                 on:wheel=turned on:keydown=typed
             ></canvas>
             <figcaption><strong>"3D"</strong></figcaption>
+            <button
+                class="quiet enlarge" data-testid="enlarge-surface" aria-label=size title=size
+                on:click=move |_| {
+                    let other = if is_alone() { Layout::Four } else { Layout::Solid };
+                    session.dispatch(Command::ToggleLayout(other));
+                }
+            >
+                <Icon shape=Shape::Enlarge />
+            </button>
         </figure>
     }
 }

@@ -261,6 +261,19 @@ fn FingerSwitch() -> impl IntoView {
             <input type="checkbox" role="switch" data-testid="finger-paints" prop:checked=paints on:change=switch />
             <span>"One finger paints"</span>
         </label>
+        <Show when=move || session.painting.pen_seen.get()>
+            <label
+                class="switch"
+                title="Half as wide where the pen hardly touches, half as wide again where it is pressed"
+            >
+                <input
+                    type="checkbox" role="switch" data-testid="pen-presses"
+                    prop:checked=move || session.painting.pressure.get()
+                    on:change=move |_| session.dispatch(Command::TogglePressure)
+                />
+                <span>"The pen's pressure widens"</span>
+            </label>
+        </Show>
     }
 }
 

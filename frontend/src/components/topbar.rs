@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::acts::{Key, with_key};
+use super::banner::TroubleBanner;
 use super::icon::{Icon, Shape};
 use super::warnings::ScanWarnings;
 use crate::session::command::Command;
@@ -27,6 +28,11 @@ pub(crate) fn TopBar() -> impl IntoView {
             <h1>{name}</h1>
             <span class="muted">{bundle}</span>
             <span class="muted loading" role="status">{move || session.case.loading.get()}</span>
+            {move || session.case.arrived.get().map(|share| view! {
+                <progress
+                    class="arrived" data-testid="arrived" aria-label="Arrived" max="1" value=share.to_string()
+                ></progress>
+            })}
             <span class="gap"></span>
             <SaveStatus />
             <Versions />
@@ -38,11 +44,16 @@ pub(crate) fn TopBar() -> impl IntoView {
                 <Icon shape=Shape::Keyboard />
             </button>
         </header>
-        <ScanWarnings warnings=warnings open=unfolded class="banner caution warnings" />
-        <Conflict />
-        <Elsewhere />
-        <Refusal />
-        <StorageTrouble />
+        <div class="said">
+            <div>
+                <TroubleBanner />
+                <ScanWarnings warnings=warnings open=unfolded class="banner caution warnings" />
+                <Conflict />
+                <Elsewhere />
+                <Refusal />
+                <StorageTrouble />
+            </div>
+        </div>
     }
 }
 

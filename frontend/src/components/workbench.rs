@@ -3,14 +3,14 @@
 use leptos::ev;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use shared::case::{JobState, Stage};
+use shared::case::{JobKind, JobState, Stage};
 use shared::geometry::Axis;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use super::acts::{Key, command_after, command_for};
-use super::banner::{NoticeBanner, TroubleBanner};
-use super::job::JobProgress;
+use super::banner::NoticeBanner;
+use super::job::{JobProgress, foretold};
 use super::rail::Rail;
 use super::shortcuts::{Choosing, ShortcutSheet};
 use super::slice_view::SliceView;
@@ -63,18 +63,18 @@ fn Desk() -> impl IntoView {
         // A click on a control must not take the keys away from the views; Tab still reaches every control.
         <div class="workbench" on:mousedown=keep_focus on:change=give_back_focus>
             <TopBar />
-            <TroubleBanner />
             <div class="desk">
                 <Tools />
                 <main
                     class="views" data-large=move || session.viewing.large.get().name()
                     class:single=move || session.viewing.layout.get() == Layout::One
                     class:four=move || session.viewing.layout.get() == Layout::Four
+                    class:solid=move || session.viewing.layout.get() == Layout::Solid
                 >
                     <SliceView axis=Axis::Axial />
                     <SliceView axis=Axis::Coronal />
                     <SliceView axis=Axis::Sagittal />
-                    <Show when=move || session.viewing.layout.get() == Layout::Four><SurfaceView /></Show>
+                    <Show when=move || session.viewing.layout.get().has_surface()><SurfaceView /></Show>
                     <NoticeBanner />
                     <OfferBar />
                     <Veil />
@@ -144,6 +144,11 @@ fn Veil() -> impl IntoView {
                     } else {
                         "You can look at it meanwhile; slices to correct appear on the right."
                     }}</p>
+                    <Show when=move || !stopped()>
+                        <p class="hint" data-testid="expected">{move || {
+                            waiting.get().then(|| foretold(session, JobKind::Presegment)).flatten()
+                        }}</p>
+                    </Show>
                     <JobProgress job=job />
                 </div>
             }

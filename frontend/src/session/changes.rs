@@ -141,7 +141,7 @@ impl Session {
         self.end_stroke();
         spawn_local(async move {
             if self.read(|bench| bench.segmentations.contains_key(&version)) != Some(true) {
-                match api::segmentation(&visit.case, &version).await {
+                match self.labels_of(&visit, &version).await {
                     _ if !self.is_shown(&visit) => return,
                     Ok(labels) => {
                         self.change(|bench| bench.segmentations.insert(version.clone(), labels));

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     BringCaseBack(CaseId),
     /// Stop a job.
     CancelJob(JobId),
+    /// Tell when a job has ended, or do not tell after all.
+    AwaitJob(JobId),
     /// Do again what a failed or cancelled job was to do.
     RetryJob(JobId),
     /// Look for studies in a PACS.
@@ -193,6 +195,10 @@ pub(crate) enum Command {
     SeePen,
     /// Whether one finger paints.
     SetFingerPaints(FingerPaints),
+    /// A pen's pressure widens the brush, or does not any more.
+    TogglePressure,
+    /// How hard the pen is pressed, 0 to 1; nothing of other pointers.
+    PressPen(Option<f64>),
     /// The stroke is finished.
     EndStroke,
     /// The stroke never was.

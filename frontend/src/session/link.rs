@@ -3,6 +3,7 @@
 //! listener passes on when it ends. Where no events arrive (a proxy holds them back, the listener sleeps) a page asks
 //! now and then instead. Whether the server is there is known from its answers, not from the stream.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gloo::timers::future::TimeoutFuture;
@@ -10,7 +11,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::{Deserialize, Serialize};
 use shared::api::{CaseSummary, Event};
-use shared::case::{CaseId, JobKind, JobState};
+use shared::case::{CaseId, JobId, JobKind, JobState};
 use shared::geometry::Plane;
 
 use super::bench::Bench;
@@ -18,8 +19,8 @@ use super::fact::Fact;
 use super::{Session, Shown};
 use crate::api::{self, Trouble};
 use crate::browser::channel::Channel;
-use crate::browser::is_visible;
 use crate::browser::locks::{Asking, Grant, Held, Locks};
+use crate::browser::{is_visible, message};
 
 /// How long to wait before asking a silent server again.
 pub(super) const RETRY_MS: u32 = 3_000;
@@ -45,12 +46,14 @@ const QUIET_MS: u32 = 1_500;
 pub(crate) struct Link {
     /// Whether the server answers.
     pub(crate) online: Fact<bool>,
+    /// Jobs whose end is to be told to whoever looks at something else.
+    pub(crate) awaited: Fact<BTreeSet<JobId>>,
 }
 
 impl Link {
     /// Supposed to hold until shown otherwise.
     pub(super) fn new() -> Self {
-        Self { online: Fact::new(true) }
+        Self { online: Fact::new(true), awaited: Fact::new(BTreeSet::new()) }
     }
 }
 
@@ -312,6 +315,7 @@ impl Session {
     }
 
     pub(super) fn hear_case(self, summary: CaseSummary) {
+        self.tell_end(&summary);
         self.list.binned.update(|binned| drop(binned.take_if(|case| case.id == summary.id)));
         self.foresee_anew(&summary);
         self.list.cases.update(|cases| {
@@ -337,6 +341,25 @@ impl Session {
         } else if before.job == summary.job {
             // Nothing in it explains why it was said: somebody has saved a slice, perhaps this page.
             self.look_for_others();
+        }
+    }
+
+    /// The end of a job is to be told, or is not any more.
+    pub(super) fn await_job(self, id: JobId) {
+        self.link.awaited.update(|awaited| {
+            if !awaited.remove(&id) {
+                awaited.insert(id);
+            }
+        });
+        spawn_local(message::ask());
+    }
+
+    fn tell_end(self, summary: &CaseSummary) {
+        let Some(job) = summary.job.as_ref().filter(|job| job.state.is_terminal()) else { return };
+        if self.link.awaited.now_with(|awaited| awaited.contains(&job.id)) {
+            self.link.awaited.update(|awaited| awaited.retain(|known| *known != job.id));
+            let end = if job.state == JobState::Done { "is ready" } else { "has stopped" };
+            message::say(&format!("{} {end}", job.kind.name()));
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod fact;
 pub(crate) mod bench;
 pub(crate) mod stage;
 pub(crate) mod visit;
+mod arriving;
 mod batch;
 mod case_list;
 mod changes;
@@ -39,6 +40,7 @@ use leptos::prelude::*;
 use shared::correction::SliceState;
 
 use crate::api;
+use arriving::Arrivals;
 use bench::Bench;
 use case_list::CaseList;
 use changes::Changes;
@@ -113,6 +115,9 @@ pub(crate) struct Session {
     /// Unsent corrections of other cases are being sent.
     sends_unsent: StoredValue<bool, LocalStorage>,
     door: StoredValue<Door, LocalStorage>,
+    /// Volumes on their way.
+    fetches: StoredValue<Option<api::Fetches>, LocalStorage>,
+    arrivals: StoredValue<Arrivals, LocalStorage>,
 }
 
 /// What is said to the person at the screen.
@@ -150,6 +155,8 @@ impl Session {
             untaken: StoredValue::new_local(Vec::new()),
             sends_unsent: StoredValue::new_local(false),
             door: StoredValue::new_local(Door::default()),
+            fetches: StoredValue::new_local(None),
+            arrivals: StoredValue::new_local(Arrivals::default()),
         };
         session.open_journal();
         session.listen();
@@ -175,6 +182,7 @@ impl Session {
             C::GiveCase(id, to) => self.give_case(id, to),
             C::BringCaseBack(id) => self.bring_case_back(id),
             C::CancelJob(job) => self.cancel_job(job),
+            C::AwaitJob(id) => self.await_job(id),
             C::RetryJob(job) => self.retry_job(job),
             C::SearchPacs(source, query) => self.search_pacs(source, query),
             C::ShowStudy(source, study) => self.show_study(source, study),
@@ -255,6 +263,8 @@ impl Session {
             C::ExtendStroke(at) => self.extend_stroke(at),
             C::Invert(inverted) => self.invert(inverted),
             C::SeePen => self.painting.pen_seen.learn(true),
+            C::TogglePressure => self.painting.pressure.update(|on| *on = !*on),
+            C::PressPen(pressed) => self.painting.pressed.learn(pressed),
             C::SetFingerPaints(wish) => self.painting.finger.learn(wish),
             C::EndStroke => self.release_stroke(),
             C::CancelStroke => self.cancel_stroke(),

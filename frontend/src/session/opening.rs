@@ -1,7 +1,5 @@
 //! Opening a case, and fetching what there is to see of it.
 
-use std::collections::HashSet;
-
 use gloo::timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -26,6 +24,8 @@ pub(crate) struct OpenCase {
     pub(crate) missing: Fact<Option<String>>,
     /// What is still on its way from the server, in words; nothing when all is there.
     pub(crate) loading: Fact<Option<&'static str>>,
+    /// The share of its voxels that has arrived; nothing when all is there.
+    pub(crate) arrived: Fact<Option<f64>>,
     /// Which tab works on it.
     pub(crate) lease: Fact<Lease>,
 }
@@ -37,6 +37,7 @@ impl OpenCase {
             detail: Fact::new(None),
             missing: Fact::new(None),
             loading: Fact::new(None),
+            arrived: Fact::new(None),
             lease: Fact::new(Lease::Open),
         }
     }
@@ -84,6 +85,7 @@ impl Session {
         self.case.detail.set(None);
         self.case.missing.set(None);
         self.case.loading.set(None);
+        self.end_fetches();
         self.rounds.slices.set(Vec::new());
         self.rounds.effort.set(Effort::default());
         self.rounds.target.set(None);
@@ -122,6 +124,7 @@ impl Session {
         self.stage.update_value(|stage| stage.show_case(&detail.geometry, self.viewing.convention.now()));
         self.case.detail.set(Some(detail));
         self.refresh_slices();
+        self.look_ahead();
         self.draw_all();
         self.load_voxels();
         self.take_what_is_left();
@@ -165,93 +168,8 @@ impl Session {
         self.load_voxels();
     }
 
-    /// Fetches what is not here yet, the image first so that there is something to see.
-    pub(super) fn load_voxels(self) {
-        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
-        if self.change(|bench| bench.loading.ask()) != Some(true) {
-            return;
-        }
-        spawn_local(async move {
-            loop {
-                let trouble = self.try_load_voxels(&visit).await.err();
-                if !self.is_shown(&visit) {
-                    return;
-                }
-                trouble.iter().for_each(|trouble| self.complain(trouble));
-                if trouble == Some(Trouble::Unreachable) {
-                    // What has arrived stays; the rest is fetched when the server is back.
-                    TimeoutFuture::new(RETRY_MS).await;
-                    if !self.is_shown(&visit) {
-                        return;
-                    }
-                } else if self.change(|bench| bench.loading.finish()) != Some(true) {
-                    break;
-                }
-            }
-            self.case.loading.set(None);
-        });
-    }
-
-    async fn try_load_voxels(self, visit: &Visit) -> api::Answer<()> {
-        let id = &visit.case;
-        let blend = self.viewing.blend.now().map(|blend| blend.channel);
-        let missing = self.read(|bench| {
-            let known = 0..bench.detail.images.len();
-            let wanted = [Some(bench.channel), blend].into_iter().flatten();
-            wanted.filter(|channel| known.contains(channel) && !bench.images.contains_key(channel)).collect::<Vec<_>>()
-        });
-        for channel in missing.unwrap_or_default() {
-            if !self.is_shown(visit) {
-                return Ok(());
-            }
-            self.case.loading.set(Some("Loading the scan…"));
-            let image = api::image(id, channel).await?;
-            self.put(visit, |bench| bench.images.insert(channel, image));
-            self.see_image();
-        }
-        let wanted = self.read(|bench| bench.detail.versions.clone()).unwrap_or_default();
-        let known: HashSet<String> =
-            self.read(|bench| bench.segmentations.keys().cloned().collect()).unwrap_or_default();
-        // The newest first, then the one it is compared with; older ones when asked for.
-        for version in wanted.into_iter().rev().take(2).filter(|version| !known.contains(version)) {
-            if !self.is_shown(visit) {
-                return Ok(());
-            }
-            self.case.loading.set(Some("Loading the segmentation…"));
-            let labels = api::segmentation(id, &version).await?;
-            let first = self.is_shown(visit) && self.read(|bench| bench.segmentations.is_empty()) == Some(true);
-            self.put(visit, |bench| bench.segmentations.insert(version, labels));
-            if self.is_shown(visit) {
-                self.follow_decisions();
-            }
-            if first {
-                self.begin_work();
-            }
-        }
-        if !self.is_shown(visit) {
-            return Ok(());
-        }
-        if let Some(rounds) =
-            self.read(|bench| bench.lacks_uncertainty().then_some(bench.detail.summary.rounds)).flatten()
-        {
-            self.case.loading.set(Some("Loading the uncertainty…"));
-            let uncertainty = api::uncertainty(id).await?;
-            self.put(visit, |bench| (bench.uncertainty, bench.uncertainty_rounds) = (Some(uncertainty), rounds));
-        }
-        Ok(())
-    }
-
-    /// Stores voxels if they still concern what is on the screen, and shows them.
-    fn put<T>(self, visit: &Visit, store: impl FnOnce(&mut Bench) -> T) {
-        if self.is_shown(visit) {
-            self.change(store);
-            self.stage.update_value(Stage::image_changed);
-            self.repaint();
-        }
-    }
-
     /// The segmentation is here: goes to the first slice that is to be done.
-    fn begin_work(self) {
+    pub(super) fn begin_work(self) {
         let centre = self.read(Bench::centre);
         centre.into_iter().for_each(|centre| self.viewing.crosshair.set(centre));
         self.refresh_slices();
@@ -259,22 +177,5 @@ impl Session {
             Some(plane) => self.go_to(plane),
             None => self.draw_all(),
         }
-    }
-
-    /// Loads a version that is asked for.
-    pub(super) fn load_version(self, version: String) {
-        let Some(visit) = self.read(|bench| bench.visit.clone()) else { return };
-        spawn_local(async move {
-            match api::segmentation(&visit.case, &version).await {
-                Ok(labels) => {
-                    self.put(&visit, |bench| bench.segmentations.insert(version, labels));
-                    if self.is_shown(&visit) {
-                        self.follow_decisions();
-                    }
-                }
-                Err(trouble) if self.is_shown(&visit) => self.complain(&trouble),
-                Err(_) => {}
-            }
-        });
     }
 }

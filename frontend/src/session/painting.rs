@@ -6,7 +6,7 @@ use shared::correction::SliceState;
 use shared::geometry::{Axis, Plane};
 use shared::label::Label;
 
-use super::bench::Bench;
+use super::bench::{Bench, Sharpness};
 use super::fact::Fact;
 use super::{Overlay, Session, Shown};
 use crate::annotate::history::{Step, difference};
@@ -35,6 +35,10 @@ pub(crate) struct Painting {
     pub(crate) offer: Fact<Option<&'static str>>,
     /// What was asked before a press that is hardly meant: the question, until the hand does something else.
     pub(super) asked: Fact<Option<String>>,
+    /// Whether a pen's pressure widens and narrows the brush.
+    pub(crate) pressure: Fact<bool>,
+    /// How hard the pen is pressed, 0 to 1; nothing of other pointers.
+    pub(super) pressed: Fact<Option<f64>>,
     /// Whether one finger paints.
     pub(crate) finger: Fact<FingerPaints>,
     /// A pen has come near since the page was opened.
@@ -55,6 +59,8 @@ impl Painting {
             limit: Fact::new(None),
             offer: Fact::new(None),
             asked: Fact::new(None),
+            pressure: Fact::new(false),
+            pressed: Fact::new(None),
             finger: Fact::new(FingerPaints::default()),
             pen_seen: Fact::new(false),
             depth: Fact::new([0, 0]),
@@ -175,10 +181,11 @@ impl Session {
 
     /// How the hand is set.
     pub(super) fn hand(self) -> Hand {
-        let Painting { label, brush_mm, inverted, locked, limit, .. } = self.painting;
+        let Painting { label, brush_mm, inverted, locked, limit, pressure, pressed, .. } = self.painting;
+        let width = pressed.now().filter(|_| pressure.now()).map_or(1.0, width_of);
         Hand {
             label: label.now(),
-            brush_mm: brush_mm.now(),
+            brush_mm: brush_mm.now() * width,
             inverted: inverted.now(),
             locked: locked.now(),
             limit: limit.now(),
@@ -284,7 +291,9 @@ impl Session {
     /// What the expert sees of a slice.
     fn sight_of(self, plane: Plane) -> Sight {
         Sight {
-            loaded: self.read(|bench| bench.image().is_some() && bench.current_labels(plane).is_some()) == Some(true),
+            loaded: self
+                .read(|bench| bench.sharpness(plane) == Sharpness::Sharp && bench.current_labels(plane).is_some())
+                == Some(true),
             in_view: self.plane_of(plane.axis) == Some(plane),
             shown: self.viewing.shown.now(),
             overlay: self.viewing.overlay.now(),
@@ -361,6 +370,12 @@ impl Sight {
         let labels_seen = self.shown == Shown::default() && self.overlay.segmentation;
         self.loaded && self.in_view && (state == SliceState::Skipped || labels_seen)
     }
+}
+
+/// How wide a brush is under a pen that is pressed so hard (0 to 1), in shares of its size: as it is at half the force,
+/// half as wide where the pen hardly touches.
+fn width_of(pressed: f64) -> f64 {
+    0.5 + pressed.clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{BACKGROUND, Label, LabelInfo};
 use web_sys::HtmlCanvasElement;
 
-use super::bench::Bench;
+use super::bench::{Bench, Sharpness};
 use super::thumbnails::Thumbnails;
 use super::viewing::{shown_labels, shown_version};
 use super::{Blend, Overlay, Session, Shown};
@@ -37,6 +37,7 @@ pub(crate) struct Stage {
     ports: BTreeMap<Axis, Port>,
     greys: Vec<u8>,
     image_changes: u64,
+    arrivals: u64,
     label_changes: u64,
     bitmaps: u64,
     dirty: Vec<Axis>,
@@ -128,6 +129,11 @@ impl Stage {
         self.greys.clear();
     }
 
+    /// More of the image is here.
+    pub(super) fn image_arrived(&mut self) {
+        self.arrivals += 1;
+    }
+
     /// Labels, uncertainty or how they are shown are different.
     pub(super) fn labels_changed(&mut self) {
         self.label_changes += 1;
@@ -190,10 +196,16 @@ impl Session {
             stage.scheduled = false;
             std::mem::take(&mut stage.dirty)
         });
-        for axis in dirty.into_iter().flatten() {
-            self.draw_now(axis);
+        let dirty = dirty.unwrap_or_default();
+        for axis in &dirty {
+            self.draw_now(*axis);
         }
-        self.draw_thumbnails();
+        // The hand is at work on the views: the small pictures wait for a screen refresh without it.
+        if dirty.is_empty() {
+            self.draw_thumbnails();
+        } else {
+            self.draw_soon();
+        }
         self.draw_surface();
     }
 
@@ -270,7 +282,7 @@ impl Stage {
     }
 
     fn refresh_image(&mut self, bench: &Bench, plane: Plane, look: &Look) {
-        let made = Made { plane, changes: self.image_changes };
+        let made = Made { plane, changes: self.image_changes + self.arrivals };
         let greys = self.greys_for(bench.grey_scale(), look.window);
         let version = self.bitmaps + 1;
         let Some(port) = self.ports.get_mut(&plane.axis) else { return };
@@ -410,6 +422,7 @@ fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
     let pair = |values: [f64; 2]| format!("{:.4},{:.4}", values[0], values[1]);
     let correction = bench.corrections.get(plane);
     let version = shown_version(&bench.detail.versions, &look.shown);
+    let sharpness = bench.sharpness(*plane);
     let attributes = [
         ("data-axis", plane.axis.to_string()),
         ("data-index", plane.index.to_string()),
@@ -418,9 +431,10 @@ fn state_what_is_drawn(canvas: &HtmlCanvasElement, drawn: &Drawn) {
         ("data-version", version.cloned().unwrap_or_default()),
         (
             "data-ready",
-            (bench.image().is_some() && version.is_none_or(|version| bench.segmentations.contains_key(version)))
+            (sharpness == Sharpness::Sharp && version.is_none_or(|version| bench.segmentations.contains_key(version)))
                 .to_string(),
         ),
+        ("data-sharpness", sharpness.word().to_owned()),
         ("data-origin", pair(placement.origin_px)),
         ("data-scale", pair(placement.voxel_px)),
         ("data-dims", format!("{},{}", grid.dims[0], grid.dims[1])),

@@ -14,13 +14,17 @@ use super::viewing::{Layout, Shown, shown_labels, shown_version};
 use super::visit::Visit;
 use crate::viewer::frame::Bitmap;
 use crate::viewer::renderer::SurfaceRenderer;
-use crate::viewer::surface::{Blocks, Surface};
+use crate::viewer::surface::{Blocks, Detail, Surface};
 use crate::viewer::turntable::{Picture, Scene, Turn, compass, placed};
 
 /// How long the hand has to rest before surfaces are built anew.
 const REST_MS: u32 = 250;
+/// How long the page may be kept from the hand while surfaces are built.
+const AWAKE_MS: f64 = 8.0;
 /// Share of the pixels along each side while it is being turned.
 const TURNING_DETAIL: f64 = 0.6;
+/// Triangles that are turned as they are.
+const MANY_TRIANGLES: usize = 60_000;
 /// Pixels along the longer side: more would cost time and show nothing.
 const MOST_PX: f64 = 1100.0;
 /// Degrees that a key turns by, as pixels of a drag.
@@ -33,6 +37,8 @@ pub(super) struct Model {
     turn: Turn,
     is_held: bool,
     surfaces: Vec<Surface>,
+    /// The same for a hand that turns them, if they are many.
+    turning: Vec<Surface>,
     middle_mm: [f64; 3],
     radius_mm: f64,
     made: Option<Made>,
@@ -59,6 +65,7 @@ struct Seen {
     made: Made,
     turn: Turn,
     dims: [usize; 2],
+    detail: Detail,
     looks: u64,
 }
 
@@ -95,14 +102,14 @@ impl Session {
     /// Forgets the case, keeps the canvas and the side it is seen from.
     pub(super) fn forget_surfaces(self) {
         self.model.update_value(|model| {
-            (model.surfaces, model.made, model.picture) = Default::default();
+            (model.surfaces, model.turning, model.made, model.picture) = Default::default();
             model.asked += 1;
         });
     }
 
     /// What is seen may have changed: builds surfaces anew once the hand rests.
     pub(super) fn surface_soon(self) {
-        if self.viewing.layout.now() != Layout::Four {
+        if !self.viewing.layout.now().has_surface() {
             return;
         }
         let asked = self.model.try_update_value(|model| {
@@ -126,17 +133,51 @@ impl Session {
         let made = self.read(|bench| Made::now(bench, &shown)).flatten();
         let is_known = self.model.try_with_value(|model| model.made == made).unwrap_or(true);
         let (Some(made), false) = (made, is_known) else { return self.draw_surface() };
-        let Some(blocks) = self.read(|bench| blocks(bench, &shown)).flatten() else { return };
-        let mut surfaces = Vec::new();
-        for (label, bounds) in blocks.found() {
-            TimeoutFuture::new(0).await;
-            if !self.is_newest_wish(asked) {
-                return;
-            }
-            surfaces.extend(self.read(|bench| Surface::new(&blocks, bench.geometry(), label, bounds)));
-        }
+        let Some(blocks) = self.blocks_of(asked, &shown).await else { return };
+        let Some(surfaces) = self.surfaces_of(asked, &blocks, Detail::Full).await else { return };
+        let triangles: usize = surfaces.iter().map(|surface| surface.triangles.len()).sum();
         self.model.update_value(|model| model.take(made, surfaces));
         self.draw_surface();
+        if triangles > MANY_TRIANGLES
+            && let Some(turning) = self.surfaces_of(asked, &blocks, Detail::Turning).await
+        {
+            self.model.update_value(|model| model.turning = turning);
+        }
+    }
+
+    /// What the views show, as a whole: some planes at a time; nothing if something else is wished for meanwhile.
+    async fn blocks_of(self, asked: Option<u64>, shown: &Shown) -> Option<Blocks> {
+        let dims = self.read(|bench| bench.geometry().dims)?;
+        let mut blocks = Blocks::new(dims);
+        let mut begun_ms = js_sys::Date::now();
+        for index in 0..dims[2] {
+            if js_sys::Date::now() - begun_ms > AWAKE_MS {
+                TimeoutFuture::new(0).await;
+                if !self.is_newest_wish(asked) {
+                    return None;
+                }
+                begun_ms = js_sys::Date::now();
+            }
+            let labels = self.read(|bench| {
+                let axis = bench.geometry().axis_of_stored(2);
+                shown_labels(bench, Plane { axis, index }, shown)
+            });
+            blocks.add(index, dims[0], &labels.flatten()?);
+        }
+        Some(blocks)
+    }
+
+    /// A label at a time; nothing if something else is wished for meanwhile.
+    async fn surfaces_of(self, asked: Option<u64>, blocks: &Blocks, detail: Detail) -> Option<Vec<Surface>> {
+        let mut surfaces = Vec::new();
+        for found in blocks.found() {
+            TimeoutFuture::new(0).await;
+            if !self.is_newest_wish(asked) {
+                return None;
+            }
+            surfaces.extend(self.read(|bench| Surface::new(blocks, bench.geometry(), found, detail)));
+        }
+        Some(surfaces)
     }
 
     pub(super) fn turn_surface(self, by_px: [f64; 2], is_held: bool) {
@@ -163,7 +204,7 @@ impl Session {
 
     /// Draws the surfaces at the next screen refresh, if they are on the page.
     pub(super) fn draw_surface(self) {
-        if self.viewing.layout.now() != Layout::Four {
+        if !self.viewing.layout.now().has_surface() {
             return;
         }
         if self.model.try_update_value(|model| !std::mem::replace(&mut model.scheduled, true)) == Some(true) {
@@ -184,15 +225,11 @@ impl Session {
     }
 }
 
-/// What the views show, as a whole.
-fn blocks(bench: &Bench, shown: &Shown) -> Option<Blocks> {
-    let geometry = bench.geometry();
-    let axis = geometry.axis_of_stored(2);
-    let mut blocks = Blocks::new(geometry.dims);
-    for index in 0..geometry.dims[2] {
-        blocks.add(index, geometry.dims[0], &shown_labels(bench, Plane { axis, index }, shown)?);
+fn in_detail<'a>(detail: Detail, full: &'a [Surface], turning: &'a [Surface]) -> &'a [Surface] {
+    match detail {
+        Detail::Full => full,
+        Detail::Turning => turning,
     }
-    Some(blocks)
 }
 
 impl Model {
@@ -208,16 +245,16 @@ impl Model {
             self.middle_mm = [0, 1, 2].map(|axis| (low[axis] + high[axis]) / 2.0);
             self.radius_mm = (0..3).map(|axis| (high[axis] - low[axis]).powi(2)).sum::<f64>().sqrt() / 2.0;
         }
-        (self.made, self.surfaces) = (Some(made), surfaces);
+        (self.made, self.surfaces, self.turning) = (Some(made), surfaces, Vec::new());
     }
 
     fn voxel_at(&self, at: [f64; 2]) -> Option<[usize; 3]> {
         let size_px = self.renderer.as_ref()?.size_px();
-        let (_, picture, _) = self.picture.as_ref()?;
+        let (seen, picture, _) = self.picture.as_ref()?;
         let pixel =
             [0, 1].map(|axis| (at[axis] / size_px[axis].max(1.0) * picture.dims[axis] as f64).max(0.0) as usize);
         let [surface, corner] = picture.hit(pixel)?;
-        Some(self.surfaces.get(surface)?.voxels.get(corner)?.map(usize::from))
+        Some(in_detail(seen.detail, &self.surfaces, &self.turning).get(surface)?.voxels.get(corner)?.map(usize::from))
     }
 
     fn draw(&mut self, bench: &Bench, crosshair: Option<[usize; 3]>) {
@@ -227,22 +264,20 @@ impl Model {
         let detail = (renderer.pixel_ratio() * if self.is_held { TURNING_DETAIL } else { 1.0 }).min(MOST_PX / longer);
         let dims = size_px.map(|px| (px * detail).round().max(1.0) as usize);
         let colours = bench.label_colours();
+        let fineness = if self.is_held && !self.turning.is_empty() { Detail::Turning } else { Detail::Full };
+        let surfaces = in_detail(fineness, &self.surfaces, &self.turning);
         let scene = Scene {
-            surfaces: self
-                .surfaces
-                .iter()
-                .filter_map(|surface| Some((surface, *colours.get(&surface.label)?)))
-                .collect(),
+            surfaces: surfaces.iter().filter_map(|surface| Some((surface, *colours.get(&surface.label)?))).collect(),
             middle_mm: self.middle_mm,
             radius_mm: self.radius_mm,
         };
         if let Some(made) = &self.made {
-            let seen = Seen { made: made.clone(), turn: self.turn, dims, looks: bench.looks };
+            let seen = Seen { made: made.clone(), turn: self.turn, dims, detail: fineness, looks: bench.looks };
             if self.picture.as_ref().is_none_or(|(known, ..)| *known != seen) {
                 let begun_ms = js_sys::Date::now();
                 self.drawn += 1;
-                let mut picture = Picture::new(&scene, self.turn, dims);
-                let rgba = std::mem::take(&mut picture.rgba);
+                let picture = Picture::new(&scene, self.turn, dims);
+                let rgba = picture.rgba();
                 self.picture = Some((seen, picture, Bitmap { dims, rgba, version: self.drawn }));
                 self.drawn_ms = js_sys::Date::now() - begun_ms;
             }

@@ -10,7 +10,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use super::Session;
-use super::bench::Bench;
+use super::bench::{Bench, Sharpness};
 use crate::viewer::camera::{Placement, ViewGrid};
 use crate::viewer::frame::{Bitmap, Frame, Tint, image_rgba, overlay_rgba};
 use crate::viewer::renderer::Renderer;
@@ -41,7 +41,8 @@ struct Picture {
 struct Made {
     image_changes: u64,
     version: Option<String>,
-    is_loaded: [bool; 2],
+    sharpness: Sharpness,
+    has_labels: bool,
     edits: u64,
     decided: u64,
     looks: u64,
@@ -145,7 +146,8 @@ fn made_of(bench: &Bench, plane: Plane, image_changes: u64) -> Made {
     let labels = version.as_ref().is_some_and(|version| bench.segmentations.contains_key(version));
     Made {
         image_changes,
-        is_loaded: [bench.image().is_some(), labels],
+        sharpness: bench.sharpness(plane),
+        has_labels: labels,
         version,
         edits: bench.corrections.get(&plane).map_or(0, |correction| correction.edits),
         decided: bench.decided_revision(),

@@ -8,7 +8,7 @@ use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
 
 use super::Session;
-use super::bench::{Bench, BlankStart};
+use super::bench::{Bench, BlankStart, Scan};
 use super::fact::Fact;
 use crate::viewer::camera::{Convention, Placement, ViewGrid, panned, zoomed};
 use crate::viewer::presets::{SOFT_TISSUE, Seen, presets};
@@ -81,6 +81,15 @@ pub(crate) enum Layout {
     One,
     /// The three planes and the surface, all of one size.
     Four,
+    /// The surface alone.
+    Solid,
+}
+
+impl Layout {
+    /// Whether the surface is on the screen.
+    pub(crate) fn has_surface(self) -> bool {
+        matches!(self, Layout::Four | Layout::Solid)
+    }
 }
 
 /// A channel that is seen through another.
@@ -241,7 +250,7 @@ impl Session {
 
     pub(super) fn show_large(self, axis: Axis) {
         self.viewing.large.learn(axis);
-        if self.viewing.layout.now() == Layout::Four {
+        if self.viewing.layout.now().has_surface() {
             self.viewing.layout.set(Layout::Three);
         }
         self.draw_all();
@@ -316,12 +325,12 @@ impl Session {
             let voxel = inside.then(|| geometry.voxel_from_plane(plane, position.map(|i| i as usize)))?;
             let offset = Geometry::offset(voxel, geometry.dims);
             let info = bench.image_info();
-            let stored = bench.image().and_then(|image| image.get(offset));
+            let stored = bench.stored_voxel(plane, voxel);
             let labels = is_visible.then(|| shown_labels(bench, plane, &shown)).flatten();
             Some(Probe {
                 voxel,
                 world_mm: geometry.world_from_voxel(voxel.map(|i| i as f64)),
-                intensity: info.zip(stored).map(|(info, voxel)| info.minimum + info.step * f32::from(*voxel)),
+                intensity: info.zip(stored).map(|(info, voxel)| info.minimum + info.step * f32::from(voxel)),
                 label: labels
                     .as_ref()
                     .and_then(|labels| labels.get(offset_in_plane(geometry, plane.axis, voxel)).copied()),
@@ -440,19 +449,21 @@ impl Session {
     pub(super) fn see_image(self) {
         let seen = self.change(|bench| {
             let channel = bench.channel;
-            if let (None, Some(info), Some(voxels)) =
-                (bench.seen.get(&channel), bench.detail.images.get(channel), bench.images.get(&channel))
-            {
+            let sample = bench.images.get(&channel).and_then(Scan::sample);
+            // More of it may say more; what is computed tomography once stays it.
+            let is_ct = bench.seen.get(&channel).is_some_and(|seen| seen.is_ct);
+            if let (false, Some(info), Some(voxels)) = (is_ct, bench.detail.images.get(channel), sample) {
                 let seen = Seen::new(info, voxels);
                 bench.seen.extend(seen.map(|seen| (channel, seen)));
             }
-            bench.seen.get(&channel).copied()
+            let seen = bench.seen.get(&channel).copied();
+            (seen, !is_ct && seen.is_some_and(|seen| seen.is_ct))
         });
-        let seen = seen.flatten();
+        let (seen, is_news) = seen.unwrap_or_default();
         self.viewing.seen.learn(seen);
         // Air counts in a suggestion that is made for any scan; computed tomography opens as it is read, unless
         // somebody has chosen already.
-        if seen.is_some_and(|seen| seen.is_ct) && self.first_window() == Some(self.viewing.window.now()) {
+        if is_news && self.first_window() == Some(self.viewing.window.now()) {
             self.set_window(SOFT_TISSUE);
         }
     }

@@ -162,16 +162,9 @@ fn rgba(grid: &ViewGrid, pixel: impl Fn(usize, [usize; 2]) -> [u8; 4]) -> Vec<u8
 /// Uncertainty 0 to 255 as the magma map (perceptually even, safe for colour-blind readers); what is certain is
 /// transparent.
 fn heat(value: u8, opacity: f64) -> [u8; 4] {
-    const STOPS: [[f64; 3]; 5] =
-        [[20.0, 14.0, 54.0], [114.0, 31.0, 129.0], [183.0, 55.0, 121.0], [252.0, 137.0, 97.0], [252.0, 253.0, 191.0]];
-    let at = f64::from(value) / 255.0;
-    let position = at * (STOPS.len() - 1) as f64;
-    let low = (position as usize).min(STOPS.len() - 2);
-    let mix = |channel: usize| {
-        STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * (position - low as f64)
-    };
-    let alpha = opacity * (at * 2.5).min(1.0) * 255.0;
-    [mix(0) as u8, mix(1) as u8, mix(2) as u8, alpha.round() as u8]
+    let colorous::Color { r, g, b } = colorous::MAGMA.eval_rational(usize::from(value), 256);
+    let alpha = opacity * (f64::from(value) / 255.0 * 2.5).min(1.0) * 255.0;
+    [r, g, b, alpha.round() as u8]
 }
 
 /// Alpha composition, `top` over `below`.

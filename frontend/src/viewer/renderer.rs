@@ -80,7 +80,7 @@ impl Renderer {
         self.dash(&[])?;
         context.stroke();
         context.set_fill_style_str("rgba(214,222,232,0.85)");
-        context.set_font("11px system-ui, sans-serif");
+        context.set_font(&format!("{}px system-ui, sans-serif", 11.0 * larger(&self.canvas)));
         context.fill_text(&bar.text(), x + 4.0, y - 6.0)
     }
 
@@ -125,6 +125,16 @@ impl Renderer {
         let lengths: js_sys::Array = lengths_px.iter().map(|length| JsValue::from_f64(*length)).collect();
         self.context.set_line_dash(&lengths)
     }
+}
+
+/// How much larger words are drawn: on a screen of 4K at scale 1 as the page's own are (see `style.css`).
+fn larger(canvas: &HtmlCanvasElement) -> f64 {
+    let window = canvas.owner_document().and_then(|document| document.default_view());
+    let is_fine = |window: web_sys::Window| {
+        let width = window.inner_width().ok().and_then(|width| width.as_f64()).unwrap_or_default();
+        width >= 3000.0 && window.device_pixel_ratio() < 1.25
+    };
+    if window.is_some_and(is_fine) { 1.5 } else { 1.0 }
 }
 
 impl Layer {
@@ -205,7 +215,7 @@ impl SurfaceRenderer {
             let (layer, [width, height]) = (&self.picture.canvas, size_px);
             context.draw_image_with_html_canvas_element_and_dw_and_dh(layer, 0.0, 0.0, width, height)?;
         }
-        context.set_font("600 12px system-ui, sans-serif");
+        context.set_font(&format!("600 {}px system-ui, sans-serif", 12.0 * larger(&self.canvas)));
         context.set_text_align("center");
         context.set_text_baseline("middle");
         let side = size_px[0].min(size_px[1]);

@@ -9,6 +9,8 @@ use shared::label::{BACKGROUND, Label};
 /// Cells along the longest side of a volume and of a label. What is finer is joined, so that turning stays smooth.
 const MOST_CELLS: usize = 256;
 const MOST_CELLS_OF_LABEL: usize = 96;
+/// The same of a surface that is being turned.
+const MOST_CELLS_TURNING: usize = 40;
 /// Shares of the way to the middle of its neighbours that a corner moves by, there and back so that nothing shrinks
 /// (Taubin 1995), how often, and how far in cells at most: steps of voxels go, voxels stay.
 const THERE_AND_BACK: [f32; 2] = [0.5, -0.53];
@@ -60,6 +62,15 @@ impl Blocks {
     }
 }
 
+/// How fine a surface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// For the eye that rests on it.
+    Full,
+    /// For a hand that turns it.
+    Turning,
+}
+
 /// The surface of one label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Surface {
@@ -71,15 +82,24 @@ pub(crate) struct Surface {
     pub(crate) voxels: Vec<[u16; 3]>,
     /// Directions of length 1 away from the surface at each corner, on either side.
     pub(crate) normals: Vec<[f32; 3]>,
-    /// Three corners each.
+    /// Three corners each, which go round against the clock seen from outside.
     pub(crate) triangles: Vec<[u32; 3]>,
 }
 
 impl Surface {
     /// Around the blocks of `label`, which all lie in `bounds` (see [`Blocks::found`]).
-    pub(crate) fn new(blocks: &Blocks, geometry: &Geometry, label: Label, [first, end]: [Dims; 2]) -> Self {
+    pub(crate) fn new(
+        blocks: &Blocks,
+        geometry: &Geometry,
+        (label, [first, end]): (Label, [Dims; 2]),
+        detail: Detail,
+    ) -> Self {
+        let most = match detail {
+            Detail::Full => MOST_CELLS_OF_LABEL,
+            Detail::Turning => MOST_CELLS_TURNING,
+        };
         let extent = [0, 1, 2].map(|axis| end[axis] - first[axis]);
-        let step = extent.iter().max().map_or(1, |longest| longest.div_ceil(MOST_CELLS_OF_LABEL)).max(1);
+        let step = extent.iter().max().map_or(1, |longest| longest.div_ceil(most)).max(1);
         // A cell of nothing before and two behind close the surface: the net leaves its last faces to a neighbour.
         let cells = extent.map(|count| count.div_ceil(step) + 3);
         let mut field = vec![1.0_f32; cells.iter().product()];
@@ -113,6 +133,7 @@ impl Surface {
             let at = voxel(cell);
             [0, 1, 2].map(|axis| at[axis].round().clamp(0.0, last[axis]) as u16)
         });
+        let triangles = outwards(&corners, triangles);
         Self { label, voxels: voxels.collect(), normals: normals(&corners, &triangles), corners, triangles }
     }
 }
@@ -140,6 +161,23 @@ fn relaxed(corners: &[[f32; 3]], triangles: &[[u32; 3]]) -> Vec<[f32; 3]> {
         }
     }
     now
+}
+
+/// Triangles of a closed surface, turned round if they face inwards: a grid may be a mirror image.
+fn outwards(corners: &[[f32; 3]], mut triangles: Vec<[u32; 3]>) -> Vec<[u32; 3]> {
+    let origin = corners.first().copied().unwrap_or_default();
+    let volume: f64 = triangles
+        .iter()
+        .map(|triangle| {
+            let [a, b, c] =
+                triangle.map(|corner| [0, 1, 2].map(|axis| f64::from(corners[corner as usize][axis] - origin[axis])));
+            a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+        })
+        .sum();
+    if volume < 0.0 {
+        triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
+    }
+    triangles
 }
 
 /// Directions away from the triangles around each corner, larger ones counting more.
@@ -174,7 +212,7 @@ mod tests {
             blocks.add(z, columns, &plane);
         }
         let found = blocks.found();
-        found.into_iter().map(|(label, bounds)| Surface::new(&blocks, geometry, label, bounds)).collect()
+        found.into_iter().map(|found| Surface::new(&blocks, geometry, found, Detail::Full)).collect()
     }
 
     /// Every edge of a closed surface belongs to two triangles.
@@ -215,7 +253,8 @@ mod tests {
             let away = [0, 1, 2].map(|axis| corner[axis] - centre[axis]);
             let distance = away.iter().map(|mm| mm * mm).sum::<f32>().sqrt();
             assert!((distance - 12.0).abs() < 2.0, "{corner:?} is {distance} mm from the middle");
-            let along = (0..3).map(|axis| away[axis] * normal[axis]).sum::<f32>().abs() / distance;
+            // Outwards, in this grid, which is a mirror image.
+            let along = (0..3).map(|axis| away[axis] * normal[axis]).sum::<f32>() / distance;
             // At its poles a ball of voxels has tips.
             assert!(along > 0.4, "{normal:?} at {away:?}");
             sum += along;

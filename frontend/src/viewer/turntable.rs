@@ -62,12 +62,14 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Picture {
     /// Columns and rows.
     pub(crate) dims: [usize; 2],
-    /// Four bytes per pixel.
-    pub(crate) rgba: Vec<u8>,
+    /// Red, green, blue and opacity of each pixel, as little-endian bytes.
+    pixels: Vec<u32>,
     /// How near each pixel is; nothing is minus infinity.
     nearness: Vec<f32>,
-    /// The surface and the corner at each pixel.
-    hits: Vec<[u32; 2]>,
+    /// The corner at each pixel, all surfaces' counted on.
+    hits: Vec<u32>,
+    /// The number of each surface's first corner.
+    firsts: Vec<u32>,
 }
 
 /// A letter at the end of one of the patient's axes.
@@ -113,9 +115,10 @@ impl Picture {
         let count = dims[0] * dims[1];
         let mut picture = Self {
             dims,
-            rgba: vec![0; 4 * count],
+            pixels: vec![0; count],
             nearness: vec![f32::NEG_INFINITY; count],
-            hits: vec![[u32::MAX; 2]; count],
+            hits: vec![u32::MAX; count],
+            firsts: Vec::new(),
         };
         let px_per_mm = scale(scene, turn, dims);
         let [right, up, towards] = turn.directions().map(|along| along.map(|share| (share * px_per_mm) as f32));
@@ -123,7 +126,10 @@ impl Picture {
         let middle = scene.middle_mm.map(|mm| mm as f32);
         let half = dims.map(|count| count as f32 / 2.0);
         let dot = |a: [f32; 3], b: [f32; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-        for (number, (surface, rgb)) in (0..).zip(&scene.surfaces) {
+        let mut first = 0;
+        for (surface, rgb) in &scene.surfaces {
+            picture.firsts.push(first);
+            let shades = shades(*rgb);
             let seen: Vec<Corner> = surface
                 .corners
                 .iter()
@@ -133,64 +139,87 @@ impl Picture {
                     Corner {
                         at: [half[0] + dot(right, at), half[1] - dot(up, at)],
                         nearness: dot(towards, at),
-                        light: 0.25 + 0.75 * dot(eye, *normal).abs(),
+                        light: SHADES as f32 * (0.25 + 0.75 * dot(eye, *normal).abs()),
                     }
                 })
                 .collect();
             for triangle in &surface.triangles {
-                picture.fill(triangle.map(|corner| seen[corner as usize]), *rgb, [number, triangle[0]]);
+                picture.fill(triangle.map(|corner| seen[corner as usize]), &shades, first + triangle[0]);
             }
+            first += surface.corners.len() as u32;
         }
         picture
     }
 
-    /// The surface and the corner at a pixel; nothing beside all surfaces.
-    pub(crate) fn hit(&self, [x, y]: [usize; 2]) -> Option<[usize; 2]> {
-        let hit = (x < self.dims[0]).then(|| self.hits.get(x + y * self.dims[0])).flatten()?;
-        (hit[0] != u32::MAX).then(|| hit.map(|at| at as usize))
+    /// Four bytes per pixel.
+    pub(crate) fn rgba(&self) -> Vec<u8> {
+        self.pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect()
     }
 
-    /// Fills the pixels whose middle lies in a triangle and that nothing nearer covers.
-    fn fill(&mut self, [a, b, c]: [Corner; 3], rgb: [u8; 3], hit: [u32; 2]) {
+    /// The surface and the corner at a pixel; nothing beside all surfaces.
+    pub(crate) fn hit(&self, [x, y]: [usize; 2]) -> Option<[usize; 2]> {
+        let hit = *(x < self.dims[0]).then(|| self.hits.get(x + y * self.dims[0])).flatten()?;
+        let surface = self.firsts.partition_point(|first| *first <= hit).checked_sub(1)?;
+        (hit != u32::MAX).then(|| [surface, (hit - self.firsts[surface]) as usize])
+    }
+
+    /// Fills the pixels whose middle lies in a triangle that is seen from outside and that nothing nearer covers.
+    fn fill(&mut self, [a, c, b]: [Corner; 3], shades: &[u32; SHADES + 1], hit: u32) {
+        // Outside, corners go round against the clock; on the screen, whose rows go down, with it: hence `c` and `b`.
         let area = (b.at[0] - a.at[0]) * (c.at[1] - a.at[1]) - (b.at[1] - a.at[1]) * (c.at[0] - a.at[0]);
-        if area == 0.0 {
+        if area <= 0.0 {
             return;
         }
+        // Pixels whose middle is in between.
         let range = |axis: usize| {
             let low = a.at[axis].min(b.at[axis]).min(c.at[axis]);
             let high = a.at[axis].max(b.at[axis]).max(c.at[axis]);
-            // Pixels whose middle is in between.
-            (
-                (low - 0.5).ceil().max(0.0) as usize,
-                ((high - 0.5).floor() + 1.0).clamp(0.0, self.dims[axis] as f32) as usize,
-            )
+            let end = ((high - 0.5).floor() + 1.0).clamp(0.0, self.dims[axis] as f32) as usize;
+            ((low - 0.5).ceil().max(0.0) as usize, end)
         };
         let ((left, right), (top, bottom)) = (range(0), range(1));
+        if left >= right || top >= bottom {
+            return;
+        }
+        // Shares of the corners change by the same from pixel to pixel.
+        let begin = [left as f32 + 0.5, top as f32 + 0.5];
+        let share = |from: Corner, to: Corner| {
+            let (x, y) = (to.at[0] - from.at[0], to.at[1] - from.at[1]);
+            [(x * (begin[1] - from.at[1]) - y * (begin[0] - from.at[0])) / area, -y / area, x / area]
+        };
+        let (of_c, of_a) = (share(a, b), share(b, c));
+        let of_b = [1.0 - of_a[0] - of_c[0], -of_a[1] - of_c[1], -of_a[2] - of_c[2]];
+        let mixed =
+            |of: fn(&Corner) -> f32| [0, 1, 2].map(|at| of_a[at] * of(&a) + of_b[at] * of(&b) + of_c[at] * of(&c));
+        let (nearness, light) = (mixed(|corner| corner.nearness), mixed(|corner| corner.light));
         for y in top..bottom {
+            let down = (y - top) as f32;
+            let row = y * self.dims[0];
             for x in left..right {
-                let at = [x as f32 + 0.5, y as f32 + 0.5];
-                let share = |from: Corner, to: Corner| {
-                    ((to.at[0] - from.at[0]) * (at[1] - from.at[1]) - (to.at[1] - from.at[1]) * (at[0] - from.at[0]))
-                        / area
-                };
-                let (of_c, of_a) = (share(a, b), share(b, c));
-                let of_b = 1.0 - of_a - of_c;
-                if of_a < 0.0 || of_b < 0.0 || of_c < 0.0 {
+                let across = (x - left) as f32;
+                let at = |plane: [f32; 3]| plane[0] + across * plane[1] + down * plane[2];
+                let is_outside = at(of_a) < 0.0 || at(of_b) < 0.0 || at(of_c) < 0.0;
+                let near = at(nearness);
+                if is_outside || near <= self.nearness[row + x] {
                     continue;
                 }
-                let nearness = of_a * a.nearness + of_b * b.nearness + of_c * c.nearness;
-                let pixel = x + y * self.dims[0];
-                if nearness <= self.nearness[pixel] {
-                    continue;
-                }
-                self.nearness[pixel] = nearness;
-                self.hits[pixel] = hit;
-                let light = of_a * a.light + of_b * b.light + of_c * c.light;
-                let lit = rgb.map(|channel| (f32::from(channel) * light + 0.5) as u8);
-                self.rgba[4 * pixel..4 * pixel + 4].copy_from_slice(&[lit[0], lit[1], lit[2], 255]);
+                self.nearness[row + x] = near;
+                self.hits[row + x] = hit;
+                self.pixels[row + x] = shades[(at(light) as usize).min(SHADES)];
             }
         }
     }
+}
+
+/// How many shades a colour has.
+const SHADES: usize = 255;
+
+/// A colour from dark to fully lit, as pixels.
+fn shades(rgb: [u8; 3]) -> [u32; SHADES + 1] {
+    std::array::from_fn(|shade| {
+        let [r, g, b] = rgb.map(|channel| (usize::from(channel) * shade / SHADES) as u8);
+        u32::from_le_bytes([r, g, b, 255])
+    })
 }
 
 /// A corner as it is seen.
@@ -243,8 +272,20 @@ mod tests {
             corners: vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)],
             voxels: vec![[1, 2, 3]; 4],
             normals: vec![[0.0, 1.0, 0.0]; 4],
-            triangles: vec![[0, 1, 2], [0, 2, 3]],
+            // Seen from either side.
+            triangles: vec![[0, 1, 2], [0, 2, 3], [0, 2, 1], [0, 3, 2]],
         }
+    }
+
+    #[test]
+    fn a_corner_is_found_by_its_pixel() {
+        let (small, large) = (square(1, 5.0, 4.0), square(2, -5.0, 8.0));
+        let scene = Scene { surfaces: vec![(&small, [9; 3]), (&large, [9; 3])], middle_mm: [0.0; 3], radius_mm: 10.0 };
+        let picture = Picture::new(&scene, facing(), [100, 100]);
+        assert_eq!(picture.hit([50, 50]).map(|hit| hit[0]), Some(0));
+        assert_eq!(picture.hit([22, 50]).map(|hit| hit[0]), Some(1));
+        assert!(picture.hit([22, 50]).is_some_and(|hit| hit[1] < 4));
+        assert_eq!(picture.hit([2, 2]), None);
     }
 
     #[test]
@@ -263,7 +304,8 @@ mod tests {
             let picture = Picture::new(scene, Turn { azimuth, ..facing() }, [100, 100]);
             let found = picture.hit(at).map(|_| {
                 let pixel = 4 * (at[0] + 100 * at[1]);
-                [picture.rgba[pixel], picture.rgba[pixel + 1], picture.rgba[pixel + 2]]
+                let rgba = picture.rgba();
+                [rgba[pixel], rgba[pixel + 1], rgba[pixel + 2]]
             });
             assert_eq!(found, expected, "{azimuth} {at:?}");
         }

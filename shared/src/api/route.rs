@@ -121,10 +121,20 @@ routes! {
     /// Voxels, u16 little-endian, x fastest; intensity = minimum + step * voxel, as [`ImageInfo`](super::ImageInfo)
     /// says.
     IMAGE: Route<2> = Get "/api/cases/{id}/image/{channel}";
+    /// A slab of the voxels, as [`pack`](crate::packed::pack) makes it of planes along the last stored axis.
+    IMAGE_SLAB: Route<3> = Get "/api/cases/{id}/image/{channel}/slabs/{slab}";
+    /// A plane of the voxels, likewise, u fastest.
+    IMAGE_PLANE: Route<4> = Get "/api/cases/{id}/image/{channel}/planes/{axis}/{index}";
+    /// The means of a large volume's [`Coarse`](crate::packed::Coarse) cells, likewise.
+    IMAGE_COARSE: Route<2> = Get "/api/cases/{id}/image/{channel}/coarse";
     /// Voxels, u8, x fastest; 255 is 1.0; that of the newest segmentation.
     UNCERTAINTY: Route<1> = Get "/api/cases/{id}/uncertainty";
+    /// A slab of it, as [`IMAGE_SLAB`].
+    UNCERTAINTY_SLAB: Route<2> = Get "/api/cases/{id}/uncertainty/slabs/{slab}";
     /// Labels, u8, x fastest.
     SEGMENTATION: Route<2> = Get "/api/cases/{id}/segmentations/{version}";
+    /// A slab of them, as [`IMAGE_SLAB`].
+    SEGMENTATION_SLAB: Route<3> = Get "/api/cases/{id}/segmentations/{version}/slabs/{slab}";
     /// The same as .nii.gz with the scan's own geometry, as a download.
     NIFTI: Route<2> = Get "/api/cases/{id}/segmentations/{version}/nifti";
     /// The newest segmentation with all that the expert has corrected and saved, as .nii.gz with the scan's own

@@ -16,6 +16,7 @@ mod metrics;
 pub(super) mod pacs;
 mod refused;
 mod review;
+mod slabs;
 mod thumbnail;
 pub(super) mod upload;
 mod versions;
@@ -74,8 +75,13 @@ serve! {
     THUMBNAIL for Case => thumbnail.show,
     DELETE_CASE for Case => cases.delete,
     IMAGE for Case => volumes.image,
+    IMAGE_SLAB for Case => slabs.image,
+    IMAGE_PLANE for Case => slabs.plane,
+    IMAGE_COARSE for Case => slabs.coarse,
     UNCERTAINTY for Case => volumes.uncertainty,
+    UNCERTAINTY_SLAB for Case => slabs.uncertainty,
     SEGMENTATION for Case => volumes.segmentation,
+    SEGMENTATION_SLAB for Case => slabs.segmentation,
     NIFTI for Case => volumes.nifti,
     CORRECTED_NIFTI for Case => volumes.corrected_nifti,
     EXPORT for Case => export.version,

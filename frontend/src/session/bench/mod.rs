@@ -7,6 +7,7 @@ mod crossing;
 mod decided;
 mod loading;
 mod offered;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use shared::api::{CaseDetail, ImageInfo};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
-use shared::crossing::Contradiction;
+use shared::crossing::{Contradiction, offset_in_plane};
 use shared::geometry::{Geometry, Plane};
 use shared::intensity::Window;
 use shared::label::{BACKGROUND, Label};
@@ -32,6 +33,7 @@ use decided::Applied;
 pub(crate) use decided::{Change, Proof};
 pub(crate) use loading::Loading;
 pub(crate) use offered::{Effort, Readiness};
+pub(crate) use scan::{Scan, Sharpness};
 #[cfg(test)]
 pub(super) use tests::detail_for_test;
 
@@ -43,8 +45,8 @@ pub(crate) struct Bench {
     pub(crate) detail: CaseDetail,
     /// The channel that is looked at.
     pub(crate) channel: usize,
-    /// Voxels of the channels loaded so far.
-    pub(crate) images: HashMap<usize, Vec<u16>>,
+    /// Voxels of the channels that were asked for, as far as they are here.
+    pub(crate) images: HashMap<usize, Scan>,
     /// The window that each channel was last looked at with.
     pub(crate) windows: HashMap<usize, Window>,
     /// What the voxels of each channel span.
@@ -143,9 +145,21 @@ impl Bench {
         self.detail.labels.0.iter().map(|label| (label.value, label.rgb())).collect()
     }
 
-    /// Voxels of the channel that is looked at, if they are loaded.
-    pub(crate) fn image(&self) -> Option<&Vec<u16>> {
-        self.images.get(&self.channel)
+    /// How much of a plane of the channel that is looked at is here.
+    pub(crate) fn sharpness(&self, plane: Plane) -> Sharpness {
+        let scan = self.images.get(&self.channel);
+        scan.map_or(Sharpness::Nothing, |scan| scan.sharpness(self.geometry(), plane))
+    }
+
+    /// A voxel of the channel that is looked at, on a plane, if it is here itself.
+    pub(crate) fn stored_voxel(&self, plane: Plane, voxel: [usize; 3]) -> Option<u16> {
+        let scan = self.images.get(&self.channel)?;
+        let geometry = self.geometry();
+        scan.voxel(Geometry::offset(voxel, geometry.dims)).or_else(|| {
+            let is_sharp = scan.sharpness(geometry, plane) == Sharpness::Sharp;
+            let voxels = is_sharp.then(|| scan.plane(geometry, plane)).flatten()?;
+            voxels.get(offset_in_plane(geometry, plane.axis, voxel)).copied()
+        })
     }
 
     /// The newest segmentation's name.
@@ -249,19 +263,19 @@ impl Bench {
         read_plane(self.geometry(), self.segmentations.get(version)?, plane)
     }
 
-    /// A plane of the channel that is looked at, if it is loaded.
+    /// A plane of the channel that is looked at, as far as it is here.
     pub(crate) fn image_plane(&self, plane: Plane) -> Option<Vec<u16>> {
         self.channel_plane(self.channel, plane)
     }
 
-    /// A plane of a channel, if it is loaded.
+    /// A plane of a channel, as far as it is here.
     pub(crate) fn channel_plane(&self, channel: usize, plane: Plane) -> Option<Vec<u16>> {
-        read_plane(self.geometry(), self.images.get(&channel)?, plane)
+        self.images.get(&channel)?.plane(self.geometry(), plane)
     }
 
-    /// A plane's intensities in the channel that is looked at, if it is loaded.
+    /// A plane's intensities in the channel that is looked at, if all of them are here.
     pub(crate) fn intensities(&self, plane: Plane) -> Option<Vec<f32>> {
-        let info = self.image_info()?;
+        let info = self.image_info().filter(|_| self.sharpness(plane) == Sharpness::Sharp)?;
         Some(self.image_plane(plane)?.into_iter().map(|voxel| info.minimum + info.step * f32::from(voxel)).collect())
     }
 
