@@ -14,13 +14,13 @@ fn main() {
 /// `cfg(material)`: `../shared` lies beside the project. `cfg(may_mount)`: this user may mount a disk in a namespace of
 /// its own; `cfg(may_listen)`: may give a network namespace an address. `cfg(other_user)`: this user may start curl as
 /// another. `cfg(systemd)`: `systemd-analyze` is here; `cfg(hadolint)`: hadolint is; `cfg(user_manager)`: this user may
-/// start a service manager of their own. `cfg(nibabel)`: the project's Python environment has it. `cfg(peers)` and
+/// start a service manager of their own. `cfg(peers)` and
 /// `cfg(monai)`: the environment variable `I3DEEP_PEERS` names a Python that has the programs which read what is
 /// written here, and MONAI Label's client; `cfg(orthanc)`: Orthanc and its DICOMweb plugin are installed; `cfg(dcmtk)`:
 /// its storescu is (docs/hospital.md).
 fn tell_tests() {
     println!("cargo:rustc-check-cfg=cfg(material, may_mount, may_listen, other_user, systemd, user_manager, hadolint)");
-    println!("cargo:rustc-check-cfg=cfg(peers, monai, packers, orthanc, dcmtk, nibabel)");
+    println!("cargo:rustc-check-cfg=cfg(peers, monai, packers, orthanc, dcmtk)");
     // Named only where it is there: a path that is missing would make Cargo build this crate again every time.
     let material = Path::new("../../shared/vectors/i3deep_reference.json");
     if material.is_file() {
@@ -48,12 +48,6 @@ fn tell_tests() {
     curl.arg("--version").uid(65534).stdout(Stdio::null()).stderr(Stdio::null());
     if curl.status().is_ok_and(|status| status.success()) {
         println!("cargo:rustc-cfg=other_user");
-    }
-    // The project's own Python environment, if the set-up has made it.
-    let mut nibabel = Command::new("../.venv/bin/python");
-    nibabel.args(["-c", "import nibabel"]).stdout(Stdio::null()).stderr(Stdio::null());
-    if nibabel.status().is_ok_and(|status| status.success()) {
-        println!("cargo:rustc-cfg=nibabel");
     }
     let mut hadolint = Command::new("hadolint");
     hadolint.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());

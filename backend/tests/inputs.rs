@@ -15,5 +15,7 @@ mod headers;
 mod folders;
 #[path = "inputs/shared_cases.rs"]
 mod shared_cases;
+#[path = "inputs/corpus.rs"]
+mod corpus;
 #[path = "inputs/orientation.rs"]
 mod orientation;
