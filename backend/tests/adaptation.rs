@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use i3deep::bundle::{Bundle, Stage};
+use i3deep::inference::engine::set_threads;
 use i3deep::inference::{DeviceChoice, Network, NetworkError};
 use i3deep::phantom::{PhantomParams, generate};
 use i3deep::pipeline::adapt::{AdaptationParams, FallBack};
@@ -61,6 +62,8 @@ struct Networks {
 }
 
 fn presegmentation() -> Networks {
+    // The tests run side by side; threads of one that wait for each other hold the others up.
+    set_threads(1);
     let bundle = open_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/phantom")).unwrap();
     let folds = load_stage(&bundle, Stage::Presegmentation, DeviceChoice::Cpu).unwrap();
     Networks { bundle, folds }

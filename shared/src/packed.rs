@@ -200,9 +200,11 @@ impl Coarse {
     ) -> Result<Vec<u16>, E> {
         let mut sums = vec![(0_u64, 0_u64); self.dims.iter().product()];
         for z in 0..dims[2] {
-            for (offset, voxel) in plane(z)?.into_iter().enumerate() {
-                let sum = &mut sums[self.cell([offset % dims[0], offset / dims[0], z])];
-                *sum = (sum.0 + u64::from(voxel), sum.1 + 1);
+            for (y, row) in plane(z)?.chunks(dims[0].max(1)).enumerate() {
+                for (x, voxel) in row.iter().enumerate() {
+                    let sum = &mut sums[self.cell([x, y, z])];
+                    *sum = (sum.0 + u64::from(*voxel), sum.1 + 1);
+                }
             }
         }
         Ok(sums.into_iter().map(|(sum, count)| (sum / count.max(1)) as u16).collect())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dicom_object::OpenFileOptions;
 use dicom_ul::Pdu;
-use dicom_ul::association::client::ClientAssociationOptions;
+use dicom_ul::association::{self, client::ClientAssociationOptions};
 use dicom_ul::pdu::{PDataValue, PDataValueType, PresentationContextResultReason};
 use thiserror::Error;
 
@@ -91,7 +91,8 @@ pub fn send(to: &Destination, file: &[u8]) -> Result<(), SendError> {
     // The data set as it stands in the file: behind the group of the file's own.
     let data = file.get(data_set_at(file).ok_or(SendError::Unreadable)?..).ok_or(SendError::Unreadable)?;
 
-    let away = || SendError::Away(to.called.clone());
+    let not_taken =
+        || SendError::NotTaken { called: to.called.clone(), class: store.class.clone(), syntax: syntax.clone() };
     let broken = |_| SendError::Broken(to.called.clone());
     let mut association = ClientAssociationOptions::new()
         .calling_ae_title(to.calling.as_str())
@@ -101,13 +102,16 @@ pub fn send(to: &Destination, file: &[u8]) -> Result<(), SendError> {
         .write_timeout(SILENCE_LIMIT)
         .with_presentation_context(store.class.clone(), vec![syntax.clone()])
         .establish(to.address.as_str())
-        .map_err(|_| away())?;
+        .map_err(|error| match error {
+            association::Error::NoAcceptedPresentationContexts { .. } => not_taken(),
+            _ => SendError::Away(to.called.clone()),
+        })?;
     let agreed = association.presentation_contexts().iter().find(|context| {
         context.reason == PresentationContextResultReason::Acceptance && text(&context.transfer_syntax) == syntax
     });
     let Some(context) = agreed.map(|context| context.id) else {
         let _ = association.release();
-        return Err(SendError::NotTaken { called: to.called.clone(), class: store.class, syntax });
+        return Err(not_taken());
     };
     let command = asked(&store).map_err(|_| SendError::Unreadable)?;
     let value = PDataValue {

@@ -87,7 +87,7 @@ type Wrong = (&'static [&'static str], &'static str);
 /// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for
 /// each run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder
 /// have no line.
-const WRONG: [(&str, &[Wrong]); 9] = [
+const WRONG: [(&str, &[Wrong]); 10] = [
     (
         "export",
         &[
@@ -149,6 +149,13 @@ const WRONG: [(&str, &[Wrong]); 9] = [
         ],
     ),
     (
+        "learn",
+        &[
+            (&["--bundle", "BUNDLE", "--images", "raw", "--labels", "truth", "-o", "first"], "exists already"),
+            (&["--bundle", "BUNDLE", "--images", "raw", "--labels", "truth", "-o", "dangling"], "exists already"),
+        ],
+    ),
+    (
         "phantom",
         &[(&["--cases", "2", "--out", "generated"], "are the same file"), (&["--out", "real"], "that of other scans")],
     ),
@@ -188,7 +195,7 @@ const EXPORT: &str = "--bundle BUNDLE --image scan.nii.gz --labels first/presegm
 const EVALUATE: &str = "--bundle BUNDLE --strategies greedy";
 
 /// Commands that read, or write a folder that is theirs alone: a server's data, or a word on the screen.
-const WRITES_NOTHING: [&str; 6] = ["serve", "doctor", "verify", "audit", "quarantine", "help"];
+const WRITES_NOTHING: [&str; 7] = ["serve", "send", "doctor", "verify", "audit", "quarantine", "help"];
 
 /// A desk with links from outputs to inputs.
 fn tangled() -> Desk {

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use shared::api::{Reading, Review, ReviewState, Said, SliceAuthors, SliceNote, Verdict};
+use shared::case::JobState;
 use shared::geometry::Plane;
 
 use crate::session::command::Command;
@@ -12,17 +13,19 @@ use crate::session::{Reviewing, Session, SignedIn};
 pub(crate) fn ReviewPanel() -> impl IntoView {
     let session = expect_context::<Session>();
     let reviewing = Reviewing::new(session, expect_context::<SignedIn>());
-    // Whatever changes what is said here.
-    let stand = Memo::new(move |_| {
+    // All news of the case: a second reading that is finished changes nothing of the case itself. While a job runs
+    // there is news of its progress alone.
+    let news = move || {
         session.case.detail.with(|detail| {
             let case = &detail.as_ref()?.summary;
-            Some((case.id.clone(), case.review, case.slices_done, case.rounds))
+            let runs = case.job.as_ref().is_some_and(|job| job.state == JobState::Running);
+            (!runs).then(|| case.id.clone())
         })
-    });
+    };
     let is_reading =
         Memo::new(move |_| session.case.detail.with(|detail| detail.as_ref().is_some_and(|it| it.summary.is_reading)));
     Effect::new(move || {
-        if let (true, Some((case, ..))) = (reviewing.is_shared(), stand.get()) {
+        if let (true, Some(case)) = (reviewing.is_shared(), news()) {
             reviewing.look(case);
         }
     });

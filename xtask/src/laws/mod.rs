@@ -98,7 +98,7 @@ fn a_stage_looks_upstream() {
     for word in ["correction::", "CorrectedSlice"] {
         check_only_in("backend/src/pipeline", word, &[]);
     }
-    let behind = ["backend/src/pipeline/refine.rs", "backend/src/pipeline/adapt"];
+    let behind = ["backend/src/pipeline/refine.rs", "backend/src/pipeline/adapt", "backend/src/pipeline/learn.rs"];
     check_only_in("backend/src/pipeline", "guide::", &behind);
     check_only_in("backend/src/pipeline", "refine::", &behind);
     for (stage, later) in [("preprocess.rs", "presegment::"), ("sampling.rs", "acquire::"), ("guide.rs", "uncertainty")]

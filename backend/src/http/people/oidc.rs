@@ -3,11 +3,12 @@
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use shared::api::{SignInTrouble, SignInWays, route};
+use shared::api::{ErrorCode, SignInTrouble, SignInWays, route};
 
 use super::super::{Parts, Refusal};
 use super::admit::origin_address;
@@ -48,6 +49,14 @@ pub(crate) async fn go_to_provider(parts: Data<Parts>, request: HttpRequest) -> 
         }
         Err(error) => failed(&error),
     })
+}
+
+fn no_provider() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        ErrorCode::NotFound,
+        "nobody else signs people in here; sign in by a name and a password",
+    )
 }
 
 /// What a provider sends a browser back with. Whatever else it adds is nothing to this server.

@@ -2,6 +2,7 @@
 //! C). They run only where the kernel keeps the process from everything but the files that it looks at; what a
 //! codestream says of its size is compared with the file before any of them sees it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dicom_dictionary_std::uids;
@@ -96,6 +97,7 @@ fn unpack_jpeg_ls(packed: &[u8], columns: usize, rows: usize) -> Result<Vec<i32>
 }
 
 fn unpack_jpeg_2000(packed: &[u8]) -> Result<Vec<i32>, String> {
+    check_tiles(packed)?;
     // Strict: a stream that is cut off is none.
     let parameters = jpeg2k::DecodeParameters::new().strict(true);
     let image = jpeg2k::Image::from_bytes_with(packed, parameters).map_err(|error| error.to_string())?;
@@ -149,9 +151,105 @@ fn jpeg_2000(bytes: &[u8]) -> Option<Said> {
     Some(Said { columns, rows, bits: u32::from(depth & 0x7f) + 1, is_signed: depth & 0x80 != 0, components })
 }
 
+/// Whether every tile that the size segment announces is there with all its parts (ISO/IEC 15444-1, A.4.2): the decoder
+/// takes what is missing for zeros.
+fn check_tiles(bytes: &[u8]) -> Result<(), String> {
+    let tiles = tiles(bytes).ok_or("they say nothing of their tiles")?;
+    let parts = tile_parts(bytes).ok_or("a tile is cut off")?;
+    let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for TilePart { tile, of } in parts {
+        let (count, announced) = found.entry(tile).or_default();
+        (*count, *announced) = (*count + 1, of.max(*announced));
+    }
+    // A tile that does not say of how many parts it is has those that are there.
+    let whole = found.values().filter(|(count, announced)| *announced == 0 || count == announced).count();
+    match found.keys().find(|tile| **tile >= tiles) {
+        Some(tile) => Err(format!("there is a tile {tile}, and they have {tiles}")),
+        None if whole < tiles => Err(format!("{whole} of {tiles} tiles are there")),
+        None => Ok(()),
+    }
+}
+
+/// The number of tiles (A.5.1).
+fn tiles(bytes: &[u8]) -> Option<usize> {
+    let [right, bottom] = [long(bytes, 8)?, long(bytes, 12)?];
+    let [across, down, left, top] = [long(bytes, 24)?, long(bytes, 28)?, long(bytes, 32)?, long(bytes, 36)?];
+    if across == 0 || down == 0 {
+        return None;
+    }
+    right.checked_sub(left)?.div_ceil(across).checked_mul(bottom.checked_sub(top)?.div_ceil(down))
+}
+
+/// A part of a tile.
+struct TilePart {
+    tile: usize,
+    /// Parts of this tile; 0 where it does not say.
+    of: usize,
+}
+
+/// All parts of tiles, in their order; nothing where one does not end in the file.
+fn tile_parts(bytes: &[u8]) -> Option<Vec<TilePart>> {
+    const TILE: usize = 0xff90;
+    const END: usize = 0xffd9;
+    let mut at = 2;
+    // The main header's segments.
+    while word(bytes, at)? != TILE {
+        at += 2 + word(bytes, at + 2)?;
+    }
+    let mut parts = Vec::new();
+    while at < bytes.len() {
+        match word(bytes, at)? {
+            TILE => {
+                parts.push(TilePart { tile: word(bytes, at + 4)?, of: usize::from(*bytes.get(at + 11)?) });
+                match long(bytes, at + 6)? {
+                    // The last one may go on to the end of the stream.
+                    0 => break,
+                    length if length >= 14 => at += length,
+                    _ => return None,
+                }
+            }
+            END => break,
+            _ => return None,
+        }
+    }
+    (at <= bytes.len()).then_some(parts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A stream of tiles without anything in them: `(tile, parts of it)` each.
+    fn tiled(across: u32, parts: &[(u16, u8)]) -> Vec<u8> {
+        let mut bytes = siz([32, 16, 0, 0], 1, [11, 1, 1]);
+        bytes[24..32].copy_from_slice(&[across.to_be_bytes(), 16_u32.to_be_bytes()].concat());
+        for (tile, of) in parts {
+            let [high, low] = tile.to_be_bytes();
+            bytes.extend([0xff, 0x90, 0, 10, high, low, 0, 0, 0, 14, 0, *of, 0xff, 0x93]);
+        }
+        bytes.extend([0xff, 0xd9]);
+        bytes
+    }
+
+    #[test]
+    fn every_tile_must_be_there() {
+        #[track_caller]
+        fn check(bytes: &[u8], expected: Result<(), &str>) {
+            assert_eq!(check_tiles(bytes), expected.map_err(str::to_owned));
+        }
+        check(&tiled(32, &[(0, 1)]), Ok(()));
+        check(&tiled(16, &[(0, 1), (1, 1)]), Ok(()));
+        check(&tiled(16, &[(0, 2), (1, 1), (0, 2)]), Ok(()));
+        check(&tiled(16, &[(0, 0), (0, 0), (1, 0)]), Ok(()));
+        check(&tiled(16, &[(0, 1)]), Err("1 of 2 tiles are there"));
+        check(&tiled(16, &[(0, 1), (1, 2)]), Err("1 of 2 tiles are there"));
+        check(&tiled(16, &[(0, 1), (2, 1)]), Err("there is a tile 2, and they have 2"));
+        check(&tiled(1, &[(0, 1)]), Err("1 of 32 tiles are there"));
+        check(&tiled(0, &[(0, 1)]), Err("they say nothing of their tiles"));
+        let whole = tiled(32, &[(0, 1)]);
+        check(&whole[..whole.len() - 4], Err("a tile is cut off"));
+        check(&siz([32, 16, 0, 0], 1, [11, 1, 1]), Err("they say nothing of their tiles"));
+    }
 
     fn siz(size: [u32; 4], components: u16, depth: [u8; 3]) -> Vec<u8> {
         let mut bytes = vec![0xff, 0x4f, 0xff, 0x51, 0, 41, 0, 0];
