@@ -37,7 +37,7 @@ pub(crate) async fn sign_in_ways(parts: Data<Parts>) -> Json<SignInWays> {
     responses((status = 303, description = "To the provider, or to the sign-in page with what is wrong"))
 )]
 pub(crate) async fn go_to_provider(parts: Data<Parts>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
-    let Some(provider) = parts.access.provider.clone() else { return Err(Refusal::no_such_route()) };
+    let Some(provider) = parts.access.provider.clone() else { return Err(no_provider()) };
     if !parts.access.attempts.allows_address(origin_address(&parts, &request)) {
         return Ok(back_with(SignInTrouble::TooOften));
     }
@@ -85,7 +85,7 @@ pub(crate) async fn back_from_provider(
     request: HttpRequest,
     back: Query<Back>,
 ) -> Result<HttpResponse, Refusal> {
-    let Some(provider) = parts.access.provider.clone() else { return Err(Refusal::no_such_route()) };
+    let Some(provider) = parts.access.provider.clone() else { return Err(no_provider()) };
     let Back { code, state, iss, error } = back.into_inner();
     let (answer, new) = (Answer { code, state, iss, error }, provider.new_people());
     let browser = request.cookie(&flow_cookie_name(&parts)).map(|cookie| cookie.value().to_owned());
