@@ -61,7 +61,7 @@ fn sources(folder: &Path, ports: [u16; 2]) -> std::path::PathBuf {
 #[cfg_attr(not(dcmtk), ignore = "dcmtk is not installed")]
 #[test]
 fn a_segmentation_is_sent_to_an_archive() {
-    let (old, new) = (Archive::start(&[]), Archive::start(&["--accept-all", "--promiscuous"]));
+    let (old, new) = (Archive::start(&["--bit-preserving"]), Archive::start(&["--accept-all", "--promiscuous"]));
     let folder = tempfile::tempdir().unwrap();
     let file = sources(folder.path(), [old.port, new.port]);
     let server = Server::start_with(&models(), &["--pacs", file.to_str().unwrap()]);

@@ -71,7 +71,7 @@ fn Words(reviewing: Reviewing) -> impl IntoView {
             </li>
         }
     };
-    view! { <ol class="said" aria-label="What was said">{move || said.get().into_iter().map(row).collect_view()}</ol> }
+    view! { <ol class="lines" aria-label="What was said">{move || said.get().into_iter().map(row).collect_view()}</ol> }
 }
 
 fn note_row(SliceNote { plane, note }: SliceNote) -> impl IntoView {
@@ -162,7 +162,7 @@ fn Readings(reviewing: Reviewing) -> impl IntoView {
         reviewing.ask_reading(reader.get_untracked(), share.get_untracked());
     };
     view! {
-        <ul class="said" aria-label="Second readings">
+        <ul class="lines" aria-label="Second readings">
             {move || readings.get().into_iter().map(|reading| view! { <ReadingRow reading=reading /> }).collect_view()}
         </ul>
         <Show when=move || !reviewing.readers.with(Vec::is_empty)>
@@ -227,7 +227,7 @@ fn Authors(reviewing: Reviewing) -> impl IntoView {
     view! {
         <Show when=move || !authors.with(Vec::is_empty)>
             <h3>"Who corrected what"</h3>
-            <ul class="said">{move || authors.get().into_iter().map(row).collect_view()}</ul>
+            <ul class="lines">{move || authors.get().into_iter().map(row).collect_view()}</ul>
         </Show>
     }
 }
