@@ -27,16 +27,20 @@ const test = base.extend<Fixtures>({
     await provider.stop();
   },
 
-  server: async ({ provider }, use) => {
+  startServer: async ({ provider }, use) => {
     const folder = await mkdtemp(join(tmpdir(), "i3deep-e2e-secret-"));
     const secret = join(folder, "secret");
     await writeFile(secret, `${CLIENT.secret}\n`);
     const given = ["--oidc-issuer", provider.issuer, "--oidc-client", CLIENT.id, "--oidc-secret", secret];
     const more = ["--accounts", ...given, "--oidc-new-people", "annotator", "--oidc-label", "Sign in with the clinic"];
-    const server = await Server.start(undefined, { models, env: process.env, more });
-    provider.start(server.url);
-    await use(server);
-    await server.stop();
+    const start = async () => {
+      const server = await Server.start(undefined, { models, env: process.env, more });
+      provider.start(server.url);
+      return server;
+    };
+    let started: Promise<Server> | undefined;
+    await use(() => (started ??= start()));
+    await (await started?.catch(() => undefined))?.stop();
     await rm(folder, { recursive: true });
   },
 });
