@@ -148,5 +148,5 @@ fn what_cannot_learn_is_refused_by_name() {
     refused(at, &with(&["--only", "case_1,case_2", "--keep-back", "case_1,case_2"]), 2, "none is left to learn from");
     refused(at, &with(&["--minutes", "0"]), 2, "'0' is not a number of minutes above 0");
     fs::remove_file(at.join("images/case_3_0000.nii.gz")).unwrap();
-    refused(at, &with(&[]), 1, "case_3");
+    refused(at, &with(&[]), 1, "nothing was learned, 1 case(s) are not whole:\n  case case_3: has labels but no image");
 }

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::outputs::{Files, shown, wrong};
 use super::progress::Meter;
-use super::words::none_failed;
+use super::words;
 use crate::bundle::Bundle;
 use crate::evaluate::cases::{CaseFiles, find_cases};
 use crate::inference::DeviceChoice;
 use crate::learn::{Learned, Lessons, Scores, learn};
-use crate::tasks::open_bundle;
+use crate::tasks::{CaseFailure, open_bundle};
 
 /// Arguments of `i3deep learn`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// Their segmentations, in which every voxel is right, named as in labelsTr: NAME.nii.gz, .seg.nrrd, .dcm, …
     #[arg(long, value_name = "DIR")]
     labels: PathBuf,
-    /// The folder of the new version; must not exist.
+    /// The folder of the new version; must not exist. Beside it, hidden, lie volumes of the cases while they are
+    /// compared; a command that is killed leaves them there.
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     out: PathBuf,
     /// Only these cases.
@@ -81,7 +82,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = open_bundle(&args.bundle)?;
     let (cases, failures) = find_cases(&args.images, &args.labels, &args.only, bundle.manifest.channels.len())?;
-    none_failed(&failures, cases.len() + failures.len())?;
+    check_whole(&failures)?;
     check_files(args, &cases)?;
     let lessons = lessons(args, &bundle, cases)?;
     let mut meter: Option<(&'static str, Meter)> = None;
@@ -97,6 +98,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         say(args, &learned, &lessons);
     }
+    Ok(())
+}
+
+/// Refuses cases that lack something: whoever names a folder means all of it.
+fn check_whole(failures: &[CaseFailure]) -> Result<()> {
+    let lines: String =
+        failures.iter().map(|failure| format!("\n  case {}: {}", failure.name, words::of(&failure.error))).collect();
+    ensure!(failures.is_empty(), "nothing was learned, {} case(s) are not whole:{lines}", failures.len());
     Ok(())
 }
 
