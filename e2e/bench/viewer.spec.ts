@@ -9,6 +9,7 @@ import { chromium } from "@playwright/test";
 import type { Browser, Page, TestInfo } from "@playwright/test";
 
 import config from "../playwright.config.ts";
+import { BareTab } from "../fixtures/bare-tab.ts";
 import { Line } from "../fixtures/shaper.ts";
 import { Server } from "../fixtures/server.ts";
 import type { Prepared } from "../fixtures/server.ts";
@@ -19,7 +20,8 @@ const SIZE = (process.env["I3DEEP_BENCH_SIZE"] ?? "512,512,300").split(",").map(
 const MEGABITS = 30;
 const DELAY_MS = 10;
 const OPENINGS = 10;
-const LIMIT = { timeout: 600_000 };
+const LIMIT_MS = 600_000;
+const VIEWPORT = { width: 1440, height: 900 };
 
 test("a scan of real size", async ({}, testInfo) => {
   test.setTimeout(3_600_000);
@@ -32,8 +34,12 @@ test("a scan of real size", async ({}, testInfo) => {
     await measureOpening(line.url, `${slow}, by its address, nothing cached`, prepared.caseId, line);
     await measureOpening(line.url, `${slow}, from the list`, prepared.caseId, line, true);
     const browser = await launch();
-    const page = await newPage(browser);
-    await open(page, server.url, prepared.caseId);
+    const page = await browser.newPage({ viewport: VIEWPORT });
+    await page.goto(`${server.url}/case/${prepared.caseId}`);
+    await page.waitForSelector('figure.view canvas[data-target="true"][data-ready="true"]', { timeout: LIMIT_MS });
+    await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, {
+      timeout: LIMIT_MS,
+    });
     await measureHand(page);
     await browser.close();
     await measureMemory(server.url);
@@ -68,8 +74,13 @@ async function launch(): Promise<Browser> {
   return chromium.launch({ ...options, args: [...args, "--disable-gpu"] });
 }
 
-async function newPage(browser: Browser): Promise<Page> {
-  return browser.newPage({ viewport: { width: 1440, height: 900 } });
+async function newTab(browser: Browser): Promise<BareTab> {
+  return BareTab.open(browser, VIEWPORT.width, VIEWPORT.height);
+}
+
+async function openList(tab: BareTab, url: string): Promise<void> {
+  await tab.goTo(url);
+  await tab.until(`document.querySelector('${testId("open-case")}')`, LIMIT_MS);
 }
 
 async function measureOpening(
@@ -80,13 +91,10 @@ async function measureOpening(
   fromList = false,
 ): Promise<void> {
   const browser = await launch();
-  const page = await newPage(browser);
-  if (fromList) {
-    await page.goto(url);
-    await page.getByTestId("open-case").waitFor();
-  }
+  const tab = await newTab(browser);
+  if (fromList) await openList(tab, url);
   const before = line?.received ?? 0;
-  const times = await open(page, url, fromList ? undefined : caseId);
+  const times = await open(tab, url, fromList ? undefined : caseId);
   say(`${where}: the slice to correct is seen after`, seconds(times.slice));
   say(`${where}: it can be corrected after`, seconds(times.work));
   say(`${where}: all views show something after`, seconds(times.coarse));
@@ -111,16 +119,12 @@ interface Times {
  * Milliseconds from the address, or the press on the list's only case, to the first slice, to when it can be corrected,
  * to a picture in every view, and to the whole.
  */
-async function open(page: Page, url: string, caseId: string | undefined): Promise<Times> {
+async function open(tab: BareTab, url: string, caseId: string | undefined): Promise<Times> {
   const begun = performance.now();
-  if (caseId === undefined) await page.getByTestId("open-case").click();
-  else await page.goto(`${url}/case/${caseId}`, { waitUntil: "commit" });
+  if (caseId === undefined) await tab.press(testId("open-case"));
+  else await tab.goTo(`${url}/case/${caseId}`);
   const when = async (selector: string, count = 1) => {
-    await page.waitForFunction(
-      ([selector, count]) => document.querySelectorAll(selector).length >= count,
-      [selector, count] as const,
-      { ...LIMIT, polling: 20 },
-    );
+    await tab.until(`document.querySelectorAll(${JSON.stringify(selector)}).length >= ${count}`, LIMIT_MS);
     return performance.now() - begun;
   };
   const views = "figure.view canvas";
@@ -130,8 +134,12 @@ async function open(page: Page, url: string, caseId: string | undefined): Promis
     when(`${views}:is([data-sharpness="coarse"], [data-sharpness="sharp"])`, 3),
     when(`${views}[data-ready="true"]`, 3),
   ]);
-  await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, LIMIT);
+  await tab.until('document.querySelector(".loading")?.textContent === ""', LIMIT_MS);
   return { slice, work, coarse, all: performance.now() - begun };
+}
+
+function testId(name: string): string {
+  return `[data-testid="${name}"]`;
 }
 
 /** How long the page is not awake after each act of the hand: from the event to when a message gets its turn. */
@@ -208,14 +216,14 @@ async function measureHand(page: Page): Promise<void> {
 async function measureMemory(url: string): Promise<void> {
   const volume = SIZE[0] * SIZE[1] * SIZE[2] * 2;
   const browser = await launch();
-  const page = await newPage(browser);
-  await page.goto(url);
+  const tab = await newTab(browser);
+  await openList(tab, url);
   for (let opening = 1; opening <= OPENINGS; opening += 1) {
-    await open(page, url, undefined);
-    await page.waitForTimeout(2000);
+    await open(tab, url, undefined);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
     say(`memory of the tab at opening ${opening}`, `${((await rendererBytes()) / volume).toFixed(2)} × the volume`);
-    await page.getByTestId("back").click();
-    await page.getByTestId("open-case").waitFor();
+    await tab.press(testId("back"));
+    await tab.until(`document.querySelector('${testId("open-case")}')`, LIMIT_MS);
   }
   await browser.close();
 }

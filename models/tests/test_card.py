@@ -8,7 +8,9 @@ from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
 from i3deep_models.training.card import expert, fit
 from i3deep_models.training.card.run import canonical, grown
+from i3deep_models.training.card.unpack import Trained, unpack
 from i3deep_models.training.simulation import greedy_planes
+from i3deep_models.workspace import write_json
 
 SPACING_MM = (3.0, 1.0, 0.7)
 
@@ -76,28 +78,30 @@ def test_the_loss_is_nnunets():
     assert float(fit.loss(logits, target, None)) == pytest.approx(expected, abs=1e-5)
 
 
+ARCHITECTURE = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+    "arch_kwargs": {
+        "n_stages": 2,
+        "features_per_stage": [2, 4],
+        "conv_op": "torch.nn.Conv3d",
+        "kernel_sizes": [[3, 3, 3]] * 2,
+        "strides": [[1, 1, 1], [2, 2, 2]],
+        "n_conv_per_stage": [1, 1],
+        "n_conv_per_stage_decoder": [1],
+        "conv_bias": True,
+        "norm_op": "torch.nn.InstanceNorm3d",
+        "norm_op_kwargs": {"affine": True},
+        "dropout_op": "torch.nn.Dropout3d",
+        "dropout_op_kwargs": {"p": 0.1},
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {},
+    },
+    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+}
+
+
 def test_a_network_grows_by_channels_under_all_of_its_names():
-    architecture = {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-        "arch_kwargs": {
-            "n_stages": 2,
-            "features_per_stage": [2, 4],
-            "conv_op": "torch.nn.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * 2,
-            "strides": [[1, 1, 1], [2, 2, 2]],
-            "n_conv_per_stage": [1, 1],
-            "n_conv_per_stage_decoder": [1],
-            "conv_bias": True,
-            "norm_op": "torch.nn.InstanceNorm3d",
-            "norm_op_kwargs": {"affine": True},
-            "dropout_op": "torch.nn.Dropout3d",
-            "dropout_op_kwargs": {"p": 0.1},
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }
-    plans = {"configurations": {"3d_fullres": {"architecture": architecture}}}
+    plans = {"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}}
     small, large = fit.build(plans, 1, 3), fit.build(plans, 4, 3)
     once = {name: value.half() for name, value in small.state_dict().items() if canonical(name) == name}
     assert len(once) < len(small.state_dict())
@@ -106,3 +110,19 @@ def test_a_network_grows_by_channels_under_all_of_its_names():
     first = "encoder.stages.0.0.convs.0.conv.weight"
     assert torch.equal(own[first][:, :1], once[first].float())
     assert all(torch.equal(own[name], own[canonical(name)]) for name in own)
+
+
+def test_what_is_unpacked_lists_layers_under_all_of_their_names(tmp_path):
+    plans = {"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}}
+    network = fit.build(plans, 2, 3)
+    once = {name: value for name, value in network.state_dict().items() if canonical(name) == name}
+    about = tmp_path / "pack.json"
+    write_json(about, {"plans": plans, "dataset": {"labels": {"background": 0, "a": 1, "b": 2}}})
+    torch.save(once, tmp_path / "weights.pt")
+    unpack(about, Trained({"0": tmp_path / "weights.pt"}, tmp_path / "trained"))
+    stored = torch.load(tmp_path / "trained/fold_0/checkpoint_final.pth", weights_only=False)["network_weights"]
+    assert stored.keys() == network.state_dict().keys()
+    assert all(torch.equal(stored[name], own) for name, own in network.state_dict().items())
+    torch.save({name: value for name, value in once.items() if "seg_layers" not in name}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"different networks: decoder\.seg_layers"):
+        unpack(about, Trained({"0": tmp_path / "weights.pt"}, tmp_path / "trained"))

@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from i3deep_models.report.lines import COLUMNS, area, at_cost, column, lines, removed
+from i3deep_models.report.lines import (
+    COLUMNS,
+    RIVALS,
+    area,
+    at_cost,
+    behind_at_equal_contour,
+    column,
+    lines,
+    outside_removed,
+    removed,
+)
 
 
 def row(case: str, strategy: str, budget: float, contour: float, dice: float, **more: float) -> dict[str, object]:
@@ -62,3 +72,30 @@ def test_the_section_says_over_how_many_cases(tmp_path):
     assert text.startswith("## What the planes are worth\n\n2 cases")
     assert "| 10% | random-foreground | 0.880 ± 0.000 (2 of 3) | +0.0300 | 2 | " in text
     assert "| 10% | greedy | 0.850 ± 0.000 |  | 2 |  |" in text
+
+
+def test_greedy_is_ahead_only_where_chance_is_not(tmp_path):
+    assert behind_at_equal_contour(tmp_path) is None
+    rows = []
+    for case in range(8):
+        wavering = 0.001 * case
+        rows += [row(f"c{case}", "greedy", budget, budget, 0.9 + wavering) for budget in (0.1, 0.2)]
+        for rival in RIVALS:
+            lower = 0.9 if rival == "published" else 0.88 + wavering
+            rows += [row(f"c{case}", rival, budget, budget, lower) for budget in (0.1, 0.2)]
+    pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
+    assert behind_at_equal_contour(tmp_path) == []
+    alike = [values | {"dice_refined": 0.9 + (0.01 if i % 2 else -0.01)} for i, values in enumerate(rows)]
+    pd.DataFrame(alike).to_csv(tmp_path / "lines.csv", index=False)
+    assert len(behind_at_equal_contour(tmp_path)) == 2 * len(RIVALS)
+    pd.DataFrame(row for row in rows if row["strategy"] != "published").to_csv(tmp_path / "lines.csv", index=False)
+    assert behind_at_equal_contour(tmp_path) is None, "a rival that was not measured is not beaten"
+
+
+def test_what_the_planes_did_is_that_of_greedy_at_the_budget(tmp_path):
+    assert outside_removed(tmp_path, 0.2) is None
+    scores = {"dice_presegmentation_outside": 0.8, "dice_no_plane_outside": 0.7, "dice_refined_outside": 0.85}
+    other = scores | {"dice_refined_outside": 0.99}
+    rows = [row("a", "greedy", 0.2, 0.3, 0.9, **scores), row("a", "random-foreground", 0.2, 0.3, 0.9, **other)]
+    pd.DataFrame([*rows, row("a", "greedy", 0.4, 0.5, 0.9, **other)]).to_csv(tmp_path / "lines.csv", index=False)
+    assert outside_removed(tmp_path, 0.2) == pytest.approx((0.25, 0.2))

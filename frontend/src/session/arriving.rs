@@ -23,11 +23,27 @@ const LANES: usize = 3;
 /// Planes on either side of the slice that is to be corrected which come before everything else.
 const NEIGHBOURS: usize = 2;
 
+/// How often what has arrived is shown: each time costs a whole frame, of which the pieces have need themselves.
+const SHOWN_EVERY_MS: f64 = 250.0;
+
 /// What has arrived of what a walk fetches.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrivals {
     here: usize,
     all: usize,
+    shown_ms: f64,
+}
+
+impl Arrivals {
+    /// One piece more; the share that is here, if it is time to show it.
+    fn arrive(&mut self, now_ms: f64) -> Option<f64> {
+        self.here += 1;
+        if now_ms - self.shown_ms < SHOWN_EVERY_MS {
+            return None;
+        }
+        self.shown_ms = now_ms;
+        Some((self.here as f64 / self.all.max(1) as f64).min(1.0))
+    }
 }
 
 impl Session {
@@ -117,16 +133,15 @@ impl Session {
             });
             of_images.sum::<usize>() + small * Slabs::new(bench.geometry().dims, 1).count()
         });
-        self.arrivals.set_value(Arrivals { here: 0, all: all.unwrap_or_default() });
+        self.arrivals.set_value(Arrivals { all: all.unwrap_or_default(), ..Arrivals::default() });
         self.case.arrived.set(Some(0.0));
     }
 
-    fn note_arrival(self) {
-        let share = self.arrivals.try_update_value(|arrivals| {
-            arrivals.here += 1;
-            arrivals.here as f64 / arrivals.all.max(1) as f64
-        });
-        self.case.arrived.set(share.map(|share| share.min(1.0)));
+    /// A piece is here; whether it is time to show what is.
+    fn note_arrival(self) -> bool {
+        let share = self.arrivals.try_update_value(|arrivals| arrivals.arrive(js_sys::Date::now())).flatten();
+        share.into_iter().for_each(|share| self.case.arrived.set(Some(share)));
+        share.is_some()
     }
 
     /// Segmentations, the first of which is what is worked on.
@@ -168,6 +183,7 @@ impl Session {
             let packed = packed?;
             self.put_image(visit, channel, |bench, scan| scan.put_plane(&bench.detail.geometry, plane, &packed))?;
             self.see_image();
+            self.show_image();
         }
         Ok(())
     }
@@ -181,6 +197,7 @@ impl Session {
         let packed = self.fetch_piece(visit, Piece::Coarse(channel)).await?;
         self.put_image(visit, channel, |_, scan| scan.put_coarse(coarse, &packed))?;
         self.see_image();
+        self.show_image();
         Ok(())
     }
 
@@ -196,10 +213,13 @@ impl Session {
         while let Some((slab, packed)) = arriving.next().await {
             let packed = packed?;
             self.put_image(visit, channel, |_, scan| scan.put_slab(slab, &packed))?;
-            self.note_arrival();
+            if self.note_arrival() {
+                self.show_image();
+            }
         }
         if self.is_shown(visit) {
             self.see_image();
+            self.show_image();
         }
         Ok(())
     }
@@ -256,7 +276,7 @@ impl Session {
         api::piece(&visit.case, &piece, end.flatten().as_ref()).await
     }
 
-    /// Takes in a part of a channel if it still concerns what is on the screen, and shows it.
+    /// Takes in a part of a channel if it still concerns what is on the screen.
     fn put_image(self, visit: &Visit, channel: usize, put: impl FnOnce(&Bench, &mut Scan) -> bool) -> api::Answer<()> {
         if !self.is_shown(visit) {
             return Err(Trouble::Unreachable);
@@ -267,9 +287,13 @@ impl Session {
             bench.images.insert(channel, scan);
             fits
         });
+        if fits == Some(true) { Ok(()) } else { Err(api::misfit()) }
+    }
+
+    /// Shows what is here of the image.
+    fn show_image(self) {
         self.stage.update_value(Stage::image_arrived);
         self.draw_all();
-        if fits == Some(true) { Ok(()) } else { Err(api::misfit()) }
     }
 
     /// Stores voxels if they still concern what is on the screen, and shows them.
@@ -309,4 +333,16 @@ fn missing(bench: &Bench, blend: Option<usize>) -> (Vec<usize>, Vec<String>, boo
     let known: HashSet<&String> = bench.segmentations.keys().collect();
     let versions = bench.detail.versions.iter().rev().take(2).filter(|version| !known.contains(version));
     (channels, versions.cloned().collect(), bench.lacks_uncertainty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_is_shown_now_and_then() {
+        let mut arrivals = Arrivals { all: 4, ..Arrivals::default() };
+        let shown = [1000.0, 1100.0, 1249.0, 1250.0].map(|now_ms| arrivals.arrive(now_ms));
+        assert_eq!(shown, [Some(0.25), None, None, Some(1.0)]);
+    }
 }

@@ -31,6 +31,9 @@ const RELABELLED_RGB: [u8; 3] = [255, 255, 255];
 /// Colour of the eraser's preview.
 const ERASER_RGB: [u8; 3] = [235, 240, 248];
 
+/// What drawing views may take of a screen refresh before the others wait for the next.
+const BUDGET_MS: f64 = 5.0;
+
 /// All views.
 #[derive(Default)]
 pub(crate) struct Stage {
@@ -196,10 +199,17 @@ impl Session {
             stage.scheduled = false;
             std::mem::take(&mut stage.dirty)
         });
-        let dirty = dirty.unwrap_or_default();
-        for axis in &dirty {
-            self.draw_now(*axis);
+        let mut dirty = dirty.unwrap_or_default();
+        let large = self.viewing.large.now();
+        dirty.sort_by_key(|axis| *axis != large);
+        let begun_ms = js_sys::Date::now();
+        let mut drawn = 0;
+        while drawn < dirty.len() && (drawn == 0 || js_sys::Date::now() - begun_ms < BUDGET_MS) {
+            self.draw_now(dirty[drawn]);
+            drawn += 1;
         }
+        // Where that takes long the other views come with the next refreshes, and the hand is not held up.
+        dirty[drawn..].iter().for_each(|axis| self.draw(*axis));
         // The hand is at work on the views: the small pictures wait for a screen refresh without it.
         if dirty.is_empty() {
             self.draw_thumbnails();

@@ -19,6 +19,8 @@ MEASURES = ("dice", "dice_outside", "nsd", "hd95_mm", "missed", "invented", "acc
 COSTS = ("planes", "effort", "contour_mm", "contour_share", "drawn_share", "voxels_changed", "seconds")
 DONE = ("gain_per_plane", "harmed_far", "mended_far", "components")
 GREEDY = "greedy"
+# What greedy is to be ahead of where as much has been drawn.
+RIVALS = ("published", "random-foreground", "equidistant-foreground", "class-stratified")
 # Costs at which strategies are compared, as shares of a complete manual segmentation.
 AT = (0.1, 0.2)
 
@@ -32,6 +34,45 @@ COLUMNS = (
     *("case", "strategy", "uncertainty", "budget", "round", *COSTS, *DONE),
     *(column(measure, line) for measure, line in itertools.product(MEASURES, LINES)),
 )
+
+
+def outside_removed(folder: Path, budget: float) -> tuple[float, float] | None:
+    """Share of the error outside the planes that is gone of the better start, and the mean effort, with greedy at a
+    budget; None where it was not measured."""
+    file = folder / "lines.csv"
+    if not file.is_file():
+        return None
+    frame = pd.read_csv(file)
+    own = frame[(frame["strategy"] == GREEDY) & np.isclose(frame["budget"], budget)]
+    return None if own.empty else (removed(own, "dice_outside"), float(own["effort"].mean()))
+
+
+def behind_at_equal_contour(folder: Path) -> list[str] | None:
+    """Rivals that greedy is not ahead of where as much contour has been drawn, or not by more than chance (p 0.05), in
+    words; None where one was not measured."""
+    file = folder / "lines.csv"
+    frame = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["strategy"])
+    if not {GREEDY, *RIVALS} <= set(frame["strategy"]):
+        return None
+    found = []
+    for share, rival in itertools.product(AT, RIVALS):
+        pairs = _pairs_at(frame, rival, share)
+        difference, p = float((pairs[1] - pairs[0]).mean()), float("nan") if pairs.empty else wilcoxon(*_columns(pairs))
+        if not (difference > 0 and p < 0.05):
+            found.append(f"{rival} at {share:.0%} ({difference:+.4f}, p {_p(p)})")
+    return found
+
+
+def _pairs_at(frame: pd.DataFrame, strategy: str, share: float) -> pd.DataFrame:
+    """Dice refined at a contour length, of a strategy (0) and of greedy (1), on the cases that both reach."""
+    series = [
+        at_cost(frame[frame["strategy"] == name], "dice_refined", "contour_share", share) for name in (strategy, GREEDY)
+    ]
+    return pd.concat(series, axis=1, keys=[0, 1]).dropna()
+
+
+def _columns(pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return pairs[0].to_numpy(), pairs[1].to_numpy()
 
 
 def lines(folder: Path) -> str:
@@ -118,19 +159,11 @@ def _strategies(frame: pd.DataFrame) -> list[list[str]]:
             name: at_cost(rows, "dice_refined", "contour_share", share) for name, rows in frame.groupby("strategy")
         }
         for name, scores in sorted(by_strategy.items(), key=lambda item: -item[1].mean()):
-            pairs = pd.concat([scores, by_strategy[GREEDY]], axis=1).dropna()
-            difference = pairs[0] - pairs[1]
-            p = "" if name == GREEDY or pairs.empty else _p(wilcoxon(pairs[0], pairs[1]))
-            table.append(
-                [
-                    f"{share:.0%}",
-                    name,
-                    spread(scores),
-                    "" if name == GREEDY else f"{difference.mean():+.4f}",
-                    str(len(pairs)),
-                    p,
-                ]
-            )
+            pairs = _pairs_at(frame, name, share)
+            own = name == GREEDY
+            p = "" if own or pairs.empty else _p(wilcoxon(*_columns(pairs)))
+            difference = "" if own else f"{(pairs[0] - pairs[1]).mean():+.4f}"
+            table.append([f"{share:.0%}", name, spread(scores), difference, str(len(pairs)), p])
     return table
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from i3deep_models.report import choices, plots
-from i3deep_models.report.lines import lines
+from i3deep_models.report.lines import behind_at_equal_contour, lines, outside_removed
 from i3deep_models.report.measure import OURS, SCORES
 from i3deep_models.report.metrics import wilcoxon
+from i3deep_models.report.unsteady import unsteady
 from i3deep_models.report.words import fill, number, percent, spread
 from i3deep_models.workspace import read_json
 
@@ -55,7 +56,7 @@ BASES = {"finer, planes as labels": "finer", "no-blending": OURS}
 # These are compared with nothing.
 UNCOMPARED = (BEFORE, "pasted", "short", "finer", OURS)
 # The issue's aims.
-EFFORT, REMOVED, REMOVED_OUTSIDE, BELOW_ONE_IN, CAME_BACK = 0.20, 0.45, 0.25, 30, 0.5
+EFFORT, REMOVED, REMOVED_OUTSIDE, REMOVED_BY_PLANES, BELOW_ONE_IN, CAME_BACK = 0.20, 0.45, 0.25, 0.25, 30, 0.5
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class Aim:
 def render(out: Path) -> None:
     """Writes OUT/REPORT.md and OUT/report/*.svg."""
     tables = Tables.read(out / "report")
-    aims = [*comparison_aims(tables), corruption_aim(tables)]
-    planes = lines(tables.folder)
+    aims = [*comparison_aims(tables), *plane_aims(tables), corruption_aim(tables)]
+    planes = "\n\n".join([lines(tables.folder), unsteady(tables.folder)])
     measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
     written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
     chosen = [choices.strategies(tables.folder), choices.uncertainties(tables.folder)]
@@ -213,9 +214,29 @@ def _uncorrected(tables: Tables) -> str:
     return f"; with no plane at all behind {', '.join(ahead)}" if ahead else ""
 
 
+def plane_aims(tables: Tables) -> list[Aim]:
+    """The aims about what the planes themselves add, and what they cost."""
+    worth = Aim(
+        f"At an effort of at most {EFFORT:.0%}, at least {REMOVED_BY_PLANES:.0%} of the error outside the planes gone, "
+        "of the better of presegmentation and network with no plane",
+        "",
+        None,
+    )
+    if found := outside_removed(tables.folder, tables.budget):
+        share, spent = found
+        words = f"{share:.1%} at an effort of {spent:.1%}"
+        worth = Aim(worth.wanted, words, share >= REMOVED_BY_PLANES and spent <= EFFORT)
+    cost = Aim("At equal contour length greedy ahead of every other strategy, at 10 % and 20 %", "", None)
+    behind = behind_at_equal_contour(tables.folder)
+    if behind is not None:
+        words = f"not clearly ahead of {'; '.join(behind)}" if behind else "ahead of all, p < 0.05 each"
+        cost = Aim(cost.wanted, words, not behind)
+    return [worth, cost]
+
+
 def corruption_aim(tables: Tables) -> Aim:
     """The aim about scans unlike those in training."""
-    wanted = f"On corrupted scans, on average {CAME_BACK:.0%} of the lost Dice comes back"
+    wanted = f"Under each corruption, {CAME_BACK:.0%} of the lost Dice comes back"
     if tables.corruption.empty:
         return Aim(wanted, "", None)
     lost = lost_and_found(tables)
@@ -228,7 +249,7 @@ def corruption_aim(tables: Tables) -> Aim:
     measured = f"{pooled:.0%} of all that was lost; at least {CAME_BACK:.0%} under {half} of the {len(counted)} "
     measured += "corruptions that cost any"
     measured += f"; not measured: {', '.join(absent)}" if absent else ""
-    met = pooled >= CAME_BACK
+    met = half == len(counted)
     return Aim(wanted, measured, None if met and absent else met)
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from i3deep_models.report import lines, measure
+from i3deep_models.report import lines, measure, unsteady
 from i3deep_models.report.baselines import BASELINES
 from i3deep_models.report.corruptions import CORRUPTIONS, corrupt_folder
 from i3deep_models.report.measure import OURS, SCORES, Evaluated, Networks, read_results, side_by_side
 from i3deep_models.report.table import Table
 from i3deep_models.workspace import Workspace, read_json, write_json
 
-PARTS = ("methods", "lines", "corruption", "ablation", "listening", "choice")
+PARTS = ("methods", "lines", "unsteady", "corruption", "ablation", "listening", "choice")
 # Refinements beside the bundle's: those to compare with, and those with one thing changed.
 COMPARED = ("pnet", "published")
 ABLATED = ("short", "no-annotated", "with-presegmentation", "random-planes")
@@ -82,6 +82,7 @@ def report(options: ReportOptions) -> None:
     parts = {
         "methods": measure_methods,
         "lines": measure_lines,
+        "unsteady": measure_unsteady,
         "corruption": measure_corruption,
         "ablation": measure_ablation,
         "listening": measure_listening,
@@ -317,6 +318,20 @@ def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
     rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(
         options.tables / "lines.csv", index=False, float_format="%.6g"
     )
+
+
+def measure_unsteady(options: ReportOptions, labels: tuple[int, ...]) -> None:
+    """Experts that draw wrongly, at the effort budget; rows of `i3deep evaluate`."""
+    cases = case_names(options, options.cases)
+    tables = []
+    for expert in unsteady.EXPERTS:
+        # An evaluation is about one expert.
+        out = options.between / "unsteady" / expert.replace(":", "-").replace("+", "_")
+        settings = ["--strategies", "greedy", "--budgets", options.effort_budget, "--expert", expert]
+        run_evaluate(options, options.images, out, cases, settings)
+        rows = pd.read_csv(out / "results.csv").assign(expert=expert)
+        tables.append(rows[rows["case"].isin(cases)][list(unsteady.COLUMNS)])
+    pd.concat(tables).to_csv(options.tables / "unsteady.csv", index=False, float_format="%.6g")
 
 
 def measure_choice(options: ReportOptions, labels: tuple[int, ...]) -> None:

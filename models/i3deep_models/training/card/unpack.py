@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from i3deep_models.training.card import fit
 from i3deep_models.training.card.pack import CONFIGURATION
 from i3deep_models.workspace import read_json, write_json
 
@@ -26,7 +27,7 @@ def unpack(about: Path, trained: Trained) -> None:
     for fold, file in trained.folds.items():
         weights = {name: value.float() for name, value in torch.load(file, map_location="cpu").items()}
         checkpoint = {
-            "network_weights": weights,
+            "network_weights": under_all_names(weights, content["plans"], dataset),
             "init_args": {
                 "plans": content["plans"],
                 "configuration": CONFIGURATION,
@@ -38,3 +39,17 @@ def unpack(about: Path, trained: Trained) -> None:
         }
         (trained.folder / f"fold_{fold}").mkdir(parents=True, exist_ok=True)
         torch.save(checkpoint, trained.folder / f"fold_{fold}" / "checkpoint_final.pth")
+
+
+def under_all_names(weights: dict[str, torch.Tensor], plans: dict, dataset: dict) -> dict[str, torch.Tensor]:
+    """A network's weights as its `state_dict` lists them, which nnU-Net loads: many layers are reached by two or three
+    names. Raises ValueError where a layer has no weights by any name, or weights have no layer."""
+    channels = next(weight for weight in weights.values() if weight.ndim >= 4).shape[1]
+    network = fit.build(plans, channels, len(dataset["labels"]))
+    missing, unknown = network.load_state_dict(weights, strict=False)
+    named = network.state_dict(keep_vars=True)
+    known = {named[name].data_ptr() for name in weights.keys() - set(unknown)}
+    without = [name for name in missing if named[name].data_ptr() not in known]
+    if without or unknown:
+        raise ValueError(f"weights and plans are of different networks: {(without + list(unknown))[0]}")
+    return network.state_dict()
