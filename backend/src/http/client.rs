@@ -107,9 +107,10 @@ pub(super) async fn ohif(
     Ok(response)
 }
 
-/// What OHIF's pages may load and run: their own files, their WebAssembly, and workers that they write themselves.
+/// What OHIF's pages may load and run: their own files, their WebAssembly, and workers and functions that they write
+/// themselves (its arrays are compiled when they are made).
 pub(super) const OHIF_POLICY: &str = concat!(
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; ",
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; ",
     "connect-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; ",
     "font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
