@@ -4,10 +4,17 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Page } from "@playwright/test";
+import type { Browser, Page } from "@playwright/test";
 
-import { screenshots } from "../fixtures/project.ts";
+import { seriesOf } from "../fixtures/dicom.ts";
+import { Orthanc } from "../fixtures/orthanc.ts";
+import { models, screenshots } from "../fixtures/project.ts";
+import { Server } from "../fixtures/server.ts";
 import { expect, test } from "../fixtures/test.ts";
+import { PacsCard } from "../pages/pacs.ts";
+import { WorkbenchPage } from "../pages/workbench.ts";
+
+const PASSWORD = "several words together";
 
 const SIZES = [
   [1280, 720],
@@ -96,6 +103,7 @@ test.describe("nothing yet", () => {
     await expect(page.getByTestId("job-progress").first()).toBeVisible();
     await photograph(page, "being-segmented");
     await page.goto("/case/none");
+    await expect(page.getByTestId("no-case")).toBeVisible();
     await photograph(page, "no-case");
   });
 });
@@ -105,13 +113,95 @@ test.describe("a group", () => {
 
   test("the first account, people, signing in", async ({ page, server }) => {
     await page.goto(server.printed("invitation"));
+    await expect(page.getByTestId("sign-in")).toBeVisible();
     await photograph(page, "invitation");
     await page.getByTestId("sign-in-name").fill("olga");
     await page.getByTestId("sign-in-password").fill("several words together");
     await page.getByTestId("sign-in-send").click();
     await page.getByTestId("open-people").click();
+    await expect(page.getByTestId("new-account")).toBeVisible();
     await photograph(page, "people");
     await page.getByTestId("sign-out").click();
+    await expect(page.getByTestId("sign-in")).toBeVisible();
     await photograph(page, "sign-in");
   });
 });
+
+test.describe("a review", () => {
+  test.use({ asksEverybody: true, startsWithCase: true });
+
+  test("handed in, sent back, read twice", async ({ page, browser, server, prepare }) => {
+    test.setTimeout(600_000);
+    const invitation = new URL(server.printed("invitation")).searchParams.get("invitation");
+    const headers = { Origin: server.url };
+    await page.request.post("/api/session", { data: { name: "olga", password: PASSWORD, invitation }, headers });
+    for (const name of ["anna", "bert"])
+      await page.request.post(`/api/people/${name}`, { data: { role: "annotator", password: PASSWORD }, headers });
+    const address = `/case/${(await prepare()).caseId}`;
+    await page.request.put(`/api/cases/${(await prepare()).caseId}/people`, { data: ["anna"], headers });
+    await page.goto("/");
+    await expect(page.getByTestId("assign")).toBeVisible();
+    await photograph(page, "list-of-a-group");
+    const anna = await signedIn(browser, server, "anna");
+    await anna.goto("/people");
+    await expect(anna.getByTestId("make-key")).toBeVisible();
+    await photograph(anna, "keys-of-programs");
+    await anna.goto(address);
+    const hers = new WorkbenchPage(anna);
+    await hers.waitForSlices();
+    const plane = await hers.firstPlane();
+    await hers.paintSomething(plane);
+    await hers.markDone(plane);
+    await hers.waitUntilSaved();
+    await anna.getByTestId("review").locator("summary").click();
+    await photograph(anna, "review-before");
+    await anna.getByTestId("hand-in").click();
+    await page.goto(address);
+    await new WorkbenchPage(page).waitForSlices();
+    await page.getByTestId("review").locator("summary").click();
+    await page.getByTestId("note-on-slice").fill("The tip is missing");
+    await photograph(page, "review");
+    await page.getByTestId("send-back").click();
+    await page.getByTestId("second-reader").selectOption("bert");
+    await page.getByTestId("ask-reading").click();
+    await expect(page.getByTestId("reading")).toBeVisible();
+    await photograph(page, "review-with-a-reading");
+    await expect(anna.getByTestId("slice-note")).toBeVisible();
+    await photograph(anna, "review-sent-back");
+    await page.goto("/people");
+    await expect(page.getByTestId("person")).toHaveCount(3);
+    await photograph(page, "people-several");
+    await anna.context().close();
+  });
+});
+
+test.describe("a PACS", () => {
+  test.use({ hasOwnServer: true });
+
+  test("found, opened", async ({ page, phantomScan }) => {
+    test.skip(!Orthanc.isThere(), "Orthanc with its DICOMweb plugin is not installed");
+    const orthanc = await Orthanc.start();
+    const more = ["--pacs", await orthanc.sources()];
+    const server = await Server.start(undefined, { models, env: process.env, more });
+    try {
+      await orthanc.store(await seriesOf(phantomScan, "Doe^Jane"));
+      await page.goto(server.url);
+      const pacs = new PacsCard(page);
+      await expect(pacs.card).toBeVisible();
+      await photograph(page, "pacs");
+      await pacs.search({ patient: "doe jane" });
+      await page.getByTestId("show-study").click();
+      await expect(page.getByTestId("open-series")).toBeVisible();
+      await photograph(page, "pacs-found");
+    } finally {
+      await server.stop();
+      await orthanc.stop();
+    }
+  });
+});
+
+async function signedIn(browser: Browser, server: Server, name: string): Promise<Page> {
+  const context = await browser.newContext({ baseURL: server.url });
+  await context.request.post("/api/session", { data: { name, password: PASSWORD }, headers: { Origin: server.url } });
+  return context.newPage();
+}

@@ -133,9 +133,15 @@ impl Store {
         Change::begin(&self.writer).await
     }
 
-    /// Listeners will hear how a case stands now.
+    /// Listeners will hear how a case stands now, if that is news to them.
     fn announce(&self, id: &CaseId) {
-        self.news.add(id);
+        self.news.add(id, false);
+    }
+
+    /// Listeners will hear of a case although it may stand as it stood: something was said of it that they should look
+    /// at.
+    fn announce_said(&self, id: &CaseId) {
+        self.news.add(id, true);
     }
 
     /// Whether a change and a file would reach the disk right now, or would have half a second ago.

@@ -57,6 +57,7 @@ impl Store {
         audit::record(&mut change, actor, "reading.ask", &format!("{id} {case} {reader}")).await?;
         change.commit().await?;
         self.announce(&case);
+        self.announce_said(id);
         Ok(Reading {
             case,
             reader: reader.clone(),

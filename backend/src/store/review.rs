@@ -41,8 +41,8 @@ impl Store {
         let said = Saying { verdict: Verdict::HandedIn, note: "", slices: "[]", action: "case.hand_in" };
         said.record(&mut change, actor, number, id).await?;
         change.commit().await?;
-        self.announce(id);
-        original.iter().for_each(|original| self.announce(original));
+        self.announce_said(id);
+        original.iter().for_each(|original| self.announce_said(original));
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Store {
         let said = Saying { verdict: judgement.verdict, note: &judgement.note, slices: &slices, action };
         said.record(&mut change, actor, number, id).await?;
         change.commit().await?;
-        self.announce(id);
+        self.announce_said(id);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use super::*;
 
 mod bin;
 mod durability;
+mod news;
 mod saves;
 mod versions;
 

@@ -1,7 +1,7 @@
 //! What the store does while nobody asks: tells listeners how cases stand, thins earlier versions, empties the bin,
 //! keeps its log short.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,19 +28,24 @@ const THINNED_AT_ONCE: i64 = 500;
 /// Cases that listeners are to be told about.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    changed: Mutex<BTreeSet<CaseId>>,
+    /// Whether each is to be told of though its summary is the one that was told last.
+    changed: Mutex<BTreeMap<CaseId, bool>>,
     wake: Notify,
 }
 
 impl News {
-    /// A case has changed.
-    pub(super) fn add(&self, id: &CaseId) {
-        if self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+    /// A case has changed, perhaps in something that its summary does not say.
+    pub(super) fn add(&self, id: &CaseId, beyond_summary: bool) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !changed.contains_key(id);
+        *changed.entry(id.clone()).or_default() |= beyond_summary;
+        drop(changed);
+        if is_first {
             self.wake.notify_one();
         }
     }
 
-    fn take(&self) -> BTreeSet<CaseId> {
+    fn take(&self) -> BTreeMap<CaseId, bool> {
         std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -72,16 +77,16 @@ impl Store {
         }
     }
 
-    /// Tells listeners how changed cases stand, if that is not what they were told last: a stroke changes nothing in a
+    /// Tells listeners how changed cases stand, unless that is what they were told last: a stroke changes nothing in a
     /// list.
     async fn tell(&self, told: &mut HashMap<CaseId, CaseSummary>) {
-        for id in self.news.take() {
+        for (id, beyond_summary) in self.news.take() {
             // A case that is gone was announced as such.
             let Ok(summary) = self.summary(&id).await else {
                 told.remove(&id);
                 continue;
             };
-            if told.get(&id) != Some(&summary) {
+            if beyond_summary || told.get(&id) != Some(&summary) {
                 told.insert(id, summary.clone());
                 // Fails only if nobody listens.
                 let _ = self.events.send(Event::Case(Box::new(summary)));

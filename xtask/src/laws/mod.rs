@@ -4,6 +4,7 @@
 
 mod circles;
 mod sources;
+mod styles;
 mod supply;
 
 use std::collections::BTreeSet;
