@@ -17,5 +17,7 @@ mod folders;
 mod shared_cases;
 #[path = "inputs/corpus.rs"]
 mod corpus;
+#[path = "inputs/nibabel.rs"]
+mod nibabel;
 #[path = "inputs/orientation.rs"]
 mod orientation;
