@@ -44,6 +44,9 @@ enum Command {
     },
     /// Install what the other commands need, and nothing else.
     Setup,
+    /// Install what reads and writes DICOM beside i3Deep (highdicom, dcmqi, dciodvfy, MONAI Label's client, OHIF): the
+    /// tests that need them run from then on.
+    Peers,
     /// Kill the server at any moment and let its disk fail beside people who save; nothing acknowledged may be lost.
     Chaos(chaos::Args),
     /// Measure how soon saves are acknowledged while many people paint.
@@ -70,6 +73,8 @@ enum Command {
 enum Part {
     /// A scan of real size in a browser without a graphics card, over a hospital's line.
     Viewer,
+    /// How soon a series of real size comes from Orthanc, beside Orthanc's own time for it.
+    Pacs,
 }
 
 fn main() -> ExitCode {
@@ -88,9 +93,11 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Test(args) => return test::run(project, &args),
         Command::E2e { arguments } => return test::run_e2e(project, &arguments),
         Command::Setup => setup::run(project, Need::ALL)?,
+        Command::Peers => setup::set_up_peers(project)?,
         Command::Load(args) => load::run(project, &args)?,
         Command::Chaos(args) => chaos::run(project, &args)?,
-        Command::Bench { part: Some(Part::Viewer), .. } => bench_viewer(project)?,
+        Command::Bench { part: Some(Part::Viewer), .. } => bench_spec(project, "viewer")?,
+        Command::Bench { part: Some(Part::Pacs), .. } => bench_spec(project, "pacs")?,
         Command::Bench { part: None, arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
             compare(project, "parity", &arguments)?;
@@ -107,13 +114,13 @@ fn bench(project: &Project, arguments: &[String]) -> Result<()> {
     compare(project, "bench", &[])
 }
 
-/// What a scan of real size costs whoever looks at it; the release build, as people run it.
-fn bench_viewer(project: &Project) -> Result<()> {
+/// One of `e2e/bench`; the release build, as people run it.
+fn bench_spec(project: &Project, spec: &str) -> Result<()> {
     setup::run(project, Need::ALL)?;
     process::run(&mut test::trunk_build(project))?;
     process::run(project.cargo("build").args(["--release", "--package", "backend"]))?;
     let mut playwright = project.npm("npx");
-    playwright.args(["--no-install", "playwright", "test", "--config", "bench/playwright.config.ts", "viewer"]);
+    playwright.args(["--no-install", "playwright", "test", "--config", "bench/playwright.config.ts", spec]);
     playwright.env("I3DEEP_BIN", project.binary("release")).env("I3DEEP_CLIENT", project.client());
     process::run(playwright.env("CHROMIUM", setup::find_chromium().unwrap_or_default()))
 }

@@ -2,10 +2,19 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// Written last into what is installed; what lacks it was interrupted.
+pub(crate) const COMPLETE: &str = "i3deep-complete";
+
+/// The variables by which the tests are told of other programs, and where these lie among the installed ones: a Python,
+/// and OHIF's files.
+pub(crate) const PEERS: [(&str, &str); 2] = [("I3DEEP_PEERS", "venv/bin/python"), ("I3DEEP_OHIF", "ohif/package/dist")];
 
 /// The clone this command runs in, and the user's cache beside it.
 #[derive(Debug)]
@@ -45,6 +54,18 @@ impl Project {
         self.venv().join("torch")
     }
 
+    /// The pinned list of what reads and writes DICOM beside i3Deep.
+    pub(crate) fn peers_list(&self) -> PathBuf {
+        self.root.join("backend/tests/peers.txt")
+    }
+
+    /// Where these are installed, if they are: an environment of their own, named by what is pinned.
+    pub(crate) fn peers(&self) -> PathBuf {
+        let list = fs::read(self.peers_list()).unwrap_or_default();
+        let digest: String = Sha256::digest(list).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        self.cache.join(format!("peers-{digest}"))
+    }
+
     /// The `LIBTORCH` that the user chose, if any. Cargo sets the variable for us from `.cargo/config.toml`, which is
     /// no choice.
     pub(crate) fn user_libtorch(&self) -> Option<PathBuf> {
@@ -78,10 +99,16 @@ impl Project {
         self.tool(self.venv().join("bin/python"))
     }
 
-    /// A tool in the workspace root, with the installed tools first on PATH.
+    /// A tool in the workspace root, with the installed tools first on PATH. Every one is told of the same peers: Cargo
+    /// builds the backend anew where they change.
     pub(crate) fn tool(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).env("PATH", self.path());
+        let peers = self.peers();
+        if peers.join(COMPLETE).is_file() {
+            let missing = PEERS.into_iter().filter(|(name, _)| env::var_os(name).is_none());
+            command.envs(missing.map(|(name, place)| (name, peers.join(place))));
+        }
         command
     }
 

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 
 JPEG_LS, JPEG_LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 JPEG_2000_LOSSLESS, JPEG_2000 = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K = (
     f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203)
 )
@@ -62,14 +63,27 @@ def main() -> None:
             ("htj2k-rpcl", HTJ2K_RPCL, True),
             ("htj2k-lossy", HTJ2K, False),
         ):
-            packed = slice_of(pixels, stored, signed)
             stream = imagecodecs.htj2k_encode(
                 pixels, reversible=reversible, level=None if reversible else 0.0005
             )
-            packed.PixelData = encapsulate([stream])
-            packed["PixelData"].VR = "OB"
-            packed.file_meta.TransferSyntaxUID = syntax
-            packed.save_as(folder / f"{kind}-{name}.dcm", enforce_file_format=True)
+            with_stream(slice_of(pixels, stored, signed), stream, syntax).save_as(
+                folder / f"{kind}-{name}.dcm", enforce_file_format=True
+            )
+        if not signed:
+            stream = imagecodecs.jpeg8_encode(pixels, level=98, bitspersample=stored)
+            with_stream(slice_of(pixels, stored, signed), stream, JPEG_EXTENDED).save_as(
+                folder / f"{kind}-jpeg-extended.dcm", enforce_file_format=True
+            )
+
+
+def with_stream(
+    packed: pydicom.Dataset, stream: bytes, syntax: str
+) -> pydicom.Dataset:
+    """A slice with a codestream for its pixels."""
+    packed.PixelData = encapsulate([stream])
+    packed["PixelData"].VR = "OB"
+    packed.file_meta.TransferSyntaxUID = syntax
+    return packed
 
 
 def image(

@@ -39,6 +39,7 @@ fn check_all(folder: &Path) {
             ("jpegls-near", 3.0),
             ("j2k-lossy", range * 0.015),
             ("htj2k-lossy", range * 0.015),
+            ("jpeg-extended", 6.0),
         ] {
             let packed = folder.join(format!("{kind}-{syntax}.dcm"));
             if packed.exists() {
@@ -48,7 +49,7 @@ fn check_all(folder: &Path) {
             }
         }
     }
-    assert_eq!(checked, 26);
+    assert_eq!(checked, 28);
 }
 
 #[test]
@@ -118,7 +119,9 @@ fn refusal(file: &Path) -> Option<String> {
 fn codestreams_that_are_cut_off_are_refused() {
     let at = tempfile::tempdir().unwrap();
     let file = at.path().join("cut.dcm");
-    for name in ["u12-jpegls", "u8-jpegls-near", "s16-j2k", "u8-j2k-lossy", "s16-htj2k", "u12-htj2k-rpcl"] {
+    for name in
+        ["u12-jpegls", "u8-jpegls-near", "s16-j2k", "u8-j2k-lossy", "s16-htj2k", "u12-htj2k-rpcl", "u12-jpeg-extended"]
+    {
         for eighths in 0..8 {
             damaged(&folder().join(format!("{name}.dcm")), &file, |stream| stream.truncate(stream.len() * eighths / 8));
             let words = refusal(&file).unwrap_or_else(|| panic!("{name} {eighths}/8 is read"));
@@ -151,7 +154,7 @@ fn codestreams_that_claim_other_sizes_are_refused() {
 fn turned_bytes_are_read_or_refused_in_words() {
     let at = tempfile::tempdir().unwrap();
     let file = at.path().join("turned.dcm");
-    for name in ["u12-jpegls", "s16-j2k", "s16-htj2k"] {
+    for name in ["u12-jpegls", "s16-j2k", "s16-htj2k", "u12-jpeg-extended"] {
         for try_ in 0..60_usize {
             let turn = |stream: &mut Vec<u8>| {
                 let place = 20 + (try_ * 2_654_435_761) % (stream.len() - 20);

@@ -4,6 +4,7 @@
 mod python;
 mod tools;
 mod browser;
+mod peers;
 
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use anyhow::{Context, Result};
 use crate::project::Project;
 
 pub(crate) use browser::find_chromium;
+pub(crate) use peers::set_up as set_up_peers;
 
 /// Something a command cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{say, version_in};
 use crate::process;
-use crate::project::Project;
+use crate::project::{COMPLETE, Project};
 
 /// The only release of torch that the pinned `tch` is made for.
 const TORCH: &str = "2.11.0";
@@ -76,9 +76,6 @@ pub(crate) fn check_user_libtorch(project: &Project) -> Result<bool> {
     Ok(true)
 }
 
-/// Written last; an environment without it was interrupted.
-const COMPLETE: &str = "i3deep-complete";
-
 fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> Result<()> {
     say(&format!(
         "making a Python environment with torch {TORCH} and nnU-Net: about 3 GB to download, 3 to 10 minutes"
@@ -87,12 +84,7 @@ fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> R
         fs::remove_dir_all(home).with_context(|| format!("cannot remove the unfinished {}", home.display()))?;
     }
     fs::create_dir_all(&project.cache).with_context(|| format!("cannot create {}", project.cache.display()))?;
-    process::run(project.tool(python).args(["-m", "venv"]).arg(home)).with_context(|| {
-        format!(
-            "`{python} -m venv` does not work. On Debian and Ubuntu: apt-get install python3-venv; elsewhere install a \
-             complete Python"
-        )
-    })?;
+    make_venv(project, python, home)?;
     let mut pip = project.tool(home.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"])
         .arg(constraints)
@@ -101,6 +93,16 @@ fn create(project: &Project, python: &str, home: &Path, constraints: &Path) -> R
         "cannot install the Python packages. They come from the Python package index: is the network there?",
     )?;
     fs::write(home.join(COMPLETE), "").context("cannot finish the Python environment")
+}
+
+/// An environment with nothing in it.
+pub(super) fn make_venv(project: &Project, python: &str, home: &Path) -> Result<()> {
+    process::run(project.tool(python).args(["-m", "venv"]).arg(home)).with_context(|| {
+        format!(
+            "`{python} -m venv` does not work. On Debian and Ubuntu: apt-get install python3-venv; elsewhere install a \
+             complete Python"
+        )
+    })
 }
 
 /// What the environment lacks; an error if there is none that runs.
@@ -130,7 +132,7 @@ fn pinned<'a>(constraints: &'a str, package: &str) -> Option<&'a str> {
 }
 
 /// `$PYTHON`, `python3` or `python`, whichever is new enough.
-fn find_python(project: &Project) -> Result<String> {
+pub(super) fn find_python(project: &Project) -> Result<String> {
     let chosen = std::env::var("PYTHON").ok();
     let mut found = String::from("none was found");
     for python in chosen.iter().map(String::as_str).chain(["python3", "python"]) {

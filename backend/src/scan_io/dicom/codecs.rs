@@ -1,11 +1,13 @@
 //! The door to decoders of JPEG-LS (`pure_jpegls`, Rust without `unsafe`, one keeper), JPEG 2000 and HTJ2K (OpenJPEG,
-//! C). They run only where the kernel keeps the process from everything but the files that it looks at; what a
-//! codestream says of its size is compared with the file before any of them sees it.
+//! C), and JPEG Extended ([`super::jpeg`]). They run only where the kernel keeps the process from everything but the
+//! files that it looks at; what a codestream says of its size is compared with the file before any of them sees it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dicom_dictionary_std::uids;
+
+use super::jpeg;
 
 /// Whether this process may decode.
 static IS_HELD: AtomicBool = AtomicBool::new(false);
@@ -27,6 +29,8 @@ pub(super) enum Codec {
     JpegLs,
     /// ISO/IEC 15444-1 and, with other blocks, 15444-15 (HTJ2K).
     Jpeg2000,
+    /// ITU-T T.81, process 2 and 4.
+    JpegExtended,
 }
 
 /// A frame's samples, as its codestream has them.
@@ -57,6 +61,7 @@ impl Codec {
             | uids::HTJ2K_LOSSLESS
             | uids::HTJ2K_LOSSLESS_RPCL
             | uids::HTJ2K => Some(Self::Jpeg2000),
+            uids::JPEG_EXTENDED12_BIT => Some(Self::JpegExtended),
             _ => None,
         }
     }
@@ -67,8 +72,9 @@ impl Codec {
     /// Why not, in words.
     pub(super) fn decode(self, packed: &[u8], columns: usize, rows: usize) -> Result<Frame, String> {
         let said = match self {
-            Self::JpegLs => jpeg_ls(packed),
+            Self::JpegLs => frame_header(packed, &[0xfff7]),
             Self::Jpeg2000 => jpeg_2000(packed),
+            Self::JpegExtended => frame_header(packed, &[0xffc0, 0xffc1]),
         };
         let said = said.ok_or("they do not begin as their transfer syntax has it")?;
         if said.components != 1 || !(1..=16).contains(&said.bits) {
@@ -80,6 +86,8 @@ impl Codec {
         let samples = match self {
             Self::JpegLs => unpack_jpeg_ls(packed, columns, rows),
             Self::Jpeg2000 => unpack_jpeg_2000(packed),
+            Self::JpegExtended if !matches!(said.bits, 8 | 12) => return Err(format!("{} bits", said.bits)),
+            Self::JpegExtended => jpeg::decode(packed, columns, rows, said.bits),
         }?;
         if samples.len() == columns * rows {
             Ok(Frame { samples, bits: said.bits, is_signed: said.is_signed })
@@ -116,10 +124,9 @@ fn long(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)).ok()
 }
 
-/// The frame header (ISO/IEC 14495-1, C.2.2), behind any segments of applications.
-fn jpeg_ls(bytes: &[u8]) -> Option<Said> {
+/// The frame header (ITU-T T.81, B.2.2; ISO/IEC 14495-1, C.2.2), which has one of these markers, behind other segments.
+fn frame_header(bytes: &[u8], frames: &[usize]) -> Option<Said> {
     const START: usize = 0xffd8;
-    const FRAME: usize = 0xfff7;
     const SCAN: usize = 0xffda;
     let mut at = 2;
     if word(bytes, 0)? != START {
@@ -127,7 +134,7 @@ fn jpeg_ls(bytes: &[u8]) -> Option<Said> {
     }
     loop {
         match word(bytes, at)? {
-            FRAME => break,
+            marker if frames.contains(&marker) => break,
             SCAN => return None,
             marker if marker > 0xff00 => at += 2 + word(bytes, at + 2)?,
             _ => return None,
@@ -265,6 +272,8 @@ mod tests {
         [&[0xff, 0xd8], before, &[0xff, 0xf7, 0, 11, bits], &rows, &columns, &[components, 1, 17, 0]].concat()
     }
 
+    const JPEG_LS: &[usize] = &[0xfff7];
+
     #[test]
     fn codestreams_say_their_size() {
         let check = |said: Option<Said>, columns, rows, bits, components| {
@@ -275,11 +284,11 @@ mod tests {
         check(jpeg_2000(&siz([33, 20, 3, 4], 1, [0x8f, 1, 1])), 30, 16, 16, 1);
         check(jpeg_2000(&siz([33, 20, 0, 0], 3, [7, 1, 1])), 33, 20, 8, 3);
         check(jpeg_2000(&siz([33, 20, 0, 0], 1, [7, 2, 1])), 33, 20, 8, 0);
-        check(jpeg_ls(&sof(&[], [20, 33], 12, 1)), 33, 20, 12, 1);
-        check(jpeg_ls(&sof(&[0xff, 0xe8, 0, 4, 1, 2], [20, 33], 8, 3)), 33, 20, 8, 3);
+        check(frame_header(&sof(&[], [20, 33], 12, 1), JPEG_LS), 33, 20, 12, 1);
+        check(frame_header(&sof(&[0xff, 0xe8, 0, 4, 1, 2], [20, 33], 8, 3), JPEG_LS), 33, 20, 8, 3);
         for other in [&b""[..], &[0xff], &[0xff, 0xd8, 0xff, 0xda, 0, 8], &[0xff, 0xd8, 0xff, 0xf7, 0, 11, 8], &[0; 99]]
         {
-            assert_eq!((jpeg_ls(other), jpeg_2000(other)), (None, None));
+            assert_eq!((frame_header(other, JPEG_LS), jpeg_2000(other)), (None, None));
         }
         assert!(jpeg_2000(&siz([9, 9, 0, 0], 1, [0x8f, 1, 1])).is_some_and(|said| said.is_signed));
         assert_eq!(jpeg_2000(&siz([33, 20, 34, 0], 1, [7, 1, 1])), None);

@@ -10,6 +10,7 @@ mod lengths;
 mod series;
 mod uptake;
 mod codecs;
+mod jpeg;
 mod pixels;
 mod apart;
 mod reference;
