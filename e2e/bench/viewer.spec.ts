@@ -16,7 +16,9 @@ import type { Prepared } from "../fixtures/server.ts";
 import { generate, test } from "../fixtures/test.ts";
 import { WorkbenchPage } from "../pages/workbench.ts";
 
-const SIZE = (process.env["I3DEEP_BENCH_SIZE"] ?? "512,512,300").split(",").map(Number) as [number, number, number];
+type Size = [number, number, number];
+
+const SIZE = (process.env["I3DEEP_BENCH_SIZE"] ?? "512,512,300").split(",").map(Number) as Size;
 const MEGABITS = 30;
 const DELAY_MS = 10;
 const OPENINGS = 10;
@@ -25,7 +27,7 @@ const VIEWPORT = { width: 1440, height: 900 };
 
 test("a scan of real size", async ({}, testInfo) => {
   test.setTimeout(3_600_000);
-  const prepared = await prepare(testInfo);
+  const prepared = await prepare(testInfo, SIZE, process.env["I3DEEP_BENCH_DATA"]);
   const server = await Server.start(prepared);
   const line = await Line.to(server.url, MEGABITS, DELAY_MS);
   try {
@@ -49,9 +51,8 @@ test("a scan of real size", async ({}, testInfo) => {
   }
 });
 
-/** A data folder with the scan, segmented; that of an earlier run if `I3DEEP_BENCH_DATA` names it. */
-async function prepare(testInfo: TestInfo): Promise<Prepared> {
-  const data = process.env["I3DEEP_BENCH_DATA"];
+/** A data folder with a scan, segmented; that of an earlier run if it is named. */
+async function prepare(testInfo: TestInfo, size: Size, data: string | undefined): Promise<Prepared> {
   if (data) {
     const server = await Server.start({ data, caseId: "" });
     const [known] = (await (await fetch(`${server.url}/api/cases`)).json()) as { id: string }[];
@@ -59,14 +60,77 @@ async function prepare(testInfo: TestInfo): Promise<Prepared> {
     if (!known) throw new Error(`${data} holds no case`);
     return { data, caseId: known.id };
   }
-  const [x, y, z] = SIZE;
+  const [x, y, z] = size;
   // As large as the phantoms that the networks know, in many more voxels: they are done soon.
   const spacing = [56 / x, 64 / y, 72 / z].map((mm) => mm.toFixed(4)).join(",");
-  const scan = await generate(testInfo.outputPath("scan"), ["--size", SIZE.join(","), "--spacing", spacing]);
+  const scan = await generate(testInfo.outputPath("scan"), ["--size", size.join(","), "--spacing", spacing]);
   const begun = performance.now();
   const prepared = await Server.prepare(scan, "phantom", "real size");
   say("sent and segmented", seconds(performance.now() - begun));
   return prepared;
+}
+
+test("a surface of 256 × 256 × 256 voxels that is turned", async ({}, testInfo) => {
+  test.setTimeout(1_800_000);
+  const prepared = await prepare(testInfo, [256, 256, 256], process.env["I3DEEP_BENCH_SURFACE_DATA"]);
+  const server = await Server.start(prepared);
+  const browser = await launch();
+  try {
+    const page = await newPage(browser);
+    await open(page, server.url, prepared.caseId);
+    const begun = performance.now();
+    await page.keyboard.press("Shift+x");
+    const surface = page.getByTestId("surface");
+    await surface.and(page.locator('[data-ready="true"]')).waitFor(LIMIT);
+    say("the surface is there after", seconds(performance.now() - begun));
+    say("its triangles", String(await surface.getAttribute("data-triangles")));
+    await page.waitForTimeout(3000);
+    await measureTurning(page);
+    await page.getByTestId("enlarge-surface").click();
+    await page.waitForTimeout(1000);
+    say("shown alone", "");
+    await measureTurning(page);
+  } finally {
+    await browser.close();
+    await server.stop();
+  }
+});
+
+/** Drags it around and reads from the page how long each picture took, and how soon the next one came. */
+async function measureTurning(page: Page): Promise<void> {
+  const surface = page.getByTestId("surface");
+  const box = await surface.boundingBox();
+  if (!box) throw new Error("no surface");
+  const pictures = surface.evaluate((canvas) => {
+    const pictures: { at: number; tookMs: number }[] = [];
+    const end = performance.now() + 5000;
+    return new Promise<typeof pictures>((resolve) => {
+      new MutationObserver(() =>
+        pictures.push({ at: performance.now(), tookMs: Number(canvas.dataset["drawnMs"]) }),
+      ).observe(canvas, { attributeFilter: ["data-drawn"] });
+      setTimeout(() => resolve(pictures), end - performance.now());
+    });
+  });
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  for (let step = 1; step <= 200; step += 1) {
+    await page.mouse.move(x + 120 * Math.sin(step / 20), y + 60 * Math.sin(step / 33));
+    await page.waitForTimeout(8);
+  }
+  await page.mouse.up();
+  const seen = await pictures;
+  // The last one is of the surface at rest, in all detail.
+  const held = seen.slice(1, -1);
+  const sorted = (numbers: number[]) => numbers.sort((a, b) => a - b);
+  const took = sorted(held.map((picture) => picture.tookMs));
+  const gaps = sorted(held.slice(1).map((picture, at) => picture.at - (held[at]?.at ?? picture.at)));
+  const share = (numbers: number[], part: number) => numbers[Math.floor(part * (numbers.length - 1))]?.toFixed(0);
+  say("pictures while it is turned", String(held.length));
+  say("a picture takes", `median ${share(took, 0.5)} ms, 95 % within ${share(took, 0.95)} ms`);
+  say("from picture to picture", `median ${share(gaps, 0.5)} ms, 95 % within ${share(gaps, 0.95)} ms`);
+  say("the picture at rest takes", `${seen.at(-1)?.tookMs.toFixed(0)} ms`);
+  say("load of the machine (1 minute)", loadavg()[0]?.toFixed(1) ?? "");
 }
 
 async function launch(): Promise<Browser> {
