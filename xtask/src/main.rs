@@ -3,6 +3,7 @@
 
 mod project;
 mod chaos;
+mod fuzz;
 mod load;
 mod process;
 mod setup;
@@ -46,6 +47,8 @@ enum Command {
     Setup,
     /// Kill the server at any moment and let its disk fail beside people who save; nothing acknowledged may be lost.
     Chaos(chaos::Args),
+    /// Let a fuzzer make up files for the readers of what others bring.
+    Fuzz(fuzz::Args),
     /// Measure how soon saves are acknowledged while many people paint.
     Load(load::Args),
     /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net.
@@ -90,6 +93,7 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run(project, Need::ALL)?,
         Command::Load(args) => load::run(project, &args)?,
         Command::Chaos(args) => chaos::run(project, &args)?,
+        Command::Fuzz(args) => fuzz::run(project, &args)?,
         Command::Bench { part: Some(Part::Viewer), .. } => bench_viewer(project)?,
         Command::Bench { part: None, arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
