@@ -3,6 +3,7 @@
 
 mod project;
 mod chaos;
+mod fuzz;
 mod load;
 mod process;
 mod setup;
@@ -49,6 +50,8 @@ enum Command {
     Peers,
     /// Kill the server at any moment and let its disk fail beside people who save; nothing acknowledged may be lost.
     Chaos(chaos::Args),
+    /// Let a fuzzer make up files for the readers of what others bring.
+    Fuzz(fuzz::Args),
     /// Measure how soon saves are acknowledged while many people paint.
     Load(load::Args),
     /// Measure speed: criterion for the pure parts, whole processes against Python nnU-Net.
@@ -96,8 +99,13 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Peers => setup::set_up_peers(project)?,
         Command::Load(args) => load::run(project, &args)?,
         Command::Chaos(args) => chaos::run(project, &args)?,
+<<<<<<< HEAD
         Command::Bench { part: Some(Part::Viewer), .. } => bench_spec(project, "viewer")?,
         Command::Bench { part: Some(Part::Pacs), .. } => bench_spec(project, "pacs")?,
+=======
+        Command::Fuzz(args) => fuzz::run(project, &args)?,
+        Command::Bench { part: Some(Part::Viewer), .. } => bench_viewer(project)?,
+>>>>>>> p14
         Command::Bench { part: None, arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
             compare(project, "parity", &arguments)?;

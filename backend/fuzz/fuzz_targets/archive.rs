@@ -1,17 +1,24 @@
-//! Any bytes as a zipped model: nothing lies outside of the folder that it is unpacked into.
+//! Any bytes as a zipped model and as the archive of a scan: nothing lies outside of the folder that it is unpacked
+//! into.
 #![no_main]
 
-use std::io::Write;
-
-use i3deep::bundle::install::unpack;
+use backend_fuzz::bundle::install::unpack;
+use backend_fuzz::{attempt, unpacked};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    file.write_all(bytes).expect("a temporary file");
-    let around = tempfile::tempdir().expect("a temporary folder");
-    let inside = around.path().join("inside");
-    std::fs::create_dir(&inside).expect("a temporary folder");
-    let _ = unpack(file.path(), &inside);
-    assert_eq!(std::fs::read_dir(around.path()).expect("a temporary folder").count(), 1);
+    attempt(|| {
+        let around = tempfile::tempdir().expect("a temporary folder");
+        let file = around.path().join("brought");
+        std::fs::write(&file, bytes).expect("a temporary file");
+        let inside = around.path().join("inside");
+        std::fs::create_dir(&inside).expect("a temporary folder");
+        let _ = unpack(&file, &inside);
+        let _ = unpacked(&[file]);
+        let names = std::fs::read_dir(around.path()).expect("a temporary folder");
+        let mut names: Vec<_> = names.map(|entry| entry.expect("a temporary file").file_name()).collect();
+        names.retain(|name| name != "brought.content");
+        names.sort();
+        assert_eq!(names, ["brought", "inside"]);
+    });
 });

@@ -2,7 +2,7 @@
 //! with limits, never beside its folder.
 
 use std::fs::{self, File};
-use std::io::{Read, copy};
+use std::io::{self, Read, copy};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -105,7 +105,11 @@ pub fn unpack(file: &Path, to: &Path) -> Result<Content, ArchiveError> {
         if entry.is_dir() {
             continue;
         }
-        let failed = |source| ArchiveError::Write { file: target.clone(), source };
+        // What the system does not say is said by the archive's reader.
+        let failed = |source: io::Error| match source.raw_os_error() {
+            Some(_) => ArchiveError::Write { file: target.clone(), source },
+            None => unreadable(&source),
+        };
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
@@ -220,5 +224,13 @@ mod tests {
             fs::write(&file, content).unwrap();
             assert!(run(folder.path()).unwrap_err().contains("is no zip file that can be read"));
         }
+        let weights: Vec<u8> = (0..4000_u32).flat_map(|n| (n * n).to_le_bytes()).collect();
+        let folder = archive(&[("weights", &weights)], &[]);
+        let file = folder.path().join("model.zip");
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+        fs::write(&file, &bytes).unwrap();
+        assert!(run(folder.path()).unwrap_err().contains("is no zip file that can be read"));
     }
 }

@@ -49,7 +49,7 @@ pub(super) enum Status {
 impl Command {
     /// Reads a command set.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let command = InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).ok()?;
+        let command = command_set(bytes)?;
         let number = |tag: Tag| command.get(tag)?.to_int::<u16>().ok();
         let text = |tag: Tag| {
             let text = command.get(tag)?.to_str().ok()?;
@@ -100,8 +100,17 @@ pub(super) fn asked(store: &Store) -> Result<Vec<u8>, String> {
 
 /// The status of an answer to [`asked`].
 pub(super) fn answered(bytes: &[u8]) -> Option<u16> {
-    let command = InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).ok()?;
-    command.get(tags::STATUS)?.to_int::<u16>().ok()
+    command_set(bytes)?.get(tags::STATUS)?.to_int::<u16>().ok()
+}
+
+/// The elements of a command set (PS3.7, 6.3.1): those of group 0, none of which holds others. What else came would be
+/// built by a parser that calls itself for sequences within sequences.
+fn command_set(bytes: &[u8]) -> Option<InMemDicomObject> {
+    let mut left = bytes;
+    while let Some(([0, 0, _, _, length @ ..], behind)) = left.split_first_chunk::<8>() {
+        left = behind.get(u32::from_le_bytes(*length) as usize..)?;
+    }
+    left.is_empty().then(|| InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).ok())?
 }
 
 fn bytes(elements: impl IntoIterator<Item = DataElement<InMemDicomObject>>) -> Result<Vec<u8>, String> {
@@ -151,5 +160,9 @@ mod tests {
         check(&request(0x0020, 0), Some(Command::Other));
         check(b"nothing of the kind", None);
         check(b"", None);
+        // Sequences within sequences, which would take this process along.
+        let deep = b"\x08\0\x15\x11\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff".repeat(100_000);
+        check(&deep, None);
+        check(&[request(0x0030, NO_DATA_SET), deep].concat(), None);
     }
 }

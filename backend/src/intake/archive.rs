@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use crate::scan_io::ScanError;
+use crate::scan_io::{ScanError, damaged};
 
 /// Most files of an archive; the longest series have some thousand slices.
 const MAX_FILES: usize = 8192;
@@ -33,22 +33,24 @@ fn is_zip(file: &Path) -> bool {
 }
 
 fn unpack(file: &Path, left: &mut u64, all: &mut Vec<PathBuf>) -> Result<(), ScanError> {
-    let damaged = |error: zip::result::ZipError| ScanError::Damaged(error.to_string());
-    let mut archive = ZipArchive::new(File::open(file)?).map_err(damaged)?;
+    let unreadable = |error: zip::result::ZipError| ScanError::Damaged(error.to_string());
+    let mut archive = ZipArchive::new(File::open(file)?).map_err(unreadable)?;
     if archive.len() > MAX_FILES {
         return Err(ScanError::ArchiveTooLarge { files: MAX_FILES, mib: MAX_BYTES >> 20 });
     }
     let folder = file.with_extension("content");
     std::fs::create_dir_all(&folder)?;
     for number in 0..archive.len() {
-        let mut entry = archive.by_index(number).map_err(damaged)?;
-        let hidden = entry.name().map_err(damaged)?.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+        let mut entry = archive.by_index(number).map_err(unreadable)?;
+        let hidden =
+            entry.name().map_err(unreadable)?.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
         if entry.is_dir() || hidden {
             continue;
         }
         // Never a name from the archive.
         let path = folder.join(number.to_string());
-        let written = io::copy(&mut (&mut entry).take(*left + 1), &mut File::create(&path)?)?;
+        let mut out = File::create(&path)?;
+        let written = io::copy(&mut (&mut entry).take(*left + 1), &mut out).map_err(damaged)?;
         *left =
             left.checked_sub(written).ok_or(ScanError::ArchiveTooLarge { files: MAX_FILES, mib: MAX_BYTES >> 20 })?;
         all.push(path);
@@ -81,5 +83,22 @@ mod tests {
         assert!(files.iter().all(|file| file.starts_with(folder.path())));
         std::fs::write(&plain, b"PK\x03\x04 and nothing").unwrap();
         assert!(matches!(unpacked(&[plain]), Err(ScanError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_the_senders_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("0");
+        let mut zip = ZipWriter::new(File::create(&file).unwrap());
+        zip.start_file("1.dcm", SimpleFileOptions::default()).unwrap();
+        zip.write_all(&(0..4000_u32).flat_map(|n| (n * n).to_le_bytes()).collect::<Vec<_>>()).unwrap();
+        zip.finish().unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        for at in (60..bytes.len() - 100).step_by(bytes.len() / 9) {
+            bytes[at] ^= 0x55;
+            std::fs::write(&file, &bytes).unwrap();
+            assert!(matches!(unpacked(std::slice::from_ref(&file)), Err(ScanError::Damaged(_))), "{at}");
+            bytes[at] ^= 0x55;
+        }
     }
 }

@@ -39,7 +39,7 @@ impl<R: BufRead> Unpacked<R> {
 }
 
 /// A stream that ended early or whose checksum is wrong, unless the system has failed.
-pub(super) fn damaged(error: io::Error) -> ScanError {
+pub(crate) fn damaged(error: io::Error) -> ScanError {
     if error.raw_os_error().is_some() { ScanError::Io(error) } else { ScanError::Damaged(error.to_string()) }
 }
 

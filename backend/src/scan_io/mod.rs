@@ -33,6 +33,7 @@ pub use files::{
     ScanFiles, is_header_alone, is_pet, read_origin, read_scan, read_scan_as, read_scan_files, write_without_texts,
 };
 pub use format::{VOLUME_ENDINGS, is_volume_name};
+pub(crate) use gate::damaged;
 pub use intensities::Intensities;
 pub use raster::NamedSegment;
 

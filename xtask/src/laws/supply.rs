@@ -123,6 +123,20 @@ fn no_crate_is_banned_and_none_is_taken_whatever_it_is() {
 }
 
 #[test]
+fn what_is_fuzzed_depends_on_what_the_product_depends_on() {
+    let manifest = |file: &str| std::fs::read_to_string(root().join(file)).unwrap().parse::<Table>().unwrap();
+    let [fuzz, backend, workspace] = ["backend/fuzz/Cargo.toml", "backend/Cargo.toml", "Cargo.toml"].map(manifest);
+    let named = |table: &Table| table["dependencies"].as_table().unwrap().clone();
+    let (fuzz, backend, workspace) = (named(&fuzz), named(&backend), named(workspace["workspace"].as_table().unwrap()));
+    assert!(fuzz.len() > 10);
+    for (name, asked) in fuzz.iter().filter(|(name, _)| !["shared", "libfuzzer-sys"].contains(&name.as_str())) {
+        let of_workspace = backend[name].get("workspace").is_some();
+        let own = if of_workspace { &workspace[name] } else { &backend[name] };
+        assert_eq!(asked, own, "{name}: the product is built with another");
+    }
+}
+
+#[test]
 fn every_package_of_the_browser_tests_may_be_given_away() {
     let lock = std::fs::read_to_string(root().join("e2e/package-lock.json")).unwrap();
     let lock: Value = serde_json::from_str(&lock).unwrap();

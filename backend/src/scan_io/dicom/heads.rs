@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use dicom_dictionary_std::tags;
-use dicom_object::{InMemDicomObject, OpenFileOptions, Tag};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{InMemDicomObject, Tag};
 use rayon::prelude::*;
 
-use super::lengths::check_lengths;
+use super::object::{Part, open};
 use super::{DicomError, name};
+
+/// Explicit VR Big Endian, which is retired and still sent.
+pub(super) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// A file.
 #[derive(Clone, Debug)]
@@ -57,9 +60,7 @@ pub(super) fn read_heads(files: &[PathBuf]) -> Result<Vec<Head>, DicomError> {
 }
 
 fn read_head(file: &Path) -> Result<Head, DicomError> {
-    check_lengths(file)?;
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(file);
-    let object = object.map_err(|error| DicomError::Unreadable { file: name(file), why: chain(&error) })?;
+    let object = open(file, Part::Head)?;
     let need = |attribute: &'static str| DicomError::Attribute { file: name(file), attribute };
     let rows = integer(&object, tags::ROWS).ok_or_else(|| need("Rows"))?;
     let columns = integer(&object, tags::COLUMNS).ok_or_else(|| need("Columns"))?;
@@ -97,10 +98,25 @@ fn read_head(file: &Path) -> Result<Head, DicomError> {
         // Frames without places of their own: a film.
         return Ok(head);
     }
+    check_pixels(&head, &object, frames)?;
     let slices = (0..frames)
         .map(|frame| slice(&head, frame, Groups { object: &object, own: each.get(frame), shared }))
         .collect();
     Ok(Head { slices, ..head })
+}
+
+/// Refuses pixels that are stored as they are, and are more than the file holds: they would be made room for.
+fn check_pixels(head: &Head, object: &InMemDicomObject, frames: usize) -> Result<(), DicomError> {
+    let native = [uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::EXPLICIT_VR_LITTLE_ENDIAN, BIG_ENDIAN];
+    let bits = integer(object, tags::BITS_ALLOCATED).unwrap_or(0);
+    let each = [head.rows, head.columns, usize::from(head.samples), bits];
+    let bytes = each.into_iter().fold(frames as u128, |product, n| product.saturating_mul(n as u128)).div_ceil(8);
+    let held = std::fs::metadata(&head.file).map_or(0, |data| u128::from(data.len()));
+    if native.contains(&head.syntax.as_str()) && bytes > held {
+        let why = format!("they take {bytes} bytes, and the file has {held}");
+        return Err(DicomError::Pixels { file: name(&head.file), why });
+    }
+    Ok(())
 }
 
 /// Where a frame's attributes may stand: in its own functional groups, in those of all frames, or in the file itself.

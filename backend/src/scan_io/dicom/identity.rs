@@ -5,9 +5,9 @@ use std::path::Path;
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions};
 
+use super::DicomError;
 use super::heads::{chain, text};
-use super::lengths::check_lengths;
-use super::{DicomError, name};
+use super::object::{Part, open};
 use crate::scan_io::ScanError;
 
 /// An object's unique identifiers.
@@ -37,9 +37,7 @@ pub fn identity(object: &[u8]) -> Result<Identity, ScanError> {
 /// # Errors
 /// [`DicomError::Unreadable`].
 pub fn file_identity(file: &Path) -> Result<Identity, ScanError> {
-    check_lengths(file)?;
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(file);
-    let object = object.map_err(|error| DicomError::Unreadable { file: name(file), why: chain(&error) })?;
+    let object = open(file, Part::Head)?;
     Ok(of(&object))
 }
 

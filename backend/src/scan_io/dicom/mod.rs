@@ -7,6 +7,7 @@
 mod heads;
 mod identity;
 mod lengths;
+mod object;
 mod series;
 mod uptake;
 mod codecs;

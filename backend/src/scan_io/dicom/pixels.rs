@@ -2,7 +2,7 @@
 
 use dicom_dictionary_std::tags;
 use dicom_encoding::adapters::PixelDataObject;
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{DecodedPixelData, PixelDecoder, PixelRepresentation};
 use rayon::prelude::*;
 use shared::geometry::Geometry;
@@ -10,18 +10,16 @@ use shared::volume::Volume;
 
 use super::codecs::Codec;
 use super::heads::{Slice, chain, integer};
+use super::object::{Part, open};
 use super::series::Stack;
 use super::{DicomError, decoded, name};
 use crate::scan_io::ScanError;
+use crate::scan_io::voxels::zeros;
 
 /// Reads every slice into its place.
 pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, ScanError> {
     let plane = geometry.dims[0] * geometry.dims[1];
-    let mut voxels: Vec<f32> = Vec::new();
-    voxels
-        .try_reserve_exact(geometry.voxel_count())
-        .map_err(|_| ScanError::NoMemory { mib: geometry.voxel_count() >> 18 })?;
-    voxels.resize(geometry.voxel_count(), 0.0);
+    let mut voxels = zeros(geometry.voxel_count())?;
     let mut places: Vec<Option<&mut [f32]>> = voxels.chunks_mut(plane).map(Some).collect();
     // Each file takes the planes that its frames fill.
     let mut work = Vec::new();
@@ -31,8 +29,7 @@ pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, Sc
         work.push((file, targets));
     }
     work.into_par_iter().try_for_each(|(file, targets)| {
-        let unreadable = |error: &dyn std::error::Error| DicomError::Unreadable { file: name(file), why: chain(error) };
-        let object = OpenFileOptions::new().open_file(file).map_err(|error| unreadable(&error))?;
+        let object = open(file, Part::Whole)?;
         let codec = Codec::of(object.meta().transfer_syntax().trim_end_matches(['\0', ' ']));
         for (slice, target) in targets {
             if let Some(codec) = codec {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
 use serde::{Deserialize, Serialize};
 
-use super::heads::{chain, read_heads, text};
+use super::heads::{read_heads, text};
+use super::object::{Part, open};
 use super::series::stacks;
 use super::{DicomError, name};
 use crate::scan_io::ScanError;
@@ -113,8 +113,7 @@ pub fn read_reference(files: &[PathBuf], kept: KeptReference) -> Result<Option<S
         });
     }
     let first = &stack.slices[0];
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(&first.file);
-    let object = object.map_err(|error| DicomError::Unreadable { file: name(&first.file), why: chain(&error) })?;
+    let object = open(&first.file, Part::Head)?;
     let said = |tag: Tag| Some(text(&object, tag)).filter(|text| !text.is_empty());
     let patient = if kept == KeptReference::Patient { &ABOUT_THE_PATIENT[..] } else { &[] };
     let patient = patient.iter().filter_map(|(tag, _)| Some((key(*tag), said(*tag)?))).collect();

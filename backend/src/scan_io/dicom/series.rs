@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use shared::geometry::{Geometry, GeometryError};
+use shared::geometry::Geometry;
 
 use super::heads::{Head, Slice};
 use super::{DicomError, is_segmentation_class, name};
+use crate::scan_io::ScanError;
+use crate::scan_io::nifti::{check_voxels, extents};
 
 /// Positions nearer than this share of the slices' distance are one place.
 const SAME: f64 = 0.05;
@@ -166,8 +168,12 @@ impl Stack {
     }
 
     /// The grid: x along rows, y along columns, z along the normal; RAS.
-    pub(super) fn geometry(&self) -> Result<Geometry, GeometryError> {
+    ///
+    /// # Errors
+    /// [`ScanError`] for one that cannot be worked on.
+    pub(super) fn geometry(&self) -> Result<Geometry, ScanError> {
         let first = &self.slices[0];
+        let dims = extents([first.columns, first.rows, self.slices.len()].map(|n| n as i64))?;
         let step = self.step();
         let length = dot(step, step).sqrt();
         let [x, y] = [0, 1].map(|axis| first.along[axis].map(|v| v * first.spacing[axis]));
@@ -176,8 +182,9 @@ impl Stack {
             let sign = if axis < 2 { -1.0 } else { 1.0 };
             [x[axis], y[axis], step[axis], first.position[axis]].map(|v| sign * v)
         };
-        let dims = [first.columns, first.rows, self.slices.len()];
-        Geometry::new(dims, [first.spacing[0], first.spacing[1], length], [row(0), row(1), row(2)])
+        let geometry = Geometry::new(dims, [first.spacing[0], first.spacing[1], length], [row(0), row(1), row(2)])?;
+        check_voxels(&geometry)?;
+        Ok(geometry)
     }
 
     /// Slices by file, so that each is read once: the file and where its frames go.

@@ -5,11 +5,12 @@
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_object::{InMemDicomObject, OpenFileOptions};
+use dicom_object::InMemDicomObject;
 
 use super::DicomError;
-use super::heads::{Head, chain, items, text};
+use super::heads::{Head, items, text};
 use super::name;
+use super::object::{Part, open};
 
 /// Turns the slices of PET images into uptake; those of other modalities stay as they are.
 ///
@@ -18,8 +19,7 @@ use super::name;
 pub(super) fn apply(heads: &mut [Head]) -> Result<(), DicomError> {
     for head in heads.iter_mut().filter(|head| is_pet(head)) {
         let file = || name(&head.file);
-        let image = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(&head.file);
-        let image = image.map_err(|error| DicomError::Unreadable { file: file(), why: chain(&error) })?;
+        let image = open(&head.file, Part::Head)?;
         let factor = factor(&image).map_err(|attribute| DicomError::Uptake { file: file(), attribute })?;
         for slice in head.slices.iter_mut().flatten() {
             slice.slope *= factor;

@@ -3,24 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_pixeldata::PixelDecoder;
 use shared::geometry::Geometry;
 
-use super::super::heads::{Groups, chain, integer, items, text, unit};
-use super::super::lengths::check_lengths;
+use super::super::heads::{BIG_ENDIAN, Groups, chain, integer, items, text, unit};
+use super::super::object::{Part, open};
 use super::super::series::{cross, dot};
 use super::super::{DicomError, decoded, is_segmentation_class, name};
 use crate::scan_io::nifti::{Raw, check_voxels, extents};
 use crate::scan_io::raster::NamedSegment;
-use crate::scan_io::voxels::Decoded;
+use crate::scan_io::voxels::{Decoded, zeros};
 use crate::scan_io::{Origin, ScanError};
 
 /// How far a frame may lie from its place, as a share of the slices' distance or of a pixel.
 const TOLERANCE: f64 = 0.1;
-
-/// Explicit VR Big Endian, which is retired and still sent.
-const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// A frame as it is placed.
 struct Frame {
@@ -48,9 +45,7 @@ pub(in crate::scan_io) fn read_segmentation(files: &[PathBuf]) -> Result<(Raw, V
     let [file] = files else {
         return Err(bad("labels are in one file, and this is a folder of images"));
     };
-    let unreadable = |error: &dyn std::error::Error| DicomError::Unreadable { file: name(file), why: chain(error) };
-    check_lengths(file)?;
-    let object = OpenFileOptions::new().open_file(file).map_err(|error| unreadable(&error))?;
+    let object = open(file, Part::Whole)?;
     if !is_segmentation_class(&text(&object, tags::SOP_CLASS_UID)) {
         return Err(bad("it is a DICOM image, which holds intensities and no labels"));
     }
@@ -64,7 +59,7 @@ pub(in crate::scan_io) fn read_segmentation(files: &[PathBuf]) -> Result<(Raw, V
     let stack = stack(&object, kind == "BINARY")?;
     let (geometry, planes) = grid(&stack, columns, rows)?;
     let segments = segments(&object)?;
-    let mut values = vec![0.0_f32; geometry.voxel_count()];
+    let mut values = zeros(geometry.voxel_count())?;
     let mut put = |frame: usize, pixels: &mut dyn Iterator<Item = (usize, u16)>| {
         let plane = &mut values[planes[frame] * rows * columns..][..rows * columns];
         for (at, value) in pixels.filter(|(_, value)| *value != 0) {
