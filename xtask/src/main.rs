@@ -99,13 +99,9 @@ fn run(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Peers => setup::set_up_peers(project)?,
         Command::Load(args) => load::run(project, &args)?,
         Command::Chaos(args) => chaos::run(project, &args)?,
-<<<<<<< HEAD
+        Command::Fuzz(args) => fuzz::run(project, &args)?,
         Command::Bench { part: Some(Part::Viewer), .. } => bench_spec(project, "viewer")?,
         Command::Bench { part: Some(Part::Pacs), .. } => bench_spec(project, "pacs")?,
-=======
-        Command::Fuzz(args) => fuzz::run(project, &args)?,
-        Command::Bench { part: Some(Part::Viewer), .. } => bench_viewer(project)?,
->>>>>>> p14
         Command::Bench { part: None, arguments } => bench(project, &arguments)?,
         Command::Parity { arguments } => {
             compare(project, "parity", &arguments)?;
