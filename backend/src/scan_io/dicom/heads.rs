@@ -190,18 +190,3 @@ pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> String {
         .map(|text| text.trim_end_matches('\0').trim().to_owned())
         .unwrap_or_default()
 }
-
-/// An error and its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_words = cause.to_string();
-        if !words.contains(&cause_words) {
-            words = format!("{words}: {cause_words}");
-        }
-        source = cause.source();
-    }
-    // They quote the file.
-    words.chars().filter(|c| !c.is_control()).collect()
-}

@@ -6,8 +6,8 @@ use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions};
 
 use super::DicomError;
-use super::heads::{chain, text};
-use super::object::{Part, open};
+use super::heads::text;
+use super::object::{Part, chain, open};
 use crate::scan_io::ScanError;
 
 /// An object's unique identifiers.

@@ -1,7 +1,7 @@
 //! Opens files: what they claim is looked at before the parser takes them at their word. It takes memory for every
-//! length that it reads ([`super::lengths`] knows most of them and no more), and builds sequences within sequences by
-//! calling itself, so that a file which nests them ever deeper, at a few bytes a level, would end this process. Here its
-//! tokens are looked at first, one by one, without building anything.
+//! length that it reads ([`super::lengths`] knows most of them, not all), and builds sequences within sequences by
+//! calling itself, so that a file which nests them ever deeper, at a few bytes a level, would end this process. Here
+//! its tokens are looked at first, one by one, without building anything.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, copy, sink};
@@ -19,7 +19,6 @@ use dicom_parser::dataset::DataToken;
 use dicom_parser::dataset::read::DataSetReader;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use super::heads::chain;
 use super::lengths::check_lengths;
 use super::{DicomError, name};
 
@@ -132,6 +131,21 @@ fn check_tokens<E: std::error::Error>(
         }
     }
     Ok(())
+}
+
+/// An error and its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    // They quote the file.
+    words.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

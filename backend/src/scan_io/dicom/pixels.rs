@@ -9,8 +9,8 @@ use shared::geometry::Geometry;
 use shared::volume::Volume;
 
 use super::codecs::Codec;
-use super::heads::{Slice, chain, integer};
-use super::object::{Part, open};
+use super::heads::{Slice, integer};
+use super::object::{Part, chain, open};
 use super::series::Stack;
 use super::{DicomError, decoded, name};
 use crate::scan_io::ScanError;

@@ -7,8 +7,8 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_pixeldata::PixelDecoder;
 use shared::geometry::Geometry;
 
-use super::super::heads::{BIG_ENDIAN, Groups, chain, integer, items, text, unit};
-use super::super::object::{Part, open};
+use super::super::heads::{BIG_ENDIAN, Groups, integer, items, text, unit};
+use super::super::object::{Part, chain, open};
 use super::super::series::{cross, dot};
 use super::super::{DicomError, decoded, is_segmentation_class, name};
 use crate::scan_io::nifti::{Raw, check_voxels, extents};

@@ -10,7 +10,7 @@ use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 
 use super::super::DicomError;
-use super::super::heads::chain;
+use super::super::object::chain;
 use super::super::reference::{ABOUT_THE_PATIENT, ImageReference, key};
 use super::content::{SegContent, SegKind};
 use super::elements::{Elements, LO_LETTERS, MAKER, fitted};
