@@ -127,8 +127,14 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     // trunk puts a hash into every name but the page's.
     let lasting = path.file_name().is_some_and(|name| name != "index.html");
     let file = NamedFile::open(&path).map_err(|error| Refusal::internal(&error))?;
-    let mut response = if lasting && takes(&request, ContentEncoding::Gzip) {
-        let kind = file.content_type().clone();
+    let kind = file.content_type().clone();
+    let brotli = if lasting { brotli(&path, &request) } else { None };
+    let mut response = if let Some(smaller) = brotli {
+        let smaller = smaller.set_content_type(kind).set_content_encoding(ContentEncoding::Brotli);
+        let mut response = smaller.into_response(&request);
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        response
+    } else if lasting && takes(&request, ContentEncoding::Gzip) {
         let packed = web::block(move || parts.client.packed(&path)).await.map_err(|error| Refusal::internal(&error))?;
         HttpResponse::Ok()
             .content_type(kind)
@@ -141,6 +147,13 @@ pub(super) async fn file(parts: Data<Parts>, request: HttpRequest) -> Result<Htt
     let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
+}
+
+/// The same file as Brotli, which the build of the client has laid beside it, for whom takes that: browsers by TLS, and
+/// on the server's own machine.
+fn brotli(path: &Path, request: &HttpRequest) -> Option<NamedFile> {
+    let smaller = path.with_added_extension("br");
+    if takes(request, ContentEncoding::Brotli) { NamedFile::open(smaller).ok() } else { None }
 }
 
 /// Whether an answer may be encoded like that.

@@ -38,6 +38,22 @@ fn files_are_compressed_once_for_whoever_takes_that() {
 }
 
 #[test]
+fn what_the_build_has_compressed_is_served_to_whoever_takes_that() {
+    let server = Server::start();
+    let check = |accepts: &str, encoding: &str, begins: &[u8]| {
+        let answer = server.request("GET", "/client-4567.wasm", &[("accept-encoding", accepts)]);
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, encoding), "{accepts}");
+        assert!(answer.body.starts_with(begins), "{accepts}: {:?}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/wasm", "{accepts}");
+        assert_eq!(answer.header("vary"), if encoding.is_empty() { "" } else { "accept-encoding" }, "{accepts}");
+        assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable", "{accepts}");
+    };
+    check("gzip, deflate, br, zstd", "br", b"\x1b\x05\x00\xf8\x25\x00\x82\x90\x58\x01");
+    check("gzip, deflate", "gzip", b"\x1f\x8b");
+    check("identity", "", b"module");
+}
+
+#[test]
 fn every_answer_is_guarded() {
     let server = Server::start();
     let case =

@@ -35,17 +35,19 @@ pub(crate) fn find_chromium() -> Option<PathBuf> {
     NAMES.iter().find_map(|name| env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()))
 }
 
-fn check_node(project: &Project) -> Result<()> {
+/// Node, new enough.
+pub(super) fn check_node(project: &Project) -> Result<()> {
     let Some(text) = process::output(project.tool("node").arg("--version")) else {
         bail!(
-            "Node {OLDEST_NODE} or newer is needed for the browser tests and `node` is not on PATH.\nInstall it, then \
-             run this command again"
+            "Node {OLDEST_NODE} or newer is needed for the browser's side and its tests, and `node` is not on PATH.\n\
+             Install it, then run this command again"
         );
     };
     let major = version_in(&text).and_then(|version| version.first().copied()).unwrap_or(0);
     ensure!(
         major >= OLDEST_NODE,
-        "Node {OLDEST_NODE} or newer is needed for the browser tests; `node` is {text}.\nInstall a newer one"
+        "Node {OLDEST_NODE} or newer is needed for the browser's side and its tests; `node` is {text}.\n\
+         Install a newer one"
     );
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) enum Need {
     Libtorch,
     /// The Python environment with torch, nnU-Net, pytest and ruff.
     Python,
-    /// The WASM target, trunk and wasm-bindgen.
+    /// The WASM target, trunk, wasm-bindgen, and Node, which compresses what they make.
     Wasm,
     /// Node packages of the browser tests, and a Chromium.
     Browser,
@@ -40,6 +40,7 @@ pub(crate) fn run(project: &Project, needs: &[Need]) -> Result<()> {
         browser::set_up(project).context("set-up of the browser tests")?;
     }
     if needs.contains(&Need::Wasm) {
+        browser::check_node(project)?;
         tools::set_up(project).context("set-up of the WASM tools")?;
     }
     let libtorch_chosen = needs.contains(&Need::Libtorch) && python::check_user_libtorch(project)?;
