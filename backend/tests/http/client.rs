@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use crate::scans::Nifti;
-use crate::server::{BUNDLE, Server};
+use crate::server::{BUNDLE, Server, models};
 
 #[test]
 fn the_client_is_served_for_every_path_of_its_own() {
@@ -103,6 +103,22 @@ fn every_answer_is_guarded() {
     assert_eq!(ask("GET", "/api/cases", &[("host", "evil.example")]), (403, "no-store".to_owned()));
     assert_eq!(ask("DELETE", "/api/cases/CASE", &[("origin", "https://evil.example")]).0, 403);
     assert_eq!(ask("GET", "/?token=guess", &[]).0, 303);
+}
+
+#[test]
+fn ohif_may_compile_what_it_writes_and_nothing_else_may() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), "<p>OHIF</p>").unwrap();
+    let sources = folder.path().join("pacs.json");
+    std::fs::write(&sources, r#"{"sources": [{"name": "clinic", "url": "http://127.0.0.1:9"}]}"#).unwrap();
+    let [ohif, sources] = [folder.path(), &sources].map(|path| path.to_str().unwrap());
+    let server = Server::start_with(&models(), &["--pacs", sources, "--ohif", ohif]);
+    let may = |path: &str| server.get(path).header("content-security-policy").contains("'unsafe-eval'");
+    // It compiles its arrays when it makes them: without, it loads no DICOM SEG.
+    assert!(may("/ohif/") && may("/ohif/segmentation"));
+    for path in ["/", "/case/0123", "/api/cases", "/proxy/dicom/qido/studies", "/monailabel/phantom/info/"] {
+        assert!(!may(path), "{path}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,12 @@ use ureq::unversioned::multipart::{Form, Part};
 
 /// The bundle for generated scans.
 pub(crate) const BUNDLE: &str = "phantom";
-/// How long a job on a generated scan may take on a busy machine.
-const JOB_LIMIT: Duration = Duration::from_secs(120);
+/// How long a job on a generated scan may take on a busy machine; `I3DEEP_JOB_LIMIT_S` says another where one is busier
+/// still.
+static JOB_LIMIT: LazyLock<Duration> = LazyLock::new(|| {
+    let said = std::env::var("I3DEEP_JOB_LIMIT_S").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(said.unwrap_or(120))
+});
 
 /// A running `i3deep serve`; killed when dropped.
 pub(crate) struct Server {
@@ -292,7 +296,7 @@ impl Server {
             if summary["job"]["state"] == state {
                 return summary;
             }
-            assert!(begun.elapsed() < JOB_LIMIT, "still {summary}; the log says:\n{}", self.log());
+            assert!(begun.elapsed() < *JOB_LIMIT, "still {summary}; the log says:\n{}", self.log());
             assert!(state == "failed" || summary["job"]["state"] != "failed", "{summary}");
             sleep(Duration::from_millis(20));
         }
@@ -365,7 +369,7 @@ pub(crate) fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> Option<
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < JOB_LIMIT, "no {what}");
+        assert!(begun.elapsed() < *JOB_LIMIT, "no {what}");
         sleep(Duration::from_millis(10));
     }
 }
