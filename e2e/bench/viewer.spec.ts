@@ -36,13 +36,7 @@ test("a scan of real size", async ({}, testInfo) => {
     await measureOpening(line.url, `${slow}, by its address, nothing cached`, prepared.caseId, line);
     await measureOpening(line.url, `${slow}, from the list`, prepared.caseId, line, true);
     const browser = await launch();
-    const page = await browser.newPage({ viewport: VIEWPORT });
-    await page.goto(`${server.url}/case/${prepared.caseId}`);
-    await page.waitForSelector('figure.view canvas[data-target="true"][data-ready="true"]', { timeout: LIMIT_MS });
-    await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, {
-      timeout: LIMIT_MS,
-    });
-    await measureHand(page);
+    await measureHand(await openWatched(browser, server.url, prepared.caseId));
     await browser.close();
     await measureMemory(server.url);
   } finally {
@@ -76,12 +70,11 @@ test("a surface of 256 × 256 × 256 voxels that is turned", async ({}, testInfo
   const server = await Server.start(prepared);
   const browser = await launch();
   try {
-    const page = await newPage(browser);
-    await open(page, server.url, prepared.caseId);
+    const page = await openWatched(browser, server.url, prepared.caseId);
     const begun = performance.now();
     await page.keyboard.press("Shift+x");
     const surface = page.getByTestId("surface");
-    await surface.and(page.locator('[data-ready="true"]')).waitFor(LIMIT);
+    await surface.and(page.locator('[data-ready="true"]')).waitFor({ timeout: LIMIT_MS });
     say("the surface is there after", seconds(performance.now() - begun));
     say("its triangles", String(await surface.getAttribute("data-triangles")));
     await page.waitForTimeout(3000);
@@ -140,6 +133,16 @@ async function launch(): Promise<Browser> {
 
 async function newTab(browser: Browser): Promise<BareTab> {
   return BareTab.open(browser, VIEWPORT.width, VIEWPORT.height);
+}
+
+/** A page of Playwright's own, with a hand to move, when all of the case is there. */
+async function openWatched(browser: Browser, url: string, caseId: string): Promise<Page> {
+  const page = await browser.newPage({ viewport: VIEWPORT });
+  const limit = { timeout: LIMIT_MS };
+  await page.goto(`${url}/case/${caseId}`);
+  await page.waitForSelector('figure.view canvas[data-target="true"][data-ready="true"]', limit);
+  await page.waitForFunction(() => document.querySelector(".loading")?.textContent === "", undefined, limit);
+  return page;
 }
 
 async function openList(tab: BareTab, url: string): Promise<void> {
