@@ -32,8 +32,10 @@ const MEMORY_MIB: u32 = 512;
 
 /// Writes the seeds and runs the targets; an error at the first finding.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
-    let unknown = args.targets.iter().find(|name| !TARGETS.iter().any(|(target, _)| target == name));
-    ensure!(unknown.is_none(), "there is no target {unknown:?}; there are {TARGETS:?}");
+    for name in &args.targets {
+        let known = TARGETS.map(|(target, _)| target);
+        ensure!(known.contains(&name.as_str()), "there is no target '{name}'; there are {}", known.join(", "));
+    }
     setup::run(project, &[Need::Python])?;
     let folder = project.root.join("backend/fuzz");
     process::run(project.python().arg(folder.join("seeds.py")))?;

@@ -155,8 +155,7 @@ fn steps(project: &Project, parts: &[Part], playwright: &[String]) -> Vec<Step> 
 }
 
 /// Has clippy's driver compile the workspace's crates, as `cargo clippy -- -D warnings` has it check them: what was
-/// linted is what is tested, and dependencies are compiled once, not also checked once. That is a sixth of all the time
-/// that two cores need.
+/// linted is what is tested, and dependencies are compiled once, not also checked once.
 fn linted(project: &Project, mut command: Command) -> Command {
     // Beside the compiler, whether rustup manages it or not.
     let sysroot = process::output(project.tool("rustc").args(["--print", "sysroot"])).unwrap_or_default();

@@ -23,7 +23,7 @@ const LANES: usize = 3;
 /// Planes on either side of the slice that is to be corrected which come before everything else.
 const NEIGHBOURS: usize = 2;
 
-/// How often what has arrived is shown: each time costs a whole frame, of which the pieces have need themselves.
+/// How often what has arrived is shown: each time costs a whole frame, in which no piece is taken in.
 const SHOWN_EVERY_MS: f64 = 250.0;
 
 /// What has arrived of what a walk fetches.

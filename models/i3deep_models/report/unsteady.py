@@ -17,8 +17,7 @@ WORSE = 0.01
 LOSSES = ("dice_corrections_pasted", "dice_refined", "dice_refined_outside")
 COLUMNS = (
     *("case", "expert", "budget", "planes", "effort"),
-    *("dice_presegmentation", "dice_corrections_pasted", "dice_refined"),
-    *("dice_presegmentation_outside", "dice_refined_outside"),
+    *LOSSES,
 )
 
 
@@ -38,7 +37,7 @@ def unsteady(folder: Path) -> str:
 
 
 def _row(expert: str, own: pd.DataFrame, perfect: pd.DataFrame) -> list[str]:
-    loss = perfect - own[[name for name in COLUMNS if name.startswith("dice_")]]
+    loss = perfect[list(LOSSES)] - own[list(LOSSES)]
     fallen = own["dice_corrections_pasted"] - own["dice_refined"]
     return [
         expert,
