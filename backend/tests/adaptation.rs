@@ -69,7 +69,8 @@ fn presegmentation() -> Networks {
     Networks { bundle, folds }
 }
 
-/// Refines with the presegmentation network alone, as a bundle without a refinement network does.
+/// Refines with the presegmentation network alone, as a bundle without a refinement network does. The presegmentation
+/// is as good as can be, so that nobody doubts the contrast: here networks must learn.
 fn run(
     networks: &mut Networks,
     case: &Hard,
@@ -80,7 +81,7 @@ fn run(
 ) -> Result<Refined, SegmentError> {
     let input = RefineInput {
         channels: std::slice::from_ref(&case.image),
-        presegmentation: &Volume::filled(case.truth.geometry().clone(), BACKGROUND),
+        presegmentation: &case.truth,
         corrections,
         planes,
         foreground: &[1, 2],
@@ -152,6 +153,32 @@ fn what_is_learned_from_a_few_slices_helps_beyond_them_and_stays_with_the_case()
     assert_eq!(next.labels, once.labels);
     let next = next.adapted.unwrap();
     assert_eq!((next.report.fell_back, next.weights), (Some(FallBack::NoTime), adapted.weights));
+}
+
+#[test]
+fn planes_tell_that_bright_is_dark() {
+    let mut networks = presegmentation();
+    let plan = networks.bundle.plan(Stage::Presegmentation).clone();
+    let made = generate(&PhantomParams { seed: 77, ..PhantomParams::default() }, 0).unwrap();
+    // Nothing was found beforehand, so the contrast is in doubt.
+    let mut check = |case: &Hard, turned: &[usize], least: f64| {
+        let planes = through(&case.truth);
+        let input = RefineInput {
+            channels: std::slice::from_ref(&case.image),
+            presegmentation: &Volume::filled(case.truth.geometry().clone(), BACKGROUND),
+            corrections: &case.truth,
+            planes: &planes,
+            foreground: &[1, 2],
+            encoding: None,
+            blend_mm: 0.0,
+        };
+        let refined = refine(&mut networks.folds, &plan, &input, None, &mut go_on).unwrap();
+        assert_eq!(refined.turned, turned);
+        let dice = dice_outside(&refined.labels, &case.truth, &planes);
+        assert!(dice > least, "Dice outside of the planes {dice:.3}");
+    };
+    check(&hard(0), &[0], 0.6);
+    check(&Hard { image: made.image, truth: made.labels }, &[], 0.6);
 }
 
 #[test]

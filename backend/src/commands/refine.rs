@@ -98,14 +98,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         uncertainty_out: args.uncertainty_out.as_deref(),
         slices_out: args.slices_out.as_deref().map(|file| (file, &params)),
     };
-    let adaptation =
-        tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
+    let report = tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
     if args.json {
-        println!("{}", json!({ "out": args.out.to_string_lossy(), "planes": planes, "adaptation": adaptation }));
+        let tasks::RefineReport { adaptation, turned_channels } = report;
+        let out = args.out.to_string_lossy();
+        let did = json!({ "out": out, "planes": planes, "adaptation": adaptation, "turned_channels": turned_channels });
+        println!("{did}");
     } else {
         println!("refined with {} corrected slices: {}", planes.len(), shown(&args.out));
-        if let Some(report) = adaptation {
-            println!("{report}");
+        if let Some(words) = report.words() {
+            println!("{words}");
         }
     }
     Ok(())

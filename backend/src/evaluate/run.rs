@@ -155,7 +155,7 @@ impl Subject<'_> {
                     Entry::Occupied(known) => known.get().clone(),
                     Entry::Vacant(new) => {
                         let weights = earlier.as_deref().and_then(|round| round.adapted.as_ref()?.weights.as_deref());
-                        let Refined { labels, uncertainty, adapted } =
+                        let Refined { labels, uncertainty, adapted, turned: _ } =
                             refine(&Corrections { volume: &corrections, planes: &planes, weights })?;
                         // A volume for every setting is kept only where a later round looks at it.
                         let uncertainty = (plan.rounds > 1).then_some(uncertainty);
@@ -466,7 +466,7 @@ mod tests {
             let unsure =
                 pasted.voxels().iter().zip(truth.voxels()).map(|(a, b)| if a == b { SURE } else { 0.9 }).collect();
             let uncertainty = Volume::new(pasted.geometry().clone(), unsure)?;
-            Ok(Refined { labels: pasted, uncertainty, adapted: None })
+            Ok(Refined { labels: pasted, uncertainty, adapted: None, turned: Vec::new() })
         };
         subject.evaluate(plan, results, columns, paste, |_, _| Ok(())).unwrap();
         asked

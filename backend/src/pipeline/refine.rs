@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use half::f16;
-use ndarray::{Array3, Array4, Axis, Zip, concatenate, s};
+use ndarray::{Array3, Array4, ArrayView4, Axis, Zip, concatenate, s};
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
@@ -13,7 +13,9 @@ use crate::bundle::method::Method;
 use crate::bundle::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
-use super::adapt::{AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt};
+use super::adapt::{
+    AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt, fails, turned_channels,
+};
 use super::blend::{Answer, blend};
 use super::frame::{Frame, network_axes, zyx_view};
 use super::guide::Sheet;
@@ -72,6 +74,9 @@ pub struct Refined {
     pub uncertainty: Volume<f32>,
     /// What the network learned first, if it was asked to.
     pub adapted: Option<AdaptedTo>,
+    /// Image channels whose contrast is the other way round than what the networks learned from, as the corrected
+    /// planes tell; they were turned first.
+    pub turned: Vec<usize>,
 }
 
 /// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from
@@ -87,7 +92,8 @@ pub fn refine(
     progress: &mut Progress<'_>,
 ) -> Result<Refined, SegmentError> {
     let scan = input.channels[0].geometry();
-    let guided = Guided::new(plan, input)?;
+    let mut guided = Guided::new(plan, input)?;
+    let turned = guided.turn_contrast(folds, plan, input)?;
     let (sampled, adapted) = match adaptation {
         None => (guided.sample(folds, plan, progress)?, None),
         Some(adaptation) => {
@@ -108,7 +114,7 @@ pub fn refine(
         uncertainty.write_plane(*plane, &vec![0.0; corrected.len()])?;
         labels.write_plane(*plane, &corrected)?;
     }
-    Ok(Refined { labels, uncertainty, adapted })
+    Ok(Refined { labels, uncertainty, adapted, turned })
 }
 
 /// Scan and corrected planes on the network's grid, as the network sees them.
@@ -150,6 +156,39 @@ impl Guided {
         Ok(Self { frame, data, images, planes, presegmentation })
     }
 
+    /// Turns the channels whose contrast is the other way round than in training, and answers which. Looked for only
+    /// where the presegmentation fails in the corrected planes, so that it costs nothing elsewhere.
+    fn turn_contrast(
+        &mut self,
+        folds: &[Box<dyn Network>],
+        plan: &Plan,
+        input: &RefineInput<'_>,
+    ) -> Result<Vec<usize>, SegmentError> {
+        if !fails(self.presegmentation.view(), &self.planes) {
+            return Ok(Vec::new());
+        }
+        let [z, y, x] = self.frame.network;
+        // Logits of nobody: there is nothing to keep.
+        let before = Array4::from_elem((plan.manifest.heads, z, y, x), f16::ZERO);
+        let network = folds.first().ok_or(NetworkError::NoFold)?;
+        let turned = turned_channels(&**network, plan, self.shown(input, before.view()))?;
+        for channel in &turned {
+            self.data.index_axis_mut(Axis(0), *channel).mapv_inplace(|value| -value);
+        }
+        Ok(turned)
+    }
+
+    /// What a network may see of the case and its planes; `before`: logits of the network as it is.
+    fn shown<'a>(&'a self, input: &RefineInput<'a>, before: ArrayView4<'a, f16>) -> AdaptInput<'a> {
+        let guidance = input.encoding.map(|encoding| Guidance {
+            encoding,
+            foreground: input.foreground,
+            presegmentation: self.presegmentation.view(),
+        });
+        let image = self.data.slice(s![..self.images, .., .., ..]);
+        AdaptInput { image, planes: &self.planes, before, guidance }
+    }
+
     fn sample(
         &self,
         folds: &mut [Box<dyn Network>],
@@ -170,17 +209,7 @@ impl Guided {
     ) -> Result<(Sampled, AdaptedTo), SegmentError> {
         let Adaptation { params, weights, elapsed_s } = adaptation;
         let before = self.before(folds, plan, weights, &mut part(progress, BEFORE))?;
-        let guidance = input.encoding.map(|encoding| Guidance {
-            encoding,
-            foreground: input.foreground,
-            presegmentation: self.presegmentation.view(),
-        });
-        let learned_from = AdaptInput {
-            image: self.data.slice(s![..self.images, .., .., ..]),
-            planes: &self.planes,
-            before: before.of_learner.logits.view(),
-            guidance,
-        };
+        let learned_from = self.shown(input, before.of_learner.logits.view());
         let mut network = folds.first().ok_or(NetworkError::NoFold)?.trainable()?;
         if let Some(weights) = weights {
             network.set_weights(weights)?;

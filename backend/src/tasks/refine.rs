@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Serialize;
 use shared::acquisition::AcquisitionParams;
 use shared::correction::{CorrectedSlice, corrections_volume};
 use shared::geometry::{Geometry, Plane};
@@ -60,7 +61,33 @@ pub struct RefineFiles<'a> {
     pub slices_out: Option<(&'a Path, &'a AcquisitionParams)>,
 }
 
-/// Refines a scan on disk; answers how the network adapted, if it was to.
+/// What was done for this case alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RefineReport {
+    /// How the network adapted, if it was to.
+    pub adaptation: Option<AdaptationReport>,
+    /// Image channels that were turned, see [`stages::Refined::turned`].
+    pub turned_channels: Vec<usize>,
+}
+
+impl RefineReport {
+    /// In words; none if nothing was done.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let turned = (!self.turned_channels.is_empty()).then(|| {
+            let channels: Vec<String> = self.turned_channels.iter().map(ToString::to_string).collect();
+            format!(
+                "the scan's contrast is the other way round than what the networks learned from, as the corrected \
+                 slices show: bright and dark were exchanged in channel {}",
+                channels.join(", ")
+            )
+        });
+        let words: Vec<String> = turned.into_iter().chain(self.adaptation.as_ref().map(ToString::to_string)).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+/// Refines a scan on disk; answers what was done for it alone.
 ///
 /// # Errors
 /// Files that cannot be read or written or do not lie on one grid, labels that the task lacks, networks that fail or
@@ -70,7 +97,7 @@ pub fn refine(
     files: &RefineFiles<'_>,
     networks: &mut dyn Networks,
     progress: &mut Progress<'_>,
-) -> Result<Option<AdaptationReport>> {
+) -> Result<RefineReport> {
     // Before the networks run: an output that cannot be written would cost the whole computation.
     check_volume_output(files.out)?;
     files.uncertainty_out.map_or(Ok(()), check_volume_output)?;
@@ -132,11 +159,11 @@ pub fn refine(
     if let Some((file, params)) = files.slices_out {
         write_slices(file, &acquire(&uncertainty, &labels, params, &planes)?)?;
     }
-    let Some(adapted) = refined.adapted else { return Ok(None) };
-    if let (Some(file), Some(weights)) = (files.adapted_weights_out, adapted.weights) {
+    let (adaptation, weights) = refined.adapted.map_or((None, None), |adapted| (Some(adapted.report), adapted.weights));
+    if let (Some(file), Some(weights)) = (files.adapted_weights_out, weights) {
         std::fs::write(file, weights).with_context(|| cannot(file))?;
     }
-    Ok(Some(adapted.report))
+    Ok(RefineReport { adaptation, turned_channels: refined.turned })
 }
 
 /// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.

@@ -43,11 +43,8 @@ impl Kind for RefineTask {
             uncertainty_out: Some(&out(REFINED_UNCERTAINTY_FILE)),
             slices_out: Some((&out(SLICES_FILE), &self.before.slices.params)),
         };
-        let adaptation = tasks::refine(&bundle, &files, shelf, progress)?;
-        Ok(MadeWith {
-            adaptation: adaptation.map(|report| report.to_string()),
-            ..made_with(&bundle, &digest, Stage::Refinement)
-        })
+        let report = tasks::refine(&bundle, &files, shelf, progress)?;
+        Ok(MadeWith { adaptation: report.words(), ..made_with(&bundle, &digest, Stage::Refinement) })
     }
 
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {

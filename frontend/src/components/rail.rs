@@ -50,7 +50,10 @@ pub(crate) fn Rail() -> impl IntoView {
                     }}
                 </h2>
                 <span class="tabular muted" data-testid="slices-done">
-                    {move || format!("{} of {} done", done_now(), offered.with(Vec::len))}
+                    {move || match offered.with(Vec::len) {
+                        0 => String::new(),
+                        slices => format!("{} of {slices} done", done_now()),
+                    }}
                 </span>
             </header>
             <RailTabs />

@@ -282,7 +282,8 @@ pub struct MadeWith {
     pub bundle_digest: String,
     /// Folds that voted.
     pub folds: usize,
-    /// How the networks were adapted to the case; nothing if they were not.
+    /// What was done for this case alone: how the networks were adapted to it, whether bright and dark were exchanged;
+    /// nothing if nothing was.
     pub adaptation: Option<String>,
 }
 

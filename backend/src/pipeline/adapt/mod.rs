@@ -1,10 +1,12 @@
 //! Adaptation: a network learns from this case's corrected planes, and is believed only where planes that it did not
 //! learn from say that it got better.
 //!
-//! `patches` says what it sees, `trial` how good it is on planes kept back; here is the course. All of it is told how
-//! much time has passed and never looks at a clock. What the network knew before is kept by the divergence from its own
+//! `contrast` turns what is the other way round before anything is learned, `patches` says what the network sees, `trial`
+//! how good it is on planes kept back; here is the course. All of it is told how much time has passed and never looks at
+//! a clock. What the network knew before is kept by the divergence from its own
 //! probabilities, wherever the expert said nothing.
 
+mod contrast;
 mod patches;
 mod trial;
 
@@ -21,6 +23,7 @@ use crate::inference::engine::TrainableNetwork;
 use crate::inference::training::{Layers, LearningRule};
 use crate::inference::{NetworkError, Progress};
 
+pub(super) use contrast::{fails, turned_channels};
 pub use patches::{AdaptInput, Guidance};
 pub(super) use patches::{Patches, Told};
 

@@ -43,6 +43,18 @@ pub struct AdaptInput<'a> {
     pub guidance: Option<Guidance<'a>>,
 }
 
+impl AdaptInput<'_> {
+    /// The same case with another image.
+    pub(super) fn seeing<'b>(&'b self, image: ArrayView4<'b, f32>) -> AdaptInput<'b> {
+        let guidance = self.guidance.as_ref().map(|guidance| Guidance {
+            encoding: guidance.encoding,
+            foreground: guidance.foreground,
+            presegmentation: guidance.presegmentation.view(),
+        });
+        AdaptInput { image, planes: self.planes, before: self.before.view(), guidance }
+    }
+}
+
 /// See [`guide::channels`].
 #[derive(Clone, Copy, Debug)]
 pub struct Guidance<'a> {
