@@ -118,6 +118,11 @@ fn link_libtorch() {
     if std::env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
+    if std::env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|system| system == "linux") {
+        // What libtorch has of its own, too, the linker would offer to it and so keep, called or not: inline functions
+        // of tch's C++, which call libtorch. `i3deep` runs no network and is to hold nothing of it.
+        println!("cargo:rustc-link-arg-bin=i3deep=-Wl,--exclude-libs,ALL");
+    }
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         return;
     };
@@ -128,8 +133,10 @@ fn link_libtorch() {
     if lib.join("libtorch_cuda.so").is_file() {
         // tch calls no CUDA symbol itself, so the linker would drop the library and CUDA would seem absent.
         println!("cargo:rustc-link-search=native={}", lib.display());
-        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg=-ltorch_cuda");
-        println!("cargo:rustc-link-arg=-Wl,--as-needed");
+        for target in ["arg-bin=i3deep-worker", "arg-tests", "arg-benches", "arg-examples"] {
+            for argument in ["-Wl,--no-as-needed", "-ltorch_cuda", "-Wl,--as-needed"] {
+                println!("cargo:rustc-link-{target}={argument}");
+            }
+        }
     }
 }

@@ -428,3 +428,24 @@ fn a_server_that_cannot_start_says_why() {
     serve("127.0.0.1:0", "empty", "holds no model bundle");
     serve("0.0.0.0:0", &models, "is reachable from other machines");
 }
+
+#[test]
+fn two_programs_belong_together() {
+    // A link is the program in another place.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let alone = folder.path().join("i3deep");
+    fs::hard_link(env!("CARGO_BIN_EXE_i3deep"), &alone).unwrap();
+    let check = |program: &Path, arguments: &[&str], words: &str| {
+        let output = Command::new(program).args(arguments).current_dir(&folder).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains(words), "{arguments:?}: {said}");
+    };
+    for command in ["doctor", "serve"] {
+        check(&alone, &[command], "i3deep-worker does not lie beside this program");
+    }
+    check(Path::new(env!("CARGO_BIN_EXE_i3deep-worker")), &["serve"], "this is a command of i3deep");
+    // A device that is not there is known to the other program alone.
+    let serve = ["serve", "--device", "cuda:99"];
+    check(Path::new(env!("CARGO_BIN_EXE_i3deep")), &serve, "cuda:99 is not available on this machine");
+}

@@ -67,6 +67,9 @@ fn the_container_asks_for_what_there_is_and_runs_as_nobody_special() {
         let built = ["${LIBTORCH}", "target/release/", "dist"].iter().any(|built| from.starts_with(built));
         assert!(built || root().join(from).exists(), "COPY {copied}");
     }
+    // One program is nothing without the other.
+    let worker = env!("CARGO_BIN_EXE_i3deep-worker").rsplit('/').next().unwrap();
+    assert!(of("COPY ").iter().any(|copied| copied.contains(&format!("target/release/{worker} "))), "{text}");
     // The program understands how it is started; what is wanting is the client.
     let entry: Vec<String> = serde_json::from_str(of("ENTRYPOINT ")[0]).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_i3deep")).args(&entry[1..]).arg("--help").output().unwrap();
@@ -181,7 +184,8 @@ impl Drop for Manager {
 
 /// Processes of this one that were started as a command of the program.
 fn children(process: &str, command: &str) -> Vec<String> {
-    let listed = Command::new("pgrep").args(["--parent", process, "--full", &format!("i3deep {command} ")]).output();
+    let listed =
+        Command::new("pgrep").args(["--parent", process, "--full", &format!("i3deep(-worker)? {command} ")]).output();
     String::from_utf8_lossy(&listed.unwrap().stdout).split_whitespace().map(str::to_owned).collect()
 }
 
@@ -198,7 +202,7 @@ fn the_unit_runs_starts_again_and_keeps_its_memory() {
     let here = format!(
         "[Service]\nDynamicUser=no\nProtectHome=no\nPrivateTmp=no\nProtectSystem=no\nProtectKernelTunables=no\n\
          ProtectKernelModules=no\nProtectKernelLogs=no\nProtectControlGroups=no\nProtectHostname=no\nProtectClock=no\n\
-         Environment=\"I3DEEP_OPTIONS=--bind 127.0.0.1:0\"\nMemoryMax=1200M\nStandardOutput=append:{0}\n\
+         Environment=\"I3DEEP_OPTIONS=--bind 127.0.0.1:0\"\nMemoryMax=700M\nStandardOutput=append:{0}\n\
          StandardError=append:{0}\n",
         log.display()
     );

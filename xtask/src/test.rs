@@ -169,7 +169,8 @@ fn linted(project: &Project, mut command: Command) -> Command {
 /// alone, its crates get other features and most are compiled again.
 fn build_server(project: &Project, parts: &[Part], add: &mut impl FnMut(&'static str, bool, Command)) {
     if !parts.contains(&Part::Rust) {
-        add("build of the server", true, with(project.cargo("build"), &["--workspace", "--bin", "i3deep"]));
+        let programs = ["--workspace", "--bin", "i3deep", "--bin", "i3deep-worker"];
+        add("build of the server", true, with(project.cargo("build"), &programs));
     }
 }
 

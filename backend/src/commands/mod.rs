@@ -1,5 +1,8 @@
 //! The command line: one file a command. Reads arguments, checks that no output is an input, calls the library, prints.
 //!
+//! There are two programs, and people start the first: [`main`], and beside it [`main_of_networks`], which it becomes
+//! for commands that run networks. The linker leaves out of the first what it never calls, libtorch with it.
+//!
 //! Exit status: 0 done, 1 failed, 2 the arguments were wrong.
 
 mod presegment;
@@ -15,6 +18,7 @@ mod bundle;
 mod doctor;
 mod phantom;
 mod place;
+mod programs;
 mod serve;
 mod sign_in;
 mod verify;
@@ -23,6 +27,7 @@ mod restore;
 mod quarantine;
 mod receive;
 mod worker;
+mod device;
 mod look;
 mod unpack;
 mod progress;
@@ -82,6 +87,9 @@ enum Command {
     /// Run networks for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Worker(worker::Args),
+    /// Say what networks would run on.
+    #[command(hide = true)]
+    Device(device::Args),
     /// Look scans through for a server that speaks over stdin; started by `serve`.
     #[command(hide = true)]
     Look(look::Args),
@@ -111,39 +119,58 @@ fn block_on<T>(what: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(what))
 }
 
-/// Parses the arguments, runs the command and says how it went.
+/// `i3deep`: runs the command, or hands it over to the program that runs networks.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
-    // The server computes nothing itself, and neither does what looks scans through.
-    if !matches!(cli.command, Command::Serve(_) | Command::Look(_) | Command::Unpack(_)) {
-        crate::inference::engine::keep_memory();
-    }
-    if let Ok(program) = std::env::current_exe() {
-        crate::scan_io::unpack_with(program);
-    }
-    let outcome: anyhow::Result<()> = match cli.command {
+    answered(|command| match command {
         Command::Serve(args) => serve::run(&args),
-        Command::Presegment(args) => presegment::run(&args),
-        Command::Refine(args) => refine::run(&args),
-        Command::Predict(args) => predict::run(&args),
         Command::Bundle(args) => bundle::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
         Command::Acquire(args) => acquire::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Send(args) => send::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args),
-        Command::Learn(args) => learn::run(&args),
         Command::Phantom(args) => phantom::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
         Command::Audit(args) => audit::run(&args),
-        Command::Worker(args) => worker::run(&args),
         Command::Look(args) => look::run(args),
         Command::Unpack(args) => unpack::run(&args),
-    };
-    match outcome {
+        Command::Presegment(_)
+        | Command::Refine(_)
+        | Command::Predict(_)
+        | Command::Doctor(_)
+        | Command::Evaluate(_)
+        | Command::Learn(_)
+        | Command::Worker(_)
+        | Command::Device(_) => Err(programs::hand_over()),
+    })
+}
+
+/// `i3deep-worker`: runs commands that need networks.
+pub fn main_of_networks() -> ExitCode {
+    answered(|command| {
+        crate::inference::engine::keep_memory();
+        match command {
+            Command::Presegment(args) => presegment::run(&args),
+            Command::Refine(args) => refine::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
+            Command::Learn(args) => learn::run(&args),
+            Command::Worker(args) => worker::run(&args),
+            Command::Device(args) => device::run(&args),
+            _ => Err(programs::not_here()),
+        }
+    })
+}
+
+/// Parses the arguments, runs the command and says how it went.
+fn answered(run: impl FnOnce(Command) -> anyhow::Result<()>) -> ExitCode {
+    let cli = Cli::parse_from(predict::with_two_dashes(std::env::args_os()));
+    if let Ok(program) = programs::beside(programs::SERVER) {
+        crate::scan_io::unpack_with(program);
+    }
+    match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", words::of(&error));

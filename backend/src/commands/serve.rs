@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
@@ -15,11 +16,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::outputs::check_apart;
 use super::place::Place;
+use super::programs::{NETWORKS, SERVER, beside};
 use super::receive::{self, Receiving};
 use super::sign_in::SignIn;
 use crate::bundle::Catalogue;
 use crate::http::{Access, Client, Parts, Proxy};
-use crate::inference::engine::device_name;
+use crate::inference::DeviceChoice;
 use crate::intake::Lookers;
 use crate::pacs::{Imports, Sources};
 use crate::scan_io::KeptReference;
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let tls = tls(args)?;
     let dicom = args.receiving.listen()?;
     let sources = args.pacs.as_deref().map(Sources::read).transpose()?.unwrap_or_default();
-    device_name(args.place.device)?;
+    check_device(args.place.device)?;
     let client = Client::open(&args.place.client).with_context(|| {
         format!(
             "there is no client in {}; build it with `trunk build --release`, or say where it is with --client",
@@ -140,6 +142,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Arc::new(bundles),
         Arc::new(client),
     ))
+}
+
+/// Refuses a device that is not there: only the other program knows. A processor is always there.
+fn check_device(device: DeviceChoice) -> Result<()> {
+    let program = beside(NETWORKS)?;
+    if !matches!(device, DeviceChoice::Cuda(_)) {
+        return Ok(());
+    }
+    let asked = Command::new(&program).args(["device", "--device", &device.to_string()]).output();
+    let answer = asked.with_context(|| format!("cannot start {}", program.display()))?;
+    let said = String::from_utf8_lossy(&answer.stderr);
+    ensure!(answer.status.success(), "{}", said.trim().trim_start_matches("error: "));
+    Ok(())
 }
 
 /// Refuses to be reached from other machines unless everybody is asked who they are, and nobody in between can read
@@ -219,10 +234,9 @@ async fn serve(args: &Args, open: Open, bundles: Arc<Catalogue>, client: Arc<Cli
     let back = format!("{}{}", outer_url(args, address), shared::api::route::BACK_FROM_PROVIDER.path);
     access.provider = args.sign_in.provider(&back)?.map(Arc::new);
     let access = Arc::new(access);
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
     let models = args.place.models.canonicalize()?;
-    let lookers = Lookers::new(program.clone(), models.clone(), store.work().canonicalize()?);
-    let supervisor = Supervisor::new(store.clone(), models, program, args.place.device);
+    let lookers = Lookers::new(beside(SERVER)?, models.clone(), store.work().canonicalize()?);
+    let supervisor = Supervisor::new(store.clone(), models, beside(NETWORKS)?, args.place.device);
     let work = tokio::spawn(supervisor.clone().run());
     let upkeep = tokio::spawn(store.clone().upkeep());
     let upload_limit_bytes = args.upload_limit_mib << 20;

@@ -4,13 +4,13 @@
 use std::io::Write;
 use std::time::Duration;
 
-use dicom_object::OpenFileOptions;
 use dicom_ul::Pdu;
 use dicom_ul::association::{self, client::ClientAssociationOptions};
 use dicom_ul::pdu::{PDataValue, PDataValueType, PresentationContextResultReason};
 use thiserror::Error;
 
 use super::message::{Store, answered, asked};
+use crate::scan_io::{ScanError, Wrapping, wrapping};
 
 /// How long a receiver may take to take up a connection, and be silent afterwards.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +32,9 @@ pub struct Destination {
 /// Why an object was not taken. Nothing that the receiver says itself is quoted.
 #[derive(Debug, Error)]
 pub enum SendError {
+    /// What is to be sent cannot be read.
+    #[error(transparent)]
+    Object(#[from] ScanError),
     /// What is to be sent is no file of DICOM.
     #[error("the object cannot be read as DICOM")]
     Unreadable,
@@ -79,15 +82,9 @@ fn why(status: u16) -> &'static str {
 /// # Errors
 /// [`SendError`].
 pub fn send(to: &Destination, file: &[u8]) -> Result<(), SendError> {
-    let object = OpenFileOptions::new().from_reader(file).map_err(|_| SendError::Unreadable)?;
-    let meta = object.meta();
-    let text = |text: &str| text.trim_end_matches(['\0', ' ']).to_owned();
-    let syntax = text(meta.transfer_syntax());
-    let store = Store {
-        message: 1,
-        class: text(meta.media_storage_sop_class_uid()),
-        instance: text(meta.media_storage_sop_instance_uid()),
-    };
+    // Before anything is opened to a receiver, by the door that every file of others comes through.
+    let Wrapping { class, instance, syntax } = wrapping(file)?;
+    let store = Store { message: 1, class, instance };
     // The data set as it stands in the file: behind the group of the file's own.
     let data = file.get(data_set_at(file).ok_or(SendError::Unreadable)?..).ok_or(SendError::Unreadable)?;
 
@@ -107,7 +104,8 @@ pub fn send(to: &Destination, file: &[u8]) -> Result<(), SendError> {
             _ => SendError::Away(to.called.clone()),
         })?;
     let agreed = association.presentation_contexts().iter().find(|context| {
-        context.reason == PresentationContextResultReason::Acceptance && text(&context.transfer_syntax) == syntax
+        let agreed = context.transfer_syntax.trim_end_matches(['\0', ' ']);
+        context.reason == PresentationContextResultReason::Acceptance && agreed == syntax
     });
     let Some(context) = agreed.map(|context| context.id) else {
         let _ = association.release();

@@ -23,7 +23,7 @@ pub(super) fn read_labels(
 ) -> Result<Volume<Label>, IntakeError> {
     // The header says where the scan's voxels may lie.
     let origin = read_origin(scan)?;
-    let labels = LabelFile::read(file)?.on(&origin).map_err(IntakeError::LabelsElsewhere)?;
+    let labels = LabelFile::read_for(file, &origin)?.on(&origin).map_err(IntakeError::LabelsElsewhere)?;
     let labels = labels.with_segments(segments).named(names).and_then(LabelFile::all)?;
     match labels.voxels().iter().find(|label| !names.allows(**label)) {
         Some(unknown) => Err(IntakeError::UnknownLabel(*unknown)),

@@ -60,7 +60,7 @@ pub fn send_by_dicom(archive: &Archive, object: &[u8]) -> Result<(), PacsError> 
     let source_name = archive.name.clone();
     dimse::send(&archive.to, object).map_err(|error| match error {
         SendError::Away(_) | SendError::Broken(_) => PacsError::Away { source_name, why: error.to_string() },
-        SendError::Unreadable | SendError::NotTaken { .. } | SendError::Refused { .. } => {
+        SendError::Object(_) | SendError::Unreadable | SendError::NotTaken { .. } | SendError::Refused { .. } => {
             PacsError::NotStored { source_name, why: error.to_string() }
         }
     })

@@ -9,7 +9,7 @@ use shared::volume::Volume;
 
 use super::dicom;
 use super::files::read_raw;
-use super::nifti::Raw;
+use super::nifti::{MAX_VOXELS, Raw};
 use super::raster::NamedSegment;
 use super::{Origin, ScanError, ScanFiles};
 
@@ -36,11 +36,23 @@ impl LabelFile {
     /// # Errors
     /// As [`super::read_scan`], but for the voxels.
     pub fn read(path: &Path) -> Result<Self, ScanError> {
+        Self::read_within(path, MAX_VOXELS)
+    }
+
+    /// Reads a file of labels that belong to a scan: frames that span more than the scan are not made room for.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_for(path: &Path, scan: &Origin) -> Result<Self, ScanError> {
+        Self::read_within(path, scan.geometry().voxel_count())
+    }
+
+    fn read_within(path: &Path, most_voxels: usize) -> Result<Self, ScanError> {
         let files = ScanFiles::at(path);
         let (Raw { origin, decoded }, segments) = match &files {
             ScanFiles::One(file) => read_raw(file, None)?,
             ScanFiles::Pair { header, voxels } => read_raw(header, Some(voxels))?,
-            ScanFiles::Series(files) => dicom::read_segmentation(files)?,
+            ScanFiles::Series(files) => dicom::read_segmentation(files, most_voxels)?,
         };
         let too_large = decoded.too_large.map(|(_, value)| value);
         let values = Volume::new(origin.geometry().clone(), decoded.values)?;

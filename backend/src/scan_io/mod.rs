@@ -26,8 +26,9 @@ pub use write::{nrrd_segmentation, whole, write_f32, write_i16, write_labels, wr
 
 pub use self::nifti::{Origin, Scan};
 pub use dicom::{
-    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, Unpacked, decode_here,
-    encode_seg, file_identity, identity, is_dicom, read_reference, series_files, told_apart, unpack, unpack_with,
+    Algorithm, DicomError, Identity, KeptReference, SegContent, SegKind, SeriesReference, Unpacked, Wrapping,
+    decode_here, encode_seg, file_identity, identity, is_dicom, read_reference, series_files, told_apart, unpack,
+    unpack_with, wrapping,
 };
 pub use files::{
     ScanFiles, is_header_alone, is_pet, read_origin, read_scan, read_scan_as, read_scan_files, write_without_texts,

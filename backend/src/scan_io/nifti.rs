@@ -19,7 +19,7 @@ use super::voxels::{Decoded, decode, fill, voxel_size};
 /// Largest extent along an axis; scanners stay below it, and WebGL textures end there.
 const MAX_EXTENT: i64 = 2048;
 /// Most voxels of a scan: 1024 × 1024 × 512.
-const MAX_VOXELS: usize = 1 << 29;
+pub(super) const MAX_VOXELS: usize = 1 << 29;
 /// How far behind the header voxels may begin; extensions of connectomes fill a few megabytes.
 const MAX_OFFSET: f64 = (64 << 20) as f64;
 

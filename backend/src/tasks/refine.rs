@@ -218,7 +218,7 @@ fn check_output(file: &Path) -> Result<()> {
 /// # Errors
 /// [`crate::scan_io::ScanError`] with the file's name; labels that lie elsewhere, with the difference.
 pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile> {
-    let labels = LabelFile::read(path).with_context(|| format!("{what} {}", path.display()))?;
+    let labels = LabelFile::read_for(path, scan).with_context(|| format!("{what} {}", path.display()))?;
     labels.on(scan).map_err(|difference| {
         anyhow!(
             "{what} {} {difference}. Labels must lie on the scan's own grid; resample them, or copy the scan's header",

@@ -6,7 +6,8 @@
 //! case and its result then change in one transaction, leases are fenced, and a job that kills its worker is counted
 //! (the libraries at hand lose one of the three).
 //!
-//! A kind of work is a file here (what the worker does, what the server keeps of it) and a line in [`kind`].
+//! A kind of work is a file here (what the worker does, what the server keeps of it) and a line in [`performed`] and
+//! in [`kept`].
 
 mod presegment;
 mod protocol;
@@ -34,15 +35,18 @@ use workspace::Workspace;
 pub use supervisor::{Supervisor, WorkerState};
 pub use workspace::Folders;
 
-/// A kind of work.
-trait Kind: Sync {
-    /// Does it, in the worker: reads blobs, leaves files in the workspace's folder, says which networks it used.
+/// A kind of work in the worker. Apart from [`Keep`], so that the server, which performs none, need not hold libtorch.
+trait Perform {
+    /// Does it: reads blobs, leaves files in the workspace's folder, says which networks it used.
     ///
     /// # Errors
     /// What the expert is told in [`reason`]'s words.
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith>;
+}
 
-    /// Stores what the worker left in its folder, in the server; says whether the lease still held.
+/// A kind of work in the server.
+trait Keep: Sync {
+    /// Stores what the worker left in its folder; says whether the lease still held.
     ///
     /// # Errors
     /// Files that cannot be read, a store that fails.
@@ -59,7 +63,15 @@ struct Left<'a> {
 }
 
 /// How each kind of work is done.
-fn kind(task: &Task) -> &dyn Kind {
+fn performed(task: &Task) -> &dyn Perform {
+    match task {
+        Task::Presegment(task) => task,
+        Task::Refine(task) => task.as_ref(),
+    }
+}
+
+/// What is kept of each kind of work.
+fn kept(task: &Task) -> &dyn Keep {
     match task {
         Task::Presegment(task) => task,
         Task::Refine(task) => task.as_ref(),

@@ -8,13 +8,13 @@ use shared::api::MadeWith;
 
 use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
-use super::{Kind, Left, results};
+use super::{Keep, Left, Perform, results};
 use crate::bundle::Stage;
 use crate::inference::Progress;
 use crate::store::{Lease, PresegmentTask, PresegmentationFiles, Store};
 use crate::tasks::{self, PRESEGMENTATION_FILE, PresegmentOptions, SLICES_FILE, UNCERTAINTY_FILE, read_slices};
 
-impl Kind for PresegmentTask {
+impl Perform for PresegmentTask {
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
         let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
         let scans = workspace.blobs(&self.scans)?;
@@ -23,7 +23,9 @@ impl Kind for PresegmentTask {
         tasks::presegment(&bundle, &scans, workspace.out(), &options, shelf, progress)?;
         Ok(made_with(&bundle, &digest, Stage::Presegmentation))
     }
+}
 
+impl Keep for PresegmentTask {
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
         async move {
             let _keep = store.keep_blobs().await;

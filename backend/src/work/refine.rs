@@ -8,7 +8,7 @@ use shared::api::MadeWith;
 
 use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
-use super::{Kind, Left, results};
+use super::{Keep, Left, Perform, results};
 use crate::bundle::Stage;
 use crate::inference::Progress;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
@@ -21,7 +21,7 @@ const REFINED_UNCERTAINTY_FILE: &str = "refined-uncertainty.nii.gz";
 /// What the network has learned from the case, in the output folder.
 const ADAPTED_WEIGHTS_FILE: &str = "adapted-weights.safetensors";
 
-impl Kind for RefineTask {
+impl Perform for RefineTask {
     fn perform(&self, workspace: &Workspace, shelf: &mut Shelf, progress: &mut Progress<'_>) -> Result<MadeWith> {
         let (bundle, digest) = shelf.bundle(&workspace.bundle(&self.bundle))?;
         let out = |name: &str| workspace.out().join(name);
@@ -46,7 +46,9 @@ impl Kind for RefineTask {
         let report = tasks::refine(&bundle, &files, shelf, progress)?;
         Ok(MadeWith { adaptation: report.words(), ..made_with(&bundle, &digest, Stage::Refinement) })
     }
+}
 
+impl Keep for RefineTask {
     fn keep<'a>(&'a self, store: &'a Store, lease: &'a Lease, left: Left<'a>) -> BoxFuture<'a, Result<bool>> {
         async move {
             let _keep = store.keep_blobs().await;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::protocol::{FromWorker, ToWorker};
 use super::workspace::Folders;
-use super::{Left, kind, reason};
+use super::{Left, kept, reason};
 use crate::inference::DeviceChoice;
 use crate::store::{Lease, Store, StoreError};
 
@@ -207,7 +207,7 @@ impl Supervisor {
     }
 
     async fn keep_result(&self, lease: &Lease, left: Left<'_>) -> Result<(), StoreError> {
-        let Err(error) = kind(&lease.task).keep(&self.store, lease, left).await else { return Ok(()) };
+        let Err(error) = kept(&lease.task).keep(&self.store, lease, left).await else { return Ok(()) };
         tracing::error!(job = lease.job.0, "its result cannot be stored: {error:#}");
         // What is not swept now is swept later.
         let _ = self.store.sweep().await;

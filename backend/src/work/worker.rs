@@ -15,7 +15,7 @@ use shared::case::JobId;
 use super::protocol::{FromWorker, ToWorker};
 use super::shelf::Shelf;
 use super::workspace::{Folders, Workspace};
-use super::{kind, reason};
+use super::{performed, reason};
 use crate::inference::{DeviceChoice, NetworkError, engine};
 use crate::sandbox::{self, Reach};
 use crate::store::Task;
@@ -53,7 +53,7 @@ pub fn run(device: DeviceChoice, folders: &Folders) -> Result<()> {
             ControlFlow::Continue(())
         };
         let done = Workspace::new(folders, job, attempt)
-            .and_then(|workspace| kind(&task).perform(&workspace, &mut shelf, &mut progress));
+            .and_then(|workspace| performed(&task).perform(&workspace, &mut shelf, &mut progress));
         let answer = match done {
             Ok(made_with) => FromWorker::Done { job, made_with },
             Err(error) if is_cancelled(&error) => FromWorker::Cancelled { job },

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::scans::Nifti;
-use crate::server::{BUNDLE, Server, memory_kib};
+use crate::server::{BUNDLE, Server, eventually, memory_kib};
 
 const MIB: u64 = 1 << 20;
 
@@ -125,4 +125,29 @@ fn a_scan_takes_at_most_four_times_its_voxels() {
     };
     check("int16", [256, 256, 256], 4, 2);
     check("float32", [256, 256, 128], 16, 4);
+}
+
+/// MiB of a process that nobody shares (proc(5), `smaps_rollup`).
+fn private_mib(process: &str) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+    let of = |name: &str| rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let kib = |name: &str| of(name).trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+    (kib("Private_Clean:") + kib("Private_Dirty:")) / 1024
+}
+
+#[test]
+fn libtorch_is_in_the_worker_alone() {
+    let server = server();
+    let worker = eventually("worker", || server.workers().pop());
+    let looker = server.children("look").pop().expect("nothing looks scans through");
+    let check = |name: &str, process: &str, expected: bool| {
+        let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+        let resident_mib = memory_kib(process, "VmRSS:") / 1024;
+        println!("{name}: {resident_mib} MiB resident, {} private", private_mib(process));
+        assert_eq!(maps.contains("/libtorch"), expected, "{name}");
+    };
+    check("server", &server.id().to_string(), false);
+    check("what looks scans through", &looker, false);
+    // Built without networks, there is none in either.
+    check("worker", &worker, cfg!(feature = "torch"));
 }

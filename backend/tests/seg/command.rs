@@ -152,3 +152,25 @@ fn a_dicom_seg_is_the_truth_as_a_nifti_file_is() {
     assert_eq!(table("nifti"), table("dicom"));
     assert!(table("nifti").lines().count() > 1);
 }
+
+/// A parser that calls itself for sequences within sequences would end the program.
+#[test]
+fn what_is_sent_is_looked_at_before_it_is_read() {
+    let desk = Desk::new([12, 9, 7]);
+    assert_eq!(desk.export(&["--image", "series", "--labels", "labels.nii.gz", "--out", "seg.dcm"]).0, 0);
+    let nested = b"\x08\0\x15\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff".repeat(100_000);
+    let whole = std::fs::read(desk.at("seg.dcm")).unwrap();
+    std::fs::write(desk.at("deep.dcm"), [&whole[..], &nested].concat()).unwrap();
+    std::fs::write(desk.at("cut.dcm"), &whole[..whole.len() - 40]).unwrap();
+    let check = |file: &str, words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_i3deep"));
+        command.args(["send", file, "--to", "127.0.0.1:1", "--ae-title", "ARCHIVE"]).current_dir(&desk.folder);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+        assert!(said.contains(words), "{file}: {said}");
+    };
+    check("seg.dcm", "takes up no association");
+    check("deep.dcm", "sequences within sequences, more than 100 deep");
+    check("cut.dcm", "cannot be read as DICOM");
+}

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use i3deep::scan_io::{
-    Algorithm, KeptReference, LabelFile, Origin, SegContent, SegKind, encode_seg, is_dicom, read_origin,
-    read_reference, read_scan, series_files, write_labels,
+    Algorithm, KeptReference, LabelFile, Origin, SegContent, SegKind, SeriesReference, encode_seg, is_dicom,
+    read_origin, read_reference, read_scan, series_files, write_labels,
 };
 use proptest::prelude::*;
+use serde_json::Value;
 use shared::geometry::{Axis, Geometry, Plane};
 use shared::label::{Code, LabelCode, LabelInfo, LabelSet};
 use shared::volume::Volume;
@@ -47,11 +48,25 @@ impl Desk {
         Volume::new(geometry, voxels).unwrap()
     }
 
+    fn reference(&self) -> SeriesReference {
+        read_reference(&self.series(), KeptReference::Patient).unwrap().unwrap()
+    }
+
     fn written(&self, labels: &Volume<u8>, names: &LabelSet, kind: SegKind, corrected: &[Plane]) -> PathBuf {
-        let reference = read_reference(&self.series(), KeptReference::Patient).unwrap().unwrap();
+        self.written_of(&self.reference(), labels, names, kind, corrected)
+    }
+
+    fn written_of(
+        &self,
+        reference: &SeriesReference,
+        labels: &Volume<u8>,
+        names: &LabelSet,
+        kind: SegKind,
+        corrected: &[Plane],
+    ) -> PathBuf {
         let algorithm = Algorithm::of("test", "1.0");
         let made = DateTime::<Utc>::from_timestamp(1_700_000_000, 0).unwrap();
-        let content = SegContent { labels, names, reference: &reference, algorithm: &algorithm, corrected, kind, made };
+        let content = SegContent { labels, names, reference, algorithm: &algorithm, corrected, kind, made };
         let file = self.folder.path().join("seg.dcm");
         std::fs::write(&file, encode_seg(&content).unwrap()).unwrap();
         file
@@ -121,6 +136,27 @@ fn a_segmentation_lies_on_the_same_voxels_of_a_turned_volume() {
     for at in 0..grid.voxel_count() {
         let [x, y, z] = Geometry::voxel_at(at, grid.dims);
         assert_eq!(got.get([z, x, rows - 1 - y]), labels.get([x, y, z]), "{x} {y} {z}");
+    }
+}
+
+#[test]
+fn frames_that_lie_far_apart_are_given_no_more_room_than_the_scan_has() {
+    let desk = Desk::of(&Series::tilted([256, 256, 3], 0.4));
+    let labels = desk.labels(|[.., z]| u8::from(z != 1));
+    let mut far: Value = serde_json::to_value(desk.reference()).unwrap();
+    let place = |image: usize, axis: usize| far["images"][image]["position_mm"][axis].as_f64().unwrap();
+    let moved: Vec<f64> = (0..3).map(|axis| place(2, axis) + 1600.0 * (place(2, axis) - place(1, axis))).collect();
+    far["images"][2]["position_mm"] = moved.into();
+    let far: SeriesReference = serde_json::from_value(far).unwrap();
+    for (kind, most_bytes) in [(SegKind::Labelmap, 10_000), (SegKind::Binary, 30_000)] {
+        let file = desk.written(&labels, &two(), kind, &[]);
+        assert!(LabelFile::read_for(&file, &desk.scan).unwrap().on(&desk.scan).is_ok(), "{kind:?}");
+        let file = desk.written_of(&far, &labels, &two(), kind, &[]);
+        let bytes = std::fs::metadata(&file).unwrap().len();
+        assert!(bytes < most_bytes, "{kind:?}: {bytes}");
+        let words = LabelFile::read_for(&file, &desk.scan).unwrap_err().to_string();
+        let expected = "its frames span 256 × 256 × 1603 voxels, more than the 196608 of the scan";
+        assert!(words.contains(expected), "{kind:?}: {words}");
     }
 }
 

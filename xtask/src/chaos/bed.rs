@@ -27,7 +27,9 @@ pub(crate) fn program(project: &Project, release: bool) -> Result<PathBuf> {
     }
     let mut build = project.cargo("build");
     // The whole workspace: alone, its crates get other features and most are compiled again.
-    process::run(build.args(["--workspace", "--bin", "i3deep"]).args(release.then_some("--release")))?;
+    process::run(
+        build.args(["--workspace", "--bin", "i3deep", "--bin", "i3deep-worker"]).args(release.then_some("--release")),
+    )?;
     Ok(project.binary(if release { "release" } else { "debug" }))
 }
 

@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use dicom_dictionary_std::tags;
-use dicom_object::{InMemDicomObject, OpenFileOptions};
+use dicom_object::InMemDicomObject;
 
-use super::DicomError;
 use super::heads::text;
-use super::object::{Part, chain, open};
+use super::object::{Part, open, open_held};
 use crate::scan_io::ScanError;
 
 /// An object's unique identifiers.
@@ -21,24 +20,46 @@ pub struct Identity {
     pub instance: String,
 }
 
+/// What a file says of its object to those who do not look into it (PS3.10, 7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrapping {
+    /// Its SOP class.
+    pub class: String,
+    /// Its unique identifier.
+    pub instance: String,
+    /// Its transfer syntax.
+    pub syntax: String,
+}
+
 /// What an object of ours is called.
 ///
 /// # Errors
-/// [`DicomError::Unreadable`].
+/// [`super::DicomError::Unreadable`].
 pub fn identity(object: &[u8]) -> Result<Identity, ScanError> {
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).from_reader(object);
-    let object =
-        object.map_err(|error| DicomError::Unreadable { file: "the object".to_owned(), why: chain(&error) })?;
-    Ok(of(&object))
+    Ok(of(&*open_held(object, Part::Head)?))
 }
 
 /// What a file's object is called, as the file has it.
 ///
 /// # Errors
-/// [`DicomError::Unreadable`].
+/// [`super::DicomError::Unreadable`].
 pub fn file_identity(file: &Path) -> Result<Identity, ScanError> {
-    let object = open(file, Part::Head)?;
-    Ok(of(&object))
+    Ok(of(&*open(file, Part::Head)?))
+}
+
+/// What stands around a file's object, if that can be read to its end.
+///
+/// # Errors
+/// [`super::DicomError::Unreadable`].
+pub fn wrapping(file: &[u8]) -> Result<Wrapping, ScanError> {
+    let object = open_held(file, Part::Whole)?;
+    let meta = object.meta();
+    let text = |text: &str| text.trim_end_matches(['\0', ' ']).to_owned();
+    Ok(Wrapping {
+        class: text(meta.media_storage_sop_class_uid()),
+        instance: text(meta.media_storage_sop_instance_uid()),
+        syntax: text(meta.transfer_syntax()),
+    })
 }
 
 fn of(object: &InMemDicomObject) -> Identity {

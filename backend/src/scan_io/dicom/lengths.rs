@@ -1,11 +1,7 @@
 //! What a file claims of itself is compared with its size before it is parsed: the parser takes memory for every length
 //! that it reads, and a header of a few bytes can claim gigabytes.
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
-use std::path::Path;
-
-use super::{DicomError, name};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 /// Value representations with a length of 16 bits (PS3.5, 7.1.2); all others have one of 32, and so the parser takes
 /// what it does not know.
@@ -24,26 +20,25 @@ const PIXELS: (u16, u16) = (0x7fe0, 0x0010);
 /// what stands behind an unknown sequence, and within a sequence of an implicit file, is left to the parser.
 ///
 /// # Errors
-/// [`DicomError::Unreadable`].
-pub(super) fn check_lengths(file: &Path) -> Result<(), DicomError> {
-    let unreadable = |why: String| DicomError::Unreadable { file: name(file), why };
-    let walk = || -> io::Result<Result<(), String>> {
-        let length = file.metadata()?.len();
-        let mut walk = Walk { file: BufReader::new(File::open(file)?), length, at: 0, implicit: false, big: false };
-        walk.begin()
+/// In words: what is too long, or why it cannot be read.
+pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String> {
+    let mut walk = || -> io::Result<Result<(), String>> {
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        Walk { file: &mut *file, length, at: 0, implicit: false, big: false }.begin()
     };
-    walk().map_err(|error| unreadable(error.to_string()))?.map_err(unreadable)
+    walk().map_err(|error| error.to_string())?
 }
 
-struct Walk {
-    file: BufReader<File>,
+struct Walk<R> {
+    file: R,
     length: u64,
     at: u64,
     implicit: bool,
     big: bool,
 }
 
-impl Walk {
+impl<R: Read + Seek> Walk<R> {
     fn bytes<const N: usize>(&mut self) -> io::Result<Option<[u8; N]>> {
         let mut bytes = [0; N];
         match self.file.read_exact(&mut bytes) {

@@ -30,7 +30,7 @@ use series::{Stack, stacks};
 
 pub use apart::{Unpacked, unpack, unpack_with};
 pub use codecs::decode_here;
-pub use identity::{Identity, file_identity, identity};
+pub use identity::{Identity, Wrapping, file_identity, identity, wrapping};
 pub use reference::{KeptReference, SeriesReference, read_reference};
 pub use segmentation::{Algorithm, SegContent, SegKind, encode_seg};
 

@@ -4,7 +4,7 @@
 //! its tokens are looked at first, one by one, without building anything.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, copy, sink};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, copy, sink};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use dicom_core::{Length, Tag};
 use dicom_dictionary_std::tags;
 use dicom_encoding::Codec;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
+use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, FileMetaTable, OpenFileOptions};
 use dicom_parser::dataset::DataToken;
 use dicom_parser::dataset::read::DataSetReader;
@@ -39,21 +40,38 @@ pub(super) enum Part {
 /// # Errors
 /// [`DicomError::Unreadable`].
 pub(super) fn open(file: &Path, part: Part) -> Result<DefaultDicomObject, DicomError> {
-    let unreadable = |why: String| DicomError::Unreadable { file: name(file), why };
-    check_lengths(file)?;
-    check_elements(file, part).map_err(unreadable)?;
-    let mut options = OpenFileOptions::new();
+    let opened = File::open(file).map_err(|error| chain(&error));
+    let object = opened.and_then(|file| read(&mut BufReader::new(file), part));
+    object.map_err(|why| DicomError::Unreadable { file: name(file), why })
+}
+
+/// The same of a file that is held.
+///
+/// # Errors
+/// [`DicomError::Unreadable`].
+pub(super) fn open_held(file: &[u8], part: Part) -> Result<DefaultDicomObject, DicomError> {
+    let object = read(&mut Cursor::new(file), part);
+    object.map_err(|why| DicomError::Unreadable { file: "the object".to_owned(), why })
+}
+
+fn read(source: &mut (impl BufRead + Seek), part: Part) -> Result<DefaultDicomObject, String> {
+    let words = |error: io::Error| chain(&error);
+    check_lengths(source)?;
+    let length = source.seek(SeekFrom::End(0)).map_err(words)?;
+    source.rewind().map_err(words)?;
+    let has_preamble = !source.fill_buf().map_err(words)?.starts_with(b"DICM");
+    check_elements(&mut *source, length, has_preamble, part)?;
+    source.rewind().map_err(words)?;
+    let mut options =
+        OpenFileOptions::new().read_preamble(if has_preamble { ReadPreamble::Always } else { ReadPreamble::Never });
     if part == Part::Head {
         options = options.read_until(tags::PIXEL_DATA);
     }
-    options.open_file(file).map_err(|error| unreadable(chain(&error)))
+    options.from_reader(source).map_err(|error| chain(&error))
 }
 
-/// Reads as far as [`open`] will, and as it will: nothing is longer than what is left, or nested too deep.
-fn check_elements(file: &Path, part: Part) -> Result<(), String> {
-    let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), BufReader::new(file))));
-    let (length, mut source) = opened.map_err(|error| chain(&error))?;
-    let has_preamble = !source.fill_buf().map_err(|error| chain(&error))?.starts_with(b"DICM");
+/// Reads as far as [`read`] will, and as it will: nothing is longer than what is left, or nested too deep.
+fn check_elements(source: impl Read, length: u64, has_preamble: bool, part: Part) -> Result<(), String> {
     let read = Arc::new(AtomicU64::new(0));
     let mut source = Counted { source, read: Arc::clone(&read) };
     if has_preamble {
@@ -200,11 +218,14 @@ mod tests {
         let check = |syntax: &str, content: &[u8], expected: bool| {
             let file = file(syntax, content);
             for part in [Part::Head, Part::Whole] {
-                match open(file.path(), part) {
-                    Ok(_) => assert!(expected, "{syntax}: taken"),
-                    Err(error) => {
-                        let words = error.to_string();
-                        assert!(!expected && words.contains("more than 100 deep"), "{syntax}: {words}");
+                let held = std::fs::read(file.path()).unwrap();
+                for opened in [open(file.path(), part), open_held(&held, part)] {
+                    match opened {
+                        Ok(_) => assert!(expected, "{syntax}: taken"),
+                        Err(error) => {
+                            let words = error.to_string();
+                            assert!(!expected && words.contains("more than 100 deep"), "{syntax}: {words}");
+                        }
                     }
                 }
             }

@@ -37,11 +37,15 @@ struct Stack {
     frames: Vec<Frame>,
 }
 
-/// Reads the file of a segmentation.
+/// Reads the file of a segmentation. A file of some kilobytes can have two frames that lie thousands of planes apart:
+/// room for `most_voxels` is made at most, four bytes each.
 ///
 /// # Errors
 /// [`DicomError`], also for files that hold intensities; [`ScanError`] for grids that are none.
-pub(in crate::scan_io) fn read_segmentation(files: &[PathBuf]) -> Result<(Raw, Vec<NamedSegment>), ScanError> {
+pub(in crate::scan_io) fn read_segmentation(
+    files: &[PathBuf],
+    most_voxels: usize,
+) -> Result<(Raw, Vec<NamedSegment>), ScanError> {
     let [file] = files else {
         return Err(bad("labels are in one file, and this is a folder of images"));
     };
@@ -58,6 +62,13 @@ pub(in crate::scan_io) fn read_segmentation(files: &[PathBuf]) -> Result<(Raw, V
     let columns = integer(&object, tags::COLUMNS).ok_or_else(|| need("Columns"))?;
     let stack = stack(&object, kind == "BINARY")?;
     let (geometry, planes) = grid(&stack, columns, rows)?;
+    if geometry.voxel_count() > most_voxels {
+        let [x, y, z] = geometry.dims;
+        return Err(bad(&format!(
+            "its frames span {x} × {y} × {z} voxels, more than the {most_voxels} of the scan: it was made of another \
+             one"
+        )));
+    }
     let segments = segments(&object)?;
     let mut values = zeros(geometry.voxel_count())?;
     let mut put = |frame: usize, pixels: &mut dyn Iterator<Item = (usize, u16)>| {
