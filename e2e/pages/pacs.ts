@@ -18,6 +18,8 @@ export class PacsCard {
   readonly series: Locator;
   readonly nothing: Locator;
   readonly imports: Locator;
+  /** A slice of what is on its way. */
+  readonly picture: Locator;
   readonly send: Locator;
 
   constructor(page: Page) {
@@ -27,6 +29,7 @@ export class PacsCard {
     this.series = page.getByTestId("pacs-series");
     this.nothing = page.getByTestId("pacs-none");
     this.imports = page.getByTestId("import");
+    this.picture = page.getByTestId("import-picture");
     this.send = page.getByTestId("send-to-pacs");
   }
 
@@ -41,11 +44,16 @@ export class PacsCard {
     await expect(button).toHaveText("Search");
   }
 
-  /** Opens a study's only series with a bundle; the case, once it is in the list. */
-  async open(bundle: string): Promise<void> {
+  /** Asks for a study's only series, to be segmented with a bundle. */
+  async begin(bundle: string): Promise<void> {
     await this.page.getByTestId("pacs-bundle").selectOption(bundle);
     await this.page.getByTestId("show-study").click();
     await this.page.getByTestId("open-series").click();
+  }
+
+  /** The same; the case, once it is in the list. */
+  async open(bundle: string): Promise<void> {
+    await this.begin(bundle);
     await expect(this.imports).toHaveAttribute("data-state", "done", { timeout: 60_000 });
   }
 }

@@ -78,3 +78,41 @@ test("a series comes from the PACS, and its segmentation goes back", async ({ pa
     await orthanc.stop();
   }
 });
+
+test("a slice can be looked at while the others come over a slow line", async ({ page, phantomScan, photograph }) => {
+  test.skip(!Orthanc.isThere(), "Orthanc with its DICOMweb plugin is not installed");
+  const orthanc = await Orthanc.start();
+  const line = await orthanc.slowly(150_000);
+  const more = ["--pacs", await orthanc.sources(line.url)];
+  const server = await Server.start(undefined, { models, env: process.env, more });
+  try {
+    await orthanc.store(await seriesOf(phantomScan, "Doe^Jane"));
+    const [workbench, pacs] = [new WorkbenchPage(page), new PacsCard(page)];
+    await page.goto(server.url);
+    await pacs.search({ patient: "doe jane" });
+    await pacs.begin("phantom");
+
+    await test.step("its picture is there, with how far it is, and it is no case yet", async () => {
+      await expect(pacs.picture).toBeVisible();
+      await expect(pacs.picture).toContainText("to look at");
+      await expect(pacs.imports).toHaveAttribute("data-state", "fetching");
+      const width = pacs.picture.locator("img").evaluate(async (image: HTMLImageElement) => {
+        await image.decode();
+        return image.naturalWidth;
+      });
+      expect(await width).toBeGreaterThan(16);
+      await photograph("pacs-4-on-its-way");
+    });
+
+    await test.step("pressed, it goes over to the workbench when all of it is here", async () => {
+      await pacs.picture.click();
+      await expect(pacs.picture).toHaveAttribute("aria-pressed", "true");
+      await page.waitForURL(/\/case\//, { timeout: 60_000 });
+      await workbench.waitForSlices();
+    });
+  } finally {
+    await server.stop();
+    line.stop();
+    await orthanc.stop();
+  }
+});

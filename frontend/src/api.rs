@@ -310,6 +310,11 @@ pub(crate) async fn imports() -> Answer<Vec<Import>> {
     get(route::IMPORTS, []).await
 }
 
+/// Where a slice of what is on its way is.
+pub(crate) fn import_picture_url(id: &str) -> String {
+    route::IMPORT_PICTURE.at([&id])
+}
+
 /// Stops an import.
 pub(crate) async fn stop_import(id: &str) -> Answer<Import> {
     read(send(request(route::STOP_IMPORT, [&id])).await?).await

@@ -1,9 +1,11 @@
 //! From intensities to grey: windows, and a good first window for any scan.
 
+mod counts;
 mod quantiles;
 
 use serde::{Deserialize, Serialize};
 
+pub use counts::Counts;
 pub use quantiles::Quantiles;
 
 /// The intensities that are spread from black to white.

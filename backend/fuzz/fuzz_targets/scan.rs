@@ -3,7 +3,7 @@
 #![no_main]
 
 use backend_fuzz::attempt;
-use backend_fuzz::scan_io::{Intensities, LabelFile, ScanFiles, read_origin, read_scan, write_without_texts};
+use backend_fuzz::scan_io::{LabelFile, ScanFiles, read_origin, read_scan, write_without_texts};
 use libfuzzer_sys::fuzz_target;
 
 const NAMES: [&str; 8] =
@@ -22,8 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
             std::fs::write(folder.path().join(beside), bytes).expect("a temporary file");
         }
         let _ = read_origin(&file);
-        let _ = read_scan(&file);
         let _ = LabelFile::read(&file).and_then(LabelFile::all);
-        let _ = write_without_texts(&ScanFiles::at(&file), Intensities::Stored, std::io::sink());
+        if let Ok(scan) = read_scan(&file) {
+            let _ = write_without_texts(&ScanFiles::at(&file), &scan, std::io::sink());
+        }
     });
 });

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::edited::read_labels;
+use super::glance::{Glance, glance};
 use super::{Brought, Fault, IntakeError, Looked, gather, look_through};
 use crate::bundle::{Bundle, folders};
 use crate::sandbox::{self, Reach};
@@ -28,6 +29,10 @@ use crate::scan_io::{KeptReference, NamedSegment, ScanError, decode_here};
 
 /// Scans that are looked through at a time; each takes several bytes a voxel.
 const AT_ONCE: usize = 2;
+/// Files that are glanced at at a time, however long scans take.
+const GLANCES_AT_ONCE: usize = 2;
+/// The file in which greys are left, one byte a pixel.
+const GREYS: &str = "greys.u8";
 /// The file in which labels are left, one byte a voxel, x fastest.
 const LABELS: &str = "labels.u8";
 /// How long one may take. The largest takes a minute or two.
@@ -47,6 +52,13 @@ pub enum Asked {
         bundle: String,
         /// What is kept of whom a series is.
         kept: KeptReference,
+    },
+    /// What a file of a series looks like; greys are left beside it.
+    Glance {
+        /// Where it lies.
+        folder: PathBuf,
+        /// The file.
+        file: String,
     },
     /// Which label each voxel of a stored scan has; they are left beside the files.
     Labels {
@@ -84,6 +96,11 @@ pub struct SentLabels<'a> {
 pub enum Told {
     /// The scan has passed all checks.
     Looked(Box<Looked>),
+    /// The greys are there.
+    Glanced {
+        /// Columns and rows.
+        size: [usize; 2],
+    },
     /// The labels are there.
     Labels,
     /// It has not.
@@ -141,6 +158,12 @@ impl Looker {
                 })?;
                 Ok(Told::Looked(Box::new(look_through(&scans, &read, *kept, &folder)?)))
             }
+            Asked::Glance { folder, file } => {
+                let folder = self.work.join(folder);
+                let Glance { size, greys } = glance(&folder.join(file))?;
+                std::fs::write(folder.join(GREYS), greys).map_err(ScanError::Io)?;
+                Ok(Told::Glanced { size })
+            }
             Asked::Labels { folder, file, scan, names, segments } => {
                 let folder = self.work.join(folder);
                 let labels = read_labels(&folder.join(file), &folder.join(scan), names, segments.clone())?;
@@ -160,6 +183,7 @@ pub struct Lookers {
     /// Where they are talked to: pipes belong to the runtime that opened them, and handlers run in several.
     runtime: Handle,
     turns: Arc<Semaphore>,
+    glances: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Process>>>,
 }
 
@@ -167,8 +191,20 @@ impl Lookers {
     /// Processes that are started as `program look …` when the first scan comes. To be called in the runtime that lives
     /// as long as the server.
     pub fn new(program: PathBuf, models: PathBuf, work: PathBuf) -> Self {
-        let (turns, idle) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::default());
-        Self { program, models, work, runtime: Handle::current(), turns, idle }
+        let [turns, glances] = [AT_ONCE, GLANCES_AT_ONCE].map(|turns| Arc::new(Semaphore::new(turns)));
+        Self { program, models, work, runtime: Handle::current(), turns, glances, idle: Arc::default() }
+    }
+
+    /// Has a process ready for what comes soon: starting one takes longer than a glance.
+    pub fn get_ready(&self) {
+        let these = self.clone();
+        self.runtime.spawn(async move {
+            let mut idle = these.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.is_empty() {
+                // Whoever needs one is told if none can be started.
+                idle.extend(these.start());
+            }
+        });
     }
 
     /// Has a scan looked through; waits for a turn. Of whom a DICOM series is, as much is taken along as is `kept`.
@@ -186,6 +222,23 @@ impl Lookers {
             Told::Looked(looked) => Ok(*looked),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// Has one file of a series, which lies alone in a folder of the server's working folder, looked at.
+    ///
+    /// # Errors
+    /// [`IntakeError::Apart`].
+    pub async fn glance(&self, file: &Path) -> Result<Glance, IntakeError> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let asked = Asked::Glance { folder: self.place(folder).map_err(ScanError::Io)?, file: name(file) };
+        let size = match self.told(asked).await? {
+            Told::Glanced { size } => size,
+            other => return Err(unexpected(other)),
+        };
+        let greys = folder.join(GREYS);
+        let most = std::fs::metadata(&greys).map_err(|error| failed(&error))?.len();
+        let greys = if most > 1 << 20 { Vec::new() } else { std::fs::read(&greys).map_err(|error| failed(&error))? };
+        Glance::believed(size, greys).ok_or_else(|| failed(&io::Error::other("greys that make no picture")))
     }
 
     /// Has a file of labels read; waits for a turn.
@@ -236,7 +289,9 @@ impl Lookers {
     }
 
     async fn ask(&self, asked: &Asked) -> io::Result<Told> {
-        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        // Who only glances at a slice does not wait for whole scans.
+        let turns = if matches!(asked, Asked::Glance { .. }) { &self.glances } else { &self.turns };
+        let _turn = turns.acquire().await.map_err(io::Error::other)?;
         let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // One may have been ended since, such as for want of memory.
         if let Some(process) = waiting.and_then(Process::alive) {

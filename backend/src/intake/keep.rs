@@ -39,8 +39,10 @@ async fn create(store: &Store, actor: &Actor, kept: Kept<'_>) -> Result<CaseSumm
     let _keep = store.keep_blobs().await;
     let mut images = Vec::new();
     for (channel, info) in scan.images.into_iter().enumerate() {
-        let scan = store.blobs().take(scan_file(folder, channel)).await?;
-        let voxels = store.blobs().take(voxels_file(folder, channel)).await?;
+        let (scan, voxels) = tokio::try_join!(
+            store.blobs().take(scan_file(folder, channel)),
+            store.blobs().take(voxels_file(folder, channel)),
+        )?;
         images.push(NewImage { info, scan, voxels });
     }
     let reference = scan.reference.map(|reference| serde_json::to_string(&reference)).transpose()?.map(Sealed);

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use shared::api::ImageInfo;
 use shared::geometry::Geometry;
-use shared::intensity::{Packing, Quantiles, Window};
+use shared::intensity::{Packing, Window};
 use shared::volume::Volume;
 
 use super::IntakeError;
 use super::archive::unpacked;
 use crate::bundle::Bundle;
+use crate::pipeline::distribution::Distribution;
 use crate::pipeline::network_grid::{check_network_grid, content_box, joined, size_warning};
 use crate::pipeline::outliers::outliers;
 use crate::scan_io::{
@@ -70,7 +71,8 @@ pub fn gather(files: &[PathBuf]) -> Result<Vec<ScanFiles>, ScanError> {
 
 /// Reads a scan's files, one a channel, checks that they are scans on one grid which the bundle's networks can work on,
 /// and leaves what is kept of them in a folder. Of whom a DICOM series is, as much is taken along as is `kept`. Holds
-/// the voxels of one channel at a time, 4 bytes each, and nothing else of their size.
+/// the voxels of one channel at a time, 4 bytes each, and nothing else of their size. What it leaves has reached the
+/// disk.
 ///
 /// # Errors
 /// [`IntakeError`] but for what concerns the store or the bundle's folder.
@@ -89,24 +91,26 @@ pub fn look_through(
     let (mut images, mut content) = (Vec::new(), None);
     for (number, (files, channel)) in scans.iter().zip(channels).enumerate() {
         let refused = |error| IntakeError::Scan { channel: channel.clone(), error };
-        let Scan { volume, origin } = read_scan_files(files, bundle.manifest.pet).map_err(refused)?;
+        let scan = read_scan_files(files, bundle.manifest.pet).map_err(refused)?;
         let differs = |difference| IntakeError::GridsDiffer { channel: channel.clone(), difference };
-        first.get_or_insert_with(|| origin.clone()).accept(&origin).map_err(differs)?;
-        content = joined(content, content_box(&volume));
-        let quantiles = Quantiles::of(volume.voxels());
-        let packing = Packing::of(volume.voxels(), &quantiles);
+        first.get_or_insert_with(|| scan.origin.clone()).accept(&scan.origin).map_err(differs)?;
+        let (known, filled) = rayon::join(|| Distribution::of(scan.volume.voxels()), || content_box(&scan.volume));
+        content = joined(content, filled);
+        let packing = known.packing(scan.volume.voxels());
         images.push(ImageInfo {
             channel: channel.clone(),
             minimum: packing.minimum,
             step: packing.step,
-            window: Window::of(&quantiles),
-            full: Some(Window::full(&quantiles)),
-            warnings: uptake(files, bundle).into_iter().chain(odd(&volume, &origin, bundle, number)).collect(),
+            window: Window::of(&known.quantiles),
+            full: Some(Window::full(&known.quantiles)),
+            warnings: uptake(files, bundle).into_iter().chain(odd(&scan, &known, bundle, number)).collect(),
         });
-        write_voxels(&voxels_file(out, number), &volume, packing).map_err(|error| refused(error.into()))?;
-        drop(volume);
-        let file = File::create(scan_file(out, number)).map_err(|error| refused(error.into()))?;
-        write_without_texts(files, bundle.manifest.pet, BufWriter::new(file)).map_err(refused)?;
+        let is_whole = known.counts.is_some();
+        let (shown, kept) = rayon::join(
+            || write_voxels(&voxels_file(out, number), &scan.volume, packing, is_whole),
+            || write_scan(&scan_file(out, number), files, &scan),
+        );
+        shown.map_err(|error| refused(error.into())).and_then(|()| kept.map_err(refused))?;
     }
     let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
     check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
@@ -127,12 +131,28 @@ fn uptake(files: &ScanFiles, bundle: &Bundle) -> Option<String> {
     is_turned.then(|| "PET is shown and segmented as SUV by body weight (g/ml), computed from the series.".to_owned())
 }
 
-fn write_voxels(path: &Path, volume: &Volume<f32>, packing: Packing) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for voxel in volume.voxels() {
-        file.write_all(&packing.pack(*voxel).to_le_bytes())?;
+/// Whole numbers are packed as far as they lie above the least.
+fn write_voxels(path: &Path, volume: &Volume<f32>, packing: Packing, are_whole: bool) -> io::Result<()> {
+    const PIECE: usize = 1 << 16;
+    let mut file = File::create(path)?;
+    let mut bytes = vec![0; 2 * PIECE];
+    for piece in volume.voxels().chunks(PIECE) {
+        let bytes = &mut bytes[..2 * piece.len()];
+        let packed = bytes.as_chunks_mut().0.iter_mut().zip(piece);
+        if are_whole {
+            packed.for_each(|(two, v)| *two = ((v - packing.minimum) as u16).to_le_bytes());
+        } else {
+            packed.for_each(|(two, v)| *two = packing.pack(*v).to_le_bytes());
+        }
+        file.write_all(bytes)?;
     }
-    file.flush()
+    file.sync_all()
+}
+
+fn write_scan(path: &Path, files: &ScanFiles, scan: &Scan) -> Result<(), ScanError> {
+    let mut file = BufWriter::new(File::create(path)?);
+    write_without_texts(files, scan, &mut file)?;
+    Ok(file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?)
 }
 
 /// What is kept of the first channel's series; slices of all channels are the same planes.
@@ -144,13 +164,15 @@ fn reference(scans: &[ScanFiles], kept: KeptReference) -> Result<Option<SeriesRe
 }
 
 /// What is odd about a channel, in sentences. What is odd about all channels' grid is said of the first.
-fn odd(volume: &Volume<f32>, origin: &Origin, bundle: &Bundle, number: usize) -> Vec<String> {
+fn odd(scan: &Scan, known: &Distribution, bundle: &Bundle, number: usize) -> Vec<String> {
+    let Scan { volume, origin } = scan;
     let plan = &bundle.presegmentation;
     let first = |words: Option<String>| words.filter(|_| number == 0);
     let header = first(origin.contradictions().map(|words| format!("the scan's header {words}")));
     let stored = first(orientation_warning(&bundle.manifest, origin.geometry()));
     let size = first(size_warning(origin.geometry(), plan));
-    let voxels = plan.normalization.get(number).and_then(|(normalization, _)| outliers(volume, *normalization));
+    let normalization = plan.normalization.get(number);
+    let voxels = normalization.and_then(|(normalization, _)| outliers(volume, known, *normalization));
     let voxels = voxels.map(|words| match bundle.manifest.channels.get(number) {
         Some(channel) if bundle.manifest.channels.len() > 1 => format!("{channel}: {words}"),
         _ => words,

@@ -11,7 +11,7 @@ use super::{PacsError, uid};
 /// Most studies that are shown.
 const STUDIES_LIMIT: usize = 100;
 /// Most images of a series; the longest have some thousand slices.
-const IMAGES_LIMIT: usize = 8192;
+pub(super) const IMAGES_LIMIT: usize = 8192;
 /// How many are asked for at a time.
 const PAGE: usize = 1000;
 
@@ -72,6 +72,25 @@ pub(super) fn find_instances(source: &Source, study: &str, series: &str) -> Resu
             return Ok(instances);
         }
     }
+}
+
+/// How many images a series has; nothing if the PACS does not say.
+pub(super) fn count_instances(source: &Source, study: &str, series: &str) -> Result<Option<usize>, PacsError> {
+    let path = format!("/studies/{}/series", uid(study)?);
+    let asked = [("SeriesInstanceUID", uid(series)?), ("includefield", "00201209")];
+    let found = source.web.find(&path, &asked)?;
+    Ok(found.iter().find(|found| text(found, "0020000E") == series).and_then(|found| integer(found, "00201209")))
+}
+
+/// The unique identifier of an image from the middle of a series, as the PACS counts them: where slices lie is known
+/// when all are here.
+pub(super) fn find_middle(source: &Source, study: &str, series: &str) -> Result<String, PacsError> {
+    let middle = count_instances(source, study, series)?.unwrap_or(0) / 2;
+    let path = format!("/studies/{}/series/{}/instances", uid(study)?, uid(series)?);
+    let found = source.web.find(&path, &[("limit", "1"), ("offset", &middle.to_string())])?;
+    // A PACS that knows neither gives all of them.
+    let one = found.get(middle).or(found.first()).ok_or_else(|| source.web.not_there())?;
+    Ok(uid(&text(one, "00080018"))?.to_owned())
 }
 
 /// A text of everything at an address of which one attribute is so.

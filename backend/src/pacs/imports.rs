@@ -3,11 +3,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use shared::api::{Import, ImportState};
 use shared::case::CaseId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::fetch::Progress;
+use super::progress::Progress;
 
 /// Imports of one person that may be under way.
 const UNDER_WAY_LIMIT: usize = 16;
@@ -35,6 +36,8 @@ struct Entry {
     owner: String,
     import: Import,
     progress: Arc<Progress>,
+    /// A slice of it to look at while it comes.
+    picture: Option<Bytes>,
 }
 
 /// What an import came to.
@@ -70,9 +73,10 @@ impl Imports {
             of: 0,
             message: String::new(),
             case: None,
+            has_picture: false,
         };
         let progress = Arc::new(Progress::default());
-        entries.push(Entry { owner: owner.to_owned(), import, progress: Arc::clone(&progress) });
+        entries.push(Entry { owner: owner.to_owned(), import, progress: Arc::clone(&progress), picture: None });
         let over = entries.iter().filter(|entry| entry.import.state.is_over()).count();
         if over > OVER_LIMIT
             && let Some(oldest) = entries.iter().position(|entry| entry.import.state.is_over())
@@ -94,8 +98,24 @@ impl Imports {
         if matches!(entry.import.state, ImportState::Waiting | ImportState::Fetching) {
             entry.progress.stop();
             entry.import.state = ImportState::Cancelled;
+            entry.picture = None;
         }
         Some(entry.now())
+    }
+
+    /// Shows a slice of one that is not over, as PNG.
+    pub fn show(&self, id: &str, picture: Bytes) {
+        let mut entries = self.entries();
+        let entry = entries.iter_mut().find(|entry| entry.import.id == id && !entry.import.state.is_over());
+        if let Some(entry) = entry {
+            entry.picture = Some(picture);
+        }
+    }
+
+    /// What is shown of one of a person's.
+    pub fn picture(&self, owner: &str, id: &str) -> Option<Bytes> {
+        let entries = self.entries();
+        entries.iter().find(|entry| entry.owner == owner && entry.import.id == id)?.picture.clone()
     }
 
     /// Waits until it is somebody's turn to fetch; it ends with what is given.
@@ -111,7 +131,8 @@ impl Imports {
 
 impl Entry {
     fn now(&self) -> Import {
-        Import { fetched: self.progress.fetched(), of: self.progress.of(), ..self.import.clone() }
+        let (fetched, of) = (self.progress.fetched(), self.progress.of());
+        Import { fetched, of, has_picture: self.picture.is_some(), ..self.import.clone() }
     }
 }
 
@@ -155,6 +176,9 @@ impl Ticket {
         let entry = entries.iter_mut().find(|entry| entry.import.id == self.id);
         let Some(entry) = entry.filter(|entry| !entry.import.state.is_over()) else { return false };
         change(&mut entry.import);
+        if entry.import.state.is_over() {
+            entry.picture = None;
+        }
         true
     }
 }
@@ -186,6 +210,28 @@ mod tests {
         assert!(ticket.progress.is_stopped() && !ticket.enter(ImportState::Checking));
         ticket.end(Outcome::Case("0123".into()));
         assert_eq!(imports.of("ann")[0].state, ImportState::Cancelled);
+    }
+
+    #[test]
+    fn a_picture_is_its_owners_and_goes_with_the_import() {
+        let imports = Imports::default();
+        let picture = || Bytes::from_static(b"PNG");
+        for end in [Outcome::Case("0123".into()), Outcome::Failed("it broke".into()), Outcome::Stopped] {
+            let ticket = imports.begin("ann", "clinic", "phantom").unwrap();
+            let id = ticket.id().to_owned();
+            assert_eq!(imports.picture("ann", &id), None);
+            imports.show(&id, picture());
+            assert!(imports.of("ann")[0].has_picture);
+            assert_eq!((imports.picture("ann", &id), imports.picture("bob", &id)), (Some(picture()), None));
+            ticket.end(end);
+            // One that comes too late is not shown.
+            imports.show(&id, picture());
+            assert!(imports.picture("ann", &id).is_none() && !imports.of("ann")[0].has_picture);
+        }
+        let ticket = imports.begin("ann", "clinic", "phantom").unwrap();
+        imports.show(ticket.id(), picture());
+        imports.stop("ann", ticket.id());
+        assert_eq!(imports.picture("ann", ticket.id()), None);
     }
 
     #[test]

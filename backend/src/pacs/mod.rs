@@ -5,7 +5,9 @@
 mod fetch;
 mod find;
 mod imports;
+mod objects;
 mod pass;
+mod progress;
 mod related;
 mod send;
 mod sources;
@@ -14,10 +16,11 @@ mod web;
 use shared::api::ErrorCode;
 use thiserror::Error;
 
-pub use fetch::{Fetch, Progress, fetch};
+pub use fetch::{Fetch, fetch, glimpse};
 pub use find::{find_series, find_studies};
 pub use imports::{Imports, Outcome, Ticket};
 pub use pass::{pass, pass_in, study_of};
+pub use progress::Progress;
 pub use send::{send, send_by_dicom};
 pub use sources::{Archive, Source, Sources};
 pub use web::Passed;

@@ -1,12 +1,14 @@
-//! `multipart/related` (RFC 2387), as WADO-RS sends objects: the first part, copied as it comes. Objects are not held
-//! in memory.
+//! `multipart/related` (RFC 2387), as WADO-RS sends objects: part after part, each copied as it comes. Objects are not
+//! held in memory.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
+
+use memchr::memmem::{Finder, find};
 
 /// How much is looked at at once; a boundary has 70 letters at most (RFC 2046, 5.1.1).
-const PIECE_BYTES: u64 = 64 << 10;
-/// Longest head of a part.
-const HEAD_LIMIT_BYTES: u64 = 16 << 10;
+const PIECE_BYTES: usize = 256 << 10;
+/// Longest head of a part, and most that may stand before the first.
+const HEAD_LIMIT_BYTES: usize = 16 << 10;
 
 /// What parts are parted by, from a media type.
 pub(super) fn boundary(kind: &str) -> Option<String> {
@@ -18,56 +20,96 @@ pub(super) fn boundary(kind: &str) -> Option<String> {
     (1..=70).contains(&boundary.len()).then(|| boundary.to_owned())
 }
 
-/// Copies the body of the first part; what follows it is not read.
-///
-/// # Errors
-/// [`io::ErrorKind::UnexpectedEof`] if it ends before its end; whatever reading and writing end in.
-pub(super) fn first_part(mut from: impl BufRead, boundary: &str, to: &mut impl Write) -> io::Result<()> {
-    let delimiter = format!("--{boundary}");
-    skip_head(&mut from, delimiter.as_bytes())?;
-    // A line's end belongs to the boundary behind it, if there is one.
-    let (mut held, mut line): (&[u8], Vec<u8>) = (b"\r\n", Vec::new());
-    let mut is_first = true;
-    loop {
-        line.clear();
-        if (&mut from).take(PIECE_BYTES).read_until(b'\n', &mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if held == b"\r\n" && line.starts_with(delimiter.as_bytes()) {
-            return Ok(());
-        }
-        if held == b"\r" && line == b"\n" {
-            held = b"\r\n";
-            continue;
-        }
-        if !is_first {
-            to.write_all(held)?;
-        }
-        is_first = false;
-        held = if line.ends_with(b"\r\n") {
-            b"\r\n"
-        } else if line.ends_with(b"\r") {
-            b"\r"
-        } else {
-            b""
-        };
-        to.write_all(&line[..line.len() - held.len()])?;
-    }
+/// The parts of an answer.
+pub(super) struct Parts<R> {
+    from: R,
+    /// A line's end, and the boundary behind it.
+    delimiter: Finder<'static>,
+    /// What has been read and not been looked at lies in `here`.
+    buffer: Vec<u8>,
+    here: std::ops::Range<usize>,
+    has_begun: bool,
 }
 
-/// Goes to the first part's body: past what stands before it, and past its headers.
-fn skip_head(from: &mut impl BufRead, delimiter: &[u8]) -> io::Result<()> {
-    let mut head = from.take(HEAD_LIMIT_BYTES);
-    let (mut line, mut within) = (Vec::new(), false);
-    loop {
-        line.clear();
-        if head.read_until(b'\n', &mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+impl<R: Read> Parts<R> {
+    /// Of an answer whose parts are parted so.
+    pub(super) fn new(from: R, boundary: &str) -> Self {
+        let delimiter = Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
+        let mut buffer = vec![0; PIECE_BYTES];
+        // The first boundary may stand at the very beginning: as if a line had ended before.
+        buffer[..2].copy_from_slice(b"\r\n");
+        Self { from, delimiter, buffer, here: 0..2, has_begun: false }
+    }
+
+    /// Goes to the next part's body, past its headers; false behind the last.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the answer ends before its end, [`io::ErrorKind::InvalidData`] if it is none
+    /// of this kind; whatever reading ends in.
+    pub(super) fn next(&mut self) -> io::Result<bool> {
+        if !self.has_begun {
+            let before = self.until(|this| this.delimiter.find(this.here()))?;
+            self.here.start += before + self.delimiter.needle().len();
+            self.has_begun = true;
         }
-        if within && line == b"\r\n" {
-            return Ok(());
+        self.until(|this| (this.here.len() >= 2).then_some(0))?;
+        if self.here().starts_with(b"--") {
+            return Ok(false);
         }
-        within |= line.starts_with(delimiter);
+        let head = self.until(|this| find(this.here(), b"\r\n\r\n"))?;
+        self.here.start += head + 4;
+        Ok(true)
+    }
+
+    /// Copies the body of the part.
+    ///
+    /// # Errors
+    /// As [`Parts::next`]; whatever writing ends in.
+    pub(super) fn copy(&mut self, to: &mut impl Write) -> io::Result<()> {
+        let length = self.delimiter.needle().len();
+        loop {
+            if let Some(at) = self.delimiter.find(self.here()) {
+                to.write_all(&self.here()[..at])?;
+                self.here.start += at + length;
+                return Ok(());
+            }
+            // What is left may be the beginning of the boundary.
+            let body = self.here.len().saturating_sub(length - 1);
+            to.write_all(&self.here()[..body])?;
+            self.here.start += body;
+            self.more()?;
+        }
+    }
+
+    fn here(&self) -> &[u8] {
+        &self.buffer[self.here.clone()]
+    }
+
+    /// Reads until something is found, near.
+    fn until(&mut self, found: impl Fn(&Self) -> Option<usize>) -> io::Result<usize> {
+        loop {
+            match found(self) {
+                Some(at) => return Ok(at),
+                None if self.here.len() > HEAD_LIMIT_BYTES => return Err(io::ErrorKind::InvalidData.into()),
+                None => self.more()?,
+            }
+        }
+    }
+
+    fn more(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.here.clone(), 0);
+        self.here = 0..self.here.len();
+        loop {
+            match self.from.read(&mut self.buffer[self.here.end..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(got) => {
+                    self.here.end += got;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -79,10 +121,15 @@ mod tests {
 
     use super::*;
 
-    fn part(body: &[u8], boundary: &str) -> io::Result<Vec<u8>> {
-        let mut got = Vec::new();
-        first_part(BufReader::with_capacity(7, body), boundary, &mut got)?;
-        Ok(got)
+    /// All parts of an answer that comes in pieces of so many bytes.
+    fn parts(answer: &[u8], boundary: &str, piece: usize) -> io::Result<Vec<Vec<u8>>> {
+        let (mut parts, mut all) = (Parts::new(BufReader::with_capacity(piece, answer), boundary), Vec::new());
+        while parts.next()? {
+            let mut body = Vec::new();
+            parts.copy(&mut body)?;
+            all.push(body);
+        }
+        Ok(all)
     }
 
     #[test]
@@ -97,35 +144,51 @@ mod tests {
 
     #[test]
     fn a_part_ends_where_its_boundary_stands() {
-        let check = |body: &str, expected: Result<&str, io::ErrorKind>| {
-            let got = part(body.as_bytes(), "B").map(|body| String::from_utf8(body).unwrap());
-            assert_eq!(got.map_err(|error| error.kind()), expected.map(str::to_owned), "{body:?}");
+        let check = |answer: &str, expected: Result<&[&str], io::ErrorKind>| {
+            for piece in [1, 2, 7, 1000] {
+                let got = parts(answer.as_bytes(), "B", piece).map_err(|error| error.kind());
+                let expected = expected.map(|all| all.iter().map(|body| body.as_bytes().to_vec()).collect::<Vec<_>>());
+                assert_eq!(got, expected, "{answer:?}");
+            }
         };
-        check("--B\r\nContent-Type: a\r\n\r\nbody\r\n--B--", Ok("body"));
-        check("\r\n--B\r\n\r\nx\r\n--Bnext", Ok("x"));
-        check("--B\r\n\r\n\r\n--B--\r\n", Ok(""));
-        check("--B\r\n\r\na\n--B\r\r\n\r\n--B--", Ok("a\n--B\r\r\n"));
+        check("--B\r\nContent-Type: a\r\n\r\nbody\r\n--B--", Ok(&["body"]));
+        check("before\r\n--B\r\n\r\nx\r\n--B \r\nA: b\r\nC: d\r\n\r\ny\r\n\r\n--B--behind", Ok(&["x", "y\r\n"]));
+        check("--B\r\n\r\n\r\n--B--\r\n", Ok(&[""]));
+        check("--B\r\n\r\na\n--B\r\r\n\r\n--B--", Ok(&["a\n--B\r\r\n"]));
+        check("\r\n--B--", Ok(&[]));
         check("--B\r\n\r\nbody\r\n--", Err(io::ErrorKind::UnexpectedEof));
+        check("--B\r\n\r\nbody\r\n--B", Err(io::ErrorKind::UnexpectedEof));
         check("--B\r\nContent-Type: a", Err(io::ErrorKind::UnexpectedEof));
         check("", Err(io::ErrorKind::UnexpectedEof));
+        check(&"no answer of this kind".repeat(1000), Err(io::ErrorKind::InvalidData));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_come_through(body in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'),
-                                                                               any::<u8>()], 0..300)) {
-            prop_assume!(!body.windows(7).any(|window| window == b"\r\n--B42"));
-            let whole = [b"--B42\r\nA: b\r\n\r\n", &body[..], b"\r\n--B42--"].concat();
-            prop_assert_eq!(part(&whole, "B42").unwrap(), body);
+        fn any_bytes_come_through(
+            bodies in proptest::collection::vec(
+                proptest::collection::vec(
+                    prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), any::<u8>()],
+                    0..300,
+                ),
+                0..4,
+            ),
+            piece in 1_usize..50,
+        ) {
+            prop_assume!(bodies.iter().all(|body| !body.windows(7).any(|window| window == b"\r\n--B42")));
+            let mut whole = Vec::new();
+            for body in &bodies {
+                whole.extend([b"\r\n--B42\r\nA: b\r\n\r\n", &body[..]].concat());
+            }
+            whole.extend(b"\r\n--B42--");
+            prop_assert_eq!(parts(&whole, "B42", piece).unwrap(), bodies);
         }
 
         #[test]
-        fn lines_of_any_length_come_through(length in 65_530_usize..65_550) {
+        fn parts_of_any_length_come_through(length in PIECE_BYTES - 60..PIECE_BYTES + 60) {
             let body = [vec![b'x'; length], b"\r\n".to_vec(), vec![b'y'; length], b"\r".to_vec()].concat();
-            let whole = [b"--B\r\n\r\n", &body[..], b"\r\n--B--"].concat();
-            let mut got = Vec::new();
-            first_part(&whole[..], "B", &mut got).unwrap();
-            prop_assert_eq!(got, body);
+            let whole = [b"--B\r\n\r\n", &body[..], b"\r\n--B\r\n\r\nz\r\n--B--"].concat();
+            prop_assert_eq!(parts(&whole, "B", 1 << 20).unwrap(), vec![body, b"z".to_vec()]);
         }
     }
 }

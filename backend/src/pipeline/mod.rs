@@ -4,6 +4,7 @@
 pub mod frame;
 pub mod crop;
 pub mod normalise;
+pub mod distribution;
 pub mod outliers;
 pub mod resample;
 pub mod resample_torch;

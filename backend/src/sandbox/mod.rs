@@ -7,8 +7,9 @@ mod kernel;
 
 use std::path::Path;
 
-/// How much such a process yields to others; 19 is the most.
+/// How much such a process yields to others; 19 is the most. Somebody waits for what is looked through.
 const NICENESS: i32 = 10;
+const NICENESS_OF_LOOKING: i32 = 3;
 /// How willingly the system ends it when memory runs out; 1000 is the most.
 const OUT_OF_MEMORY_SCORE: &str = "800";
 
@@ -27,8 +28,9 @@ pub struct Reach<'a> {
 pub fn take_on(reach: &Reach<'_>, tell: impl Fn(&str)) {
     #[cfg(target_os = "linux")]
     {
+        let niceness = if reach.reads.is_some() { NICENESS_OF_LOOKING } else { NICENESS };
         let taken = [
-            ("priority", rustix::process::nice(NICENESS).map(drop).map_err(std::io::Error::from)),
+            ("priority", rustix::process::nice(niceness).map(drop).map_err(std::io::Error::from)),
             ("memory score", std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE)),
             ("memory", kernel::bound_memory()),
             ("new rights", rustix::thread::set_no_new_privs(true).map_err(std::io::Error::from)),

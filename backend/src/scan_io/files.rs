@@ -137,20 +137,17 @@ pub fn read_origin(path: &Path) -> Result<Origin, ScanError> {
     }
 }
 
-/// Writes a scan's voxels as a packed NIfTI file with nothing of its header but what places and scales them: no texts,
-/// no extensions, no intents, no attributes.
+/// Writes the voxels of a scan that was read from these files as a packed NIfTI file with nothing of its header but
+/// what places and scales them: no texts, no extensions, no intents, no attributes.
 ///
 /// # Errors
 /// As [`read_scan`].
-pub fn write_without_texts(files: &ScanFiles, intensities: Intensities, out: impl Write) -> Result<(), ScanError> {
+pub fn write_without_texts(files: &ScanFiles, scan: &Scan, out: impl Write) -> Result<(), ScanError> {
     match files {
         ScanFiles::One(file) if Format::of(file) == Format::Nifti => nifti::write_without_texts(file, None, out),
         ScanFiles::Pair { header, voxels } if Format::of(header) == Format::Nifti => {
             nifti::write_without_texts(header, Some(voxels), out)
         }
-        other => {
-            let Scan { volume, origin } = read_scan_files(other, intensities)?;
-            Ok(super::write::pack_f32(out, &volume, &origin)?)
-        }
+        _ => Ok(super::write::pack(out, scan)?),
     }
 }

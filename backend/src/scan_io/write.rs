@@ -6,13 +6,14 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rayon::prelude::*;
 use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
 use super::format::{Format, is_segments_name};
 use super::header::Voxels;
 use super::nrrd::segment_pairs;
-use super::{Origin, ScanError, metaimage, nrrd};
+use super::{Origin, Scan, ScanError, metaimage, nrrd};
 
 /// Writes labels on the scan's grid in the format that the name's ending says, compressed unless that is `.nii`; the
 /// file appears whole or not at all.
@@ -94,11 +95,26 @@ fn nifti<W: Write>(mut file: W, path: &Path, header: &[u8], voxels: &[u8]) -> st
     Ok(file)
 }
 
-/// Writes a packed file of f32, a piece at a time.
-pub(super) fn pack_f32(out: impl Write, values: &Volume<f32>, origin: &Origin) -> std::io::Result<()> {
+/// Writes a packed file, a piece at a time: of whole numbers of 16 bits where all voxels are such, in gzip's wrapping
+/// but as they are, since deflating them takes longer than fetching them; else of f32.
+pub(super) fn pack(out: impl Write, scan: &Scan) -> std::io::Result<()> {
+    const PIECE: usize = 1 << 16;
+    let (voxels, header) = (scan.volume.voxels(), &scan.origin.header);
+    let is_short = |piece: &[f32]| piece.iter().fold(true, |all, v| all & (f32::from(*v as i16) == *v));
+    if voxels.par_chunks(PIECE).all(is_short) {
+        let mut encoder = GzEncoder::new(out, Compression::none());
+        encoder.write_all(&header.written(Voxels::INT16))?;
+        let mut bytes = vec![0; 2 * PIECE];
+        for piece in voxels.chunks(PIECE) {
+            let bytes = &mut bytes[..2 * piece.len()];
+            bytes.as_chunks_mut().0.iter_mut().zip(piece).for_each(|(two, v)| *two = (*v as i16).to_le_bytes());
+            encoder.write_all(bytes)?;
+        }
+        return encoder.finish()?.flush();
+    }
     let mut encoder = GzEncoder::new(out, Compression::fast());
-    encoder.write_all(&origin.header.written(Voxels::FLOAT32))?;
-    for part in values.voxels().chunks(1 << 14) {
+    encoder.write_all(&header.written(Voxels::FLOAT32))?;
+    for part in voxels.chunks(PIECE) {
         encoder.write_all(&part.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
     }
     encoder.finish()?.flush()

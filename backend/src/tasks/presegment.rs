@@ -15,6 +15,7 @@ use crate::bundle::plans::Plan;
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
+use crate::pipeline::distribution::Distribution;
 use crate::pipeline::network_grid::size_warning;
 use crate::pipeline::outliers::outliers;
 use crate::pipeline::presegment as stages;
@@ -146,7 +147,8 @@ pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<S
         origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
     warnings.extend(size_warning(origin.geometry(), plan));
     for ((volume, (normalization, _)), name) in channels.iter().zip(&plan.normalization).zip(&plan.channels) {
-        warnings.extend(outliers(volume, *normalization).map(|words| format!("{name}: {words}")));
+        let known = Distribution::of(volume.voxels());
+        warnings.extend(outliers(volume, &known, *normalization).map(|words| format!("{name}: {words}")));
     }
     warnings
 }

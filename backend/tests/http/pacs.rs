@@ -12,8 +12,10 @@ use i3deep::scan_io::{LabelFile, read_origin};
 use serde_json::{Value, json};
 use shared::correction::{CorrectedSlice, Runs, SliceState};
 use shared::geometry::{Axis, Plane};
+use shared::intensity::Window;
 
 use crate::orthanc::{Orthanc, PASSWORD};
+use crate::people::{asking, person};
 use crate::scans::Nifti;
 use crate::series::{CANARIES, Series};
 use crate::server::{BUNDLE, Server, eventually, models};
@@ -236,24 +238,122 @@ fn only_the_configured_address_is_ever_asked() {
 fn a_connection_that_breaks_is_taken_up_again() {
     let folder = tempfile::tempdir().unwrap();
     write_series(&folder.path().join("series"));
-    let file = |z: usize| std::fs::read(folder.path().join(format!("series/{:04}.dcm", 24 - z))).unwrap();
-    let files: Vec<Vec<u8>> = (0..24).map(file).collect();
+    let files = files_of(&folder.path().join("series"));
     let broken = Mutex::new(BTreeSet::new());
-    let odd = Odd::start(move |_, head| {
-        if head.contains("/instances?") {
-            return instances(24);
+    let odd = Odd::start(move |_, head| match asked_for(head) {
+        Wanted::Count => reply("200 OK", "application/dicom+json", b"[]"),
+        Wanted::List => instances(24),
+        // The whole series breaks off behind the tenth object, or somewhere in the eleventh.
+        Wanted::Series => {
+            let whole = objects(&files);
+            whole[..whole.len() * 21 / 48].to_vec()
         }
-        let line = head.split(' ').nth(1).unwrap();
-        let z: usize = line.rsplit('.').next().unwrap().parse::<usize>().unwrap() - 1;
-        let body = [b"--b\r\n\r\n", &files[z][..], b"\r\n--b--"].concat();
-        let whole = reply("200 OK", "multipart/related; type=\"application/dicom\"; boundary=b", &body);
-        // The first answer of every third object breaks off.
-        if z.is_multiple_of(3) && broken.lock().unwrap().insert(z) { whole[..whole.len() / 2].to_vec() } else { whole }
+        // So does the first answer of every third object.
+        Wanted::Object(z) => {
+            let whole = objects(&files[z..=z]);
+            let breaks = z.is_multiple_of(3) && broken.lock().unwrap().insert(z);
+            if breaks { whole[..whole.len() / 2].to_vec() } else { whole }
+        }
     });
     let server = with_sources(&odd.sources(folder.path()));
     let import = opened(&server, "odd");
-    assert_eq!((&import["state"], &import["fetched"]), (&json!("done"), &json!(24)), "{import}");
-    assert!(odd.asked().len() >= 24 + 8, "nothing was asked again");
+    let said = (&import["state"], &import["fetched"], &import["of"]);
+    assert_eq!(said, (&json!("done"), &json!(24), &json!(24)), "{import}");
+    let times =
+        |z: usize| odd.asked().iter().filter(|head| matches!(asked_for(head), Wanted::Object(at) if at == z)).count();
+    // What had come whole is not asked for again; the first, which is shown while the others come, once or twice.
+    assert!((1..10).all(|z| times(z) == 0), "what was here was asked for");
+    assert!(
+        (11..24).all(|z| times(z) == if z.is_multiple_of(3) { 2 } else { 1 }),
+        "what broke was not asked for again"
+    );
+}
+
+#[test]
+fn a_slice_is_shown_to_its_owner_while_the_others_come() {
+    let folder = tempfile::tempdir().unwrap();
+    write_series(&folder.path().join("series"));
+    let files = files_of(&folder.path().join("series"));
+    let holds = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let still = Arc::clone(&holds);
+    let odd = Odd::start(move |_, head| match asked_for(head) {
+        Wanted::Count => {
+            let series = json!([{ "0020000E": { "Value": [SERIES] }, "00201209": { "Value": [24] } }]);
+            reply("200 OK", "application/dicom+json", series.to_string().as_bytes())
+        }
+        Wanted::List => instances(24),
+        Wanted::Series => {
+            while still.load(Ordering::SeqCst) {
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+            objects(&files)
+        }
+        Wanted::Object(z) => objects(&files[z..=z]),
+    });
+    let sources = odd.sources(folder.path());
+    let (server, admin) = asking(&["--pacs", sources.to_str().unwrap()]);
+    let anna = person(&server, &admin, "anna", "reviewer");
+    let get = |path: &str, cookie: &str| server.send("GET", path, &[("cookie", cookie)], None);
+    let wanted = json!({ "study": STUDY, "series": [SERIES], "bundle": BUNDLE });
+    let begun = server.send("POST", "/api/pacs/odd/imports", &[("cookie", &admin)], Some(&wanted)).json::<Value>();
+    let own =
+        || get("/api/imports", &admin).json::<Vec<Value>>().into_iter().find(|it| it["id"] == begun["id"]).unwrap();
+    eventually("a slice to look at", || (own()["has_picture"] == true).then_some(()));
+
+    let path = format!("/api/imports/{}/picture", begun["id"].as_str().unwrap());
+    let picture = get(&path, &admin);
+    assert_eq!((picture.status, picture.header("content-type")), (200, "image/png"));
+    assert_eq!(picture.header("cache-control"), "no-store");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.body)).read_info().unwrap();
+    let mut greys = vec![0; reader.output_buffer_size().unwrap()];
+    let is = reader.next_frame(&mut greys).unwrap();
+    assert_eq!((is.width, is.height, is.color_type), (32, 32, png::ColorType::Grayscale));
+    // The middle of the list, as it is stored.
+    let scan = Nifti::generated();
+    let plane: Vec<f32> = scan.voxels[12 * 1024..13 * 1024].iter().map(|v| f32::from(*v as i16)).collect();
+    let window = Window::automatic(&plane);
+    assert_eq!(greys, plane.iter().map(|v| window.grey(*v)).collect::<Vec<u8>>());
+
+    assert_eq!(get(&path, &anna).refusal(404).0, "not_found");
+    assert_eq!(server.get(&path).refusal(401).0, "sign_in_needed");
+    assert_eq!(own()["state"], "fetching");
+    holds.store(false, Ordering::SeqCst);
+    let done = eventually("end of the import", || Some(own()).filter(|import| import["state"] == "done"));
+    assert_eq!((&done["has_picture"], &done["fetched"]), (&json!(false), &json!(24)));
+    assert_eq!(get(&path, &admin).refusal(404).0, "not_found");
+    let log = server.log();
+    assert!(CANARIES.iter().all(|secret| !log.contains(secret)), "{log}");
+    assert!(odd.asked().iter().filter(|head| matches!(asked_for(head), Wanted::Object(_))).count() == 1);
+}
+
+/// What a request asks for.
+enum Wanted {
+    Count,
+    List,
+    Series,
+    Object(usize),
+}
+
+fn asked_for(head: &str) -> Wanted {
+    let path = head.split(' ').nth(1).unwrap();
+    match path.rsplit_once("/instances/") {
+        Some((_, instance)) => Wanted::Object(instance.rsplit('.').next().unwrap().parse::<usize>().unwrap() - 1),
+        None if path.contains("/instances?") => Wanted::List,
+        None if path.contains("/series?") => Wanted::Count,
+        None => Wanted::Series,
+    }
+}
+
+/// What [`write_series`] wrote, in the order in space.
+fn files_of(folder: &Path) -> Vec<Vec<u8>> {
+    (0..24).map(|z| std::fs::read(folder.join(format!("{:04}.dcm", 24 - z))).unwrap()).collect()
+}
+
+/// An answer of these objects.
+fn objects(files: &[Vec<u8>]) -> Vec<u8> {
+    let mut body: Vec<u8> = files.iter().flat_map(|file| [b"--b\r\n\r\n", &file[..], b"\r\n"].concat()).collect();
+    body.extend(b"--b--");
+    reply("200 OK", "multipart/related; type=\"application/dicom\"; boundary=b", &body)
 }
 
 /// Folders of what was fetched.
@@ -321,21 +421,19 @@ fn an_import_can_be_stopped() {
 fn an_import_outlives_the_server() {
     let folder = tempfile::tempdir().unwrap();
     write_series(&folder.path().join("series"));
-    let file = |z: usize| std::fs::read(folder.path().join(format!("series/{:04}.dcm", 24 - z))).unwrap();
-    let files: Vec<Vec<u8>> = (0..24).map(file).collect();
+    let files = files_of(&folder.path().join("series"));
     let holds = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let still = Arc::clone(&holds);
-    let odd = Odd::start(move |_, head| {
-        if head.contains("/instances?") {
-            return instances(24);
+    let odd = Odd::start(move |_, head| match asked_for(head) {
+        Wanted::List => instances(24),
+        // One that gives no whole series.
+        Wanted::Count | Wanted::Series => reply("501 Not Implemented", "text/plain", b""),
+        Wanted::Object(z) => {
+            while z > 5 && still.load(Ordering::SeqCst) {
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+            objects(&files[z..=z])
         }
-        let line = head.split(' ').nth(1).unwrap();
-        let z: usize = line.rsplit('.').next().unwrap().parse::<usize>().unwrap() - 1;
-        while z > 5 && still.load(Ordering::SeqCst) {
-            thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let body = [b"--b\r\n\r\n", &files[z][..], b"\r\n--b--"].concat();
-        reply("200 OK", "multipart/related; type=\"application/dicom\"; boundary=b", &body)
     });
     let sources = odd.sources(folder.path());
     let server = with_sources(&sources);

@@ -159,7 +159,7 @@ fn real_series_go_round() {
 
 /// 512 × 512 × 22, and 274 × 384 × 384: oblique both. What the networks make of them does not matter here.
 #[test]
-#[ignore = "minutes: cargo test --workspace --test http -- --ignored large_real_series"]
+#[ignore = "minutes: I3DEEP_JOB_LIMIT_S=3600 cargo test --workspace --test http -- --ignored large_real_series"]
 fn large_real_series_go_round() {
     for name in ["hippocrop/Study1/12-T1post-05670", "mr_head_384/dicoms"] {
         real_series_goes_round(name, "phantom");

@@ -1,6 +1,8 @@
 //! "Open from PACS": search, choose one series, see it come.
 
 use leptos::prelude::*;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::use_navigate;
 use shared::api::{BundleInfo, Import, ImportState, OpenSeries, PacsInfo, PacsSeries, PacsStudy, StudyQuery};
 
 use super::icon::{Icon, Shape};
@@ -278,11 +280,41 @@ fn Coming(id: String) -> impl IntoView {
         ),
     };
     let failed = move || state.get() == Some(ImportState::Failed);
+    let has_picture = Memo::new(move |_| import.with(|import| import.as_ref().is_some_and(|it| it.has_picture)));
+    let goes_over = RwSignal::new(false);
+    let navigate = use_navigate();
+    Effect::new(move || {
+        let case = import.with(|import| import.as_ref().and_then(|import| import.case.clone()));
+        if let Some(case) = case.filter(|_| goes_over.get_untracked()) {
+            navigate(&format!("/case/{case}"), NavigateOptions::default());
+        }
+    });
     view! {
         <li data-testid="import" data-state=move || state.get().map(state_word)>
             <span class:failed=failed>{move || import.get().map(|import| import_text(&import))}</span>
             {act}
+            <Show when=move || has_picture.get()>
+                <Glance url=id.with_value(|id| session.import_picture(id)) goes_over=goes_over />
+            </Show>
         </li>
+    }
+}
+
+/// A slice of what is on its way. It is no case yet: nothing can be painted on it, but one can ask to go there.
+#[component]
+fn Glance(url: String, goes_over: RwSignal<bool>) -> impl IntoView {
+    let words = move || match goes_over.get() {
+        true => "It opens as soon as all of it is here",
+        false => "One of its slices, to look at. Press it to open the scan as soon as all of it is here",
+    };
+    view! {
+        <button
+            type="button" class="glance" aria-pressed=move || goes_over.get().to_string() data-testid="import-picture"
+            on:click=move |_| goes_over.update(|goes_over| *goes_over = !*goes_over)
+        >
+            <img src=url alt="A slice of the series that is on its way" />
+            <span class="muted">{words}</span>
+        </button>
     }
 }
 

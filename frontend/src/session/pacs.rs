@@ -12,6 +12,9 @@ use crate::api::{self, Trouble};
 
 /// How long until one asks again how far imports are.
 const IMPORTS_MS: u32 = 700;
+/// The same while a first slice of what was just opened may come any moment, and how often.
+const IMPORTS_SOON_MS: u32 = 150;
+const IMPORTS_SOON: u32 = 20;
 
 /// What is known of the PACS.
 #[derive(Clone, Copy)]
@@ -125,16 +128,21 @@ impl Session {
         });
     }
 
+    /// Where a slice of what is on its way can be had.
+    pub(crate) fn import_picture(self, id: &str) -> String {
+        api::import_picture_url(id)
+    }
+
     /// Asks how far imports are until none is under way.
     async fn follow_imports(self) {
-        loop {
+        for asked in 0_u32.. {
             if let Ok(imports) = api::imports().await {
                 self.pacs.imports.update(|known| *known = followed(known, imports));
             }
             if self.pacs.imports.now_with(|imports| imports.iter().all(|import| import.state.is_over())) {
                 return;
             }
-            TimeoutFuture::new(IMPORTS_MS).await;
+            TimeoutFuture::new(if asked < IMPORTS_SOON { IMPORTS_SOON_MS } else { IMPORTS_MS }).await;
         }
     }
 
@@ -217,6 +225,7 @@ mod tests {
             of: 0,
             message: String::new(),
             case: None,
+            has_picture: false,
         }
     }
 

@@ -115,6 +115,9 @@ pub struct Import {
     pub message: String,
     /// What it became.
     pub case: Option<CaseId>,
+    /// Whether one of its slices can be looked at already; not when it is over.
+    #[serde(default)]
+    pub has_picture: bool,
 }
 
 /// How far an import is.

@@ -191,6 +191,8 @@ routes! {
     IMPORTS: Route<0> = Get "/api/imports";
     /// The [`Import`](super::Import), which stops; `not_now` if it has become a case.
     STOP_IMPORT: Route<1> = Delete "/api/imports/{import}";
+    /// A slice of what is on its way, to look at while the others come (`image/png`); `not_found` when it is over.
+    IMPORT_PICTURE: Route<1> = Get "/api/imports/{import}/picture";
     /// [`SendTo`](super::SendTo) → [`Sent`](super::Sent), once the PACS is known to have it: the newest segmentation
     /// with all that the expert has corrected and saved, as a DICOM SEG.
     SEND: Route<1> = Post "/api/cases/{id}/send";

@@ -1,6 +1,8 @@
 //! Percentiles of all voxels, exact to a 512th of their value: a histogram with a bin for every sign, exponent and
 //! seven leading bits, which fits 1e-9 and 1e9 alike and takes one pass, however large the scan.
 
+use super::Counts;
+
 /// Bins: the upper 16 bits of an f32, in the order of their values.
 const BINS: usize = 1 << 16;
 /// A single value that as large a share of the voxels has is background or padding.
@@ -29,11 +31,21 @@ fn value(key: u32) -> f32 {
 impl Quantiles {
     /// Counts the intensities.
     pub fn of(intensities: &[f32]) -> Self {
+        Self::counted(intensities.iter().map(|intensity| (*intensity, 1)))
+    }
+
+    /// The same, of intensities that have been counted.
+    pub fn of_counts(counts: &Counts) -> Self {
+        Self::counted(counts.each())
+    }
+
+    /// Of intensities, and how often each is there.
+    fn counted(intensities: impl Iterator<Item = (f32, u64)> + Clone) -> Self {
         let mut bins = vec![0_u64; BINS];
         let (mut minimum, mut maximum) = (f32::INFINITY, f32::NEG_INFINITY);
-        for &intensity in intensities.iter().filter(|v| v.is_finite()) {
+        for (intensity, count) in intensities.clone().filter(|(v, _)| v.is_finite()) {
             // Minus zero is zero.
-            bins[(key(intensity + 0.0) >> 16) as usize] += 1;
+            bins[(key(intensity + 0.0) >> 16) as usize] += count;
             minimum = minimum.min(intensity);
             maximum = maximum.max(intensity);
         }
@@ -92,7 +104,7 @@ impl Quantiles {
 }
 
 /// The histogram without the voxels that have the smallest value or the most frequent one, where these are many.
-fn without_background(intensities: &[f32], bins: &[u64], minimum: f32) -> Vec<u64> {
+fn without_background(intensities: impl Iterator<Item = (f32, u64)>, bins: &[u64], minimum: f32) -> Vec<u64> {
     let total: u64 = bins.iter().sum();
     let many = |count: u64| count as f64 >= BACKGROUND_SHARE * total as f64 && count > 0;
     let mut content = bins.to_vec();
@@ -101,14 +113,14 @@ fn without_background(intensities: &[f32], bins: &[u64], minimum: f32) -> Vec<u6
     let lowest = (key(minimum + 0.0) >> 16) as usize;
     let mut low = vec![0_u64; BINS];
     let mut full = vec![0_u64; BINS];
-    for &intensity in intensities.iter().filter(|v| v.is_finite()) {
+    for (intensity, count) in intensities.filter(|(v, _)| v.is_finite()) {
         let key = key(intensity + 0.0);
         let (bin, within) = ((key >> 16) as usize, (key & 0xffff) as usize);
         if bin == lowest {
-            low[within] += 1;
+            low[within] += count;
         }
         if bin == fullest {
-            full[within] += 1;
+            full[within] += count;
         }
     }
     let at_minimum = low[(key(minimum + 0.0) & 0xffff) as usize];
@@ -147,6 +159,16 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn counted_or_not_they_are_the_same(values in proptest::collection::vec(-2000_i32..3000, 1..400)) {
+            let values: Vec<f32> = values.into_iter().map(|value| (value / 7) as f32).collect();
+            let (least, most) = values.iter().fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+            let mut counts = vec![0; (most - least) as usize + 1];
+            values.iter().for_each(|value| counts[(value - least) as usize] += 1);
+            let (got, expected) = (Quantiles::of_counts(&Counts::new(least, counts)), Quantiles::of(&values));
+            proptest::prop_assert_eq!(format!("{got:?}"), format!("{expected:?}"));
+        }
+
         #[test]
         fn percentiles_are_where_sorting_finds_them(
             mut values in proptest::collection::vec(-1e6_f32..1e6, 1..300),

@@ -109,6 +109,7 @@ serve! {
     OPEN_SERIES for Person => pacs.open,
     IMPORTS for Person => pacs.imports,
     STOP_IMPORT for Person => pacs.stop,
+    IMPORT_PICTURE for Person => pacs.picture,
     SEND for Case => pacs.send,
     EVENTS for Person => events.stream,
     HEALTH for Anybody => health.show,

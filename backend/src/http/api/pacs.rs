@@ -1,5 +1,8 @@
 //! The PACS on the other end: search it, open one of its series, send a segmentation there.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Json, Path};
@@ -10,11 +13,12 @@ use shared::api::{
 use shared::case::CaseId;
 
 use super::super::people::Visitor;
-use super::upload::{Scratch, take_in};
+use super::upload::{Scratch, disk, take_in};
 use super::{Parts, Refusal, export};
-use crate::intake::{Brought, case_name, check_images, find_bundle};
+use crate::intake::{Brought, Glance, case_name, check_images, find_bundle};
 use crate::pacs::{
-    Fetch, Outcome, PacsError, Source, Ticket, fetch, find_series, find_studies, send_by_dicom, study_of,
+    Fetch, Outcome, PacsError, Progress, Source, Ticket, fetch, find_series, find_studies, glimpse, send_by_dicom,
+    study_of,
 };
 use crate::scan_io::identity;
 use crate::store::{Act, StoreError, UnderWay};
@@ -66,6 +70,8 @@ pub(crate) async fn series(
 ) -> Result<Json<Vec<PacsSeries>>, Refusal> {
     let (source, study) = path.into_inner();
     let source = searchable(&parts, &visitor, &source)?;
+    // Whoever looks at series opens one.
+    parts.lookers.get_ready();
     Ok(Json(ask(move || find_series(&source, &study)).await?))
 }
 
@@ -150,6 +156,19 @@ pub(crate) async fn stop(parts: Data<Parts>, visitor: Visitor, id: Path<String>)
             Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::NotNow, message))
         }
     }
+}
+
+/// A slice of an import of the asker's, to look at while the others come.
+#[utoipa::path(
+    get,
+    path = route::IMPORT_PICTURE.path,
+    params(("import" = String, Path, description = "The import")),
+    responses((status = 200, description = "A slice, as it is stored", content_type = "image/png"))
+)]
+pub(crate) async fn picture(parts: Data<Parts>, visitor: Visitor, id: Path<String>) -> Result<HttpResponse, Refusal> {
+    let none = || Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no picture of such an import");
+    let picture = parts.imports.picture(&visitor.name, &id).ok_or_else(none)?;
+    Ok(HttpResponse::Ok().content_type("image/png").body(picture))
 }
 
 /// Sends the newest segmentation with all that the expert has decided, corrected and saved to a PACS, as a DICOM SEG,
@@ -262,7 +281,17 @@ impl Desk {
             return Ok(None);
         }
         let scratch = Scratch::new(&self.parts)?;
-        let (folder, progress) = (scratch.path().to_owned(), ticket.progress.clone());
+        let showing = Showing {
+            parts: self.parts.clone(),
+            import: ticket.id().to_owned(),
+            progress: Arc::clone(&ticket.progress),
+            folder: scratch.path().join("glimpse"),
+            source: source.clone(),
+            wanted: wanted.clone(),
+        };
+        self.parts.lookers.get_ready();
+        tokio::spawn(showing.carry_out());
+        let (folder, progress) = (scratch.path().to_owned(), Arc::clone(&ticket.progress));
         let (limit_bytes, bundle) = (self.parts.upload_limit_bytes, wanted.bundle);
         let fetched = web::block(move || {
             let (study, series) = (wanted.study.as_str(), &wanted.series[..]);
@@ -279,6 +308,52 @@ impl Desk {
         let brought = Brought { folder: scratch.path(), files: &files, bundle: &bundle, name };
         Ok(Some(take_in(&self.parts, &self.visitor, brought).await?))
     }
+}
+
+/// A slice that is shown while the others come. Nobody waits for it, and without it all goes on as well.
+struct Showing {
+    parts: Data<Parts>,
+    import: String,
+    progress: Arc<Progress>,
+    /// Within the import's own, which goes with it.
+    folder: PathBuf,
+    source: Source,
+    wanted: OpenSeries,
+}
+
+impl Showing {
+    async fn carry_out(self) {
+        if let Err(refusal) = self.show().await {
+            tracing::debug!("no slice of an import is shown while it comes: {refusal}");
+        }
+    }
+
+    async fn show(&self) -> Result<(), Refusal> {
+        std::fs::create_dir(&self.folder).map_err(disk)?;
+        let (folder, source, wanted) = (self.folder.clone(), self.source.clone(), self.wanted.clone());
+        let limit_bytes = self.parts.upload_limit_bytes;
+        // Counted apart from what becomes the case, and stopped with it.
+        let progress = Arc::clone(&self.progress);
+        let file = ask(move || {
+            let (study, series) = (wanted.study.as_str(), &wanted.series[..]);
+            glimpse(&source, Fetch { study, series, folder: &folder, limit_bytes }, &progress)
+        });
+        let glance = self.parts.lookers.glance(&file.await?).await?;
+        let picture = web::block(move || greys_as_png(&glance)).await.map_err(|error| Refusal::internal(&error))?;
+        self.parts.imports.show(&self.import, picture.map_err(|error| Refusal::internal(&error))?.into());
+        Ok(())
+    }
+}
+
+fn greys_as_png(glance: &Glance) -> Result<Vec<u8>, png::EncodingError> {
+    let [columns, rows] = glance.size.map(|side| side as u32);
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.write_header()?.write_image_data(&glance.greys)?;
+    Ok(bytes)
 }
 
 /// A PACS that the visitor may search.

@@ -81,12 +81,14 @@ impl<R: Read + Seek> Walk<R> {
             if let Err(why) = self.fits(tag, length) {
                 return Ok(Err(why));
             }
+            let value = self.at;
             if tag == (2, 0x10) && length <= 64 {
                 let mut text = vec![0; length as usize];
                 self.file.read_exact(&mut text)?;
+                self.at += u64::from(length);
                 syntax = Some(String::from_utf8_lossy(&text).trim_end_matches(['\0', ' ']).to_owned());
             }
-            self.go(self.at + u64::from(length))?;
+            self.go(value + u64::from(length))?;
         }
         match syntax.as_deref() {
             Some("1.2.840.10008.1.2") => self.implicit = true,
@@ -98,9 +100,11 @@ impl<R: Read + Seek> Walk<R> {
         self.data_set()
     }
 
+    /// What has been read ahead is kept: most elements are short.
     fn go(&mut self, to: u64) -> io::Result<()> {
+        let by = to.cast_signed() - self.at.cast_signed();
         self.at = to;
-        self.file.seek(SeekFrom::Start(to)).map(drop)
+        self.file.seek_relative(by)
     }
 
     fn fits(&self, tag: (u16, u16), length: u32) -> Result<(), String> {

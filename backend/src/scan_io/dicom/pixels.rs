@@ -1,5 +1,7 @@
 //! Pixels to intensities: stored bits, sign, and each slice's own slope and intercept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use dicom_dictionary_std::tags;
 use dicom_encoding::adapters::PixelDataObject;
 use dicom_object::DefaultDicomObject;
@@ -28,21 +30,28 @@ pub(super) fn read(stack: &Stack, geometry: &Geometry) -> Result<Volume<f32>, Sc
             slices.into_iter().filter_map(|(z, slice)| Some((slice, places[z].take()?))).collect();
         work.push((file, targets));
     }
+    // Looked at while a slice is at hand: the whole volume once more takes long.
+    let are_finite = AtomicBool::new(true);
     work.into_par_iter().try_for_each(|(file, targets)| {
         let object = open(file, Part::Whole)?;
         let codec = Codec::of(object.meta().transfer_syntax().trim_end_matches(['\0', ' ']));
         for (slice, target) in targets {
             if let Some(codec) = codec {
                 decoded(file, || unpack(codec, &object, slice, target))?;
-                continue;
+            } else {
+                let decode = || object.decode_pixel_data_frame(slice.frame).map_err(|error| chain(&error));
+                let pixels = decoded(file, decode)?;
+                fill(&pixels, slice, target).map_err(|why| DicomError::Pixels { file: name(file), why })?;
             }
-            let decode = || object.decode_pixel_data_frame(slice.frame).map_err(|error| chain(&error));
-            let pixels = decoded(file, decode)?;
-            fill(&pixels, slice, target).map_err(|why| DicomError::Pixels { file: name(file), why })?;
+            if !target.iter().fold(true, |finite, value| finite & value.is_finite()) {
+                are_finite.store(false, Ordering::Relaxed);
+            }
         }
         Ok::<(), DicomError>(())
     })?;
-    if let Some(at) = voxels.iter().position(|v| !v.is_finite()) {
+    if !are_finite.into_inner()
+        && let Some(at) = voxels.iter().position(|v| !v.is_finite())
+    {
         return Err(ScanError::NotFinite {
             voxel: Geometry::voxel_at(at, geometry.dims),
             value: f64::from(voxels[at]),
@@ -71,10 +80,11 @@ fn fill(pixels: &DecodedPixelData<'_>, slice: &Slice, target: &mut [f32]) -> Res
         shift: u32::from(pixels.high_bit() + 1 - pixels.bits_stored()),
         is_signed: pixels.pixel_representation() == PixelRepresentation::Signed,
     };
-    for (value, chunk) in target.iter_mut().zip(bytes.chunks_exact(size)) {
-        let mut wide = [0; 4];
-        wide[..size].copy_from_slice(chunk);
-        *value = stored.intensity(u32::from_le_bytes(wide), slice);
+    let scale = stored.scale(slice);
+    match size {
+        1 => fill_with(target, bytes.iter().map(|byte| u32::from(*byte)), scale),
+        2 => fill_with(target, bytes.as_chunks().0.iter().map(|pair| u32::from(u16::from_le_bytes(*pair))), scale),
+        _ => fill_with(target, bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)), scale),
     }
     Ok(())
 }
@@ -96,11 +106,26 @@ fn unpack(codec: Codec, object: &DefaultDicomObject, slice: &Slice, target: &mut
     let stored = Stored { bits: if same_kind { said } else { said.min(frame.bits) }, shift: 0, is_signed };
     let least = if is_signed { -(1 << (said - 1)) } else { 0 };
     let most = least + (1 << said) - 1;
-    for (value, sample) in target.iter_mut().zip(&frame.samples) {
-        let sample = if same_kind { (*sample).clamp(least, most) } else { *sample };
-        *value = stored.intensity(sample.cast_unsigned(), slice);
-    }
+    let samples = frame.samples.iter().map(|sample| if same_kind { (*sample).clamp(least, most) } else { *sample });
+    fill_with(target, samples.map(i32::cast_unsigned), stored.scale(slice));
     Ok(())
+}
+
+/// Writes the intensities of words; what is the same for all of a slice is not asked of each.
+fn fill_with(target: &mut [f32], words: impl Iterator<Item = u32>, scale: Scale) {
+    let Scale { stored: Stored { bits, shift, is_signed }, sign, ends, slope, intercept } = scale;
+    // The stored bits at the top, so that shifting back extends the sign and drops what is not the pixel's.
+    let (up, down) = (32 - bits - shift, 32 - bits);
+    let intensity = |pixel: f64| ((ends + sign * pixel) * slope + intercept) as f32;
+    let pairs = target.iter_mut().zip(words);
+    if is_signed {
+        pairs.for_each(|(value, word)| *value = intensity(f64::from((word << up).cast_signed() >> down)));
+    } else if bits < 32 {
+        // As a signed number, which processors turn into a float at once.
+        pairs.for_each(|(value, word)| *value = intensity(f64::from(((word << up) >> down).cast_signed())));
+    } else {
+        pairs.for_each(|(value, word)| *value = intensity(f64::from(word)));
+    }
 }
 
 /// How a pixel is stored.
@@ -112,16 +137,24 @@ struct Stored {
     is_signed: bool,
 }
 
+/// How a slice's pixels become intensities: `(ends + sign · pixel) · slope + intercept`.
+#[derive(Clone, Copy)]
+struct Scale {
+    stored: Stored,
+    sign: f64,
+    ends: f64,
+    slope: f64,
+    intercept: f64,
+}
+
 impl Stored {
-    fn intensity(self, word: u32, slice: &Slice) -> f32 {
-        let Self { bits, shift, is_signed } = self;
-        // The stored bits at the top, so that shifting back extends the sign and drops what is not the pixel's.
-        let raised = word << (32 - bits - shift);
-        let pixel =
-            if is_signed { f64::from(raised.cast_signed() >> (32 - bits)) } else { f64::from(raised >> (32 - bits)) };
-        // As ITK has it: the other end of the numbers that the stored bits can hold.
-        let ends = if is_signed { -1.0 } else { 2.0_f64.powi(bits.cast_signed()) - 1.0 };
-        let pixel = if slice.inverted { ends - pixel } else { pixel };
-        (pixel * slice.slope + slice.intercept) as f32
+    fn scale(self, slice: &Slice) -> Scale {
+        let (sign, ends) = match slice.inverted {
+            // As ITK has it: the other end of the numbers that the stored bits can hold.
+            true if self.is_signed => (-1.0, -1.0),
+            true => (-1.0, 2.0_f64.powi(self.bits.cast_signed()) - 1.0),
+            false => (1.0, 0.0),
+        };
+        Scale { stored: self, sign, ends, slope: slice.slope, intercept: slice.intercept }
     }
 }
