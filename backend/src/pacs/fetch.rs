@@ -121,7 +121,7 @@ impl Crew<'_> {
         here.retain(|instance, _| {
             let is_listed = known.contains(instance);
             if !is_listed {
-                progress.is_none();
+                progress.went();
             }
             is_listed
         });
@@ -140,7 +140,7 @@ impl Crew<'_> {
                 // What does not say what it is, or is here, will not be missed.
                 let Some(instance) = instance.filter(|instance| !here.contains_key(instance)) else { continue };
                 here.insert(instance, std::mem::replace(&mut file, self.file()));
-                self.room.progress.is_here();
+                self.room.progress.came();
                 if here.len() > IMAGES_LIMIT {
                     return Err(PacsError::TooMany(IMAGES_LIMIT));
                 }
@@ -164,7 +164,7 @@ impl Crew<'_> {
                     failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     return;
                 }
-                self.room.progress.is_here();
+                self.room.progress.came();
             }
         };
         thread::scope(|scope| {

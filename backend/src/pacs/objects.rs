@@ -34,7 +34,7 @@ pub(super) struct Objects<'a> {
 }
 
 enum Body<'a> {
-    Parts(Parts<Box<dyn Read + 'a>>),
+    Parts(Box<Parts<Box<dyn Read + 'a>>>),
     /// Some send a single object as it is.
     One(Option<Box<dyn Read + 'a>>),
 }
@@ -43,7 +43,7 @@ impl<'a> Objects<'a> {
     /// Of an answer of this media type; nothing if it holds no objects.
     pub(super) fn of(kind: &str, body: Box<dyn Read + 'a>, room: &'a Room<'a>, web: &'a Web) -> Option<Self> {
         let body = match boundary(kind) {
-            Some(boundary) => Body::Parts(Parts::new(body, &boundary)),
+            Some(boundary) => Body::Parts(Box::new(Parts::new(body, &boundary))),
             None if kind.starts_with("application/dicom") => Body::One(Some(body)),
             None => return None,
         };
@@ -155,14 +155,14 @@ mod tests {
         let file = |elements: &[&[u8]]| [&[0; 128][..], b"DICM", &elements.concat()].concat();
         let length = b"\x02\0\0\0UL\x04\0\x40\0\0\0";
         let version = b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01";
-        let class = b"\x02\0\x02\0UI\x04\01.2\0";
+        let class = b"\x02\0\x02\0UI\x04\x001.2\0";
         let check = |elements: &[&[u8]], expected: Option<&str>| {
             assert_eq!(name(&file(elements)).as_deref(), expected);
         };
-        check(&[length, version, class, b"\x02\0\x03\0UI\x06\01.2.3\0"], Some("1.2.3"));
-        check(&[b"\x02\0\x03\0UI\x06\01.2.33"], Some("1.2.33"));
+        check(&[length, version, class, b"\x02\0\x03\0UI\x06\x001.2.3\0"], Some("1.2.3"));
+        check(&[b"\x02\0\x03\0UI\x06\x001.2.33"], Some("1.2.33"));
         check(&[length, version, class], None);
-        check(&[length, b"\x08\0\x18\0UI\x04\01.23"], None);
+        check(&[length, b"\x08\0\x18\0UI\x04\x001.23"], None);
         check(&[b"\x02\0\x03\0UI\x06\0../../"], None);
         check(&[b"\x02\0\x03\0UI\xff\xff1.2"], None);
         check(&[b"\x02\0\x01\0OB\0\0\xff\xff\xff\xff"], None);

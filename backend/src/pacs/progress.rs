@@ -32,12 +32,12 @@ impl Progress {
     }
 
     /// One more is here.
-    pub(super) fn is_here(&self) {
+    pub(super) fn came(&self) {
         self.fetched.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One that is here belongs to something else.
-    pub(super) fn is_none(&self) {
+    pub(super) fn went(&self) {
         self.fetched.fetch_sub(1, Ordering::Relaxed);
     }
 
