@@ -1,10 +1,10 @@
 //! Adaptation: a network learns from this case's corrected planes, and is believed only where planes that it did not
 //! learn from say that it got better.
 //!
-//! `contrast` turns what is the other way round before anything is learned, `patches` says what the network sees, `trial`
-//! how good it is on planes kept back; here is the course. All of it is told how much time has passed and never looks at
-//! a clock. What the network knew before is kept by the divergence from its own
-//! probabilities, wherever the expert said nothing.
+//! `contrast` turns what is the other way round before anything is learned, `patches` says what the network sees,
+//! `trial` how good it is on planes kept back; here is the course. All of it is told how much time has passed and never
+//! looks at a clock. What the network knew before is kept by the divergence from its own probabilities, wherever the
+//! expert said nothing.
 
 mod contrast;
 mod patches;
