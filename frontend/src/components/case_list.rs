@@ -184,14 +184,17 @@ fn CaseRow(id: CaseId) -> impl IntoView {
                 .into_any()
             }
         };
+        // Away from the server a picture does not come; its place stays, without the browser's sign of what is broken.
+        let unseen = RwSignal::new(false);
         Some(view! {
             <li
                 class="case-row" data-testid="case-row" data-case=case_id data-stage=move || stage().map(stage_key)
                 data-job=job_state
             >
                 <img
-                    class="case-picture" data-testid="case-picture" src=move || picture.get() alt=""
-                    width="56" height="56" loading="lazy"
+                    class="case-picture" class:unseen=move || unseen.get() data-testid="case-picture"
+                    src=move || picture.get() alt="" width="56" height="56" loading="lazy"
+                    on:error=move |_| unseen.set(true) on:load=move |_| unseen.set(false)
                 />
                 <div class="case-name">
                     <strong>{name}</strong>
