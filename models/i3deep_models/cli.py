@@ -1,5 +1,5 @@
 """`i3deep-models`: plan | train presegmentation | train refinement | pack | unpack | golden | evaluate |
-export | bundle | corrupt | report | parity | bench.
+export | bundle | corrupt | report | adopt | parity | bench.
 
 Every step of a training picks up where it stopped.
 """
@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--batch-size", type=int, default=4)
     plan.add_argument("--dropout", type=float, default=0.1)
     plan.add_argument(
+        "--memory-gb", type=float, help="of the card that the planner has in mind; a smaller one gets a smaller patch"
+    )
+    plan.add_argument(
         "--held-out", type=int, default=30, help="refinement cases that nothing may look at before the report"
     )
     plan.add_argument("--seed", type=int, default=2022)
@@ -61,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--fold", type=int, default=0)
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--threads", type=int, default=2)
+        command.add_argument(
+            "--mirror-axes",
+            type=_axes,
+            default=(0, 1, 2),
+            help="array axes [z,y,x] that scans are mirrored along, by commas, or `none`; default: 0,1,2",
+        )
         if stage == "refinement":
             _encoding(command)
             command.add_argument(
@@ -164,6 +173,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--render-only", action="store_true", help="write text and plots again from the tables")
     report.set_defaults(run=_report)
 
+    adopt = commands.add_parser(
+        "adopt", help="a table of `i3deep evaluate` with another bundle into the report's tables"
+    )
+    adopt.add_argument("results", type=Path, help="its results.csv")
+    about = adopt.add_mutually_exclusive_group(required=True)
+    about.add_argument("--other", metavar="NAME", help="other scans: a section under this name")
+    about.add_argument("--learned", type=int, metavar="N", help="a version that `i3deep learn` made of N cases")
+    adopt.add_argument("-o", "--out", type=Path, default=Path("."), help="where REPORT.md and report/ lie (.)")
+    adopt.set_defaults(run=_adopt)
+
     parity = commands.add_parser(
         "parity", help="compare i3deep predict with nnU-Net, voxel by voxel; I3DEEP_BIN names the binary"
     )
@@ -209,14 +228,28 @@ def _plan(options: argparse.Namespace) -> None:
     from i3deep_models.training.plan import PlanOptions, plan
 
     split = read_json(options.split) if options.split else None
-    chosen = PlanOptions(options.base_features, options.batch_size, options.dropout, options.held_out, options.seed)
+    chosen = PlanOptions(
+        options.base_features,
+        options.batch_size,
+        options.dropout,
+        options.held_out,
+        options.seed,
+        options.memory_gb,
+    )
     plan(Workspace(options.workspace.resolve()), options.raw, split, chosen)
 
 
 def _train(options: argparse.Namespace) -> None:
     from i3deep_models.training.train import TrainOptions, train
 
-    chosen = TrainOptions(options.iterations, options.learning_rate, options.fold, options.seed, options.threads)
+    chosen = TrainOptions(
+        options.iterations,
+        options.learning_rate,
+        options.fold,
+        options.seed,
+        options.threads,
+        options.mirror_axes,
+    )
     if options.stage == "presegmentation":
         train(Workspace(options.workspace.resolve()), options.stage, chosen)
         return
@@ -263,6 +296,13 @@ def _export(options: argparse.Namespace) -> None:
         shutil.rmtree(options.output / ".nnunet", ignore_errors=True)
 
 
+def _axes(text: str) -> tuple[int, ...]:
+    axes = () if text == "none" else tuple(int(axis) for axis in text.split(","))
+    if not set(axes) <= {0, 1, 2}:
+        raise argparse.ArgumentTypeError(f"axes are 0 (z), 1 (y) and 2 (x), not {text}")
+    return axes
+
+
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
@@ -305,6 +345,17 @@ def _report(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     report(chosen)
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from i3deep_models.report import learning, others
+    from i3deep_models.report.render import render
+
+    if options.other:
+        others.adopt(options.out / "report", options.other, options.results)
+    else:
+        learning.adopt(options.out / "report", options.learned, options.results)
+    render(options.out)
 
 
 def _parity(options: argparse.Namespace) -> int:

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from i3deep_models.report import choices, plots
+from i3deep_models.report.learning import learning
 from i3deep_models.report.lines import behind_at_equal_contour, lines, outside_removed
 from i3deep_models.report.measure import OURS, SCORES
 from i3deep_models.report.metrics import wilcoxon
+from i3deep_models.report.others import others
 from i3deep_models.report.unsteady import unsteady
 from i3deep_models.report.words import fill, number, percent, spread
 from i3deep_models.workspace import read_json
@@ -115,7 +117,8 @@ def render(out: Path) -> None:
     measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
     written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
     chosen = [choices.strategies(tables.folder), choices.uncertainties(tables.folder)]
-    sections = [introduction(tables), verdicts(aims), planes, *measured, *chosen, *written]
+    elsewhere = [others(tables.folder), learning(tables.folder)]
+    sections = [introduction(tables), verdicts(aims), planes, *measured, *chosen, *elsewhere, *written]
     (out / "REPORT.md").write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
     print(f"{out / 'REPORT.md'} is written", flush=True)
 

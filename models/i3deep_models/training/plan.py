@@ -18,6 +18,8 @@ class PlanOptions:
     dropout: float
     held_out: int
     seed: int
+    # What the planner may take the card to have, which decides the patch; none: nnU-Net's own 8.
+    memory_gb: float | None = None
 
 
 def split_cases(cases: list[str], split: dict | None, options: PlanOptions) -> dict[str, list[str]]:
@@ -86,7 +88,7 @@ def plan(workspace: Workspace, raw: Path, split: dict | None, options: PlanOptio
         link_dataset(raw, workspace.raw / workspace.dataset_name(stage), parts[stage])
 
     extract_fingerprints([1], num_processes=2, check_dataset_integrity=True)
-    plan_experiments([1])
+    plan_experiments([1], gpu_memory_target_in_gb=options.memory_gb)
     plans_file = workspace.preprocessed / workspace.dataset_name("presegmentation") / "nnUNetPlans.json"
     plans = read_json(plans_file)
     shrink(plans["configurations"]["3d_fullres"], options)

@@ -35,7 +35,7 @@ def load_network(
     checkpoint: Path, input_channels: int | None = None, deep_supervision: bool = False
 ) -> torch.nn.Module:
     """Builds the network of a checkpoint from its own plans, in evaluation mode; input channels are read from its first
-    weight."""
+    weight. `mirror_axes` of it are those that it was trained to be mirrored along."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -56,11 +56,12 @@ def load_network(
         deep_supervision=deep_supervision,
     )
     network.load_state_dict(weights)
+    network.mirror_axes = stored["inference_allowed_mirroring_axes"]
     return network.eval()
 
 
 def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[int]) -> torch.Tensor:
-    """Mean logits over folds and the 8 mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
+    """Mean logits over folds and their mirrors, `[heads, z, y, x]`, by nnU-Net's own sliding window."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(
@@ -69,7 +70,8 @@ def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[i
     total: torch.Tensor | None = None
     for network in networks:
         predictor.network = network
-        predictor.allowed_mirroring_axes = tuple(range(3))
+        # P-Net was trained with all. nnU-Net takes None, not an empty tuple, for none.
+        predictor.allowed_mirroring_axes = getattr(network, "mirror_axes", (0, 1, 2)) or None
         predictor.configuration_manager = _Patch(patch_size)
         predictor.label_manager = _Heads(_head_count(network))
         one = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).float()

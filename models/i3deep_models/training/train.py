@@ -18,6 +18,8 @@ class TrainOptions:
     fold: int
     seed: int
     threads: int
+    # Array axes `[z, y, x]` along which scans may be mirrored. Not the one from left to right, where labels tell sides.
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
 
 
 def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recipe | None = None) -> None:
@@ -27,6 +29,7 @@ def train(workspace: Workspace, stage: str, options: TrainOptions, recipe: Recip
     os.environ.setdefault("nnUNet_n_proc_DA", "0")
     os.environ["I3DEEP_ITERATIONS"] = str(options.iterations)
     os.environ["I3DEEP_LEARNING_RATE"] = str(options.learning_rate)
+    os.environ["I3DEEP_MIRROR_AXES"] = ",".join(str(axis) for axis in options.mirror_axes)
     import numpy as np
     import torch
 

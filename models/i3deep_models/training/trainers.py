@@ -31,8 +31,8 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
 class I3DeepTrainer(nnUNetTrainer):
     """nnU-Net's trainer with a schedule in iterations, and bf16 on CPUs that have it.
 
-    The schedule comes from the environment (`I3DEEP_ITERATIONS`, `I3DEEP_LEARNING_RATE`), because nnU-Net builds
-    trainers itself.
+    The schedule comes from the environment (`I3DEEP_ITERATIONS`, `I3DEEP_LEARNING_RATE`), and so do the axes of
+    mirroring (`I3DEEP_MIRROR_AXES`), because nnU-Net builds trainers itself.
     """
 
     def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = CPU):
@@ -45,6 +45,14 @@ class I3DeepTrainer(nnUNetTrainer):
         self.num_epochs = max(1, iterations // self.num_iterations_per_epoch)
         self.save_every = 1
         self.initial_lr = float(os.environ.get("I3DEEP_LEARNING_RATE", "0.01"))
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self):
+        """nnU-Net's, with the axes that were asked for. The checkpoint keeps them for prediction."""
+        *rest, mirror_axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        asked = os.environ.get("I3DEEP_MIRROR_AXES", "0,1,2").split(",")
+        mirror_axes = tuple(axis for axis in mirror_axes if str(axis) in asked)
+        self.inference_allowed_mirroring_axes = mirror_axes
+        return *rest, mirror_axes
 
     def _forward_loss(self, batch: dict):
         data = batch["data"].to(self.device)
