@@ -7,5 +7,6 @@ export default defineConfig({
   ...specs,
   testDir: ".",
   reporter: [["line"]],
-  use: { ...specs.use, actionTimeout: 60_000 },
+  // What a trace keeps of the page at each act takes longer than the act.
+  use: { ...specs.use, actionTimeout: 60_000, trace: "off" },
 });

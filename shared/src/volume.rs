@@ -65,8 +65,8 @@ impl<T: Copy> Volume<T> {
     /// # Errors
     /// [`GeometryError::NoSuchPlane`].
     pub fn read_plane(&self, plane: Plane) -> Result<Vec<T>, GeometryError> {
-        let layout = PlaneLayout::new(&self.geometry, plane)?;
-        Ok(layout.offsets().map(|offset| self.voxels[offset]).collect())
+        // A volume holds every voxel of its geometry.
+        Ok(PlaneLayout::new(&self.geometry, plane)?.read(&self.voxels).unwrap_or_default())
     }
 
     /// Writes a plane, u fastest.
@@ -113,6 +113,21 @@ impl PlaneLayout {
         })
     }
 
+    /// The plane's voxels, u fastest, of a buffer; none if that is too short.
+    pub fn read<T: Copy>(self, voxels: &[T]) -> Option<Vec<T>> {
+        let [columns, rows] = self.dims;
+        let mut plane = Vec::with_capacity(columns * rows);
+        for row in 0..rows {
+            let start = self.start + row * self.strides[1];
+            if self.strides[0] == 1 {
+                plane.extend_from_slice(voxels.get(start..start + columns)?);
+            } else {
+                plane.extend(voxels.get(start..)?.iter().step_by(self.strides[0]).take(columns));
+            }
+        }
+        (plane.len() == columns * rows).then_some(plane)
+    }
+
     /// Buffer offsets of the plane's voxels, u fastest.
     pub fn offsets(self) -> impl Iterator<Item = usize> {
         (0..self.dims[1])
@@ -138,6 +153,19 @@ mod tests {
         check(Axis::Axial, 1, &[6, 7, 8, 9, 10, 11]);
         check(Axis::Coronal, 1, &[2, 3, 8, 9]);
         check(Axis::Sagittal, 1, &[1, 3, 5, 7, 9, 11]);
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_short_has_no_plane() {
+        fn check(axis: Axis, last: usize) {
+            let (volume, plane) = (counting(), Plane { axis, index: last });
+            let layout = PlaneLayout::new(volume.geometry(), plane).unwrap();
+            assert_eq!(layout.read(&volume.voxels).unwrap(), volume.read_plane(plane).unwrap());
+            assert_eq!(layout.read(&volume.voxels[..11]), None, "{axis:?}");
+        }
+        check(Axis::Axial, 1);
+        check(Axis::Coronal, 2);
+        check(Axis::Sagittal, 1);
     }
 
     #[test]

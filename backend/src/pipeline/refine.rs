@@ -14,7 +14,7 @@ use crate::bundle::plans::Plan;
 use crate::inference::{Network, NetworkError, Progress};
 
 use super::adapt::{
-    AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt, fails, turned_channels,
+    AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt, fails, misled, turned_channels,
 };
 use super::blend::{Answer, blend};
 use super::frame::{Frame, network_axes, zyx_view};
@@ -94,6 +94,10 @@ pub fn refine(
     let scan = input.channels[0].geometry();
     let mut guided = Guided::new(plan, input)?;
     let turned = guided.turn_contrast(folds, plan, input)?;
+    let adaptation = match adaptation {
+        Some(adaptation) if !turned.is_empty() => Some(guided.unless_misled(folds, plan, input, adaptation)?),
+        adaptation => adaptation,
+    };
     let (sampled, adapted) = match adaptation {
         None => (guided.sample(folds, plan, progress)?, None),
         Some(adaptation) => {
@@ -167,15 +171,36 @@ impl Guided {
         if !fails(self.presegmentation.view(), &self.planes) {
             return Ok(Vec::new());
         }
-        let [z, y, x] = self.frame.network;
-        // Logits of nobody: there is nothing to keep.
-        let before = Array4::from_elem((plan.manifest.heads, z, y, x), f16::ZERO);
+        let before = self.of_nobody(plan);
         let network = folds.first().ok_or(NetworkError::NoFold)?;
         let turned = turned_channels(&**network, plan, self.shown(input, before.view()))?;
         for channel in &turned {
             self.data.index_axis_mut(Axis(0), *channel).mapv_inplace(|value| -value);
         }
         Ok(turned)
+    }
+
+    /// An adaptation to a turned scan without what was learned in earlier rounds, where that is worse than nothing: it was
+    /// learned before the planes told that the scan is to be turned.
+    fn unless_misled<'a>(
+        &self,
+        folds: &[Box<dyn Network>],
+        plan: &Plan,
+        input: &RefineInput<'_>,
+        adaptation: Adaptation<'a>,
+    ) -> Result<Adaptation<'a>, SegmentError> {
+        let Some(weights) = adaptation.weights else { return Ok(adaptation) };
+        let before = self.of_nobody(plan);
+        let learned = with_weights(folds, weights)?;
+        let bundled = folds.first().ok_or(NetworkError::NoFold)?;
+        let misled = misled(&*learned, &**bundled, plan, self.shown(input, before.view()))?;
+        Ok(Adaptation { weights: (!misled).then_some(weights), ..adaptation })
+    }
+
+    /// Logits of nobody, where there is nothing to keep.
+    fn of_nobody(&self, plan: &Plan) -> Array4<f16> {
+        let [z, y, x] = self.frame.network;
+        Array4::from_elem((plan.manifest.heads, z, y, x), f16::ZERO)
     }
 
     /// What a network may see of the case and its planes; `before`: logits of the network as it is.
@@ -317,6 +342,7 @@ mod tests {
     use shared::geometry::{Axis as Anatomical, Geometry};
 
     use crate::bundle::PresegmentationChannels;
+    use crate::inference::engine::TrainableNetwork;
 
     use super::*;
 
@@ -337,6 +363,21 @@ mod tests {
         }
 
         fn set_dropout(&mut self, _seed: Option<u64>) -> Result<(), NetworkError> {
+            Ok(())
+        }
+
+        fn trainable(&self) -> Result<Box<dyn TrainableNetwork>, NetworkError> {
+            Ok(Box::new(Self { margin: self.margin }))
+        }
+    }
+
+    impl TrainableNetwork for Bright {
+        fn weights(&self) -> Result<Vec<u8>, NetworkError> {
+            Ok(self.margin.to_le_bytes().to_vec())
+        }
+
+        fn set_weights(&mut self, file: &[u8]) -> Result<(), NetworkError> {
+            self.margin = f32::from_le_bytes(file.try_into().unwrap());
             Ok(())
         }
     }
@@ -402,6 +443,38 @@ mod tests {
         check(&[9.0], 0.0..0.01);
         // Folds of which one is sure: a mean probability of (0.5 + 1) / 2.
         check(&[0.1, 15.0], 0.45..0.55);
+    }
+
+    #[test]
+    fn what_was_learned_the_other_way_round_is_left_behind() {
+        let scan = scan();
+        let mut corrections = Volume::filled(scan.geometry().clone(), 0);
+        let plane: Vec<Label> = (0..64).map(|at| u8::from(at % 8 < 4)).collect();
+        corrections.write_plane(axial(4), &plane).unwrap();
+        let input = RefineInput {
+            channels: &[scan],
+            presegmentation: &corrections,
+            corrections: &corrections,
+            planes: &[axial(4)],
+            foreground: &[1, 2],
+            encoding: None,
+            blend_mm: 0.0,
+        };
+        let plan = Plan::for_tests([1.0; 3]);
+        let guided = Guided::new(&plan, &input).unwrap();
+        let folds: Vec<Box<dyn Network>> = vec![Box::new(Bright { margin: 3.0 })];
+        let check = |learned: f32, kept: bool| {
+            let weights = learned.to_le_bytes();
+            let adaptation =
+                Adaptation { params: &AdaptationParams::default(), weights: Some(&weights), elapsed_s: &|| 0.0 };
+            let got = guided.unless_misled(&folds, &plan, &input, adaptation).unwrap();
+            assert_eq!(got.weights.is_some(), kept, "a margin of {learned}");
+        };
+        // Surer of the right labels, as sure, sure of the wrong ones, and not a number any more.
+        check(9.0, true);
+        check(3.0, true);
+        check(-3.0, false);
+        check(f32::NAN, false);
     }
 
     #[test]

@@ -32,7 +32,7 @@ const RELABELLED_RGB: [u8; 3] = [255, 255, 255];
 const ERASER_RGB: [u8; 3] = [235, 240, 248];
 
 /// What drawing views may take of a screen refresh before the others wait for the next.
-const BUDGET_MS: f64 = 5.0;
+const BUDGET_MS: f64 = 3.0;
 
 /// All views.
 #[derive(Default)]
@@ -54,6 +54,8 @@ pub(crate) struct Port {
     camera: Camera,
     grid: Option<ViewGrid>,
     hover: Option<[f64; 2]>,
+    gathered: Option<(Gathered, Vec<u16>)>,
+    outlined: Option<Outlined>,
     image: Option<(Made, Bitmap)>,
     overlay: Option<(Made, Bitmap, Vec<Outline>)>,
 }
@@ -65,7 +67,45 @@ struct Made {
     changes: u64,
 }
 
+/// Which voxels were gathered. They are kept, because a window that is dragged wants them anew for each of its steps,
+/// and to gather a plane across the volume's rows takes longer than all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gathered {
+    plane: Plane,
+    channel: usize,
+    arrivals: u64,
+}
+
+/// Labels of a plane with the lines around them. They are kept, because what is shown above labels comes and goes
+/// while these stay as they are.
+struct Outlined {
+    grid: ViewGrid,
+    labels: Vec<Label>,
+    colours: BTreeMap<Label, [u8; 3]>,
+    outlines: Vec<Outline>,
+}
+
 impl Port {
+    /// The lines around each label of a plane, as it lies on a grid.
+    fn outline(&mut self, grid: &ViewGrid, labels: &[Label], colours: &BTreeMap<Label, [u8; 3]>) -> Vec<Outline> {
+        let is_known = |known: &Outlined| known.grid == *grid && known.labels == labels && known.colours == *colours;
+        let known = self.outlined.take().filter(is_known).unwrap_or_else(|| Outlined {
+            grid: *grid,
+            labels: labels.to_vec(),
+            colours: colours.clone(),
+            outlines: label_outlines(grid, labels, colours),
+        });
+        self.outlined.insert(known).outlines.clone()
+    }
+
+    /// The voxels of a plane as far as they are here, u fastest.
+    fn gather(&mut self, bench: &Bench, wanted: Gathered) -> Option<&[u16]> {
+        if self.gathered.as_ref().is_none_or(|(known, _)| *known != wanted) {
+            self.gathered = bench.image_plane(wanted.plane).map(|voxels| (wanted, voxels));
+        }
+        self.gathered.as_ref().map(|(_, voxels)| &voxels[..])
+    }
+
     /// How planes are laid out; none before a case is open.
     pub(super) fn grid(&self) -> Option<&ViewGrid> {
         self.grid.as_ref()
@@ -100,7 +140,8 @@ impl Stage {
     /// Forgets the case, keeps the canvases.
     pub(super) fn forget_case(&mut self) {
         for port in self.ports.values_mut() {
-            (port.camera, port.grid, port.hover, port.image, port.overlay) = Default::default();
+            (port.camera, port.grid, port.hover, port.gathered) = Default::default();
+            (port.outlined, port.image, port.overlay) = Default::default();
         }
     }
 
@@ -149,7 +190,16 @@ impl Session {
             Ok(renderer) => {
                 let convention = self.viewing.convention.now();
                 let grid = self.read(|bench| ViewGrid::new(bench.geometry(), axis).seen_as(convention));
-                let port = Port { renderer, camera: Camera::default(), grid, hover: None, image: None, overlay: None };
+                let port = Port {
+                    renderer,
+                    camera: Camera::default(),
+                    grid,
+                    hover: None,
+                    gathered: None,
+                    outlined: None,
+                    image: None,
+                    overlay: None,
+                };
                 self.stage.update_value(|stage| drop(stage.ports.insert(axis, port)));
                 self.draw(axis);
             }
@@ -293,22 +343,23 @@ impl Stage {
 
     fn refresh_image(&mut self, bench: &Bench, plane: Plane, look: &Look) {
         let made = Made { plane, changes: self.image_changes + self.arrivals };
+        let wanted = Gathered { plane, channel: bench.channel, arrivals: self.arrivals };
         let greys = self.greys_for(bench.grey_scale(), look.window);
         let version = self.bitmaps + 1;
         let Some(port) = self.ports.get_mut(&plane.axis) else { return };
-        let Some(grid) = &port.grid else { return };
+        let Some(grid) = port.grid else { return };
         if port.image.as_ref().is_some_and(|(known, _)| *known == made) {
             return;
         }
-        port.image = bench.image_plane(plane).map(|voxels| {
-            let mut rgba = image_rgba(grid, &voxels, &greys);
+        port.image = port.gather(bench, wanted).map(|voxels| {
+            let mut rgba = image_rgba(&grid, voxels, &greys);
             if let Some(blend) = look.blend.filter(|blend| blend.channel != bench.channel)
                 && let Some(info) = bench.detail.images.get(blend.channel)
                 && let Some(voxels) = bench.channel_plane(blend.channel, plane)
             {
                 let window = bench.windows.get(&blend.channel).copied().unwrap_or(info.window);
                 let grey = |voxel: u16| window.grey(info.minimum + info.step * f32::from(voxel));
-                blend_in(&mut rgba, grid, &voxels, grey, blend.share);
+                blend_in(&mut rgba, &grid, &voxels, grey, blend.share);
             }
             (made, Bitmap { dims: grid.dims, rgba, version })
         });
@@ -319,14 +370,15 @@ impl Stage {
         let made = Made { plane, changes: self.label_changes };
         let version = self.bitmaps + 1;
         let Some(port) = self.ports.get_mut(&plane.axis) else { return };
-        let Some(grid) = &port.grid else { return };
+        let Some(grid) = port.grid else { return };
+        let grid = &grid;
         if port.overlay.as_ref().is_some_and(|(known, _, _)| *known == made) {
             return;
         }
         let labels = look.overlay.segmentation.then(|| shown_labels(bench, plane, &look.shown)).flatten();
         let uncertainty = look.overlay.uncertainty.then(|| bench.uncertainty_plane(plane)).flatten();
         let colours = bench.label_colours();
-        let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| label_outlines(grid, labels, &colours));
+        let mut outlines = labels.as_ref().map_or_else(Vec::new, |labels| port.outline(grid, labels, &colours));
         outlines.extend(contradiction_outline(bench, grid, plane, &look.shown));
         outlines.extend(offer_outlines(bench, grid, plane));
         if look.overlay.changes {
@@ -358,6 +410,9 @@ fn contradiction_outline(bench: &Bench, grid: &ViewGrid, plane: Plane, shown: &S
     let here = bench.contradictions.iter().filter(|found| *shown == Shown::default() && found.planes.contains(&plane));
     let offsets: BTreeSet<usize> =
         here.map(|found| offset_in_plane(bench.geometry(), plane.axis, found.voxel)).collect();
+    if offsets.is_empty() {
+        return None;
+    }
     let segments = boundaries(grid, |offset| u8::from(offsets.contains(&offset))).remove(&1)?;
     Some(Outline { rgb: CONTRADICTION_RGB, width_px: 2.0, dashed: false, segments })
 }

@@ -12,11 +12,13 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use super::Session;
 use super::bench::{Bench, Sharpness};
 use crate::viewer::camera::{Placement, ViewGrid};
-use crate::viewer::frame::{Bitmap, Frame, Tint, image_rgba, overlay_rgba};
+use crate::viewer::frame::{Bitmap, Frame, Tint, image_rgba, overlay_rgba, thinned};
 use crate::viewer::renderer::Renderer;
 
 /// Side of a picture in device pixels; twice what it takes on the page.
 const SIDE_PX: f64 = 88.0;
+/// Voxels along the longer side of a picture, at least, where the plane has so many: what the browser makes fewer of.
+const SIDE_VOXELS: usize = 132;
 /// Time that pictures may take of one screen refresh.
 const BUDGET_MS: f64 = 6.0;
 /// Opacity of labels in them.
@@ -101,8 +103,10 @@ impl Thumbnails {
     }
 
     fn draw(&mut self, bench: &Bench, plane: Plane, greys: &[u8], canvas: &HtmlCanvasElement) -> Option<()> {
-        let grid = ViewGrid::new(bench.geometry(), plane.axis);
-        let image = image_rgba(&grid, &bench.image_plane(plane)?, greys);
+        let whole = ViewGrid::new(bench.geometry(), plane.axis);
+        let step = (whole.dims.into_iter().max().unwrap_or_default() / SIDE_VOXELS).max(1);
+        let (grid, dims) = (whole.thinned(step), whole.plane_grid().dims);
+        let image = image_rgba(&grid, &thinned(&bench.image_plane(plane)?, dims, step), greys);
         let tint = Tint {
             labels: bench.label_colours(),
             patterns: bench.patterns.clone(),
@@ -111,6 +115,7 @@ impl Thumbnails {
             least_uncertainty: 0,
         };
         let labels = bench.current_labels(plane).filter(|_| bench.state(plane) != SliceState::Skipped);
+        let labels = labels.map(|labels| thinned(&labels, dims, step));
         let overlay = overlay_rgba(&grid, labels.as_deref(), None, &tint);
         let bitmap = |rgba| Bitmap { dims: grid.dims, rgba, version: self.drawn };
         let (image, overlay) = (bitmap(image), bitmap(overlay));

@@ -62,6 +62,13 @@ impl ViewGrid {
         self
     }
 
+    /// The same planes with every so many columns and rows alone, as [`super::frame::thinned`] leaves them.
+    pub(crate) fn thinned(mut self, step: usize) -> Self {
+        self.dims = self.dims.map(|n| n.div_ceil(step));
+        self.spacing_mm = self.spacing_mm.map(|mm| mm * step as f64);
+        self
+    }
+
     /// The plane's voxels for the brush.
     pub(crate) fn plane_grid(&self) -> PlaneGrid {
         PlaneGrid { dims: self.swap(self.dims), spacing_mm: self.swap(self.spacing_mm) }

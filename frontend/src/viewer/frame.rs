@@ -83,6 +83,12 @@ impl ScaleBar {
     }
 }
 
+/// Every so many rows and columns of a plane's voxels (u fastest), from the first on.
+pub(crate) fn thinned<T: Copy>(voxels: &[T], dims: [usize; 2], step: usize) -> Vec<T> {
+    let rows = voxels.chunks(dims[0].max(1)).step_by(step);
+    rows.flat_map(|row| row.iter().step_by(step).copied()).collect()
+}
+
 /// Grey pixels of a plane (`voxels`, u fastest) through a table of greys.
 pub(crate) fn image_rgba(grid: &ViewGrid, voxels: &[u16], greys: &[u8]) -> Vec<u8> {
     rgba(grid, |offset, _| {
@@ -133,22 +139,23 @@ pub(crate) fn overlay_rgba(
     for (label, [r, g, b]) in &tint.labels {
         colours[usize::from(*label)] = [*r, *g, *b, (tint.label_opacity * 255.0).round() as u8];
     }
-    let heat: Vec<[u8; 4]> = (0..=255)
-        .map(|value| if value < tint.least_uncertainty { [0; 4] } else { heat(value, tint.uncertainty_opacity) })
-        .collect();
+    let heat: [[u8; 4]; 256] = std::array::from_fn(|value| match value as u8 {
+        value if value < tint.least_uncertainty => [0; 4],
+        value => heat(value, tint.uncertainty_opacity),
+    });
     let mut patterns = [Pattern::Plain; 256];
     tint.patterns.iter().for_each(|(label, pattern)| patterns[usize::from(*label)] = *pattern);
+    // Each label that is met is composed with every uncertainty once: a plane has a thousand times as many voxels.
+    let mut composed: [Option<Box<[[u8; 4]; 256]>>; 256] = [const { None }; 256];
     rgba(grid, |offset, [column, row]| {
-        let label = labels.and_then(|labels| labels.get(offset)).map_or([0; 4], |label| {
-            let at = usize::from(*label);
-            if patterns[at].fills(column, row) { colours[at] } else { [0; 4] }
-        });
-        let heat = uncertainty.and_then(|values| values.get(offset)).map_or([0; 4], |value| heat[usize::from(*value)]);
-        over(heat, label)
+        let label = labels.and_then(|labels| labels.get(offset)).map_or(BACKGROUND, |label| *label);
+        let label = usize::from(if patterns[usize::from(label)].fills(column, row) { label } else { BACKGROUND });
+        let value = uncertainty.and_then(|values| values.get(offset)).map_or(0, |value| usize::from(*value));
+        composed[label].get_or_insert_with(|| Box::new(heat.map(|heat| over(heat, colours[label]))))[value]
     })
 }
 
-fn rgba(grid: &ViewGrid, pixel: impl Fn(usize, [usize; 2]) -> [u8; 4]) -> Vec<u8> {
+fn rgba(grid: &ViewGrid, mut pixel: impl FnMut(usize, [usize; 2]) -> [u8; 4]) -> Vec<u8> {
     let [columns, rows] = grid.dims;
     let mut rgba = Vec::with_capacity(4 * columns * rows);
     for row in 0..rows {
@@ -256,6 +263,21 @@ mod tests {
         let greys: Vec<u8> = (0..=255).collect();
         let rgba = image_rgba(&grid([2, 2]), &[10, 20, 30, 40], &greys);
         assert_eq!(rgba, [[40, 40, 40, 255], [30, 30, 30, 255], [20, 20, 20, 255], [10, 10, 10, 255]].concat());
+    }
+
+    #[test]
+    fn a_thinned_plane_lies_as_the_whole_one() {
+        fn check(dims: [usize; 2], step: usize, expected: &[u8]) {
+            let voxels: Vec<u16> = (1..).take(dims[0] * dims[1]).collect();
+            let greys: Vec<u8> = (0..=255).collect();
+            let rgba = image_rgba(&grid(dims).thinned(step), &thinned(&voxels, dims, step), &greys);
+            assert_eq!(rgba.iter().step_by(4).copied().collect::<Vec<_>>(), expected, "{dims:?} by {step}");
+        }
+        check([2, 2], 1, &[4, 3, 2, 1]);
+        // 1 2 3 / 4 5 6 / 7 8 9
+        check([3, 3], 2, &[9, 7, 3, 1]);
+        // 1 2 3 4 / 5 6 7 8
+        check([4, 2], 3, &[4, 1]);
     }
 
     #[test]

@@ -45,17 +45,7 @@ pub(in crate::pipeline) fn turned_channels(
     plan: &Plan,
     input: AdaptInput<'_>,
 ) -> Result<Vec<usize>, NetworkError> {
-    let step = input.planes.len().div_ceil(PLANES).max(1);
-    let judges: Vec<usize> = (0..input.planes.len()).step_by(step).collect();
-    let error = |image: &Array4<f32>| {
-        // The same patches each time, and as they are: which way round is plain to see without mirrors.
-        let mut patches = Patches::new(input.seeing(image.view()), plan, &mut Pcg64::seed_from_u64(0));
-        patches.mirror_axes.clear();
-        match trial::error(network, &patches, &judges, &[]) {
-            Err(NetworkError::NotFinite) => Ok(f64::INFINITY),
-            error => error,
-        }
-    };
+    let error = |image: &Array4<f32>| error_in_planes(network, plan, input.seeing(image.view()));
     let mut image = input.image.to_owned();
     let mut least = error(&image)?;
     let mut turned = Vec::new();
@@ -70,6 +60,33 @@ pub(in crate::pipeline) fn turned_channels(
         }
     }
     Ok(turned)
+}
+
+/// Whether what a network learned in earlier rounds makes it more wrong in the corrected planes than it was as bundled.
+/// So it is where it learned from the scan the other way round than it is seen now.
+///
+/// # Errors
+/// Whatever the networks say, but numbers that are not finite, which are no better.
+pub(in crate::pipeline) fn misled(
+    learned: &dyn Network,
+    bundled: &dyn Network,
+    plan: &Plan,
+    input: AdaptInput<'_>,
+) -> Result<bool, NetworkError> {
+    Ok(error_in_planes(learned, plan, input)? > error_in_planes(bundled, plan, input)?)
+}
+
+/// How wrong a network is in a few of the corrected planes, none of them shown; infinite without finite numbers.
+fn error_in_planes(network: &dyn Network, plan: &Plan, input: AdaptInput<'_>) -> Result<f64, NetworkError> {
+    let step = input.planes.len().div_ceil(PLANES).max(1);
+    let judges: Vec<usize> = (0..input.planes.len()).step_by(step).collect();
+    // The same patches each time, and as they are: which way round is plain to see without mirrors.
+    let mut patches = Patches::new(input, plan, &mut Pcg64::seed_from_u64(0));
+    patches.mirror_axes.clear();
+    match trial::error(network, &patches, &judges, &[]) {
+        Err(NetworkError::NotFinite) => Ok(f64::INFINITY),
+        error => error,
+    }
 }
 
 #[cfg(test)]

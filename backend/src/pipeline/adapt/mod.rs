@@ -23,7 +23,7 @@ use crate::inference::engine::TrainableNetwork;
 use crate::inference::training::{Layers, LearningRule};
 use crate::inference::{NetworkError, Progress};
 
-pub(super) use contrast::{fails, turned_channels};
+pub(super) use contrast::{fails, misled, turned_channels};
 pub use patches::{AdaptInput, Guidance};
 pub(super) use patches::{Patches, Told};
 

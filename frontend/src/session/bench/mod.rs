@@ -310,6 +310,5 @@ impl Bench {
 }
 
 fn read_plane<T: Copy>(geometry: &Geometry, voxels: &[T], plane: Plane) -> Option<Vec<T>> {
-    let layout = PlaneLayout::new(geometry, plane).ok()?;
-    layout.offsets().map(|offset| voxels.get(offset).copied()).collect()
+    PlaneLayout::new(geometry, plane).ok()?.read(voxels)
 }

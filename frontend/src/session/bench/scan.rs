@@ -133,7 +133,7 @@ impl Scan {
             return Some(voxels.clone());
         }
         if self.sharpness(geometry, plane) == Sharpness::Sharp {
-            return layout.offsets().map(|offset| self.voxels.get(offset).copied()).collect();
+            return layout.read(&self.voxels);
         }
         let (coarse, means) = self.coarse.as_ref()?;
         let per_plane = self.dims[0] * self.dims[1];
