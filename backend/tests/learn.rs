@@ -124,6 +124,15 @@ fn a_bundle_learns_from_finished_cases_and_says_what_was_gained() {
 }
 
 #[test]
+fn a_bundle_of_one_network_learns_without_a_word_of_another() {
+    let scene = scene();
+    let at = scene.path();
+    done(at, &["bundle", "create", "-o", "single", "--name", "own", "--presegmentation", "presegmentation"]);
+    let said = done(at, &learn(&["--bundle", "single", "-o", "new", "--steps", "60", "--rate", "0.02"]));
+    assert!(said.contains("version 1.0.1 is in new") && !said.contains("the other"), "{said}");
+}
+
+#[test]
 fn what_is_no_better_is_not_written() {
     let scene = scene();
     let at = scene.path();

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         println!("{}", as_json(&learned, &lessons));
     } else {
-        say(args, &learned, &lessons);
+        say(args, &bundle, &learned, &lessons);
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ fn next(version: &str) -> String {
     number.parse::<u64>().map_or_else(|_| format!("{version}.1"), |number| format!("{front}{}", number + 1))
 }
 
-fn say(args: &Args, learned: &Learned, lessons: &Lessons) {
+fn say(args: &Args, bundle: &Bundle, learned: &Learned, lessons: &Lessons) {
     let (cases, kept_back) = (lessons.cases.len(), lessons.kept_back.len());
     println!("learned from {cases} case(s); mean Dice of {kept_back} kept back, and of the worst changed of them:");
     let named = |s: &Scores| [s.presegmentation, s.refined, s.outside];
@@ -177,7 +177,7 @@ fn say(args: &Args, learned: &Learned, lessons: &Lessons) {
         let ([before, after], worst) = (means.map(|mean| mean[row]), worst[row]);
         println!("  {name:<19} {before:.4} → {after:.4}   {worst:+.4}");
     }
-    if learned.stages.len() == 1 {
+    if learned.stages.len() == 1 && bundle.refinement.is_some() {
         println!("only the {} network is new: the other was better as it was", learned.stages[0].folder());
     }
     println!("version {} is in {}", lessons.version, shown(&args.out));
