@@ -180,8 +180,8 @@ impl Guided {
         Ok(turned)
     }
 
-    /// An adaptation to a turned scan without what was learned in earlier rounds, where that is worse than nothing: it was
-    /// learned before the planes told that the scan is to be turned.
+    /// An adaptation to a turned scan without what was learned in earlier rounds, where that is worse than nothing: it
+    /// was learned before the planes told that the scan is to be turned.
     fn unless_misled<'a>(
         &self,
         folds: &[Box<dyn Network>],
