@@ -132,6 +132,8 @@ impl Stage {
     pub(super) fn show_case(&mut self, geometry: &Geometry, convention: Convention) {
         for (axis, port) in &mut self.ports {
             port.grid = Some(ViewGrid::new(geometry, *axis).seen_as(convention));
+            // Not a voxel of another case.
+            port.gathered = None;
         }
         self.image_changed();
         self.labels_changed();
