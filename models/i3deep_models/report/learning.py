@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from i3deep_models.report.lines import by_case
 from i3deep_models.report.metrics import wilcoxon
 from i3deep_models.report.words import fill, percent, spread
 
@@ -43,21 +44,15 @@ def learning(folder: Path) -> str:
 def effort_to(rows: pd.DataFrame, aim: float = AIM) -> pd.Series:
     """By case, the effort at which the refined Dice first reaches the aim, in a straight line between budgets and from
     the network with no plane on; NaN where the largest budget does not."""
-    efforts = {}
-    for case, own in rows.groupby("case"):
-        points = own.sort_values("budget").drop_duplicates("effort", keep="last").sort_values("effort")
-        effort = np.concatenate([[0.0], points["effort"].to_numpy()])
-        dice = np.concatenate([[own["dice_no_plane"].iloc[0]], points["dice_refined"].to_numpy()])
-        reached = np.flatnonzero(dice >= aim)
-        efforts[case] = _crossing(effort, dice, aim, reached[0]) if reached.size else float("nan")
-    return pd.Series(efforts, dtype=float)
+    return by_case(rows, "dice_refined", "effort", lambda effort, dice: _crossing(effort, dice, aim))
 
 
-def _crossing(effort: np.ndarray, dice: np.ndarray, aim: float, at: int) -> float:
-    if at == 0:
-        return 0.0
-    share = (aim - dice[at - 1]) / (dice[at] - dice[at - 1])
-    return float(effort[at - 1] + share * (effort[at] - effort[at - 1]))
+def _crossing(effort: np.ndarray, dice: np.ndarray, aim: float) -> float:
+    reached = np.flatnonzero(dice >= aim)
+    if not reached.size:
+        return float("nan")
+    at = reached[0]
+    return float(np.interp(aim, dice[at - 1 : at + 1], effort[at - 1 : at + 1])) if at else 0.0
 
 
 def _row(learned: int, rows: pd.DataFrame, first: pd.DataFrame) -> list[str]:

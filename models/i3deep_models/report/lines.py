@@ -125,7 +125,7 @@ def removed(rows: pd.DataFrame, measure: str) -> float:
 def at_cost(rows: pd.DataFrame, score: str, cost: str, share: float) -> pd.Series:
     """A score by case at a cost, in a straight line between budgets and from the network with no plane on; none where a
     case's budgets end before."""
-    return _by_case(rows, score, cost, lambda costs, scores: np.interp(share, costs, scores, right=np.nan))
+    return by_case(rows, score, cost, lambda costs, scores: np.interp(share, costs, scores, right=np.nan))
 
 
 def area(rows: pd.DataFrame, score: str, cost: str, until: float = AT[-1]) -> pd.Series:
@@ -138,10 +138,11 @@ def area(rows: pd.DataFrame, score: str, cost: str, until: float = AT[-1]) -> pd
         x = np.append(costs[inside], until)
         return float(np.trapezoid(np.append(scores[inside], np.interp(until, costs, scores)), x) / until)
 
-    return _by_case(rows, score, cost, of)
+    return by_case(rows, score, cost, of)
 
 
-def _by_case(rows: pd.DataFrame, score: str, cost: str, value) -> pd.Series:
+def by_case(rows: pd.DataFrame, score: str, cost: str, value) -> pd.Series:
+    """What `value` makes of each case's costs and scores, by ascending cost, from the network with no plane on."""
     start = "nsd_no_plane" if score.startswith("nsd") else "dice_no_plane"
     values = {}
     for case, own in rows.groupby("case"):

@@ -12,7 +12,7 @@ import pandas as pd
 from i3deep_models.report.lines import COLUMNS, LINES, column, removed
 from i3deep_models.report.words import average, fill, percent, spread
 
-# Nobody invents or misses anything by pasting what an expert has drawn, but by leaving the rest.
+# The lines whose components are counted: without the expert, without a network, with both.
 COUNTED = ("presegmentation", "corrections_pasted", "refined")
 
 

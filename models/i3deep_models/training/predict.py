@@ -24,10 +24,12 @@ def trained_folder(workspace: Workspace, stage: str) -> Path:
 
 
 def load_pnet(checkpoint: Path) -> torch.nn.Module:
-    """The P-Net of a checkpoint, in evaluation mode."""
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=False)["network_weights"]
+    """The P-Net of a checkpoint, in evaluation mode; `mirror_axes` as in [`load_network`]."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    weights = stored["network_weights"]
     network = PNet(weights["blocks.0.0.0.weight"].shape[1], weights["classify.2.weight"].shape[0])
     network.load_state_dict(weights)
+    network.mirror_axes = stored["inference_allowed_mirroring_axes"]
     return network.eval()
 
 
@@ -70,8 +72,8 @@ def logits(networks: list[torch.nn.Module], data: np.ndarray, patch_size: list[i
     total: torch.Tensor | None = None
     for network in networks:
         predictor.network = network
-        # P-Net was trained with all. nnU-Net takes None, not an empty tuple, for none.
-        predictor.allowed_mirroring_axes = getattr(network, "mirror_axes", (0, 1, 2)) or None
+        # nnU-Net takes None, not an empty tuple, for none.
+        predictor.allowed_mirroring_axes = network.mirror_axes or None
         predictor.configuration_manager = _Patch(patch_size)
         predictor.label_manager = _Heads(_head_count(network))
         one = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).float()
