@@ -48,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--memory-gb", type=float, help="of the card that the planner has in mind; a smaller one gets a smaller patch"
     )
+    plan.add_argument("--max-features", type=int, default=320, help="most features of a stage")
+    plan.add_argument(
+        "--patch-size",
+        type=_sizes,
+        metavar="Z,Y,X",
+        help="voxels of a patch in place of the planner's, multiples of what the network halves",
+    )
     plan.add_argument(
         "--held-out", type=int, default=30, help="refinement cases that nothing may look at before the report"
     )
@@ -80,12 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="planned cases in one file, to train from on a machine with a card")
     _workspace(pack)
     pack.add_argument("-o", "--output", type=Path, required=True, help="FILE.npz and FILE.json are written")
+    pack.add_argument("--steps", type=int, default=256, help="of intensity; fewer make a smaller file of noisy scans")
+    pack.add_argument("--mirror-axes", type=_axes, default=(0, 1, 2), help="as in `train`, after nnU-Net's transpose")
     pack.set_defaults(run=_pack)
 
     unpack = commands.add_parser("unpack", help="weights from that machine as a folder that nnU-Net trained")
     unpack.add_argument("--pack", type=Path, required=True, help="the FILE that was packed")
     unpack.add_argument("--weights", type=Path, required=True, nargs="+", help="one file for each fold, fold 0 first")
     unpack.add_argument("--fold", help="the name of a single fold, such as `all`; default: 0, 1, 2 and so on")
+    unpack.add_argument("--mirror-axes", type=_axes, help="that prediction mirrors along; default: those of training")
     unpack.add_argument("-o", "--output", type=Path, required=True)
     unpack.set_defaults(run=_unpack)
 
@@ -235,6 +245,8 @@ def _plan(options: argparse.Namespace) -> None:
         options.held_out,
         options.seed,
         options.memory_gb,
+        options.max_features,
+        options.patch_size,
     )
     plan(Workspace(options.workspace.resolve()), options.raw, split, chosen)
 
@@ -258,9 +270,10 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _pack(options: argparse.Namespace) -> None:
-    from i3deep_models.training.card.pack import pack
+    from i3deep_models.training.card.pack import Packing, pack
 
-    pack(Workspace(options.workspace.resolve()), options.output.resolve())
+    chosen = Packing(options.steps, options.mirror_axes)
+    pack(Workspace(options.workspace.resolve()), options.output.resolve(), chosen)
 
 
 def _unpack(options: argparse.Namespace) -> None:
@@ -269,7 +282,8 @@ def _unpack(options: argparse.Namespace) -> None:
     folds = [options.fold] if options.fold else [str(number) for number in range(len(options.weights))]
     if len(folds) != len(options.weights):
         raise ValueError(f"--fold names one fold, and there are {len(options.weights)} files of weights")
-    unpack(options.pack.with_suffix(".json"), Trained(dict(zip(folds, options.weights, strict=True)), options.output))
+    weights = dict(zip(folds, options.weights, strict=True))
+    unpack(options.pack.with_suffix(".json"), Trained(weights, options.output, options.mirror_axes))
 
 
 def _golden(options: argparse.Namespace) -> None:
@@ -301,6 +315,13 @@ def _axes(text: str) -> tuple[int, ...]:
     if not set(axes) <= {0, 1, 2}:
         raise argparse.ArgumentTypeError(f"axes are 0 (z), 1 (y) and 2 (x), not {text}")
     return axes
+
+
+def _sizes(text: str) -> tuple[int, int, int]:
+    sizes = [int(size) for size in text.split(",")]
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"a patch has three sizes, such as 64,96,96, not {text}")
+    return sizes[0], sizes[1], sizes[2]
 
 
 def _names(text: str) -> list[str]:

@@ -6,7 +6,8 @@ import torch
 
 from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
-from i3deep_models.training.card import expert, fit
+from i3deep_models.training.card import augment, expert, fit
+from i3deep_models.training.card.pack import splits_of
 from i3deep_models.training.card.run import canonical, grown
 from i3deep_models.training.card.unpack import Trained, unpack
 from i3deep_models.training.simulation import greedy_planes
@@ -60,6 +61,57 @@ def test_a_steady_expert_says_the_truth_in_whole_planes_and_nothing_elsewhere():
     wavered = expert.corrections(labels, planes, torch.tensor([True, True]))
     assert torch.equal(wavered < 0, ~seen)
     assert not torch.equal(wavered, said)
+
+
+def test_a_hand_that_contradicts_itself_draws_planes_too_wide_and_too_tight_by_turns():
+    labels = torch.zeros(1, 4, 9, 9, dtype=torch.long)
+    labels[0, :, 3:6, 3:6] = 2
+    drawn = (expert.by_turns(labels, axis=0) == 2).sum((2, 3))[0].tolist()
+    assert drawn == [25, 1, 25, 1]
+
+
+def test_cases_larger_than_a_patch_are_predicted_by_patches_and_axes_that_allow_it_are_mirrored():
+    seen: list[tuple[int, ...]] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, data: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(data.shape[2:]))
+            return torch.cat([data, -data], 1)
+
+    def check(size: tuple[int, ...], mirror_axes: tuple[int, ...], patches: int):
+        seen.clear()
+        data = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(5))
+        found = fit.predict(Spy(), data, fit.Prediction(2, (8, 8, 8), mirror_axes))
+        # A network that looks at one voxel alone finds the same, however the case is cut and mirrored.
+        torch.testing.assert_close(found, torch.cat([data, -data], 1).softmax(1), atol=1e-6, rtol=0)
+        assert len(seen) == patches
+
+    check((8, 10, 6), (), patches=1)
+    check((8, 10, 6), (0, 2), patches=4)
+    check((16, 8, 11), (), patches=3 * 2)
+    assert set(seen) == {(8, 8, 8)}
+
+
+def test_patches_are_mirrored_along_the_axes_that_allow_it():
+    ramp = torch.arange(12.0).reshape(1, 1, 1, 1, 12).expand(64, 1, 12, 12, 12)
+    for axes, turned in (((0, 1), False), ((2,), True)):
+        torch.manual_seed(3)
+        source = augment.Source((12, 12, 12), torch.ones(3), axes)
+        at = augment.placing(torch.full((64, 3), 6.0), source, (6, 6, 6))
+        placed = augment.placed(ramp, at)
+        assert bool((placed[..., 4] < placed[..., 1]).any()) == turned
+
+
+def test_cases_are_split_by_fivefold_validation_or_in_halves():
+    cases = [f"c{number:02}" for number in range(20)]
+    folds = splits_of(cases, cases)
+    assert len(folds) == 5
+    assert sorted(case for fold in folds for case in fold["val"]) == cases
+    first, second = splits_of(cases[:8], cases[8:])
+    assert (first["train"], first["val"]) == (cases[:8], cases[8:])
+    assert len(second["val"]) == 6 and sorted(second["train"] + second["val"]) == cases[8:]
+    with pytest.raises(ValueError, match="share some cases only"):
+        splits_of(cases[:12], cases[8:])
 
 
 def test_the_loss_is_nnunets():
@@ -117,10 +169,13 @@ def test_what_is_unpacked_lists_layers_under_all_of_their_names(tmp_path):
     network = fit.build(plans, 2, 3)
     once = {name: value for name, value in network.state_dict().items() if canonical(name) == name}
     about = tmp_path / "pack.json"
-    write_json(about, {"plans": plans, "dataset": {"labels": {"background": 0, "a": 1, "b": 2}}})
+    dataset = {"labels": {"background": 0, "a": 1, "b": 2}}
+    write_json(about, {"plans": plans, "dataset": dataset, "mirror_axes": [0, 1]})
     torch.save(once, tmp_path / "weights.pt")
     unpack(about, Trained({"0": tmp_path / "weights.pt"}, tmp_path / "trained"))
-    stored = torch.load(tmp_path / "trained/fold_0/checkpoint_final.pth", weights_only=False)["network_weights"]
+    checkpoint = torch.load(tmp_path / "trained/fold_0/checkpoint_final.pth", weights_only=False)
+    assert checkpoint["inference_allowed_mirroring_axes"] == (0, 1)
+    stored = checkpoint["network_weights"]
     assert stored.keys() == network.state_dict().keys()
     assert all(torch.equal(stored[name], own) for name, own in network.state_dict().items())
     torch.save({name: value for name, value in once.items() if "seg_layers" not in name}, tmp_path / "weights.pt")

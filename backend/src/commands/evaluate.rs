@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::acquisition::Strategy;
+use shared::acquisition::{MIN_PLANES, Strategy};
 
 use super::outputs::{Files, shown};
 use super::parse_distance;
@@ -54,6 +54,10 @@ pub(crate) struct Args {
     /// Budgets: shares of the axial planes with presegmented foreground.
     #[arg(long, value_delimiter = ',', default_value = "0.2")]
     budgets: Vec<String>,
+    /// Planes that a round corrects even where its budget allows less. Three are always offered; 1 measures an expert
+    /// who stops before.
+    #[arg(long, value_name = "PLANES", default_value_t = MIN_PLANES)]
+    fewest_planes: usize,
     /// Rounds of correction, each with the whole budget; from the second on, planes are chosen by the refined
     /// segmentation's uncertainty.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -186,10 +190,12 @@ fn plan(args: &Args, bundle: &Bundle) -> Result<Plan> {
             methods.push(method);
         }
     }
+    ensure!(args.fewest_planes > 0, "a round without planes corrects nothing: --fewest-planes starts at 1");
     Ok(Plan {
         strategies: args.strategies.clone(),
         methods,
         budgets: args.budgets.iter().map(budget).collect::<Result<_>>()?,
+        fewest_planes: args.fewest_planes,
         expert: args.expert,
         rounds: args.rounds,
         seed: args.seed,

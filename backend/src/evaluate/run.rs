@@ -20,7 +20,7 @@ use super::overlap::{Agreement, accepted_slices, agreement, dice_where};
 use super::results::{Columns, Key, LINES, Results, Row, UNREFINED, column};
 use super::statistics::mean;
 use crate::bundle::method::Method;
-use crate::pipeline::acquire::acquire;
+use crate::pipeline::acquire::acquire_at_least;
 use crate::pipeline::consistency::consistency;
 use crate::pipeline::refine::{AdaptedTo, Refined};
 
@@ -33,6 +33,8 @@ pub struct Plan {
     pub methods: Vec<Method>,
     /// Budgets as typed, with their values.
     pub budgets: Vec<(String, f64)>,
+    /// Planes that a round corrects even where its budget allows less.
+    pub fewest_planes: usize,
     /// Who corrects.
     pub expert: Expert,
     /// Rounds of correction; each has the whole budget.
@@ -145,7 +147,8 @@ impl Subject<'_> {
                 let seen = earlier.as_deref().and_then(|round| Some((round.uncertainty.as_ref()?, &round.labels)));
                 let (uncertainty, labels) =
                     seen.unwrap_or((&self.presegmented.uncertainty[course.method], presegmentation));
-                planes.extend(acquire(uncertainty, labels, &params, &planes)?.slices.iter().map(|slice| slice.plane()));
+                let offered = acquire_at_least(plan.fewest_planes, uncertainty, labels, &params, &planes)?;
+                planes.extend(offered.slices.iter().map(|slice| slice.plane()));
                 let drawn = plan.expert.drawn(self.truth, &planes, plan.seed)?;
                 let corrections = corrections(self.truth.geometry(), &drawn)?;
                 let mut sorted = planes.clone();
@@ -405,6 +408,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use shared::acquisition::MIN_PLANES;
     use shared::geometry::Geometry;
     use shared::label::LabelInfo;
 
@@ -425,6 +429,7 @@ mod tests {
             strategies: Strategy::ALL.to_vec(),
             methods: vec![Method::default()],
             budgets: vec![("0.2".into(), 0.2), ("0.4".into(), 0.4)],
+            fewest_planes: MIN_PLANES,
             expert: Expert::default(),
             rounds: 2,
             seed: 1,

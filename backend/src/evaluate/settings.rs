@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use shared::acquisition::MIN_PLANES;
 
 use super::worker::Setup;
 
@@ -18,11 +19,18 @@ struct Settings {
     /// 0 in files from before there was a choice.
     #[serde(default)]
     blend_mm: f64,
+    /// The product's in files from before there was a choice.
+    #[serde(default = "offered_at_least")]
+    fewest_planes: usize,
     /// Off in files from before there was a choice.
     #[serde(default)]
     adapt: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class_dice: Option<Vec<f32>>,
+}
+
+fn offered_at_least() -> usize {
+    MIN_PLANES
 }
 
 /// Refuses to mix rows of different bundles or experts in one folder; writes down what the folder's rows are about.
@@ -39,6 +47,7 @@ pub fn check_settings(setup: &Setup) -> Result<()> {
         expert: setup.plan.expert.to_string(),
         seed: setup.plan.seed,
         blend_mm: setup.blend_mm,
+        fewest_planes: setup.plan.fewest_planes,
         adapt: setup.adapt.clone(),
         class_dice: setup.class_dice.clone(),
     };
@@ -48,7 +57,8 @@ pub fn check_settings(setup: &Setup) -> Result<()> {
                 serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
             ensure!(
                 before == settings,
-                "{} holds results of another bundle, expert, seed, blending or class Dice; use another folder",
+                "{} holds results of another bundle, expert, seed, blending, class Dice or fewest planes; use another \
+                 folder",
                 setup.out.display()
             );
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use shared::acquisition::MIN_PLANES;
 
 use super::{Lessons, Said};
 use crate::bundle::Bundle;
@@ -51,6 +52,7 @@ pub(super) fn judged(
             strategies: vec![acquisition.strategy],
             methods: vec![bundle.uncertainty()],
             budgets: vec![(acquisition.budget.to_string(), acquisition.budget)],
+            fewest_planes: MIN_PLANES,
             expert: Expert::default(),
             rounds: 1,
             seed: lessons.seed,

@@ -10,7 +10,7 @@ mod rank;
 mod settle;
 mod sums;
 
-use shared::acquisition::{AcquisitionParams, SliceList, Strategy};
+use shared::acquisition::{AcquisitionParams, MIN_PLANES, SliceList, Strategy};
 use shared::geometry::{GridDifference, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
@@ -42,11 +42,25 @@ pub fn acquire(
     params: &AcquisitionParams,
     settled: &[Plane],
 ) -> Result<SliceList, AcquireError> {
+    acquire_at_least(MIN_PLANES, uncertainty, presegmentation, params, settled)
+}
+
+/// The same with another number of planes that is offered even where the budget allows less.
+///
+/// # Errors
+/// [`AcquireError::DifferentGrids`].
+pub fn acquire_at_least(
+    fewest: usize,
+    uncertainty: &Volume<f32>,
+    presegmentation: &Volume<Label>,
+    params: &AcquisitionParams,
+    settled: &[Plane],
+) -> Result<SliceList, AcquireError> {
     let mut profiles = profiles(uncertainty, presegmentation)?;
     if params.strategy == Strategy::ClassStratified {
         profiles.by_label = by_label(uncertainty, presegmentation);
     }
-    Ok(rank(&profiles, params, settled))
+    Ok(rank(&profiles, params, settled, fewest))
 }
 
 /// Sums the volumes up. The result does not depend on the number of threads. Uncertainty that is negative or not finite

@@ -26,6 +26,8 @@ ABLATED = ("short", "no-annotated", "with-presegmentation", "random-planes")
 LISTENING = ("published",)
 STRATEGIES = ("greedy", "published", "component-centre", "equidistant-foreground", "equidistant", "random")
 COSTED = ("greedy", "greedy-per-second", "published", "equidistant-foreground", "random-foreground", "class-stratified")
+# A budget that buys one plane, as `lines` lets it: an expert may stop after the first of those that are offered.
+ONE_PLANE = "0.01"
 SMALL_BUDGETS = ("0.1", "0.15", "0.2")
 SAMPLES = ("folds+mirrors", "folds", "mirrors", "dropout:8", "folds+dropout:8")
 MEASURES = ("entropy", "variance", "mutual-information", "bhattacharyya", "confidence")
@@ -303,8 +305,8 @@ def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
 
 
 def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
-    """The four lines at every budget, with what they cost, for strategies that are compared at equal contour length;
-    rows of `i3deep evaluate`."""
+    """The four lines with one plane and at every budget, with what they cost, for strategies that are compared at equal
+    contour length; rows of `i3deep evaluate`."""
     cases = case_names(options, options.cases)
     out = options.between / "lines"
     run_evaluate(
@@ -312,7 +314,10 @@ def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
         options.images,
         out,
         cases,
-        ["--strategies", ",".join(options.strategies), "--budgets", ",".join(options.budgets)],
+        [
+            *("--fewest-planes", "1", "--strategies", ",".join(options.strategies)),
+            *("--budgets", ",".join((ONE_PLANE, *options.budgets))),
+        ],
     )
     rows = pd.read_csv(out / "results.csv")
     rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(

@@ -1,6 +1,7 @@
 """From a raw dataset to a plan and preprocessed cases, for each stage; by nnU-Net's fingerprint, planner and
 preprocessor."""
 
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ class PlanOptions:
     seed: int
     # What the planner may take the card to have, which decides the patch; none: nnU-Net's own 8.
     memory_gb: float | None = None
+    # Features of the deepest stages, which hold most of a bundle's bytes.
+    max_features: int = 320
+    # Voxels `[z, y, x]` after nnU-Net's transpose, in place of the planner's; as many stages stay.
+    patch: tuple[int, int, int] | None = None
 
 
 def split_cases(cases: list[str], split: dict | None, options: PlanOptions) -> dict[str, list[str]]:
@@ -108,12 +113,18 @@ def plan(workspace: Workspace, raw: Path, split: dict | None, options: PlanOptio
 
 
 def shrink(configuration: dict, options: PlanOptions) -> None:
-    """Fewer features, a small batch, and dropout, which Monte-Carlo dropout needs at prediction."""
+    """Fewer features, a small batch, another patch if one is asked for, and dropout, which Monte-Carlo dropout needs at
+    prediction. Raises ValueError where the patch cannot be halved as often as the planner's."""
     configuration["batch_size"] = options.batch_size
     arguments = configuration["architecture"]["arch_kwargs"]
     arguments["features_per_stage"] = [
-        min(options.base_features * 2**stage, 320) for stage in range(arguments["n_stages"])
+        min(options.base_features * 2**stage, options.max_features) for stage in range(arguments["n_stages"])
     ]
+    if options.patch:
+        whole = [math.prod(strides) for strides in zip(*arguments["strides"], strict=True)]
+        if any(size % by for size, by in zip(options.patch, whole, strict=True)):
+            raise ValueError(f"the network halves patches down to a {whole}th, so their sizes must be multiples of it")
+        configuration["patch_size"] = list(options.patch)
     if options.dropout > 0:
         arguments["dropout_op"] = arguments["conv_op"].replace("conv.Conv", "dropout.Dropout")
         arguments["dropout_op_kwargs"] = {"p": options.dropout}

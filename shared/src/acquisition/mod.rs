@@ -211,9 +211,14 @@ impl SliceList {
 
 /// Planes that a budget allows: its share of the axial planes with foreground, rounded down, at least [`MIN_PLANES`].
 pub fn plane_budget(budget: f64, foreground_axial_planes: usize) -> usize {
+    plane_budget_of_at_least(MIN_PLANES, budget, foreground_axial_planes)
+}
+
+/// The same with another number of planes that is offered in any case: an expert may stop before the third.
+pub fn plane_budget_of_at_least(fewest: usize, budget: f64, foreground_axial_planes: usize) -> usize {
     let share = budget.clamp(0.0, 1.0) * foreground_axial_planes as f64;
     // The tiny addend keeps 0.2 × 35 at 7 although 0.2 is slightly off in binary.
-    ((share + 1e-9).floor() as usize).max(MIN_PLANES)
+    ((share + 1e-9).floor() as usize).max(fewest)
 }
 
 #[cfg(test)]
@@ -230,6 +235,7 @@ mod tests {
         check(0.2, 0, 3);
         check(1.0, 40, 40);
         check(f64::NAN, 40, 3);
+        assert_eq!([0.0, 0.1, 0.2].map(|budget| plane_budget_of_at_least(1, budget, 24)), [1, 2, 4]);
     }
 
     #[test]

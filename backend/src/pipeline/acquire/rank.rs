@@ -1,7 +1,8 @@
 //! The strategies: from profiles to ranked planes.
 
 use shared::acquisition::{
-    AcquisitionParams, FORMAT, RankedSlice, SECONDS_PER_MM, SECONDS_PER_PLANE, SliceList, Strategy, plane_budget,
+    AcquisitionParams, FORMAT, RankedSlice, SECONDS_PER_MM, SECONDS_PER_PLANE, SliceList, Strategy,
+    plane_budget_of_at_least,
 };
 use shared::geometry::Plane;
 
@@ -23,15 +24,13 @@ const CONTOUR_COST: f64 = 0.25;
 /// Chooses and ranks slices. Planes in `settled` (corrected in earlier rounds) count as known and are never offered.
 ///
 /// A case without uncertainty gets evenly spaced planes, through its foreground where it has any. Never offers more
-/// planes than there are.
-pub fn rank(profiles: &Profiles, params: &AcquisitionParams, settled: &[Plane]) -> SliceList {
+/// planes than there are, and `fewest` even where the budget allows less.
+pub fn rank(profiles: &Profiles, params: &AcquisitionParams, settled: &[Plane], fewest: usize) -> SliceList {
     let foreground_axial_planes = profiles.foreground_axial_planes();
-    let budget = plane_budget(params.budget, foreground_axial_planes);
-    let largest = if params.strategy.ranks_alike_for_all_budgets() {
-        budget.max(plane_budget(LARGEST_BUDGET, foreground_axial_planes))
-    } else {
-        budget
-    };
+    let planes_of = |budget: f64| plane_budget_of_at_least(fewest, budget, foreground_axial_planes);
+    let budget = planes_of(params.budget);
+    let largest =
+        if params.strategy.ranks_alike_for_all_budgets() { budget.max(planes_of(LARGEST_BUDGET)) } else { budget };
     let chooser = Chooser::new(profiles, params, settled);
     let planes = chooser.planes(params, largest);
     let mut slices = chooser.explained(&planes);

@@ -107,6 +107,21 @@ fn a_smaller_budget_is_the_beginning_of_a_larger_one() {
 }
 
 #[test]
+fn an_expert_who_stops_before_the_third_plane_gets_the_best_ones() {
+    let (uncertainty, labels) = balls([30; 3], [1.0; 3], &[([12.0; 3], 8.0), ([24.0, 22.0, 20.0], 4.0)]);
+    for strategy in Strategy::ALL {
+        let offered = |fewest: usize| {
+            planes(&acquire_at_least(fewest, &uncertainty, &labels, &params(strategy, 0.0), &[]).unwrap())
+        };
+        let [one, two, three] = [1, 2, 3].map(offered);
+        assert_eq!([one.len(), two.len(), three.len()], [1, 2, 3], "{strategy}");
+        if strategy.ranks_alike_for_all_budgets() {
+            assert_eq!((&three[..1], &three[..2]), (&one[..], &two[..]), "{strategy}");
+        }
+    }
+}
+
+#[test]
 fn a_plane_that_costs_less_is_preferred_by_the_second() {
     // Doubt in the middle of a large ball and of a small one, which takes less drawing.
     let dims = [60, 30, 30];

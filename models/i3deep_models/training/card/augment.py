@@ -14,10 +14,20 @@ class Placing:
     grid: torch.Tensor
 
 
-def placing(centres: torch.Tensor, source: tuple[int, ...], patch: tuple[int, ...], spacing: torch.Tensor) -> Placing:
-    """Patches around voxels `centres` `[n, 3]` of volumes of size `source`: rotated (±30°) and scaled (0.7 to 1.4) with
-    nnU-Net's probability of 0.2 each, mirrored along every axis with 0.5."""
-    n, device = len(centres), centres.device
+@dataclass(frozen=True)
+class Source:
+    """What patches are cut from: size and spacing of volumes `[z, y, x]`, and the axes that they may be mirrored
+    along."""
+
+    size: tuple[int, ...]
+    spacing: torch.Tensor
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
+
+
+def placing(centres: torch.Tensor, source: Source, patch: tuple[int, ...]) -> Placing:
+    """Patches around voxels `centres` `[n, 3]`: rotated (±30°) and scaled (0.7 to 1.4) with nnU-Net's probability of
+    0.2 each, mirrored along every axis that allows it with 0.5."""
+    n, device, spacing = len(centres), centres.device, source.spacing
     angles = (torch.rand(n, 3, device=device) * 2 - 1) * math.pi / 6
     angles = angles * (torch.rand(n, 1, device=device) < 0.2)
     turn = torch.eye(3, device=device).expand(n, 3, 3)
@@ -35,14 +45,15 @@ def placing(centres: torch.Tensor, source: tuple[int, ...], patch: tuple[int, ..
         1 + 0.4 * torch.rand(n, device=device),
     )
     scale = torch.where(torch.rand(n, device=device) < 0.2, scale, torch.ones_like(scale))
-    mirror = torch.where(torch.rand(n, 3, device=device) < 0.5, -1.0, 1.0)
+    may = torch.tensor([axis in source.mirror_axes for axis in range(3)], device=device)
+    mirror = torch.where((torch.rand(n, 3, device=device) < 0.5) & may, -1.0, 1.0)
     matrix = turn * scale[:, None, None] * mirror[:, None, :]
     offsets = [torch.arange(size, device=device) - (size - 1) / 2 for size in patch]
     at = torch.stack(torch.meshgrid(*offsets, indexing="ij"), -1).reshape(-1, 3)
     # Whole voxels where nothing is turned: half a voxel lies between the middle of an even patch and a voxel.
     middle = centres.float() + 0.5
     voxel = torch.einsum("nij,pj->npi", matrix, at) + middle[:, None, :]
-    size = torch.tensor(source, device=device, dtype=torch.float32)
+    size = torch.tensor(source.size, device=device, dtype=torch.float32)
     grid = (2 * voxel + 1) / size - 1
     return Placing(grid.flip(-1).reshape(n, *patch, 3))
 

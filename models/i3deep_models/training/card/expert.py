@@ -121,26 +121,49 @@ def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torc
     return result
 
 
+# Of an unsteady hand: how far contours are off, in voxels (standard deviation), and the shares of hands that forget
+# small parts, and that draw planes too wide and too tight by turns.
+WAVERS = (0.3, 1.5)
+FORGETS = 0.3
+CONTRADICTS = 0.3
+
+
 def wavering(labels: torch.Tensor, axis: int) -> torch.Tensor:
-    """Every plane of an axis as an unsteady hand draws it: contours off by 0.3 to 1 voxel, small parts forgotten now
-    and then."""
+    """Every plane of an axis as an unsteady hand draws it."""
     n, device = len(labels), labels.device
     size = labels.shape[1:]
     coarse = [size[a] if a == axis else max(2, size[a] // 4) for a in range(3)]
     at = torch.stack(torch.meshgrid(*(torch.arange(s, device=device).float() for s in size), indexing="ij"))
     at = at[None].repeat(n, 1, 1, 1, 1)
-    amplitude = 0.3 + 0.7 * torch.rand(n, 1, 1, 1, device=device)
+    amplitude = WAVERS[0] + (WAVERS[1] - WAVERS[0]) * torch.rand(n, 1, 1, 1, device=device)
     for other in (a for a in range(3) if a != axis):
         shift = F.interpolate(torch.randn(n, 1, *coarse, device=device), size, mode="trilinear")[:, 0]
         at[:, other] += shift / shift.std((1, 2, 3), keepdim=True).clamp_min(1e-6) * amplitude
     index = [at[:, a].round().long().clamp(0, size[a] - 1) for a in range(3)]
     rows = torch.arange(n, device=device).reshape(-1, 1, 1, 1)
     moved = labels[rows, index[0], index[1], index[2]]
+    contradicts = (torch.rand(n, device=device) < CONTRADICTS).reshape(-1, 1, 1, 1)
+    moved = torch.where(contradicts, by_turns(moved, axis), moved)
     window = [1 if a == axis else 5 for a in range(3)]
     pad = [w // 2 for w in window]
     around = F.avg_pool3d((moved > 0).float()[:, None], window, 1, pad)[:, 0] * 25
-    forgets = (torch.rand(n, device=device) < 0.3).reshape(-1, 1, 1, 1)
+    forgets = (torch.rand(n, device=device) < FORGETS).reshape(-1, 1, 1, 1)
     return torch.where(forgets & (around < 8), 0, moved)
+
+
+def by_turns(labels: torch.Tensor, axis: int) -> torch.Tensor:
+    """Planes of an axis a voxel too wide and a voxel too tight by turns; grown voxels take the highest label beside
+    them."""
+    window = [1 if a == axis else 3 for a in range(3)]
+    pad = [w // 2 for w in window]
+    values = labels.float()[:, None]
+    most = F.max_pool3d(values, window, 1, pad)[:, 0].long()
+    least = -F.max_pool3d(-(values > 0).float(), window, 1, pad)[:, 0]
+    wider = torch.where(labels > 0, labels, most)
+    tighter = torch.where(least > 0, labels, 0)
+    shape = [1, *(labels.shape[1 + a] if a == axis else 1 for a in range(3))]
+    even = (torch.arange(labels.shape[1 + axis], device=labels.device) % 2 == 0).reshape(shape)
+    return torch.where(even, wider, tighter)
 
 
 def with_doubtful(batch: Batch, share: float) -> tuple[Batch, torch.Tensor]:

@@ -1,10 +1,13 @@
 """Training by the clock: a network learns until its seconds are over, at nnU-Net's learning rate over that time."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import combinations, product
 from pydoc import locate
+from typing import Literal
 
 import torch
 from torch import nn
@@ -30,9 +33,9 @@ def build(plans: dict, channels: int, heads: int) -> nn.Module:
 class Cases:
     """A task's cases on the card, padded to one size; sizes, and voxels of each label to lay patches around."""
 
-    def __init__(self, pack: Pack, device: torch.device, voxels: int = 2048):
-        """Uploads all cases of a pack."""
-        self.pack, self.device = pack, device
+    def __init__(self, pack: Pack, device: torch.device, around_labels: float = 1 / 3, voxels: int = 2048):
+        """Uploads all cases of a pack. `around_labels`: share of the patches that lie around a labelled voxel."""
+        self.pack, self.device, self.around_labels = pack, device, around_labels
         sizes = torch.tensor([image.shape for image in pack.images])
         self.sizes = sizes.to(device)
         configuration = pack.plans["configurations"][CONFIGURATION]
@@ -48,22 +51,29 @@ class Cases:
             self.images[at] = values.half()
             self.labels[at] = torch.from_numpy(labels).to(device)
         self.heads = len(pack.dataset["labels"])
+        self.source = augment.Source(self.size, self.spacing_mm, tuple(pack.mirror_axes))
         generator = torch.Generator().manual_seed(0)
         self.around = []
         for number in range(len(sizes)):
-            inside = self.labels[number].nonzero().cpu()
-            some = torch.randint(max(1, len(inside)), (voxels,), generator=generator)
-            middle = (sizes[number] // 2)[None].repeat(voxels, 1)
-            self.around.append(inside[some] if len(inside) else middle)
+            self.around.append(self._around(number, voxels, generator))
         self.around = torch.stack(self.around).to(device)
+
+    def _around(self, number: int, voxels: int, generator: torch.Generator) -> torch.Tensor:
+        """Some of a case's labelled voxels, of every label alike, as nnU-Net draws them; its middle if it has none."""
+        labels = self.labels[number]
+        inside = [(labels == head).nonzero().cpu() for head in range(1, self.heads)]
+        inside = [places for places in inside if len(places)] or [(self.sizes[number] // 2)[None].cpu()]
+        share = -(-voxels // len(inside))
+        drawn = [places[torch.randint(len(places), (share,), generator=generator)] for places in inside]
+        return torch.cat(drawn)[torch.randperm(share * len(inside), generator=generator)][:voxels]
 
     def numbers(self, names: list[str]) -> torch.Tensor:
         """Numbers of cases by name."""
         return torch.tensor([self.pack.cases.index(name) for name in names], device=self.device)
 
     def centres(self, cases: torch.Tensor) -> torch.Tensor:
-        """Where patches lie: around a labelled voxel in a third of them, as nnU-Net does, else anywhere they fit; a
-        patch as large as its case is off its middle by up to four voxels."""
+        """Where patches lie: around a labelled voxel in a share of them, else anywhere they fit; a patch as large as
+        its case is off its middle by up to four voxels."""
         n = len(cases)
         sizes = self.sizes[cases].float()
         half = torch.tensor(self.patch, device=self.device) / 2
@@ -73,7 +83,7 @@ class Cases:
         pick = torch.randint(self.around.shape[1], (n,), device=self.device)
         around = self.around[cases, pick].float()
         around = torch.minimum(torch.maximum(around, low), high)
-        mine = torch.rand(n, 1, device=self.device) < 1 / 3
+        mine = torch.rand(n, 1, device=self.device) < self.around_labels
         return torch.where(mine, around, anywhere).floor()
 
 
@@ -90,7 +100,7 @@ def presegmentation_steps(cases: Cases, numbers: torch.Tensor, batch: int) -> It
     """Endless augmented patches of some cases."""
     while True:
         chosen = numbers[torch.randint(len(numbers), (batch,), device=cases.device)]
-        at = augment.placing(cases.centres(chosen), cases.size, cases.patch, cases.spacing_mm)
+        at = augment.placing(cases.centres(chosen), cases.source, cases.patch)
         image = augment.relit(augment.placed(cases.images[chosen][:, None].float(), at))
         yield Step(image, augment.placed_labels(cases.labels[chosen], cases.heads, at))
 
@@ -110,7 +120,7 @@ def refinement_steps(
     """Endless patches with presegmentations by networks that do not know the case, and experts at work on them."""
     while True:
         chosen = numbers[torch.randint(len(numbers), (batch,), device=cases.device)]
-        at = augment.placing(cases.centres(chosen), cases.size, cases.patch, cases.spacing_mm)
+        at = augment.placing(cases.centres(chosen), cases.source, cases.patch)
         variants = learned.probabilities.shape[1]
         other = torch.randint(1, variants, (batch,), device=cases.device) if variants > 1 else torch.zeros_like(chosen)
         best = torch.rand(batch, device=cases.device) < learned.at_best
@@ -155,11 +165,19 @@ class Refinement:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, how much at a time, how fast."""
+    """How long, how much at a time, how fast, and by whose rule: nnU-Net's, or Adam's, which is further after few
+    steps."""
 
     seconds: float
     batch: int
     rate: float = 0.01
+    rule: Literal["nnunet", "adam"] = "nnunet"
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """At its first rate."""
+        if self.rule == "adam":
+            return torch.optim.AdamW(network.parameters(), self.rate, weight_decay=1e-4)
+        return torch.optim.SGD(network.parameters(), self.rate, momentum=0.99, weight_decay=3e-5, nesterov=True)
 
 
 def prior(data: torch.Tensor, heads: int, residual: float, shapes: list[torch.Size]) -> list[torch.Tensor | float]:
@@ -197,9 +215,9 @@ def fit(
     say: Callable[[str], None] = print,
 ) -> int:
     """Trains by nnU-Net's rule (SGD with momentum 0.99, weight decay 3e-5, a polynomial rate, gradients to norm 12,
-    deep supervision) until the time is over; returns the steps taken."""
+    deep supervision), or with Adam in place of SGD, until the time is over; returns the steps taken."""
     device = next(network.parameters()).device
-    optimizer = torch.optim.SGD(network.parameters(), schedule.rate, momentum=0.99, weight_decay=3e-5, nesterov=True)
+    optimizer = schedule.optimizer(network)
     outputs = len(network.decoder.seg_layers)
     weights = torch.tensor([1 / 2**level for level in range(outputs)])
     if outputs > 1:
@@ -235,17 +253,61 @@ def fit(
     return taken
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """How whole cases are predicted: by patches of a size, with the means over these mirrors, and the presegmentation's
+    logits as in [`prior`]."""
+
+    heads: int
+    patch: tuple[int, ...]
+    mirror_axes: tuple[int, ...] = ()
+    residual: float = 0.0
+
+
+# A case this much larger than its patch is predicted in one piece all the same; in more, features are normalised over
+# other voxels than in training.
+ONE_PIECE = 1.25
+
+
 @torch.no_grad()
-def predict(network: nn.Module, data: torch.Tensor, heads: int, residual: float, mirrored: bool) -> torch.Tensor:
-    """Mean probabilities `[n, heads, …]` of whole cases in one piece, over the 8 mirrors if asked for."""
-    flips = [()] if not mirrored else [(), (2,), (3,), (4,), (2, 3), (2, 4), (3, 4), (2, 3, 4)]
-    total = None
+def predict(network: nn.Module, data: torch.Tensor, how: Prediction) -> torch.Tensor:
+    """Mean probabilities `[n, heads, …]` of whole cases: in one piece where they are hardly larger than a patch, else
+    by patches half a patch apart, weighted as nnU-Net weights them."""
+    size = data.shape[2:]
+    if all(whole <= ONE_PIECE * part for whole, part in zip(size, how.patch, strict=True)):
+        return _over_mirrors(network, data, how)
+    patch = [min(whole, part) for whole, part in zip(size, how.patch, strict=True)]
+    weight = _gaussian(patch, data.device)
+    total = torch.zeros(len(data), how.heads, *size, device=data.device)
+    weights = torch.zeros(size, device=data.device)
+    for z, y, x in product(*(_starts(whole, part) for whole, part in zip(size, patch, strict=True))):
+        at = (..., slice(z, z + patch[0]), slice(y, y + patch[1]), slice(x, x + patch[2]))
+        total[at] += weight * _over_mirrors(network, data[at], how)
+        weights[at] += weight
+    return total / weights
+
+
+def _over_mirrors(network: nn.Module, data: torch.Tensor, how: Prediction) -> torch.Tensor:
+    axes = [axis + 2 for axis in how.mirror_axes]
+    flips = [flip for count in range(len(axes) + 1) for flip in combinations(axes, count)]
+    total = torch.zeros((), device=data.device)
     for flip in flips:
         turned = data.flip(flip) if flip else data
         with mixed(data.device):
             answer = network(turned)
         answer = answer[0] if isinstance(answer, (list, tuple)) else answer
-        logits = answer.float() + prior(turned, heads, residual, [answer.shape])[0]
-        one = (logits.flip(flip) if flip else logits).softmax(1)
-        total = one if total is None else total + one
+        logits = answer.float() + prior(turned, how.heads, how.residual, [answer.shape])[0]
+        total = total + (logits.flip(flip) if flip else logits).softmax(1)
     return total / len(flips)
+
+
+def _starts(whole: int, part: int) -> list[int]:
+    """Where patches begin along an axis, no more than half a patch apart."""
+    count = max(1, math.ceil((whole - part) / (part / 2)) + 1) if whole > part else 1
+    return [round(number * (whole - part) / max(1, count - 1)) for number in range(count)]
+
+
+def _gaussian(patch: list[int], device: torch.device) -> torch.Tensor:
+    """nnU-Net's weights of a patch's voxels: a Gaussian of an eighth of the patch, nowhere less than a thousandth."""
+    at = [torch.exp(-0.5 * ((torch.arange(size, device=device) - (size - 1) / 2) / (size / 8)) ** 2) for size in patch]
+    return torch.einsum("i,j,k->ijk", *at).clamp_min(1e-3)

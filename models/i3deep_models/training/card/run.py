@@ -5,22 +5,23 @@ card. `first.json` and `second.json` are what the bundles were made with.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from i3deep_models.guidance import Encoding
+from i3deep_models.guidance import UNANNOTATED, Encoding
 from i3deep_models.training.card import augment, expert, fit
 from i3deep_models.training.card.fit import Cases, Learned, Refinement, Schedule
 from i3deep_models.training.card.pack import read_pack
 from i3deep_models.training.simulation import Simulation
 
-# Presegmentations of spoilt scans beside the one at its best.
+# Presegmentations of a case unless a job says otherwise: one at its best, the others of spoilt scans.
 VARIANTS = 4
 
 
@@ -73,7 +74,7 @@ def presegmentation(job: dict, cases: Cases, scratch: Path, report: dict) -> tor
     if job["fold"] != "all":
         unseen = cases.numbers(cases.pack.splits[job["fold"]]["val"])
         if job.get("whole_cases", True):
-            found = out_of_fold(network, cases, unseen)
+            found = out_of_fold(network, cases, unseen, job)
             torch.save({"cases": unseen.cpu(), "probabilities": found}, scratch / f"{job['name']}.oof")
             best = found[:, 0].float().argmax(1).to(cases.device)
             truth = cases.labels[unseen].long()
@@ -84,20 +85,22 @@ def presegmentation(job: dict, cases: Cases, scratch: Path, report: dict) -> tor
 
 
 @torch.no_grad()
-def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor) -> torch.Tensor:
-    """`[n, variants, heads, z, y, x]` f16: at its best (8 mirrors), then of spoilt scans."""
+def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, job: dict) -> torch.Tensor:
+    """`[n, variants, heads, z, y, x]` f16: at its best (all mirrors, if the job mirrors), then of spoilt scans."""
+    variants = job.get("variants", VARIANTS)
     found = []
-    for part in numbers.split(16):
+    # As many cases at once as there is memory for, and no more than make sense.
+    together = max(1, min(16, 4_000_000 // math.prod(cases.size)))
+    best = at_best(job, cases)
+    quick = fit.Prediction(cases.heads, cases.patch)
+    for part in numbers.split(together):
         image = cases.images[part][:, None].float()
         inside = torch.ones_like(image)
         for row, number in enumerate(part.tolist()):
             z, y, x = cases.sizes[number].tolist()
             inside[row, :, z:], inside[row, :, :, y:], inside[row, :, :, :, x:] = 0, 0, 0
-        one = [fit.predict(network, image, cases.heads, 0.0, mirrored=True)]
-        one += [
-            fit.predict(network, augment.spoilt(image) * inside, cases.heads, 0.0, mirrored=False)
-            for _ in range(VARIANTS - 1)
-        ]
+        one = [fit.predict(network, image, best)]
+        one += [fit.predict(network, augment.spoilt(image) * inside, quick) for _ in range(variants - 1)]
         stacked = torch.stack(one, 1)
         stacked[:, :, 1:] *= inside[:, :, None]
         stacked[:, :, 0] = 1 - stacked[:, :, 1:].sum(2)
@@ -130,60 +133,101 @@ def refine(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Mod
     known = train_cases(job, cases)
     steps = fit.refinement_steps(cases, known, job["batch"], learned, wanted)
     report["steps"] = fit.fit(network, steps, cases.heads, schedule(job), wanted.residual)
-    unseen = cases.numbers(cases.pack.splits[job["fold"]]["val"])
-    report["validation"] = tried(network, cases, unseen, learned, wanted)
+    report["validation"] = tried(network, cases, job, learned, wanted)
     report["refinement"] = {"encoding": asdict(wanted.encoding), "residual": wanted.residual}
     return network
 
 
 def gathered(cases: Cases, scratch: Path, names: list[str]) -> Learned:
-    """All cases' out-of-fold presegmentations."""
-    whole = torch.zeros(len(cases.pack.cases), VARIANTS, cases.heads, *cases.size, dtype=torch.float16)
+    """The out-of-fold presegmentations that there are; elsewhere all is background."""
+    parts = [torch.load(scratch / f"{name}.oof") for name in names]
+    variants = parts[0]["probabilities"].shape[1]
+    whole = torch.zeros(len(cases.pack.cases), variants, cases.heads, *cases.size, dtype=torch.float16)
     whole[:, :, 0] = 1
-    for name in names:
-        part = torch.load(scratch / f"{name}.oof")
+    for part in parts:
         whole[part["cases"]] = part["probabilities"]
     return Learned(whole.to(cases.device))
 
 
+def at_best(job: dict, cases: Cases) -> fit.Prediction:
+    """How a job's networks predict at their best."""
+    return fit.Prediction(cases.heads, cases.patch, cases.source.mirror_axes if job.get("mirrored", True) else ())
+
+
+class Together(torch.nn.Module):
+    """Several networks as one, by their mean logits, as the product takes its folds together."""
+
+    def __init__(self, networks: list[torch.nn.Module]):
+        """Of networks of one kind."""
+        super().__init__()
+        self.networks = torch.nn.ModuleList(networks)
+
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
+        """Logits `[n, heads, …]`."""
+        return torch.stack([network(data)[0].float() for network in self.networks]).mean(0)
+
+
+def together(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
+    """Tries refinements that were trained before as an ensemble, on their fold's validation cases."""
+    wanted = refinement(job)
+    networks = []
+    for name in job["of"]:
+        network = fit.build(cases.pack.plans, 1 + wanted.encoding.channels(cases.heads - 1), cases.heads)
+        network.load_state_dict(torch.load(scratch / f"{name}.pt"))
+        networks.append(network.eval().to(cases.device))
+    learned = gathered(cases, scratch, job["presegmentations"])
+    ensemble = Together(networks)
+    report["validation"] = tried(ensemble, cases, job, learned, wanted)
+    return ensemble
+
+
+# Whose corrections a refinement is tried with.
+HANDS = ("steady", "unsteady")
+
+
 @torch.no_grad()
 def tried(
-    network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, learned: Learned, wanted: Refinement
+    network: torch.nn.Module, cases: Cases, job: dict, learned: Learned, wanted: Refinement
 ) -> dict[str, dict[str, float]]:
-    """Mean Dice outside the corrected planes of a steady expert, by share of the axial planes that are corrected: of
-    the presegmentation, of the network with no plane, and with the planes."""
+    """Mean Dice of the fold's validation cases outside the corrected planes, by expert and share of the axial planes
+    that are corrected: of the presegmentation, of the network with no plane, and with the planes; and in what share of
+    the cases the last is behind the presegmentation by more than 0.01."""
     rows: dict[str, list[list[float]]] = {}
+    how = replace(at_best(job, cases), residual=wanted.residual)
+    numbers = cases.numbers(cases.pack.splits[job["fold"]]["val"])
     for number in numbers.tolist():
         found = learned.probabilities[number, 0][None].float()
         labels = cases.labels[number][None].long()
         batch = expert.Batch(cases.images[number][None, None].float(), labels, found.argmax(1), expert.entropy(found))
-        foreground = int((batch.presegmentation > 0).any(3).any(2).sum())
-        answers = {}
-        for budget in (0.0, 0.05, 0.1, 0.2, 0.3):
-            count = 0 if budget == 0 else max(3, int(budget * foreground))
-            draw = expert.Draw(
-                torch.tensor([count], device=cases.device),
-                torch.tensor([3.0], device=cases.device),
-                torch.tensor([True], device=cases.device),
-                torch.ones(1, 3, device=cases.device),
-                noise=0.0,
-            )
-            planes = expert.draw_planes(batch.uncertainty, draw, cases.spacing_mm)
-            said = expert.corrections(labels, planes, torch.tensor([False]))
+
+        def answer(said: torch.Tensor, batch: expert.Batch = batch) -> torch.Tensor:
             guidance = expert.channels(expert.Met(batch, said), cases.heads, wanted.encoding)
-            data = torch.cat([batch.image, guidance], 1)
-            answer = fit.predict(network, data, cases.heads, wanted.residual, mirrored=True).argmax(1)
-            answers[budget] = (answer, said < 0)
-        alone = answers[0.0][0]
-        for budget, (answer, outside) in answers.items():
-            rows.setdefault(str(budget), []).append(
-                [float(dice(v, labels, cases.heads, outside)) for v in (batch.presegmentation, alone, answer)]
-            )
-    mean = {budget: torch.tensor(values).mean(0).tolist() for budget, values in rows.items()}
-    return {
-        budget: dict(zip(("presegmentation", "no_plane", "with_planes"), values, strict=True))
-        for budget, values in mean.items()
-    }
+            return fit.predict(network, torch.cat([batch.image, guidance], 1), how).argmax(1)
+
+        alone = answer(torch.full_like(labels, UNANNOTATED))
+        for budget in (0.05, 0.1, 0.2, 0.3):
+            planes = expert.draw_planes(batch.uncertainty, steady_draw(batch, budget, cases.device), cases.spacing_mm)
+            for hand in HANDS:
+                said = expert.corrections(labels, planes, torch.tensor([hand == "unsteady"]))
+                outside = said < 0
+                scores = [
+                    float(dice(v, labels, cases.heads, outside)) for v in (batch.presegmentation, alone, answer(said))
+                ]
+                rows.setdefault(f"{hand} {budget}", []).append([*scores, float(scores[2] < scores[0] - 0.01)])
+    names = ("presegmentation", "no_plane", "with_planes", "worse")
+    return {key: dict(zip(names, torch.tensor(values).mean(0).tolist(), strict=True)) for key, values in rows.items()}
+
+
+def steady_draw(batch: expert.Batch, budget: float, device: torch.device) -> expert.Draw:
+    """The planes that a share of the axial planes with foreground buys, greedily and without noise."""
+    foreground = int((batch.presegmentation > 0).any(3).any(2).sum())
+    return expert.Draw(
+        torch.tensor([max(3, int(budget * foreground))], device=device),
+        torch.tensor([3.0], device=device),
+        torch.tensor([True], device=device),
+        torch.ones(1, 3, device=device),
+        noise=0.0,
+    )
 
 
 def train_cases(job: dict, cases: Cases) -> torch.Tensor:
@@ -194,25 +238,26 @@ def train_cases(job: dict, cases: Cases) -> torch.Tensor:
 
 
 def schedule(job: dict) -> Schedule:
-    """Its time, batch and rate."""
-    return Schedule(job["seconds"], job["batch"], job.get("rate", 0.01))
+    """Its time, batch, rate and rule."""
+    return Schedule(job["seconds"], job["batch"], job.get("rate", 0.01), job.get("rule", "nnunet"))
 
 
 def work(job: dict, out: Path, scratch: Path) -> None:
     """One job, in its own process: weights to `scratch` (f32) and to `out` (f16), and what is to be said of it."""
     torch.manual_seed(job.get("seed", 1))
-    torch.set_num_threads(2)
+    torch.set_num_threads(job.get("threads", 2))
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     begun = time.monotonic()
-    cases = Cases(read_pack(Path(job["pack"])), device())
+    cases = Cases(read_pack(Path(job["pack"])), device(), job.get("around_labels", 1 / 3))
     report = {"job": job, "loaded_s": time.monotonic() - begun}
-    does = {"presegmentation": presegmentation, "refinement": refine}[job["does"]]
+    does = {"presegmentation": presegmentation, "refinement": refine, "together": together}[job["does"]]
     network = does(job, cases, scratch, report)
-    weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
-    torch.save(weights, scratch / f"{job['name']}.pt")
-    once = {name: value.half() for name, value in weights.items() if canonical(name) == name}
-    torch.save(once, out / f"{job['name']}.pt")
+    if job["does"] != "together":
+        weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+        torch.save(weights, scratch / f"{job['name']}.pt")
+        once = {name: value.half() for name, value in weights.items() if canonical(name) == name}
+        torch.save(once, out / f"{job['name']}.pt")
     report["seconds"] = time.monotonic() - begun
     (scratch / f"{job['name']}.json").write_text(json.dumps(report))
     print(json.dumps({k: v for k, v in report.items() if k != "job"}), flush=True)

@@ -12,16 +12,19 @@ from i3deep_models.workspace import read_json, write_json
 
 @dataclass(frozen=True)
 class Trained:
-    """One network's folds, `fold → file of f16 weights`, and where they go."""
+    """One network's folds, `fold → file of f16 weights`, where they go, and the axes that prediction mirrors along:
+    those of training unless given."""
 
     folds: dict[str, Path]
     folder: Path
+    mirror_axes: tuple[int, ...] | None = None
 
 
 def unpack(about: Path, trained: Trained) -> None:
     """Writes `plans.json`, `dataset.json` and `fold_K/checkpoint_final.pth`; `about` is the pack's JSON file."""
     content = read_json(about)
     dataset = content["dataset"]
+    mirror_axes = content["mirror_axes"] if trained.mirror_axes is None else trained.mirror_axes
     write_json(trained.folder / "plans.json", content["plans"])
     write_json(trained.folder / "dataset.json", dataset)
     for fold, file in trained.folds.items():
@@ -35,7 +38,7 @@ def unpack(about: Path, trained: Trained) -> None:
                 "dataset_json": dataset,
             },
             "trainer_name": "nnUNetTrainer",
-            "inference_allowed_mirroring_axes": (0, 1, 2),
+            "inference_allowed_mirroring_axes": tuple(mirror_axes),
         }
         (trained.folder / f"fold_{fold}").mkdir(parents=True, exist_ok=True)
         torch.save(checkpoint, trained.folder / f"fold_{fold}" / "checkpoint_final.pth")
