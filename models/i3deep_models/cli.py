@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _workspace(pack)
     pack.add_argument("-o", "--output", type=Path, required=True, help="FILE.npz and FILE.json are written")
     pack.add_argument("--steps", type=int, default=256, help="of intensity; fewer make a smaller file of noisy scans")
+    pack.add_argument("--validation", type=int, default=6, help="cases of the refinement's half to try it on")
     pack.add_argument("--mirror-axes", type=_axes, default=(0, 1, 2), help="as in `train`, after nnU-Net's transpose")
     pack.set_defaults(run=_pack)
 
@@ -272,7 +273,7 @@ def _train(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     from i3deep_models.training.card.pack import Packing, pack
 
-    chosen = Packing(options.steps, options.mirror_axes)
+    chosen = Packing(options.steps, options.mirror_axes, options.validation)
     pack(Workspace(options.workspace.resolve()), options.output.resolve(), chosen)
 
 

@@ -104,14 +104,14 @@ def test_patches_are_mirrored_along_the_axes_that_allow_it():
 
 def test_cases_are_split_by_fivefold_validation_or_in_halves():
     cases = [f"c{number:02}" for number in range(20)]
-    folds = splits_of(cases, cases)
+    folds = splits_of(cases, cases, 6)
     assert len(folds) == 5
     assert sorted(case for fold in folds for case in fold["val"]) == cases
-    first, second = splits_of(cases[:8], cases[8:])
+    first, second = splits_of(cases[:8], cases[8:], 6)
     assert (first["train"], first["val"]) == (cases[:8], cases[8:])
     assert len(second["val"]) == 6 and sorted(second["train"] + second["val"]) == cases[8:]
     with pytest.raises(ValueError, match="share some cases only"):
-        splits_of(cases[:12], cases[8:])
+        splits_of(cases[:12], cases[8:], 6)
 
 
 def test_the_loss_is_nnunets():

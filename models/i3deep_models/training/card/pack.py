@@ -27,14 +27,12 @@ class Pack:
 
 @dataclass(frozen=True)
 class Packing:
-    """In how many steps intensities are kept, and which axes, after nnU-Net's transpose, training may mirror along."""
+    """In how many steps intensities are kept, which axes, after nnU-Net's transpose, training may mirror along, and how
+    many cases of the refinement's half its training does not learn from."""
 
     steps: int = 256
     mirror_axes: tuple[int, ...] = (0, 1, 2)
-
-
-# Cases of the refinement's half that its training does not learn from.
-VALIDATION = 6
+    validation: int = 6
 
 
 def pack(workspace: Workspace, file: Path, packing: Packing) -> None:
@@ -46,7 +44,7 @@ def pack(workspace: Workspace, file: Path, packing: Packing) -> None:
     bases = [workspace.preprocessed / workspace.dataset_name(stage) for stage in STAGES]
     datasets = [nnUNetDatasetBlosc2(str(base / f"nnUNetPlans_{CONFIGURATION}")) for base in bases]
     halves = [sorted(str(case) for case in dataset.identifiers) for dataset in datasets]
-    splits = splits_of(*halves)
+    splits = splits_of(*halves, packing.validation)
     holds = {case: dataset for dataset, half in zip(datasets, halves, strict=True) for case in half}
     cases = sorted(holds)
     for base in bases:
@@ -78,7 +76,7 @@ def pack(workspace: Workspace, file: Path, packing: Packing) -> None:
     write_json(file.with_suffix(".json"), about)
 
 
-def splits_of(presegmentation: list[str], refinement: list[str]) -> list[dict[str, list[str]]]:
+def splits_of(presegmentation: list[str], refinement: list[str], validation: int) -> list[dict[str, list[str]]]:
     """`{"train": cases, "val": cases}` for each fold. Raises ValueError where the stages share some cases only."""
     if presegmentation == refinement:
         from nnunetv2.utilities.crossval_split import generate_crossval_split
@@ -87,7 +85,7 @@ def splits_of(presegmentation: list[str], refinement: list[str]) -> list[dict[st
         return [{part: [str(case) for case in fold[part]] for part in ("train", "val")} for fold in folds]
     if {*presegmentation} & {*refinement}:
         raise ValueError("the stages share some cases only: a split for a card has the same for both, or halves")
-    unseen = refinement[:: max(1, len(refinement) // VALIDATION)][:VALIDATION]
+    unseen = refinement[:: max(1, len(refinement) // validation)][:validation]
     return [
         {"train": presegmentation, "val": refinement},
         {"train": [case for case in refinement if case not in unseen], "val": unseen},
