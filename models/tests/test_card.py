@@ -7,11 +7,12 @@ import torch
 from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
 from i3deep_models.training.card import augment, expert, fit
-from i3deep_models.training.card.pack import splits_of
+from i3deep_models.training.card.pack import Packing, pack, splits_of
 from i3deep_models.training.card.run import canonical, grown
 from i3deep_models.training.card.unpack import Trained, unpack
+from i3deep_models.training.plan import PlanOptions, shrink
 from i3deep_models.training.simulation import greedy_planes
-from i3deep_models.workspace import write_json
+from i3deep_models.workspace import Workspace, write_json
 
 SPACING_MM = (3.0, 1.0, 0.7)
 
@@ -112,6 +113,28 @@ def test_cases_are_split_by_fivefold_validation_or_in_halves():
     assert len(second["val"]) == 6 and sorted(second["train"] + second["val"]) == cases[8:]
     with pytest.raises(ValueError, match="share some cases only"):
         splits_of(cases[:12], cases[8:], 6)
+
+
+@pytest.mark.parametrize(("packing", "says"), [(Packing(steps=300), "2 to 256"), (Packing(validation=0), "one case")])
+def test_what_cannot_be_packed_is_said_before_anything_is_read(packing: Packing, says: str, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        pack(Workspace(tmp_path), tmp_path / "pack", packing)
+
+
+def test_a_patch_is_a_multiple_of_what_the_network_halves():
+    def shrunk(patch: tuple[int, int, int]) -> dict:
+        strides = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
+        configuration = {"patch_size": [8, 8, 8], "architecture": {"arch_kwargs": {"n_stages": 3, "strides": strides}}}
+        options = PlanOptions(
+            base_features=8, batch_size=2, dropout=0, held_out=0, seed=1, max_features=16, patch=patch
+        )
+        shrink(configuration, options)
+        return configuration
+
+    assert shrunk((6, 4, 8))["patch_size"] == [6, 4, 8]
+    assert shrunk((6, 4, 8))["architecture"]["arch_kwargs"]["features_per_stage"] == [8, 16, 16]
+    with pytest.raises(ValueError, match=r"multiples of \[2, 4, 4\]"):
+        shrunk((6, 6, 8))
 
 
 def test_the_loss_is_nnunets():

@@ -123,7 +123,9 @@ def shrink(configuration: dict, options: PlanOptions) -> None:
     if options.patch:
         whole = [math.prod(strides) for strides in zip(*arguments["strides"], strict=True)]
         if any(size % by for size, by in zip(options.patch, whole, strict=True)):
-            raise ValueError(f"the network halves patches down to a {whole}th, so their sizes must be multiples of it")
+            raise ValueError(
+                f"the network halves a patch, so its sizes must be multiples of {whole}, not {options.patch}"
+            )
         configuration["patch_size"] = list(options.patch)
     if options.dropout > 0:
         arguments["dropout_op"] = arguments["conv_op"].replace("conv.Conv", "dropout.Dropout")

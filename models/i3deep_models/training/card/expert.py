@@ -123,6 +123,7 @@ def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torc
 
 # Of an unsteady hand: how far contours are off, in voxels (standard deviation), and the shares of hands that forget
 # small parts, and that draw planes too wide and too tight by turns.
+# Wider than `simulation.unsteady`, which wavers by a voxel at most: so did what the shipped hippocampus learned from.
 WAVERS = (0.3, 1.5)
 FORGETS = 0.3
 CONTRADICTS = 0.3

@@ -37,7 +37,14 @@ class Packing:
 
 def pack(workspace: Workspace, file: Path, packing: Packing) -> None:
     """Packs both stages' preprocessed cases with their plan. Where both learn from the same cases, with nnU-Net's five
-    folds; where each has a half, fold 0 learns from the presegmentation's and fold 1 from the refinement's."""
+    folds; where each has a half, fold 0 learns from the presegmentation's and fold 1 from the refinement's.
+
+    Raises ValueError for more steps than a byte holds, no validation case, and stages that share some cases only.
+    """
+    if not 2 <= packing.steps <= 256:
+        raise ValueError(f"intensities are kept in 2 to 256 steps, not {packing.steps}")
+    if packing.validation < 1:
+        raise ValueError("a refinement is tried on one case at least")
     workspace.activate()
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
