@@ -89,11 +89,11 @@ def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, j
     """`[n, variants, heads, z, y, x]` f16: at its best (all mirrors, if the job mirrors), then of spoilt scans."""
     variants = job.get("variants", VARIANTS)
     found = []
-    # As many cases at once as there is memory for, and no more than make sense.
-    together = max(1, min(16, 4_000_000 // math.prod(cases.size)))
+    # Small cases share a pass; large ones would not fit into memory side by side.
+    at_once = max(1, min(16, 4_000_000 // math.prod(cases.size)))
     best = at_best(job, cases)
     quick = fit.Prediction(cases.heads, cases.patch)
-    for part in numbers.split(together):
+    for part in numbers.split(at_once):
         image = cases.images[part][:, None].float()
         inside = torch.ones_like(image)
         for row, number in enumerate(part.tolist()):
