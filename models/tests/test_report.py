@@ -11,8 +11,9 @@ from i3deep_models.cli import main
 from i3deep_models.report import measure
 from i3deep_models.report.measure import SCORES, Networks, by_distance, compare, listen, read_results, withstand
 from i3deep_models.report.render import Tables, comparison_aims, corruption_aim, render
+from i3deep_models.report.run import ReportOptions, begin_anew
 from i3deep_models.report.table import Table
-from i3deep_models.workspace import write_json
+from i3deep_models.workspace import Workspace, read_json, write_json
 
 LABELS = (1, 2)
 
@@ -249,6 +250,23 @@ def test_what_a_corruption_took_and_what_came_back(tmp_path, after, share, met):
         aim.measured
         == f"{share} of all that was lost; at least 50% under {int(met)} of the 1 corruptions that cost any"
     )
+
+
+def test_tables_of_an_older_version_say_so_and_are_measured_from_nothing(tmp_path):
+    folder = write_tables(tmp_path) / "report"
+    settings = read_json(folder / "settings.json")
+    write_json(folder / "settings.json", settings | {"older": {"corruption": "0.9"}})
+    render(tmp_path)
+    text = (tmp_path / "REPORT.md").read_text()
+    assert "## Scans unlike those in training\n\n**Measured with version 0.9, not anew since.**\n\nThe same" in text
+    assert "under 1 of the 1 corruptions that cost any (0.9) | **met** |" in text
+    assert text.count("0.9, not anew") == 1
+    options = ReportOptions(Workspace(tmp_path), *[tmp_path] * 4)
+    begin_anew(options, "methods")
+    assert (folder / "methods.csv").is_file() and (folder / "corruption.csv").is_file()
+    begin_anew(options, "corruption")
+    assert (folder / "methods.csv").is_file() and not (folder / "corruption.csv").exists()
+    assert read_json(folder / "settings.json") == settings | {"older": {}}
 
 
 def test_the_report_is_made_from_the_tables_alone_and_always_the_same(tmp_path, capsys):

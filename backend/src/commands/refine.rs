@@ -100,9 +100,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let report = tasks::refine(&bundle, &request, &mut OpenedNetworks::on(args.device), &mut |done| meter.show(done))?;
     if args.json {
-        let tasks::RefineReport { adaptation, turned_channels } = report;
+        let tasks::RefineReport { adaptation, turned_channels, surprise } = report;
         let out = args.out.to_string_lossy();
-        let did = json!({ "out": out, "planes": planes, "adaptation": adaptation, "turned_channels": turned_channels });
+        let did = json!({
+            "out": out, "planes": planes, "adaptation": adaptation, "turned_channels": turned_channels,
+            "surprise": surprise,
+        });
         println!("{did}");
     } else {
         println!("refined with {} corrected slices: {}", planes.len(), shown(&args.out));

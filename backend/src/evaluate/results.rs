@@ -62,8 +62,9 @@ const OF_EACH_LINE: [&str; 8] = ["dice", "dice_outside", "nsd", "hd95_mm", "miss
 ///
 /// `gain_per_plane` is Dice beyond that of the network with no plane, by plane. `harmed_far` counts voxels that the
 /// presegmentation had right and the refinement has wrong, more than 3 mm from every plane; `mended_far` the other way
-/// round. `contradicted` is the share of the voxels in two of the expert's planes of which these say different things.
-const OTHERS: [&str; 22] = [
+/// round. `contradicted` is the share of the voxels in two of the expert's planes of which these say different things;
+/// `surprise` is as in [`crate::pipeline::refine::Refined`].
+const OTHERS: [&str; 23] = [
     "planes",
     "effort",
     "contour_mm",
@@ -76,6 +77,7 @@ const OTHERS: [&str; 22] = [
     "harmed_far",
     "mended_far",
     "contradicted",
+    "surprise",
     "components",
     "auroc",
     "auprc",

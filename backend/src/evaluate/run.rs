@@ -158,11 +158,11 @@ impl Subject<'_> {
                     Entry::Occupied(known) => known.get().clone(),
                     Entry::Vacant(new) => {
                         let weights = earlier.as_deref().and_then(|round| round.adapted.as_ref()?.weights.as_deref());
-                        let Refined { labels, uncertainty, adapted, turned: _ } =
+                        let Refined { labels, uncertainty, adapted, turned: _, surprise } =
                             refine(&Corrections { volume: &corrections, planes: &planes, weights })?;
                         // A volume for every setting is kept only where a later round looks at it.
                         let uncertainty = (plan.rounds > 1).then_some(uncertainty);
-                        new.insert(Rc::new(Round { labels, uncertainty, adapted })).clone()
+                        new.insert(Rc::new(Round { labels, uncertainty, adapted, surprise })).clone()
                     }
                 };
                 if !results.contains(key) {
@@ -185,6 +185,7 @@ impl Subject<'_> {
                         "contradicted".to_owned(),
                         consistency(self.truth.geometry(), &drawn)?.contradicted_share(),
                     ));
+                    values.push(("surprise".to_owned(), round.surprise.unwrap_or(f64::NAN)));
                     values.extend(quality.values);
                     values.extend(round.learned());
                     let names: Vec<String> =
@@ -314,6 +315,7 @@ struct Round {
     labels: Volume<Label>,
     uncertainty: Option<Volume<f32>>,
     adapted: Option<AdaptedTo>,
+    surprise: Option<f64>,
 }
 
 impl Round {
@@ -471,7 +473,7 @@ mod tests {
             let unsure =
                 pasted.voxels().iter().zip(truth.voxels()).map(|(a, b)| if a == b { SURE } else { 0.9 }).collect();
             let uncertainty = Volume::new(pasted.geometry().clone(), unsure)?;
-            Ok(Refined { labels: pasted, uncertainty, adapted: None, turned: Vec::new() })
+            Ok(Refined { labels: pasted, uncertainty, adapted: None, turned: Vec::new(), surprise: None })
         };
         subject.evaluate(plan, results, columns, paste, |_, _| Ok(())).unwrap();
         asked

@@ -38,23 +38,9 @@ pub fn labels(
             let separate = separate_axis(frame.network_spacing_mm, frame.spacing_mm, separation);
             labels_by_slab(logits, frame, &linear_taps(frame, order, separate), &rule)
         }
-        resampling => labels_by_head(logits, frame, resampling, &rule, &|_, _| {}),
+        resampling => labels_by_head(logits, frame, resampling, &rule),
     };
     to_scan(labels, frame, 0, scan)
-}
-
-/// As [`labels`], after `adjust` has changed each head's logits on the crop's grid.
-///
-/// # Errors
-/// [`GeometryError`] if the frame is not the scan's.
-pub(super) fn adjusted_labels(
-    logits: ArrayView4<'_, f16>,
-    frame: &Frame,
-    plan: &Plan,
-    scan: &Geometry,
-    adjust: impl Fn(usize, &mut Array3<f32>),
-) -> Result<Volume<Label>, GeometryError> {
-    to_scan(labels_by_head(logits, frame, plan.resample_logits, &Rule::of(plan), &adjust), frame, 0, scan)
 }
 
 /// The labels as nnU-Net finds them when it is asked for probabilities (from these, not from logits), and every head's
@@ -307,19 +293,12 @@ fn linear_taps(frame: &Frame, order: u8, separate: Option<usize>) -> [Vec<Taps>;
     })
 }
 
-fn labels_by_head(
-    logits: ArrayView4<'_, f16>,
-    frame: &Frame,
-    resampling: Resampling,
-    rule: &Rule,
-    adjust: &dyn Fn(usize, &mut Array3<f32>),
-) -> Array3<Label> {
+fn labels_by_head(logits: ArrayView4<'_, f16>, frame: &Frame, resampling: Resampling, rule: &Rule) -> Array3<Label> {
     let mut best = Array3::from_elem(frame.cropped(), f32::NEG_INFINITY);
     let mut labels = Array3::<Label>::zeros(frame.cropped());
     let of = logits.shape()[0];
     for index in 0..of {
-        let mut values = head_on_scan_spacing(logits, Channel { index, of }, frame, resampling);
-        adjust(index, &mut values);
+        let values = head_on_scan_spacing(logits, Channel { index, of }, frame, resampling);
         Zip::from(&mut best).and(&mut labels).and(&values).par_for_each(|best, label, value| match rule {
             Rule::Largest if *value > *best => (*best, *label) = (*value, index as Label),
             Rule::Regions(order) if sigmoid(*value) > 0.5 => *label = order[index],
@@ -519,7 +498,7 @@ mod tests {
                 label
             });
             proptest::prop_assert_eq!(got.voxels(), expected.as_slice().unwrap());
-            let by_head = labels_by_head(logits.view(), &frame, spline(), &Rule::of(&plan), &|_, _| {});
+            let by_head = labels_by_head(logits.view(), &frame, spline(), &Rule::of(&plan));
             proptest::prop_assert_eq!(by_head, expected);
         }
     }

@@ -16,7 +16,7 @@ use crate::inference::{Network, NetworkError, Progress};
 use super::adapt::{
     AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt, fails, misled, turned_channels,
 };
-use super::blend::{Answer, blend};
+use super::blend::{Said, blend};
 use super::frame::{Frame, network_axes, zyx_view};
 use super::guide::Sheet;
 use super::preprocess::{Preprocessed, preprocess};
@@ -39,8 +39,8 @@ pub struct RefineInput<'a> {
     pub foreground: &'a [Label],
     /// The channels that the network was trained with; none for a presegmentation network, which knows no guidance.
     pub encoding: Option<GuidanceEncoding>,
-    /// Within this distance of a corrected plane, along its axis, labels pass over to the correction where the network
-    /// was wrong in that plane; 0 is not at all.
+    /// What the network has wrong in a corrected plane is taken off beside it, along its axis, less and less up to this
+    /// distance; 0 is not at all.
     pub blend_mm: f64,
 }
 
@@ -77,6 +77,9 @@ pub struct Refined {
     /// Image channels whose contrast is the other way round than what the networks learned from, as the corrected
     /// planes tell; they were turned first.
     pub turned: Vec<usize>,
+    /// How far the corrected planes are from what the network says of them, by how far it expects them to be; none
+    /// without planes or blending.
+    pub surprise: Option<f64>,
 }
 
 /// Refines with all folds and mirrors. Every (fold, mirror) pair is one sample for the uncertainty; labels come from
@@ -105,20 +108,17 @@ pub fn refine(
             (sampled, Some(adapted))
         }
     };
-    let Sampled { logits, uncertainty } = sampled;
+    let Sampled { mut logits, uncertainty } = sampled;
+    let surprise = guided.blend(&mut logits, plan, input.blend_mm);
     let frame = &guided.frame;
     let mut labels = export::labels(logits.view(), frame, plan, scan)?;
     let mut uncertainty = on_scan(uncertainty.into_iter().next().unwrap_or_default(), frame, plan, scan)?;
-    if input.blend_mm > 0.0 {
-        let answer = Answer { logits: logits.view(), frame, plan };
-        blend(&mut labels, answer, input.corrections, input.planes, input.blend_mm)?;
-    }
     for plane in input.planes {
         let corrected = input.corrections.read_plane(*plane)?;
         uncertainty.write_plane(*plane, &vec![0.0; corrected.len()])?;
         labels.write_plane(*plane, &corrected)?;
     }
-    Ok(Refined { labels, uncertainty, adapted, turned })
+    Ok(Refined { labels, uncertainty, adapted, turned, surprise })
 }
 
 /// Scan and corrected planes on the network's grid, as the network sees them.
@@ -212,6 +212,17 @@ impl Guided {
         });
         let image = self.data.slice(s![..self.images, .., .., ..]);
         AdaptInput { image, planes: &self.planes, before, guidance }
+    }
+
+    /// As [`blend`]; the presegmentation counts unless it fails in the corrected planes.
+    fn blend(&self, logits: &mut Array4<f16>, plan: &Plan, reach_mm: f64) -> Option<f64> {
+        if reach_mm <= 0.0 {
+            return None;
+        }
+        let presegmentation = self.presegmentation.view();
+        let presegmentation = (!fails(presegmentation, &self.planes)).then_some(presegmentation);
+        let spacing_mm = self.frame.network_spacing_mm;
+        blend(logits, plan, Said { planes: &self.planes, presegmentation, spacing_mm, reach_mm })
     }
 
     fn sample(
@@ -507,9 +518,10 @@ mod tests {
         // Off, or too short to reach a neighbour: a step of all 16 voxels.
         check(0.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
         check(1.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
-        // The less sure the network is, the farther it follows: (1 − w) · margin < w · 4.
+        // The less sure the network is, the farther it follows; an expert who contradicts one that is sure is not passed
+        // on at all.
         check(3.0, 1.0, [0, 16, 16, 16, 16, 16, 0]);
-        check(3.0, 3.0, [0, 0, 16, 16, 16, 0, 0]);
+        check(3.0, 2.2, [0, 0, 16, 16, 16, 0, 0]);
         check(3.0, 9.0, [0, 0, 0, 16, 0, 0, 0]);
     }
 }

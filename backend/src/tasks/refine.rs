@@ -68,7 +68,12 @@ pub struct RefineReport {
     pub adaptation: Option<AdaptationReport>,
     /// Image channels that were turned, see [`stages::Refined::turned`].
     pub turned_channels: Vec<usize>,
+    /// See [`stages::Refined::surprise`].
+    pub surprise: Option<f64>,
 }
+
+/// From this surprise on the expert is told of it. Of validation cases with steady hands one in a hundred has more.
+const SURPRISING: f64 = 3.5;
 
 impl RefineReport {
     /// In words; none if nothing was done.
@@ -82,7 +87,14 @@ impl RefineReport {
                 channels.join(", ")
             )
         });
-        let words: Vec<String> = turned.into_iter().chain(self.adaptation.as_ref().map(ToString::to_string)).collect();
+        let surprised = self.surprise.filter(|surprise| *surprise >= SURPRISING).map(|surprise| {
+            format!(
+                "the corrected slices differ from what the networks see {surprise:.1} times as much as these expect; \
+                 they were passed on to their neighbours less than usual, as for contours that waver"
+            )
+        });
+        let adapted = self.adaptation.as_ref().map(ToString::to_string);
+        let words: Vec<String> = turned.into_iter().chain(surprised).chain(adapted).collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
 }
@@ -163,7 +175,7 @@ pub fn refine(
     if let (Some(file), Some(weights)) = (files.adapted_weights_out, weights) {
         std::fs::write(file, weights).with_context(|| cannot(file))?;
     }
-    Ok(RefineReport { adaptation, turned_channels: refined.turned })
+    Ok(RefineReport { adaptation, turned_channels: refined.turned, surprise: refined.surprise })
 }
 
 /// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.

@@ -2,7 +2,7 @@
 verdict is written by hand."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,18 @@ class Tables:
         """The budget that the tables are about."""
         return float(self.settings["effort_budget"])
 
+    def older(self, part: str) -> str | None:
+        """The version that a part's table was measured with, if it was not measured anew: `older` in the settings."""
+        return self.settings.get("older", {}).get(part)
+
+    def dated(self, part: str, section: str) -> str:
+        """A section that says below its heading if it is of an older version."""
+        version = self.older(part)
+        head, _, rest = section.partition("\n\n")
+        return (
+            section if version is None else f"{head}\n\n**Measured with version {version}, not anew since.**\n\n{rest}"
+        )
+
     def label_name(self, label: int) -> str:
         """As the bundle calls it."""
         return self.settings["labels"][str(label)]
@@ -108,13 +120,31 @@ class Aim:
     measured: str
     met: bool | None
 
+    def of(self, version: str | None) -> "Aim":
+        """The same, with the version that it was measured with if that is an older one."""
+        return self if version is None or self.met is None else replace(self, measured=f"{self.measured} ({version})")
+
 
 def render(out: Path) -> None:
     """Writes OUT/REPORT.md and OUT/report/*.svg."""
     tables = Tables.read(out / "report")
-    aims = [*comparison_aims(tables), *plane_aims(tables), corruption_aim(tables)]
-    planes = "\n\n".join([lines(tables.folder), unsteady(tables.folder)])
-    measured = [part(tables) for part in (comparison, curves, corruptions, ablations, distances, listening)]
+    by_part = {
+        "methods": comparison_aims(tables),
+        "lines": plane_aims(tables),
+        "corruption": [corruption_aim(tables)],
+    }
+    aims = [aim.of(tables.older(part)) for part, aims in by_part.items() for aim in aims]
+    planes = "\n\n".join(
+        [tables.dated("lines", lines(tables.folder)), tables.dated("unsteady", unsteady(tables.folder))]
+    )
+    measured = [
+        tables.dated("methods", comparison(tables)),
+        tables.dated("methods", curves(tables)),
+        tables.dated("corruption", corruptions(tables)),
+        ablations(tables),
+        tables.dated("methods", distances(tables)),
+        listening(tables),
+    ]
     written = [fragment(tables, "tried.md", "What was tried"), fragment(tables, "training.md", "Training")]
     chosen = [choices.strategies(tables.folder), choices.uncertainties(tables.folder)]
     elsewhere = [others(tables.folder), learning(tables.folder)]
@@ -273,7 +303,6 @@ def comparison(tables: Tables) -> str:
         effort=spent,
         most=EFFORT,
         above=int((spent > EFFORT).sum()),
-        blend_mm=tables.settings["blend_mm"],
         together=comparison_table(rows, with_errors=True),
         alone=alone_rows(tables),
         by_label=[

@@ -91,12 +91,14 @@ def report(options: ReportOptions) -> None:
         "choice": measure_choice,
     }
     for name in options.parts:
+        begin_anew(options, name)
         parts[name](options, labels)
     render(options.out)
 
 
 def check_settings(options: ReportOptions, manifest: dict) -> None:
-    """Writes down what the tables are about; raises ValueError if they are about something else."""
+    """Writes down what the tables are about; raises ValueError if they are about something else. `older` says by hand
+    which parts' tables are of an earlier version; a part that is measured is none of them."""
     settings = {
         "bundle": manifest["name"],
         "version": manifest["version"],
@@ -108,13 +110,22 @@ def check_settings(options: ReportOptions, manifest: dict) -> None:
     }
     file = options.tables / "settings.json"
     before = read_json(file) if file.is_file() else settings
-    known = before.pop("networks", {})
+    known = {"networks": {}} | {name: before.pop(name) for name in ("networks", "older") if name in before}
     if before != settings:
         raise ValueError(
             f"the tables in {options.tables} are about another bundle, seed or effort budget; "
             "remove its CSV files and settings.json"
         )
-    write_json(file, settings | {"networks": known})
+    write_json(file, settings | known)
+
+
+def begin_anew(options: ReportOptions, part: str) -> None:
+    """Removes a part's table if it is of an older version."""
+    file = options.tables / "settings.json"
+    settings = read_json(file)
+    if settings.get("older", {}).pop(part, None) is not None:
+        (options.tables / f"{part}.csv").unlink(missing_ok=True)
+        write_json(file, settings)
 
 
 def check_networks(options: ReportOptions, trained: dict[str, Path]) -> None:

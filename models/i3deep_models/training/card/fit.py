@@ -277,10 +277,10 @@ def predict(network: nn.Module, data: torch.Tensor, how: Prediction) -> torch.Te
     if all(whole <= ONE_PIECE * part for whole, part in zip(size, how.patch, strict=True)):
         return _over_mirrors(network, data, how)
     patch = [min(whole, part) for whole, part in zip(size, how.patch, strict=True)]
-    weight = _gaussian(patch, data.device)
+    weight = gaussian(patch, data.device)
     total = torch.zeros(len(data), how.heads, *size, device=data.device)
     weights = torch.zeros(size, device=data.device)
-    for z, y, x in product(*(_starts(whole, part) for whole, part in zip(size, patch, strict=True))):
+    for z, y, x in product(*(starts(whole, part) for whole, part in zip(size, patch, strict=True))):
         at = (..., slice(z, z + patch[0]), slice(y, y + patch[1]), slice(x, x + patch[2]))
         total[at] += weight * _over_mirrors(network, data[at], how)
         weights[at] += weight
@@ -301,13 +301,13 @@ def _over_mirrors(network: nn.Module, data: torch.Tensor, how: Prediction) -> to
     return total / len(flips)
 
 
-def _starts(whole: int, part: int) -> list[int]:
+def starts(whole: int, part: int) -> list[int]:
     """Where patches begin along an axis, no more than half a patch apart."""
     count = max(1, math.ceil((whole - part) / (part / 2)) + 1) if whole > part else 1
     return [round(number * (whole - part) / max(1, count - 1)) for number in range(count)]
 
 
-def _gaussian(patch: list[int], device: torch.device) -> torch.Tensor:
+def gaussian(patch: list[int], device: torch.device) -> torch.Tensor:
     """nnU-Net's weights of a patch's voxels: a Gaussian of an eighth of the patch, nowhere less than a thousandth."""
     at = [torch.exp(-0.5 * ((torch.arange(size, device=device) - (size - 1) / 2) / (size / 8)) ** 2) for size in patch]
     return torch.einsum("i,j,k->ijk", *at).clamp_min(1e-3)
