@@ -1,8 +1,8 @@
 //! No seam beside a corrected plane: what the network has wrong in it is taken off beside it, less and less.
 //!
-//! In a corrected plane the network's error is known: 1 − p of the corrected label, −p of every other. Along the plane's
-//! axis logits move by as much of it as lies near. Where network and expert agree nothing moves, so that surfaces which
-//! slant through a plane stay as the network has them.
+//! In a corrected plane the network's error is known: 1 − p of the corrected label, −p of every other. Logits along the
+//! plane's axis move by as much of it as lies near. Where network and expert agree nothing moves, so that surfaces
+//! which slant through a plane stay as the network has them.
 //!
 //! A hand may waver. Networks say how sure they are, so it is known how far planes should be from what they say; the
 //! farther the planes are in truth, the less is passed on, and the more the presegmentation counts, which has not

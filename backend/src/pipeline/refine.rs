@@ -518,8 +518,8 @@ mod tests {
         // Off, or too short to reach a neighbour: a step of all 16 voxels.
         check(0.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
         check(1.0, 1.0, [0, 0, 0, 16, 0, 0, 0]);
-        // The less sure the network is, the farther it follows; an expert who contradicts one that is sure is not passed
-        // on at all.
+        // The less sure the network is, the farther it follows; who contradicts one that is sure is not passed on at
+        // all.
         check(3.0, 1.0, [0, 16, 16, 16, 16, 16, 0]);
         check(3.0, 2.2, [0, 0, 16, 16, 16, 0, 0]);
         check(3.0, 9.0, [0, 0, 0, 16, 0, 0, 0]);
