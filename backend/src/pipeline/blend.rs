@@ -27,7 +27,7 @@ const SHARPNESS: f64 = 7.0;
 /// for each unit beyond; of a few such rules the one with the best Dice on the same cases.
 const HEARD_FROM: f64 = 1.4;
 const HEARD: f64 = 1.2;
-/// A smaller error moves no logit by a step of half precision.
+/// Smaller errors are not kept: what they would move is less than a hundredth of a logit.
 const LEAST_ERROR: f32 = 1e-3;
 /// No probability is below this, so that one voxel cannot surprise without bounds.
 const LEAST_PROBABILITY: f32 = 1e-4;

@@ -72,8 +72,8 @@ pub struct RefineReport {
     pub surprise: Option<f64>,
 }
 
-/// From this surprise on the expert is told of it. Of validation cases with steady hands one in a hundred has more.
-const SURPRISING: f64 = 3.5;
+/// From this surprise on the expert is told of it. No validation case with a steady hand had more (5.3 at most).
+const SURPRISING: f64 = 5.5;
 
 impl RefineReport {
     /// In words; none if nothing was done.
