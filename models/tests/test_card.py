@@ -1,5 +1,7 @@
 """What runs on a card for a whole batch computes what the one-case code computes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -185,6 +187,32 @@ def test_a_network_grows_by_channels_under_all_of_its_names():
     first = "encoder.stages.0.0.convs.0.conv.weight"
     assert torch.equal(own[first][:, :1], once[first].float())
     assert all(torch.equal(own[name], own[canonical(name)]) for name in own)
+
+
+def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path):
+    plans = {"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}}
+
+    def steps(count: int) -> Iterator[fit.Step]:
+        for _ in range(count):
+            yield fit.Step(torch.randn(2, 1, 8, 8, 8), torch.randint(0, 3, (2, 8, 8, 8)))
+        raise InterruptedError
+
+    keeping = fit.Keeping(tmp_path / "a.state", {"name": "a", "seed": 1}, every_s=0)
+    network = fit.build(plans, 1, 3)
+    with pytest.raises(InterruptedError):
+        fit.fit(network, steps(3), 3, fit.Schedule(seconds=1000, batch=2), keeping=keeping)
+
+    def check(job: dict, taken: int, same: bool):
+        again = fit.build(plans, 1, 3)
+        kept = fit.Keeping(keeping.file, job)
+        # Its time is over as soon as it goes on.
+        assert fit.fit(again, steps(0), 3, fit.Schedule(seconds=0, batch=2), keeping=kept) == taken
+        pairs = zip(again.state_dict().values(), network.state_dict().values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) == same
+
+    check(keeping.job, taken=3, same=True)
+    check({"name": "a", "seed": 2}, taken=0, same=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.state"]
 
 
 def test_what_is_unpacked_lists_layers_under_all_of_their_names(tmp_path):

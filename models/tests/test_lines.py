@@ -52,6 +52,21 @@ def test_strategies_are_compared_at_the_same_contour_length():
     assert area(other, "dice_refined", "contour_share").tolist() == pytest.approx([0.8675, 0.8675, np.nan], nan_ok=True)
 
 
+def test_a_strategy_that_draws_by_chance_counts_with_the_mean_of_its_draws():
+    def check(dice: list[float], contour: list[float], expected: float):
+        drawn = zip(dice, contour, strict=True)
+        rows = pd.DataFrame(
+            [row("a", "class-stratified", 0.1, at, value, seed=s) for s, (value, at) in enumerate(drawn)]
+        )
+        found = at_cost(rows, "dice_refined", "contour_share", 0.1)
+        assert found.index.tolist() == ["a"] and found.tolist() == pytest.approx([expected], nan_ok=True)
+
+    check([0.9, 0.86], [0.1, 0.1], 0.88)
+    # A draw that ends before says nothing.
+    check([0.9, 0.86], [0.1, 0.05], 0.9)
+    check([0.9, 0.86], [0.05, 0.05], np.nan)
+
+
 @pytest.mark.parametrize(
     ("before", "alone", "after", "expected"), [(0.8, 0.85, 0.925, 0.5), (0.9, 0.8, 0.95, 0.5), (1.0, 0.9, 1.0, np.nan)]
 )

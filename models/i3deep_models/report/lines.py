@@ -21,6 +21,9 @@ DONE = ("gain_per_plane", "harmed_far", "mended_far", "components")
 GREEDY = "greedy"
 # What greedy is to be ahead of where as much has been drawn.
 RIVALS = ("published", "random-foreground", "equidistant-foreground", "class-stratified")
+# Strategies that draw by chance are measured this often, each time with another seed; a case counts with its mean.
+BY_CHANCE = ("random-foreground", "class-stratified")
+DRAWS = 4
 # Costs at which strategies are compared, as shares of a complete manual segmentation.
 AT = (0.1, 0.2)
 
@@ -86,6 +89,7 @@ def lines(folder: Path) -> str:
     return fill(
         "lines",
         cases=own["case"].nunique(),
+        draws=frame["seed"].nunique() if "seed" in frame else 1,
         worth=[[f"{budget:.0%}", *_worth(rows)] for budget, rows in budgets],
         costs=[[f"{budget:.0%}", *_costs(rows)] for budget, rows in budgets],
         slices=[
@@ -142,15 +146,18 @@ def area(rows: pd.DataFrame, score: str, cost: str, until: float = AT[-1]) -> pd
 
 
 def by_case(rows: pd.DataFrame, score: str, cost: str, value) -> pd.Series:
-    """What `value` makes of each case's costs and scores, by ascending cost, from the network with no plane on."""
+    """What `value` makes of each case's costs and scores, by ascending cost, from the network with no plane on; the
+    mean over the seeds that reach a value."""
     start = "nsd_no_plane" if score.startswith("nsd") else "dice_no_plane"
     values = {}
-    for case, own in rows.groupby("case"):
+    keys = [key for key in ("case", "seed") if key in rows]
+    for drawn, own in rows.groupby(keys):
         # Of budgets that cost the same the largest counts.
         points = own.sort_values("budget").drop_duplicates(cost, keep="last").sort_values(cost)
         costs = np.concatenate([[0.0], points[cost].to_numpy()])
-        values[case] = value(costs, np.concatenate([[own[start].iloc[0]], points[score].to_numpy()]))
-    return pd.Series(values, dtype=float)
+        values[drawn] = value(costs, np.concatenate([[own[start].iloc[0]], points[score].to_numpy()]))
+    index = pd.MultiIndex.from_tuples(list(values), names=keys)
+    return pd.Series(list(values.values()), index, dtype=float).groupby("case").mean()
 
 
 def _strategies(frame: pd.DataFrame) -> list[list[str]]:

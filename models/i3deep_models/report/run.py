@@ -317,23 +317,21 @@ def measure_listening(options: ReportOptions, labels: tuple[int, ...]) -> None:
 
 def measure_lines(options: ReportOptions, labels: tuple[int, ...]) -> None:
     """The four lines with one plane and at every budget, with what they cost, for strategies that are compared at equal
-    contour length; rows of `i3deep evaluate`."""
+    contour length; those that draw by chance draw several times. Rows of `i3deep evaluate`."""
     cases = case_names(options, options.cases)
-    out = options.between / "lines"
-    run_evaluate(
-        options,
-        options.images,
-        out,
-        cases,
-        [
-            *("--fewest-planes", "1", "--strategies", ",".join(options.strategies)),
-            *("--budgets", ",".join((ONE_PLANE, *options.budgets))),
-        ],
-    )
-    rows = pd.read_csv(out / "results.csv")
-    rows[rows["case"].isin(cases)][list(lines.COLUMNS)].to_csv(
-        options.tables / "lines.csv", index=False, float_format="%.6g"
-    )
+    tables = []
+    for seed in range(lines.DRAWS):
+        # An evaluation is about one seed.
+        out = options.between / ("lines" if seed == 0 else f"lines-{seed}")
+        strategies = [name for name in options.strategies if seed == 0 or name in lines.BY_CHANCE]
+        if not strategies:
+            continue
+        settings = ["--fewest-planes", "1", "--strategies", ",".join(strategies), "--seed", str(seed)]
+        settings += ["--budgets", ",".join((ONE_PLANE, *options.budgets))]
+        run_evaluate(options, options.images, out, cases, settings)
+        rows = pd.read_csv(out / "results.csv").assign(seed=seed)
+        tables.append(rows[rows["case"].isin(cases)][["seed", *lines.COLUMNS]])
+    pd.concat(tables).to_csv(options.tables / "lines.csv", index=False, float_format="%.6g")
 
 
 def measure_unsteady(options: ReportOptions, labels: tuple[int, ...]) -> None:

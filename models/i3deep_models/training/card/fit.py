@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import combinations, product
+from pathlib import Path
 from pydoc import locate
 from typing import Literal
 
@@ -180,6 +181,45 @@ class Schedule:
         return torch.optim.SGD(network.parameters(), self.rate, momentum=0.99, weight_decay=3e-5, nesterov=True)
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training is kept every so many seconds, so that one that was cut off goes on; `job` says what it is of,
+    and what another job left behind is not gone on with."""
+
+    file: Path
+    job: dict
+    every_s: float = 120.0
+
+    def read(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[float, int]:
+        """Seconds and steps that were taken before; 0 where nothing is kept."""
+        if not self.file.exists():
+            return 0.0, 0
+        kept = torch.load(self.file, map_location="cpu")
+        if kept["job"] != self.job:
+            return 0.0, 0
+        network.load_state_dict(kept["network"])
+        optimizer.load_state_dict(kept["optimizer"])
+        torch.set_rng_state(kept["random"])
+        if torch.cuda.is_available() and kept["random_card"] is not None:
+            torch.cuda.set_rng_state(kept["random_card"])
+        return kept["passed"], kept["taken"]
+
+    def write(self, network: nn.Module, optimizer: torch.optim.Optimizer, passed: float, taken: int) -> None:
+        """Whole or not at all."""
+        kept = {
+            "job": self.job,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "passed": passed,
+            "taken": taken,
+            "random": torch.get_rng_state(),
+            "random_card": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        }
+        unfinished = self.file.with_suffix(".unfinished")
+        torch.save(kept, unfinished)
+        unfinished.replace(self.file)
+
+
 def prior(data: torch.Tensor, heads: int, residual: float, shapes: list[torch.Size]) -> list[torch.Tensor | float]:
     """The presegmentation's logits for outputs of several sizes: `residual` times its channels, the last of the
     input."""
@@ -212,10 +252,12 @@ def fit(
     heads: int,
     schedule: Schedule,
     residual: float = 0.0,
+    keeping: Keeping | None = None,
     say: Callable[[str], None] = print,
 ) -> int:
     """Trains by nnU-Net's rule (SGD with momentum 0.99, weight decay 3e-5, a polynomial rate, gradients to norm 12,
-    deep supervision), or with Adam in place of SGD, until the time is over; returns the steps taken."""
+    deep supervision), or with Adam in place of SGD, until the time is over; returns the steps taken. Goes on from where
+    `keeping` has it."""
     device = next(network.parameters()).device
     optimizer = schedule.optimizer(network)
     outputs = len(network.decoder.seg_layers)
@@ -223,8 +265,9 @@ def fit(
     if outputs > 1:
         weights[-1] = 0
     weights = (weights / weights.sum()).tolist()
+    before_s, taken = keeping.read(network, optimizer) if keeping else (0.0, 0)
     network.train()
-    begun, taken, told = time.monotonic(), 0, 0.0
+    begun, told, kept = time.monotonic() - before_s, before_s, before_s
     while (passed := time.monotonic() - begun) < schedule.seconds:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate * max(1e-3, 1 - passed / schedule.seconds) ** 0.9
@@ -249,6 +292,9 @@ def fit(
         if passed - told > 20:
             told = passed
             say(f"{passed:.0f} s, {taken} steps, loss {float(total.detach()):.3f}")
+        if keeping and passed - kept > keeping.every_s:
+            kept = passed
+            keeping.write(network, optimizer, passed, taken)
     network.eval()
     return taken
 

@@ -1,7 +1,8 @@
 """Trains everything on one machine with a card: `python -m i3deep_models.training.card.run PLAN.json`.
 
 The plan is a list of phases, one after the other; a phase is a list of jobs, each a process of its own, which share the
-card. `first.json` and `second.json` are what the bundles were made with.
+card. `first.json` and `second.json` are what the bundles were made with. A job that was cut off goes on from its last
+checkpoint when it is run again.
 """
 
 import json
@@ -17,7 +18,7 @@ import torch
 
 from i3deep_models.guidance import UNANNOTATED, Encoding
 from i3deep_models.training.card import augment, expert, fit
-from i3deep_models.training.card.fit import Cases, Learned, Refinement, Schedule
+from i3deep_models.training.card.fit import Cases, Keeping, Learned, Refinement, Schedule
 from i3deep_models.training.card.pack import read_pack
 from i3deep_models.training.simulation import Simulation
 
@@ -70,7 +71,7 @@ def presegmentation(job: dict, cases: Cases, scratch: Path, report: dict) -> tor
     network.to(cases.device)
     known = train_cases(job, cases)
     steps = fit.presegmentation_steps(cases, known, job["batch"])
-    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job))
+    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job), keeping=keeping(job, scratch))
     if job["fold"] != "all":
         unseen = cases.numbers(cases.pack.splits[job["fold"]]["val"])
         if job.get("whole_cases", True):
@@ -122,7 +123,7 @@ def dice(labels: torch.Tensor, truth: torch.Tensor, heads: int, where: torch.Ten
 
 
 def refine(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
-    """Trains one refinement from out-of-fold presegmentations; tries it on the fold's validation cases."""
+    """Trains one refinement from out-of-fold presegmentations."""
     wanted = refinement(job)
     channels = 1 + wanted.encoding.channels(cases.heads - 1)
     network = fit.build(cases.pack.plans, channels, cases.heads)
@@ -132,8 +133,7 @@ def refine(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Mod
     learned = gathered(cases, scratch, job["presegmentations"])
     known = train_cases(job, cases)
     steps = fit.refinement_steps(cases, known, job["batch"], learned, wanted)
-    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job), wanted.residual)
-    report["validation"] = tried(network, cases, job, learned, wanted)
+    report["steps"] = fit.fit(network, steps, cases.heads, schedule(job), wanted.residual, keeping(job, scratch))
     report["refinement"] = {"encoding": asdict(wanted.encoding), "residual": wanted.residual}
     return network
 
@@ -168,17 +168,14 @@ class Together(torch.nn.Module):
 
 
 def together(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
-    """Tries refinements that were trained before as an ensemble, on their fold's validation cases."""
+    """Refinements that were trained before, as an ensemble."""
     wanted = refinement(job)
     networks = []
     for name in job["of"]:
         network = fit.build(cases.pack.plans, 1 + wanted.encoding.channels(cases.heads - 1), cases.heads)
         network.load_state_dict(torch.load(scratch / f"{name}.pt"))
         networks.append(network.eval().to(cases.device))
-    learned = gathered(cases, scratch, job["presegmentations"])
-    ensemble = Together(networks)
-    report["validation"] = tried(ensemble, cases, job, learned, wanted)
-    return ensemble
+    return Together(networks)
 
 
 # Whose corrections a refinement is tried with.
@@ -186,13 +183,12 @@ HANDS = ("steady", "unsteady")
 
 
 @torch.no_grad()
-def tried(
-    network: torch.nn.Module, cases: Cases, job: dict, learned: Learned, wanted: Refinement
-) -> dict[str, dict[str, float]]:
+def tried(network: torch.nn.Module, cases: Cases, job: dict, scratch: Path) -> dict[str, dict[str, float]]:
     """Mean Dice of the fold's validation cases outside the corrected planes, by expert and share of the axial planes
     that are corrected: of the presegmentation, of the network with no plane, and with the planes; and in what share of
     the cases the last is behind the presegmentation by more than 0.01."""
     rows: dict[str, list[list[float]]] = {}
+    wanted, learned = refinement(job), gathered(cases, scratch, job["presegmentations"])
     how = replace(at_best(job, cases), residual=wanted.residual)
     numbers = cases.numbers(cases.pack.splits[job["fold"]]["val"])
     for number in numbers.tolist():
@@ -242,6 +238,11 @@ def schedule(job: dict) -> Schedule:
     return Schedule(job["seconds"], job["batch"], job.get("rate", 0.01), job.get("rule", "nnunet"))
 
 
+def keeping(job: dict, scratch: Path) -> Keeping:
+    """Where it is kept while it trains."""
+    return Keeping(scratch / f"{job['name']}.state", job)
+
+
 def work(job: dict, out: Path, scratch: Path) -> None:
     """One job, in its own process: weights to `scratch` (f32) and to `out` (f16), and what is to be said of it."""
     torch.manual_seed(job.get("seed", 1))
@@ -258,6 +259,10 @@ def work(job: dict, out: Path, scratch: Path) -> None:
         torch.save(weights, scratch / f"{job['name']}.pt")
         once = {name: value.half() for name, value in weights.items() if canonical(name) == name}
         torch.save(once, out / f"{job['name']}.pt")
+        keeping(job, scratch).file.unlink(missing_ok=True)
+    # Weights are kept before they are tried: on a processor that takes as long as some trainings.
+    if job["does"] != "presegmentation" and job["fold"] != "all":
+        report["validation"] = tried(network, cases, job, scratch)
     report["seconds"] = time.monotonic() - begun
     (scratch / f"{job['name']}.json").write_text(json.dumps(report))
     print(json.dumps({k: v for k, v in report.items() if k != "job"}), flush=True)
