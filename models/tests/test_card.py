@@ -1,6 +1,7 @@
 """What runs on a card for a whole batch computes what the one-case code computes."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
 from i3deep_models.training.card import augment, expert, fit
 from i3deep_models.training.card.pack import Packing, pack, splits_of
-from i3deep_models.training.card.run import canonical, grown
+from i3deep_models.training.card.run import canonical, grown, mean
 from i3deep_models.training.card.unpack import Trained, unpack
 from i3deep_models.training.plan import PlanOptions, shrink
 from i3deep_models.training.simulation import greedy_planes
@@ -232,3 +233,16 @@ def test_what_is_unpacked_lists_layers_under_all_of_their_names(tmp_path):
     torch.save({name: value for name, value in once.items() if "seg_layers" not in name}, tmp_path / "weights.pt")
     with pytest.raises(ValueError, match=r"different networks: decoder\.seg_layers"):
         unpack(about, Trained({"0": tmp_path / "weights.pt"}, tmp_path / "trained"))
+
+
+def test_a_mean_of_networks_has_the_mean_of_their_weights(tmp_path):
+    pack = SimpleNamespace(plans={"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}})
+    cases = SimpleNamespace(pack=pack, heads=3, device=torch.device("cpu"))
+    networks = {name: fit.build(pack.plans, 4, 3) for name in ("a", "b")}
+    for name, network in networks.items():
+        torch.save(network.state_dict(), tmp_path / f"{name}.pt")
+    job = {"of": ["a", "b"], "encoding": {"annotated": True}}
+    found = mean(job, cases, tmp_path, {}).state_dict()
+    for name, a in networks["a"].state_dict().items():
+        b = networks["b"].state_dict()[name]
+        torch.testing.assert_close(found[name], (a + b) / 2)

@@ -12,6 +12,7 @@ mod acquire;
 mod audit;
 mod evaluate;
 mod learn;
+mod dataset;
 mod export;
 mod send;
 mod bundle;
@@ -71,6 +72,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Let a bundle learn from finished cases: its next version, compared on cases that were kept back.
     Learn(learn::Args),
+    /// Write the approved cases of a server as an nnU-Net dataset, which `learn` and nnU-Net learn from.
+    Dataset(dataset::Args),
     /// Generate scans with labels, in nnU-Net's raw layout.
     Phantom(phantom::Args),
     /// Say whether a server's data folder is whole.
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Bundle(args) => bundle::run(&args),
         Command::Acquire(args) => acquire::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Phantom(args) => phantom::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -54,12 +54,7 @@ impl Manifest {
 /// # Errors
 /// [`StoreError::Refused`] if the target holds something or a volume is damaged; the system's.
 pub async fn backup(data: &Path, out: &Path) -> Result<Copied, StoreError> {
-    if !data.join(DATABASE).exists() {
-        return Err(refused(
-            format!("there is no database in {}", data.display()),
-            "name the folder that `i3deep serve --data` works in",
-        ));
-    }
+    let database = folder::database_in(data)?;
     if out.exists() && fs::read_dir(out)?.next().is_some() {
         return Err(refused(
             format!("the backup folder {} is not empty", out.display()),
@@ -69,7 +64,7 @@ pub async fn backup(data: &Path, out: &Path) -> Result<Copied, StoreError> {
     fs::create_dir_all(out)?;
     let mut attempt = 1;
     let manifest = loop {
-        let manifest = snapshot(data, out).await?;
+        let manifest = snapshot(&database, out).await?;
         match copy_volumes(&manifest.volumes, &data.join(BLOBS), &out.join(BLOBS)) {
             Ok(()) => break manifest,
             // Deleted for good between the snapshot and the copy: the next snapshot does not name it.
@@ -84,19 +79,17 @@ pub async fn backup(data: &Path, out: &Path) -> Result<Copied, StoreError> {
 }
 
 /// The database at one moment, with everything that was acknowledged before.
-async fn snapshot(data: &Path, out: &Path) -> Result<Manifest, StoreError> {
+async fn snapshot(database: &Path, out: &Path) -> Result<Manifest, StoreError> {
     let file = out.join(DATABASE);
     if file.exists() {
         fs::remove_file(&file)?;
     }
-    let mut live = open_to_read(&data.join(DATABASE)).await?;
+    let mut live = open_to_read(database).await?;
     sqlx::query("VACUUM INTO ?").bind(file.to_string_lossy().into_owned()).execute(&mut live).await?;
     File::open(&file)?.sync_all()?;
     let mut copy = open_to_read(&file).await?;
     let mark = Mark::of_database(&mut copy).await?;
-    let mark = mark.ok_or_else(|| {
-        refused("the database is that of an older i3deep".into(), "start the server once, which brings it up to date")
-    })?;
+    let mark = mark.ok_or_else(folder::older)?;
     let program = env!("CARGO_PKG_VERSION").to_owned();
     let manifest = Manifest {
         format: FORMAT,
@@ -121,7 +114,7 @@ fn copy_volumes(volumes: &BTreeSet<Digest>, from: &Path, to: &Path) -> Result<()
 }
 
 /// Copies a volume; it appears whole or not at all.
-fn copy_volume(digest: &Digest, from: &Path, place: &Path) -> Result<(), StoreError> {
+pub(super) fn copy_volume(digest: &Digest, from: &Path, place: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(place.parent().unwrap_or(place))?;
     let partial = place.with_extension("partial");
     fs::copy(digest.file_in(from), &partial)?;

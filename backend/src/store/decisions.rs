@@ -69,7 +69,11 @@ pub(super) async fn decisions(readers: &SqlitePool, number: i64) -> Result<Vec<D
     rows.iter().map(|row| decision(row.try_get("round")?, row)).collect()
 }
 
-async fn holding(connection: &mut SqliteConnection, number: i64, round: u32) -> Result<Option<Decision>, StoreError> {
+pub(super) async fn holding(
+    connection: &mut SqliteConnection,
+    number: i64,
+    round: u32,
+) -> Result<Option<Decision>, StoreError> {
     let row = sqlx::query("SELECT revision, patch FROM decisions WHERE case_number = ? AND round = ?");
     let row = row.bind(number).bind(round).fetch_optional(connection).await?;
     row.as_ref().map(|row| decision(round, row)).transpose()

@@ -138,6 +138,29 @@ fn stranger(data: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
+/// The database of a data folder, which somebody else may have open.
+///
+/// # Errors
+/// [`StoreError::Refused`] if there is none.
+pub(super) fn database_in(data: &Path) -> Result<PathBuf, StoreError> {
+    let database = data.join(DATABASE);
+    if database.exists() {
+        return Ok(database);
+    }
+    Err(StoreError::Refused {
+        problem: format!("there is no database in {}", data.display()),
+        advice: "name the folder that `i3deep serve --data` works in",
+    })
+}
+
+/// What is said of a database that lacks what this program looks for.
+pub(super) fn older() -> StoreError {
+    StoreError::Refused {
+        problem: "the database is that of an older i3deep".to_owned(),
+        advice: "start the server once, which brings it up to date",
+    }
+}
+
 /// All files in a folder of blobs that have the name of one.
 pub(super) fn stored(blobs: &Path) -> io::Result<BTreeSet<Digest>> {
     Ok(files(blobs)?.iter().filter_map(|file| Digest::from_file_name(file)).collect())

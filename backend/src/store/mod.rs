@@ -6,6 +6,7 @@
 //! but what a person has deleted for good, and what this very server has written and then had no use for.
 
 mod actor;
+mod approved;
 mod audit;
 mod backup;
 mod bin;
@@ -60,6 +61,7 @@ use saves::Saves;
 use upkeep::News;
 
 pub use actor::Actor;
+pub use approved::{ApprovedCase, approved};
 pub use audit::{Act, AuditState, verify_audit};
 pub use backup::{Copied, backup, restore};
 pub use blobs::Blobs;

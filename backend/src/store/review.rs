@@ -133,7 +133,7 @@ async fn work(connection: &mut SqliteConnection, number: i64) -> Result<String, 
     Ok(work.fetch_one(connection).await?)
 }
 
-async fn state(connection: &mut SqliteConnection, number: i64) -> Result<ReviewState, StoreError> {
+pub(super) async fn state(connection: &mut SqliteConnection, number: i64) -> Result<ReviewState, StoreError> {
     let row = sqlx::query(
         "SELECT verdict, r.work = w.work AS holds FROM reviews r JOIN case_work w USING (case_number)
          WHERE case_number = ? ORDER BY id DESC LIMIT 1",

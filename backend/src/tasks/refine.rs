@@ -243,3 +243,24 @@ pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile>
 fn read_weights(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read the adapted weights {}", file.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expert_hears_of_a_surprise_that_no_steady_hand_gives() {
+        let words = |surprise| RefineReport { turned_channels: Vec::new(), adaptation: None, surprise }.words();
+        let check = |surprise: Option<f64>, expected: Option<&str>| {
+            let words = words(surprise);
+            assert_eq!(words.is_some(), expected.is_some(), "{surprise:?}: {words:?}");
+            if let (Some(words), Some(expected)) = (words, expected) {
+                assert!(words.contains(expected), "{words}");
+            }
+        };
+        check(None, None);
+        check(Some(1.0), None);
+        check(Some(5.3), None);
+        check(Some(7.26), Some("7.3 times as much as these expect"));
+    }
+}

@@ -1,11 +1,16 @@
 //! A second pair of eyes: handing in, sending back, approving, and reading some slices again without the first reading.
 
+use std::io::Read;
+use std::process::Command;
+
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::people::{asking, case_of, person};
-use crate::server::{Answer, Server, eventually};
+use crate::scans::Nifti;
+use crate::server::{Answer, BUNDLE, Server, eventually, models};
 
 /// A person at the server.
 struct At<'a> {
@@ -111,6 +116,59 @@ fn a_case_goes_back_and_comes_again() {
         assert!(found, "{actor} {action}: {acts:?}");
     }
     assert!(!acts.iter().any(|line| line.contains("Miller")) && !server.log().contains("Miller"), "{acts:?}");
+}
+
+/// Unpacks a `.nii.gz`.
+fn unpacked(packed: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_is_approved_becomes_a_dataset_to_learn_from() {
+    let (server, admin) = asking(&[]);
+    let carla = person(&server, &admin, "carla", "reviewer");
+    let carla = At { server: &server, cookie: &carla };
+    let [(case, _), (open, _)] = [(); 2].map(|()| case_of(&server, carla.cookie));
+    [&case, &open].iter().for_each(|case| carla.wait(case));
+    carla.save(&case, 3, 1, 0);
+    let out = tempfile::tempdir().unwrap();
+    let dataset = |folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_i3deep"));
+        let bundle = models().join(BUNDLE);
+        command.args(["dataset", "--data"]).arg(server.data()).arg("--bundle").arg(bundle);
+        let output = command.arg("-o").arg(out.path().join(folder)).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let nothing = |why: &str| {
+        let (done, says) = dataset("none");
+        assert!(!done && says.contains("stands approved"), "{why}: {says}");
+        assert!(out.path().read_dir().unwrap().all(|entry| entry.unwrap().file_name() == "one"), "{why}");
+    };
+    nothing("nobody has approved anything");
+    assert_eq!(carla.judge(&case, "approved", &carla.review(&case)["work"], &json!([])).status, 204);
+    let (done, says) = dataset("one");
+    assert!(done, "{says}");
+
+    let read = |file: String| std::fs::read(out.path().join("one").join(file)).unwrap();
+    let about: Value = serde_json::from_slice(&read("dataset.json".to_owned())).unwrap();
+    assert_eq!((&about["numTraining"], &about["file_ending"]), (&json!(1), &json!(".nii.gz")));
+    assert!(about["labels"].is_object() && about["channel_names"].is_object(), "{about}");
+    let labels = unpacked(&read(format!("labelsTr/{case}.nii.gz")));
+    let shown = carla.send("GET", &format!("{case}/corrected/nifti"), None).body;
+    assert_eq!(labels[352..], unpacked(&shown)[352..], "what was approved is what was seen");
+    let scan = unpacked(&read(format!("imagesTr/{case}_0000.nii.gz")));
+    assert_eq!(scan[352..], unpacked(&Nifti::generated().packed())[352..]);
+    assert_eq!((&scan[76..108], &scan[252..328]), (&labels[76..108], &labels[252..328]), "one grid");
+    for file in ["imagesTr", "labelsTr"] {
+        assert_eq!(out.path().join("one").join(file).read_dir().unwrap().count(), 1, "the open case is not in it");
+    }
+    assert!(!scan.windows(4).chain(labels.windows(4)).any(|bytes| bytes == b"JANE"), "nothing of a patient");
+    assert!(dataset("one").1.contains("exists already"));
+
+    carla.save(&case, 3, 2, 1);
+    nothing("it has been worked on since");
 }
 
 #[test]

@@ -62,7 +62,7 @@ class Belief:
 
 
 # What the product believes.
-PRODUCT = Belief(pull=2.8, steady=1.6, heard=1.2, heard_from=1.4)
+PRODUCT = Belief(pull=2.8, steady=1.6, heard=4.0, heard_from=1.6)
 
 
 def passed_on(

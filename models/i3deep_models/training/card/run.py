@@ -167,15 +167,29 @@ class Together(torch.nn.Module):
         return torch.stack([network(data)[0].float() for network in self.networks]).mean(0)
 
 
-def together(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
-    """Refinements that were trained before, as an ensemble."""
+def trained(job: dict, cases: Cases, scratch: Path) -> list[torch.nn.Module]:
+    """Refinements that were trained before."""
     wanted = refinement(job)
     networks = []
     for name in job["of"]:
         network = fit.build(cases.pack.plans, 1 + wanted.encoding.channels(cases.heads - 1), cases.heads)
         network.load_state_dict(torch.load(scratch / f"{name}.pt"))
         networks.append(network.eval().to(cases.device))
-    return Together(networks)
+    return networks
+
+
+def together(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
+    """Refinements that were trained before, as an ensemble."""
+    return Together(trained(job, cases, scratch))
+
+
+def mean(job: dict, cases: Cases, scratch: Path, report: dict) -> torch.nn.Module:
+    """One network with the mean weights of refinements that were trained from the same one before (Wortsman et al.,
+    Model soups, 2022)."""
+    first, *others = trained(job, cases, scratch)
+    weights = [network.state_dict() for network in (first, *others)]
+    first.load_state_dict({name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]})
+    return first
 
 
 # Whose corrections a refinement is tried with.
@@ -252,7 +266,7 @@ def work(job: dict, out: Path, scratch: Path) -> None:
     begun = time.monotonic()
     cases = Cases(read_pack(Path(job["pack"])), device(), job.get("around_labels", 1 / 3))
     report = {"job": job, "loaded_s": time.monotonic() - begun}
-    does = {"presegmentation": presegmentation, "refinement": refine, "together": together}[job["does"]]
+    does = {"presegmentation": presegmentation, "refinement": refine, "together": together, "mean": mean}[job["does"]]
     network = does(job, cases, scratch, report)
     if job["does"] != "together":
         weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
