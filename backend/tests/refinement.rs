@@ -43,6 +43,12 @@ fn case_with_false_component(copy: &Copy) -> Case {
     let mut presegmentation = truth.clone();
     let mut component = Vec::new();
     for (step, distance) in ball(copy.radius) {
+        let is_inside = |centre: [usize; 3]| {
+            (0..3).all(|axis| centre[axis].checked_add_signed(step[axis]).is_some_and(|at| at < dims[axis]))
+        };
+        if !is_inside(copy.from) || !is_inside(copy.to) {
+            continue;
+        }
         let at = |centre: [usize; 3]| {
             Geometry::offset(std::array::from_fn(|axis| centre[axis].strict_add_signed(step[axis])), dims)
         };

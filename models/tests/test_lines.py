@@ -107,10 +107,16 @@ def test_greedy_is_ahead_only_where_chance_is_not(tmp_path):
     assert behind_at_equal_contour(tmp_path) is None, "a rival that was not measured is not beaten"
 
 
-def test_what_the_planes_did_is_that_of_greedy_at_the_budget(tmp_path):
+def test_what_the_planes_did_is_that_of_greedy_at_the_largest_budget_within_the_effort(tmp_path):
     assert outside_removed(tmp_path, 0.2) is None
     scores = {"dice_presegmentation_outside": 0.8, "dice_no_plane_outside": 0.7, "dice_refined_outside": 0.85}
-    other = scores | {"dice_refined_outside": 0.99}
-    rows = [row("a", "greedy", 0.2, 0.3, 0.9, **scores), row("a", "random-foreground", 0.2, 0.3, 0.9, **other)]
-    pd.DataFrame([*rows, row("a", "greedy", 0.4, 0.5, 0.9, **other)]).to_csv(tmp_path / "lines.csv", index=False)
-    assert outside_removed(tmp_path, 0.2) == pytest.approx((0.25, 0.2))
+    better = scores | {"dice_refined_outside": 0.99}
+    rows = [
+        row("a", "greedy", 0.1, 0.3, 0.9, **scores | {"dice_refined_outside": 0.81}, effort=0.1),
+        row("a", "greedy", 0.22, 0.3, 0.9, **scores, effort=0.19),
+        row("a", "greedy", 0.25, 0.3, 0.9, **better, effort=0.21),
+        row("a", "random-foreground", 0.22, 0.3, 0.9, **better, effort=0.19),
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
+    assert outside_removed(tmp_path, 0.2) == pytest.approx((0.25, 0.19))
+    assert outside_removed(tmp_path, 0.05) is None

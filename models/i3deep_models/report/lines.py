@@ -39,15 +39,17 @@ COLUMNS = (
 )
 
 
-def outside_removed(folder: Path, budget: float) -> tuple[float, float] | None:
-    """Share of the error outside the planes that is gone of the better start, and the mean effort, with greedy at a
-    budget; None where it was not measured."""
+def outside_removed(folder: Path, most_effort: float) -> tuple[float, float] | None:
+    """Share of the error outside the planes that is gone of the better start, and the mean effort, with greedy at the
+    largest budget whose mean effort is no more than `most_effort`; None where there is none. A budget is a share of the
+    planes that the presegmentation shows, rounded down, so that it buys less than its name says."""
     file = folder / "lines.csv"
     if not file.is_file():
         return None
     frame = pd.read_csv(file)
-    own = frame[(frame["strategy"] == GREEDY) & np.isclose(frame["budget"], budget)]
-    return None if own.empty else (removed(own, "dice_outside"), float(own["effort"].mean()))
+    by_budget = [rows for _, rows in frame[frame["strategy"] == GREEDY].groupby("budget")]
+    within = [rows for rows in by_budget if rows["effort"].mean() <= most_effort]
+    return (removed(within[-1], "dice_outside"), float(within[-1]["effort"].mean())) if within else None
 
 
 def behind_at_equal_contour(folder: Path) -> list[str] | None:

@@ -255,7 +255,7 @@ def plane_aims(tables: Tables) -> list[Aim]:
         "",
         None,
     )
-    if found := outside_removed(tables.folder, tables.budget):
+    if found := outside_removed(tables.folder, EFFORT):
         share, spent = found
         words = f"{share:.1%} at an effort of {spent:.1%}"
         worth = Aim(worth.wanted, words, share >= REMOVED_BY_PLANES and spent <= EFFORT)
