@@ -11,7 +11,7 @@ from i3deep_models import guidance
 from i3deep_models.guidance import Encoding
 from i3deep_models.training.card import augment, expert, fit
 from i3deep_models.training.card.pack import Packing, pack, splits_of
-from i3deep_models.training.card.run import canonical, grown, mean
+from i3deep_models.training.card.run import canonical, grown, mean, work
 from i3deep_models.training.card.unpack import Trained, unpack
 from i3deep_models.training.plan import PlanOptions, shrink
 from i3deep_models.training.simulation import greedy_planes
@@ -214,6 +214,15 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path):
     check(keeping.job, taken=3, same=True)
     check({"name": "a", "seed": 2}, taken=0, same=False)
     assert [file.name for file in tmp_path.iterdir()] == ["a.state"]
+
+
+def test_a_job_that_is_finished_is_left_as_it_is(tmp_path, capsys):
+    job = {"name": "a", "does": "refinement", "pack": str(tmp_path / "none")}
+    write_json(tmp_path / "a.json", {"job": job})
+    work(job, tmp_path, tmp_path)
+    assert "a was finished before" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError):
+        work(job | {"seed": 2}, tmp_path, tmp_path)
 
 
 def test_what_is_unpacked_lists_layers_under_all_of_their_names(tmp_path):

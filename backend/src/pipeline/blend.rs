@@ -24,8 +24,8 @@ const PULL: f32 = 2.8;
 const STEADY: f64 = 1.6;
 const SHARPNESS: f64 = 7.0;
 /// Natural logarithm of the surprise from which on the presegmentation counts, and logits by which its labels are ahead
-/// for each unit beyond; of the rules that were tried the one that left the fewest of the same cases below the
-/// presegmentation with the planes pasted in, and cost steady hands nothing.
+/// for each unit beyond; chosen on the same cases so that fewer of them end below the presegmentation with the planes
+/// pasted in, at no cost to steady hands.
 const HEARD_FROM: f64 = 1.6;
 const HEARD: f64 = 4.0;
 /// Smaller errors are not kept: what they would move is less than a hundredth of a logit.

@@ -131,7 +131,7 @@ def with_doubtful_component(sample: Sample, rng: np.random.Generator) -> tuple[S
     Mostly the presegmentation shows the copy (a false positive, if the expert says so), sometimes not (a missed
     component). Where nothing fits the case comes back as it is.
     """
-    radius = int(rng.integers(3, 8))
+    radius = int(rng.integers(3, 7))
     box = np.indices((2 * radius + 1,) * 3) - radius
     ball = (box**2).sum(0) <= radius**2
     inside = [(radius, n - radius - 1) for n in sample.labels.shape]

@@ -176,7 +176,7 @@ def with_doubtful(batch: Batch, share: float) -> tuple[Batch, torch.Tensor]:
     size = batch.labels.shape[1:]
     box = torch.stack(torch.meshgrid(*(torch.arange(s, device=device) for s in size), indexing="ij"))
     for row in (torch.rand(n) < share).nonzero().flatten().tolist():
-        radius = int(torch.randint(3, 8, ()))
+        radius = int(torch.randint(3, 7, ()))
         inside = (batch.labels[row] > 0).nonzero()
         if not len(inside):
             continue

@@ -61,7 +61,8 @@ class Belief:
     heard_from: float = 1.5
 
 
-# What the product believes.
+# What the product believes; from when on the presegmentation is heard, and how much, is not fitted by cross-entropy but
+# chosen by the cases that end below pasting.
 PRODUCT = Belief(pull=2.8, steady=1.6, heard=4.0, heard_from=1.6)
 
 

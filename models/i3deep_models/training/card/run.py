@@ -1,8 +1,8 @@
 """Trains everything on one machine with a card: `python -m i3deep_models.training.card.run PLAN.json`.
 
 The plan is a list of phases, one after the other; a phase is a list of jobs, each a process of its own, which share the
-card. `first.json` and `second.json` are what the bundles were made with. A job that was cut off goes on from its last
-checkpoint when it is run again.
+card. `first.json` and `second.json` are what the bundles were made with. When a plan is run again, its jobs
+that are finished in `scratch` are left as they are, and one that was cut off goes on from its last checkpoint.
 """
 
 import json
@@ -258,7 +258,12 @@ def keeping(job: dict, scratch: Path) -> Keeping:
 
 
 def work(job: dict, out: Path, scratch: Path) -> None:
-    """One job, in its own process: weights to `scratch` (f32) and to `out` (f16), and what is to be said of it."""
+    """One job, in its own process: weights to `scratch` (f32) and to `out` (f16), and what is to be said of it, which
+    comes last. Nothing where this very job has been finished."""
+    told = scratch / f"{job['name']}.json"
+    if told.exists() and json.loads(told.read_text())["job"] == job:
+        print(f"{job['name']} was finished before", flush=True)
+        return
     torch.manual_seed(job.get("seed", 1))
     torch.set_num_threads(job.get("threads", 2))
     torch.backends.cudnn.benchmark = True
@@ -273,12 +278,12 @@ def work(job: dict, out: Path, scratch: Path) -> None:
         torch.save(weights, scratch / f"{job['name']}.pt")
         once = {name: value.half() for name, value in weights.items() if canonical(name) == name}
         torch.save(once, out / f"{job['name']}.pt")
-        keeping(job, scratch).file.unlink(missing_ok=True)
     # Weights are kept before they are tried: on a processor that takes as long as some trainings.
     if job["does"] != "presegmentation" and job["fold"] != "all":
         report["validation"] = tried(network, cases, job, scratch)
     report["seconds"] = time.monotonic() - begun
-    (scratch / f"{job['name']}.json").write_text(json.dumps(report))
+    told.write_text(json.dumps(report))
+    keeping(job, scratch).file.unlink(missing_ok=True)
     print(json.dumps({k: v for k, v in report.items() if k != "job"}), flush=True)
 
 
