@@ -1,5 +1,6 @@
 """What runs on a card for a whole batch computes what the one-case code computes."""
 
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -104,6 +105,23 @@ def test_patches_are_mirrored_along_the_axes_that_allow_it():
         at = augment.placing(torch.full((64, 3), 6.0), source, (6, 6, 6))
         placed = augment.placed(ramp, at)
         assert bool((placed[..., 4] < placed[..., 1]).any()) == turned
+
+
+def test_a_patch_of_a_large_case_is_cut_from_the_part_it_touches(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(4)
+    size, patch = (40, 30, 36), (8, 10, 6)
+    volumes = torch.rand(32, 2, *size)
+    labels = torch.randint(0, 3, (32, *size))
+    # In the middle, across a border, and where a corner of the case is all there is.
+    centres = (torch.rand(32, 3) * 1.2 - 0.1) * torch.tensor(size)
+    at = augment.placing(centres.clamp_min(0).floor(), augment.Source(size, torch.tensor(SPACING_MM)), patch)
+    in_parts = augment.placed(volumes, at), augment.placed_labels(labels, 3, at)
+    assert all(part.numel() < math.prod(size) for part, _ in augment.touched(labels, at))
+    monkeypatch.setattr(augment, "MUCH_LARGER", math.inf)
+    whole = augment.placed(volumes, at), augment.placed_labels(labels, 3, at)
+    torch.testing.assert_close(in_parts[0], whole[0], atol=1e-5, rtol=0)
+    # A tie between two labels may fall either way.
+    assert float((in_parts[1] != whole[1]).float().mean()) < 1e-3
 
 
 def test_cases_are_split_by_fivefold_validation_or_in_halves():

@@ -87,7 +87,7 @@ type Wrong = (&'static [&'static str], &'static str);
 /// Every command with what it may not be given: its arguments, and the words it is refused with. The desk is new for
 /// each run of the table and nothing of it is ever changed. Commands that write nothing beside a server's own folder
 /// have no line.
-const WRONG: [(&str, &[Wrong]); 10] = [
+const WRONG: [(&str, &[Wrong]); 11] = [
     (
         "export",
         &[
@@ -153,6 +153,15 @@ const WRONG: [(&str, &[Wrong]); 10] = [
         &[
             (&["--bundle", "BUNDLE", "--images", "raw", "--labels", "truth", "-o", "first"], "exists already"),
             (&["--bundle", "BUNDLE", "--images", "raw", "--labels", "truth", "-o", "dangling"], "exists already"),
+        ],
+    ),
+    (
+        "dataset",
+        &[
+            (&["--data", "first", "--bundle", "BUNDLE", "-o", "truth"], "exists already"),
+            (&["--data", "first", "--bundle", "BUNDLE", "-o", "dangling"], "exists already"),
+            (&["--data", "first", "--bundle", "BUNDLE", "-o", "door/new"], "would lie in the data folder"),
+            (&["--data", "first", "--bundle", "bundle", "-o", "linked/../bundle/presegmentation/new"], "would lie in"),
         ],
     ),
     (

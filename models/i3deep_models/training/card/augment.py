@@ -1,6 +1,7 @@
 """nnU-Net's augmentations of a batch, on whatever device it is. Volumes are `[n, channels, z, y, x]`."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,17 +59,46 @@ def placing(centres: torch.Tensor, source: Source, patch: tuple[int, ...]) -> Pl
     return Placing(grid.flip(-1).reshape(n, *patch, 3))
 
 
+# Volumes with this many times a patch's voxels are cut to the part that a patch touches before anything is computed.
+MUCH_LARGER = 4
+
+
+def touched(volumes: torch.Tensor, at: Placing) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Parts of volumes `[n, …, z, y, x]` and the places in them that patches take their voxels from, in order; all at
+    once where volumes are hardly larger than patches."""
+    size = volumes.shape[-3:]
+    if math.prod(size) < MUCH_LARGER * math.prod(at.grid.shape[1:4]):
+        yield volumes, at.grid
+        return
+    for volume, grid in zip(volumes, at.grid, strict=True):
+        box, places = [], []
+        for axis, whole in enumerate(size):
+            # In voxels, as `grid_sample` counts them; linear interpolation takes one more on either side.
+            voxel = ((grid[..., 2 - axis] + 1) * whole - 1) / 2
+            first = min(max(math.floor(float(voxel.min())) - 1, 0), whole - 1)
+            last = max(min(math.ceil(float(voxel.max())) + 1, whole - 1), first)
+            box.append(slice(first, last + 1))
+            places.append((2 * (voxel - first) + 1) / (last + 1 - first) - 1)
+        yield volume[(..., *box)][None], torch.stack(places[::-1], -1)[None]
+
+
 def placed(volumes: torch.Tensor, at: Placing) -> torch.Tensor:
-    """Values by linear interpolation; 0 outside."""
-    return F.grid_sample(volumes, at.grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    """Values `[n, channels, z, y, x]` by linear interpolation; 0 outside."""
+    return torch.cat([_sampled(part.float(), grid) for part, grid in touched(volumes, at)])
 
 
 def placed_labels(labels: torch.Tensor, heads: int, at: Placing) -> torch.Tensor:
     """Labels `[n, z, y, x]` by the largest of the interpolated one-hot channels, as nnU-Net resamples them."""
-    foreground = torch.stack([(labels == head).half() for head in range(1, heads)], 1).float()
-    found = placed(foreground, at)
-    best, label = found.max(1)
-    return torch.where(best > 0.5, label + 1, 0)
+    found = []
+    for part, grid in touched(labels, at):
+        foreground = torch.stack([part == head for head in range(1, heads)], 1).float()
+        best, label = _sampled(foreground, grid).max(1)
+        found.append(torch.where(best > 0.5, label + 1, 0))
+    return torch.cat(found)
+
+
+def _sampled(volumes: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    return F.grid_sample(volumes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _some(n: int, share: float, device: torch.device) -> torch.Tensor:

@@ -102,7 +102,7 @@ def presegmentation_steps(cases: Cases, numbers: torch.Tensor, batch: int) -> It
     while True:
         chosen = numbers[torch.randint(len(numbers), (batch,), device=cases.device)]
         at = augment.placing(cases.centres(chosen), cases.source, cases.patch)
-        image = augment.relit(augment.placed(cases.images[chosen][:, None].float(), at))
+        image = augment.relit(augment.placed(cases.images[chosen][:, None], at))
         yield Step(image, augment.placed_labels(cases.labels[chosen], cases.heads, at))
 
 
@@ -125,13 +125,13 @@ def refinement_steps(
         variants = learned.probabilities.shape[1]
         other = torch.randint(1, variants, (batch,), device=cases.device) if variants > 1 else torch.zeros_like(chosen)
         best = torch.rand(batch, device=cases.device) < learned.at_best
-        found = learned.probabilities[chosen, torch.where(best, 0, other)].float()
+        found = learned.probabilities[chosen, torch.where(best, 0, other)]
         # Outside the case it is background for certain.
         found = augment.placed(found[:, 1:], at).clamp(0, 1)
         found = torch.cat([(1 - found.sum(1, keepdim=True)).clamp_min(0), found], 1)
         met = expert.meet(
             expert.Batch(
-                image=augment.placed(cases.images[chosen][:, None].float(), at),
+                image=augment.placed(cases.images[chosen][:, None], at),
                 labels=augment.placed_labels(cases.labels[chosen], cases.heads, at),
                 presegmentation=found.argmax(1),
                 uncertainty=expert.entropy(found),
@@ -246,6 +246,11 @@ def mixed(device: torch.device) -> torch.autocast | nullcontext:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
+def laid_out(data: torch.Tensor) -> torch.Tensor:
+    """In the order that networks compute fastest in, where that is known."""
+    return data.contiguous(memory_format=torch.channels_last_3d) if data.device.type == "cpu" else data
+
+
 def fit(
     network: nn.Module,
     steps: Iterator[Step],
@@ -266,6 +271,9 @@ def fit(
         weights[-1] = 0
     weights = (weights / weights.sum()).tolist()
     before_s, taken = keeping.read(network, optimizer) if keeping else (0.0, 0)
+    if device.type == "cpu":
+        # A processor computes a step in two thirds of the time where a voxel's channels lie side by side.
+        network.to(memory_format=torch.channels_last_3d)
     network.train()
     begun, told, kept = time.monotonic() - before_s, before_s, before_s
     while (passed := time.monotonic() - begun) < schedule.seconds:
@@ -273,7 +281,7 @@ def fit(
             group["lr"] = schedule.rate * max(1e-3, 1 - passed / schedule.seconds) ** 0.9
         step = next(steps)
         with mixed(device):
-            answers = network(step.data)
+            answers = network(laid_out(step.data))
         priors = prior(step.data, heads, residual, [answer.shape for answer in answers])
         total = torch.zeros((), device=device)
         for answer, before, share in zip(answers, priors, weights, strict=True):
@@ -340,7 +348,7 @@ def _over_mirrors(network: nn.Module, data: torch.Tensor, how: Prediction) -> to
     for flip in flips:
         turned = data.flip(flip) if flip else data
         with mixed(data.device):
-            answer = network(turned)
+            answer = network(laid_out(turned))
         answer = answer[0] if isinstance(answer, (list, tuple)) else answer
         logits = answer.float() + prior(turned, how.heads, how.residual, [answer.shape])[0]
         total = total + (logits.flip(flip) if flip else logits).softmax(1)

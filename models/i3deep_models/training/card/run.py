@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from i3deep_models.guidance import UNANNOTATED, Encoding
 from i3deep_models.training.card import augment, expert, fit
@@ -96,6 +97,10 @@ def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, j
     quick = fit.Prediction(cases.heads, cases.patch)
     for part in numbers.split(at_once):
         image = cases.images[part][:, None].float()
+        if at_once == 1:
+            # As in use, where a scan ends with its voxels.
+            z, y, x = cases.sizes[part[0]].tolist()
+            image = image[:, :, :z, :y, :x]
         inside = torch.ones_like(image)
         for row, number in enumerate(part.tolist()):
             z, y, x = cases.sizes[number].tolist()
@@ -104,6 +109,8 @@ def out_of_fold(network: torch.nn.Module, cases: Cases, numbers: torch.Tensor, j
         one += [fit.predict(network, augment.spoilt(image) * inside, quick) for _ in range(variants - 1)]
         stacked = torch.stack(one, 1)
         stacked[:, :, 1:] *= inside[:, :, None]
+        beyond = [(0, whole - part) for whole, part in zip(cases.size, image.shape[2:], strict=True)]
+        stacked = F.pad(stacked, [pad for pads in beyond[::-1] for pad in pads])
         stacked[:, :, 0] = 1 - stacked[:, :, 1:].sum(2)
         found.append(stacked.half().cpu())
     return torch.cat(found)
