@@ -82,8 +82,10 @@ fn run(
     let input = RefineInput {
         channels: std::slice::from_ref(&case.image),
         presegmentation: &case.truth,
+        uncertainty: None,
         corrections,
         planes,
+        contradicted: 0.0,
         foreground: &[1, 2],
         encoding: None,
         blend_mm: 0.0,
@@ -166,8 +168,10 @@ fn planes_tell_that_bright_is_dark() {
         let input = RefineInput {
             channels: std::slice::from_ref(&case.image),
             presegmentation: &Volume::filled(case.truth.geometry().clone(), BACKGROUND),
+            uncertainty: None,
             corrections: &case.truth,
             planes: &planes,
+            contradicted: 0.0,
             foreground: &[1, 2],
             encoding: None,
             blend_mm: 0.0,

@@ -87,8 +87,10 @@ fn refined(case: &Case, planes: &[Plane]) -> Volume<Label> {
     let input = RefineInput {
         channels: std::slice::from_ref(&case.image),
         presegmentation: &case.presegmentation,
+        uncertainty: None,
         corrections: &case.truth,
         planes,
+        contradicted: 0.0,
         foreground: &foreground,
         encoding: bundle.encoding(),
         blend_mm: bundle.manifest.blend_mm,

@@ -62,6 +62,7 @@ def test_a_steady_expert_says_the_truth_in_whole_planes_and_nothing_elsewhere():
     seen = torch.zeros(2, 6, 7, 8, dtype=torch.bool)
     seen[0, 2], seen[0, :, :, 5], seen[1, :, 0] = True, True, True
     assert torch.equal(said, torch.where(seen, labels, guidance.UNANNOTATED))
+    assert expert.contradicted(expert.drawn(labels, planes, torch.tensor([False, False]))).tolist() == [0, 0]
     # An unsteady hand leaves the same planes alone, and is somewhere wrong.
     wavered = expert.corrections(labels, planes, torch.tensor([True, True]))
     assert torch.equal(wavered < 0, ~seen)
@@ -273,3 +274,15 @@ def test_a_mean_of_networks_has_the_mean_of_their_weights(tmp_path):
     for name, a in networks["a"].state_dict().items():
         b = networks["b"].state_dict()[name]
         torch.testing.assert_close(found[name], (a + b) / 2)
+
+
+def test_planes_contradict_each_other_where_they_cross_and_one_sees_something():
+    nothing = torch.full((2, 3, 4, 5), guidance.UNANNOTATED)
+    axial, coronal, sagittal = nothing.clone(), nothing.clone(), nothing.clone()
+    axial[:, 1], coronal[:, :, 2] = 0, 0
+    assert expert.contradicted([axial, coronal, sagittal]).tolist() == [0, 0]
+    # Both see a voxel, one of them another; a third voxel lies in one plane alone.
+    axial[0, 1, 2, 1], coronal[0, 1, 2, 1] = 1, 1
+    axial[0, 1, 2, 3] = 2
+    axial[0, 1, 0, 0] = 1
+    assert expert.contradicted([axial, coronal, sagittal]).tolist() == [0.5, 0]

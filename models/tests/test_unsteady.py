@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from i3deep_models.report.unsteady import COLUMNS, unsteady
+from i3deep_models.report.unsteady import COLUMNS, became_worse, unsteady
 
 
 def row(case: str, expert: str, pasted: float, refined: float) -> dict[str, object]:
@@ -16,10 +16,11 @@ def row(case: str, expert: str, pasted: float, refined: float) -> dict[str, obje
 
 
 def test_losses_and_cases_that_became_worse(tmp_path):
-    assert unsteady(tmp_path) == ""
+    assert unsteady(tmp_path) == "" and became_worse(tmp_path) is None
     rows = [row("a", "perfect", 0.9, 0.95), row("b", "perfect", 0.9, 0.93)]
     rows += [row("a", "jitter:1", 0.88, 0.85), row("b", "jitter:1", 0.88, 0.874)]
     pd.DataFrame(rows).to_csv(tmp_path / "unsteady.csv", index=False)
+    assert became_worse(tmp_path) == (1, 2)
     text = unsteady(tmp_path)
     assert text.startswith("## An unsteady expert\n\n2 cases, budget 20%")
     assert "| perfect | 0.900 ± 0.000 | 0.940 ± 0.014 | 0.940 |  |  |  | 0 | 0.000 |" in text

@@ -12,7 +12,8 @@ use super::progress::Meter;
 use super::{parse_distance, parse_share};
 use crate::inference::DeviceChoice;
 use crate::tasks::{
-    self, Adapt, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, open_bundle, read_slices,
+    self, Adapt, Corrections, OpenedNetworks, PRESEGMENTATION_FILE, RefineFiles, UNCERTAINTY_FILE, Uncertainty,
+    open_bundle, read_slices,
 };
 
 /// Arguments of `i3deep refine`.
@@ -36,6 +37,11 @@ pub(crate) struct Args {
     /// computed.
     #[arg(long, value_name = "FILE")]
     presegmentation: Option<PathBuf>,
+    /// How unsure the presegmentation is: the entropy that `presegment` writes unless it is asked for another measure.
+    /// Default: uncertainty.nii.gz beside the first slices.json, unless another presegmentation is named. Where the
+    /// corrected slices waver, a presegmentation counts as far as it is sure; without this file, everywhere alike.
+    #[arg(long, value_name = "FILE", requires = "presegmentation")]
+    uncertainty: Option<PathBuf>,
     /// Where to write the refined segmentation: .nii.gz, .nii, .seg.nrrd, .nrrd or .mha.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -74,10 +80,12 @@ pub(crate) struct Args {
 
 /// Reads, checks, computes, writes.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let beside =
-        args.slices.first().map(|file| file.with_file_name(PRESEGMENTATION_FILE)).filter(|file| file.is_file());
-    let presegmentation = args.presegmentation.clone().or(beside);
-    check_files(args, presegmentation.as_deref())?;
+    let beside = |name: &str| args.slices.first().map(|file| file.with_file_name(name)).filter(|file| file.is_file());
+    let (presegmentation, uncertainty) = match &args.presegmentation {
+        Some(presegmentation) => (Some(presegmentation.clone()), args.uncertainty.clone()),
+        None => (beside(PRESEGMENTATION_FILE), beside(UNCERTAINTY_FILE)),
+    };
+    check_files(args, presegmentation.as_deref(), uncertainty.as_deref())?;
     let bundle = open_bundle(&args.bundle)?;
     let lists = args.slices.iter().map(|file| read_slices(file)).collect::<Result<Vec<SliceList>>>()?;
     let planes: Vec<Plane> = lists.iter().flat_map(|list| &list.slices).map(RankedSlice::plane).collect();
@@ -90,6 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         corrections: Corrections::File(&args.corrections, &planes),
         planes_grids: &grids,
         presegmentation: presegmentation.as_deref(),
+        uncertainty: uncertainty.as_deref().map(Uncertainty::File),
         blend_mm: args.blend_mm,
         adapt: args.adapt,
         adapted_weights: args.adapted_weights.as_deref(),
@@ -117,13 +126,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Refuses to write over what is read, or one result over another.
-fn check_files(args: &Args, presegmentation: Option<&Path>) -> Result<()> {
+fn check_files(args: &Args, presegmentation: Option<&Path>, uncertainty: Option<&Path>) -> Result<()> {
     let mut files = Files::default();
     files.reads_folder("the bundle", &args.bundle);
     files.reads_scans("the scan", &args.image);
     files.reads_scan("the corrections", &args.corrections);
     args.slices.iter().for_each(|list| files.reads("the slices", list));
     presegmentation.into_iter().for_each(|labels| files.reads_scan("the presegmentation", labels));
+    uncertainty.into_iter().for_each(|doubt| files.reads_scan("the uncertainty", doubt));
     args.adapted_weights.iter().for_each(|file| files.reads("the adapted weights", file));
     files.writes("--out", &args.out);
     args.uncertainty_out.iter().for_each(|file| files.writes("--uncertainty-out", file));

@@ -151,6 +151,7 @@ impl Subject<'_> {
                 planes.extend(offered.slices.iter().map(|slice| slice.plane()));
                 let drawn = plan.expert.drawn(self.truth, &planes, plan.seed)?;
                 let corrections = corrections(self.truth.geometry(), &drawn)?;
+                let agreement = consistency(self.truth.geometry(), &drawn)?;
                 let mut sorted = planes.clone();
                 sorted.sort_unstable();
                 rounds.push(sorted);
@@ -158,8 +159,12 @@ impl Subject<'_> {
                     Entry::Occupied(known) => known.get().clone(),
                     Entry::Vacant(new) => {
                         let weights = earlier.as_deref().and_then(|round| round.adapted.as_ref()?.weights.as_deref());
-                        let Refined { labels, uncertainty, adapted, turned: _, surprise } =
-                            refine(&Corrections { volume: &corrections, planes: &planes, weights })?;
+                        let Refined { labels, uncertainty, adapted, turned: _, surprise } = refine(&Corrections {
+                            volume: &corrections,
+                            planes: &planes,
+                            contradicted: agreement.contradicted_foreground(),
+                            weights,
+                        })?;
                         // A volume for every setting is kept only where a later round looks at it.
                         let uncertainty = (plan.rounds > 1).then_some(uncertainty);
                         new.insert(Rc::new(Round { labels, uncertainty, adapted, surprise })).clone()
@@ -172,7 +177,9 @@ impl Subject<'_> {
                         Some(alone) => alone,
                         none => {
                             let nothing = Volume::filled(self.truth.geometry().clone(), BACKGROUND);
-                            none.insert(refine(&Corrections { volume: &nothing, planes: &[], weights: None })?.labels)
+                            let nothing =
+                                Corrections { volume: &nothing, planes: &[], contradicted: 0.0, weights: None };
+                            none.insert(refine(&nothing)?.labels)
                         }
                     };
                     let mut values = self.lines(&Corrected {
@@ -181,10 +188,7 @@ impl Subject<'_> {
                         alone,
                         refined: &round.labels,
                     })?;
-                    values.push((
-                        "contradicted".to_owned(),
-                        consistency(self.truth.geometry(), &drawn)?.contradicted_share(),
-                    ));
+                    values.push(("contradicted".to_owned(), agreement.contradicted_share()));
                     values.push(("surprise".to_owned(), round.surprise.unwrap_or(f64::NAN)));
                     values.extend(quality.values);
                     values.extend(round.learned());
@@ -339,6 +343,8 @@ pub struct Corrections<'a> {
     pub volume: &'a Volume<Label>,
     /// The planes that the expert has corrected so far.
     pub planes: &'a [Plane],
+    /// See [`crate::pipeline::refine::RefineInput::contradicted`].
+    pub contradicted: f64,
     /// What the network learned from this case in the rounds before.
     pub weights: Option<&'a [u8]>,
 }

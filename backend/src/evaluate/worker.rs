@@ -15,7 +15,7 @@ use shared::volume::Volume;
 use super::cases::{CaseFiles, truth};
 use super::results::{Columns, Key, Results};
 use super::run::{Corrections, Plan, Presegmented, Subject};
-use crate::bundle::method::Method;
+use crate::bundle::method::{Measure, Method};
 use crate::bundle::{Bundle, Stage};
 use crate::inference::engine::set_threads;
 use crate::inference::{DeviceChoice, Network};
@@ -176,12 +176,17 @@ impl<'a> Worker<'a> {
         let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
         let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
-        let refine = |&Corrections { volume: corrections, planes, weights }: &Corrections<'_>| {
+        // Class by class it is no entropy of the whole.
+        let entropy = plan.methods.iter().position(|method| method.measure == Measure::Entropy);
+        let entropy = entropy.filter(|_| self.class_weights.is_none());
+        let refine = |&Corrections { volume: corrections, planes, contradicted, weights }: &Corrections<'_>| {
             let input = RefineInput {
                 channels: &channels,
                 presegmentation: &presegmented.labels,
+                uncertainty: entropy.map(|method| &presegmented.uncertainty[method]),
                 corrections,
                 planes,
+                contradicted,
                 foreground: &foreground,
                 encoding: bundle.encoding(),
                 blend_mm: self.setup.blend_mm,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use shared::geometry::{Geometry, GeometryError, Plane};
-use shared::label::Label;
+use shared::label::{BACKGROUND, Label};
 use shared::volume::PlaneLayout;
 
 /// What several planes say about the voxels that they share.
@@ -13,13 +13,25 @@ pub struct Consistency {
     pub crossings: usize,
     /// Those of which two planes say different things.
     pub contradictions: usize,
+    /// Those that one of the planes calls foreground; all contradictions are among them.
+    pub foreground: usize,
 }
 
 impl Consistency {
     /// Share of the crossings that are contradictions; 0 where no planes cross.
     pub fn contradicted_share(&self) -> f64 {
-        if self.crossings == 0 { 0.0 } else { self.contradictions as f64 / self.crossings as f64 }
+        share(self.contradictions, self.crossings)
     }
+
+    /// Share of the foreground's crossings that are contradictions, so that it does not depend on how much lies around
+    /// what is segmented; 0 where none cross.
+    pub fn contradicted_foreground(&self) -> f64 {
+        share(self.contradictions, self.foreground)
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// Compares planes of labels (u fastest, see [`PlaneLayout`]) where they cross.
@@ -37,9 +49,10 @@ pub fn consistency(geometry: &Geometry, planes: &[(Plane, Vec<Label>)]) -> Resul
         }
     }
     let crossings = said.values().filter(|(_, times, _)| *times > 1);
-    Ok(crossings.fold(Consistency::default(), |sum, (_, _, contradicted)| Consistency {
+    Ok(crossings.fold(Consistency::default(), |sum, (first, _, contradicted)| Consistency {
         crossings: sum.crossings + 1,
         contradictions: sum.contradictions + usize::from(*contradicted),
+        foreground: sum.foreground + usize::from(*contradicted || *first != BACKGROUND),
     }))
 }
 
@@ -52,7 +65,7 @@ mod tests {
     #[test]
     fn planes_are_compared_where_they_cross() {
         let geometry = Geometry::axis_aligned([3, 4, 2], [1.0; 3]).unwrap();
-        let check = |planes: &[(Axis, usize, Label)], crossings: usize, contradictions: usize| {
+        let check = |planes: &[(Axis, usize, Label)], crossings: usize, contradictions: usize, foreground: usize| {
             let planes: Vec<(Plane, Vec<Label>)> = planes
                 .iter()
                 .map(|(axis, index, label)| {
@@ -61,13 +74,14 @@ mod tests {
                 })
                 .collect();
             let got = consistency(&geometry, &planes).unwrap();
-            assert_eq!((got.crossings, got.contradictions), (crossings, contradictions), "{planes:?}");
+            assert_eq!(got, Consistency { crossings, contradictions, foreground }, "{planes:?}");
         };
-        check(&[], 0, 0);
-        check(&[(Axis::Axial, 0, 1), (Axis::Axial, 1, 2)], 0, 0);
-        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1)], 4, 0);
-        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 0)], 4, 4);
+        check(&[], 0, 0, 0);
+        check(&[(Axis::Axial, 0, 1), (Axis::Axial, 1, 2)], 0, 0, 0);
+        check(&[(Axis::Axial, 0, 0), (Axis::Sagittal, 2, 0)], 4, 0, 0);
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1)], 4, 0, 4);
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 0)], 4, 4, 4);
         // Three planes meet in one voxel, which counts once: 4 + 3 + 2 less the two times it is counted too often.
-        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1), (Axis::Coronal, 3, 0)], 7, 4);
+        check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1), (Axis::Coronal, 3, 0)], 7, 4, 7);
     }
 }

@@ -119,10 +119,10 @@ pub fn channels(
     result
 }
 
-/// Labels on another grid by the voxel that holds each centre.
-pub fn nearest(labels: ArrayView3<'_, Label>, target: [usize; 3]) -> Array3<Label> {
-    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], labels.shape()[axis]));
-    Array3::from_shape_fn(target, |(z, y, x)| labels[[maps[0][z], maps[1][y], maps[2][x]]])
+/// Labels, or other values, on another grid by the voxel that holds each centre.
+pub fn nearest<T: Copy>(values: ArrayView3<'_, T>, target: [usize; 3]) -> Array3<T> {
+    let maps: [Vec<usize>; 3] = std::array::from_fn(|axis| source_index(target[axis], values.shape()[axis]));
+    Array3::from_shape_fn(target, |(z, y, x)| values[[maps[0][z], maps[1][y], maps[2][x]]])
 }
 
 #[cfg(test)]

@@ -85,8 +85,10 @@ impl Lesson {
             &RefineInput {
                 channels: case.channels,
                 presegmentation: case.presegmentation,
+                uncertainty: None,
                 corrections: case.truth,
                 planes: &all,
+                contradicted: 0.0,
                 foreground: &[],
                 encoding: None,
                 blend_mm: 0.0,

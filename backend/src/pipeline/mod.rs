@@ -22,6 +22,7 @@ pub mod acquire;
 pub mod consistency;
 pub mod guide;
 pub mod adapt;
+mod margin;
 mod blend;
 pub mod refine;
 pub mod learn;

@@ -16,7 +16,7 @@ use crate::inference::{Network, NetworkError, Progress};
 use super::adapt::{
     AdaptInput, AdaptationParams, AdaptationReport, Adapted, Elapsed, Guidance, adapt, fails, misled, turned_channels,
 };
-use super::blend::{Said, blend};
+use super::blend::{Presegmented, Said, blend};
 use super::frame::{Frame, network_axes, zyx_view};
 use super::guide::Sheet;
 use super::preprocess::{Preprocessed, preprocess};
@@ -31,10 +31,15 @@ pub struct RefineInput<'a> {
     pub channels: &'a [Volume<f32>],
     /// The network's own segmentation.
     pub presegmentation: &'a Volume<Label>,
+    /// The entropy of its mean prediction, 0 (sure) to 1, where it is known.
+    pub uncertainty: Option<&'a Volume<f32>>,
     /// Labels that are right in `planes`; ignored elsewhere.
     pub corrections: &'a Volume<Label>,
     /// Planes that the expert vouches for.
     pub planes: &'a [Plane],
+    /// See [`super::consistency::Consistency::contradicted_foreground`]; 0 where what planes say of their crossings is
+    /// not known.
+    pub contradicted: f64,
     /// The task's foreground labels, ascending.
     pub foreground: &'a [Label],
     /// The channels that the network was trained with; none for a presegmentation network, which knows no guidance.
@@ -109,7 +114,7 @@ pub fn refine(
         }
     };
     let Sampled { mut logits, uncertainty } = sampled;
-    let surprise = guided.blend(&mut logits, plan, input.blend_mm);
+    let surprise = guided.blend(&mut logits, plan, input);
     let frame = &guided.frame;
     let mut labels = export::labels(logits.view(), frame, plan, scan)?;
     let mut uncertainty = on_scan(uncertainty.into_iter().next().unwrap_or_default(), frame, plan, scan)?;
@@ -131,6 +136,8 @@ pub(super) struct Guided {
     /// The corrected planes in ascending order of `(array axis, index)` within the crop.
     pub(super) planes: Vec<Vec<Sheet>>,
     pub(super) presegmentation: Array3<Label>,
+    /// As in [`RefineInput::uncertainty`].
+    uncertainty: Option<Array3<f32>>,
 }
 
 impl Guided {
@@ -141,8 +148,7 @@ impl Guided {
         for plane in input.planes {
             scan.check_plane(*plane)?;
         }
-        let along = |volume: &Volume<Label>| network_axes(zyx_view(volume), frame.transpose_forward);
-        let corrections = along(input.corrections);
+        let corrections = network_axes(zyx_view(input.corrections), frame.transpose_forward);
         let mut cropped: Vec<(usize, usize)> =
             input.planes.iter().filter_map(|p| frame.cropped_plane(*p, scan)).collect();
         cropped.sort_unstable();
@@ -150,14 +156,15 @@ impl Guided {
         let corrections = frame.crop_of(&corrections);
         let planes: Vec<Vec<Sheet>> =
             cropped.into_iter().map(|plane| guide::sheets(corrections, plane, frame.network)).collect();
-        let presegmentation = guide::nearest(frame.crop_of(&along(input.presegmentation)), frame.network);
+        let presegmentation = on_network(input.presegmentation, &frame);
+        let uncertainty = input.uncertainty.map(|uncertainty| on_network(uncertainty, &frame));
         if let Some(encoding) = input.encoding {
             let drawn = guide::draw(planes.iter().flatten(), frame.network.map(|n| 0..n));
             let guidance = guide::channels(drawn.view(), presegmentation.view(), input.foreground, encoding);
             data = concatenate(Axis(0), &[data.view(), guidance.view()])
                 .map_err(|error| NetworkError::Engine(error.to_string()))?;
         }
-        Ok(Self { frame, data, images, planes, presegmentation })
+        Ok(Self { frame, data, images, planes, presegmentation, uncertainty })
     }
 
     /// Turns the channels whose contrast is the other way round than in training, and answers which. Looked for only
@@ -215,14 +222,16 @@ impl Guided {
     }
 
     /// As [`blend`]; the presegmentation counts unless it fails in the corrected planes.
-    fn blend(&self, logits: &mut Array4<f16>, plan: &Plan, reach_mm: f64) -> Option<f64> {
+    fn blend(&self, logits: &mut Array4<f16>, plan: &Plan, input: &RefineInput<'_>) -> Option<f64> {
+        let RefineInput { contradicted, blend_mm: reach_mm, .. } = *input;
         if reach_mm <= 0.0 {
             return None;
         }
-        let presegmentation = self.presegmentation.view();
-        let presegmentation = (!fails(presegmentation, &self.planes)).then_some(presegmentation);
+        let uncertainty = self.uncertainty.as_ref().map(|doubt| doubt.view());
+        let presegmentation = Presegmented { labels: self.presegmentation.view(), uncertainty };
+        let presegmentation = (!fails(presegmentation.labels, &self.planes)).then_some(presegmentation);
         let spacing_mm = self.frame.network_spacing_mm;
-        blend(logits, plan, Said { planes: &self.planes, presegmentation, spacing_mm, reach_mm })
+        blend(logits, plan, Said { planes: &self.planes, contradicted, presegmentation, spacing_mm, reach_mm })
     }
 
     fn sample(
@@ -295,6 +304,11 @@ impl Guided {
         };
         Ok(Before { of_learner: of_earlier.or(of_bundled).ok_or(NetworkError::NoFold)?, ensemble })
     }
+}
+
+/// A volume of the scan's grid on the network's, by the voxel that holds each centre.
+fn on_network<T: Copy>(volume: &Volume<T>, frame: &Frame) -> Array3<T> {
+    guide::nearest(frame.crop_of(&network_axes(zyx_view(volume), frame.transpose_forward)), frame.network)
 }
 
 /// What networks say of a case of which the first fold learns.
@@ -423,8 +437,10 @@ mod tests {
         let input = RefineInput {
             channels: &[scan],
             presegmentation: &presegmentation,
+            uncertainty: None,
             corrections,
             planes,
+            contradicted: 0.0,
             foreground: &[1, 2],
             encoding: Some(GuidanceEncoding { annotated: true, presegmentation: PresegmentationChannels::Labels }),
             blend_mm,
@@ -465,8 +481,10 @@ mod tests {
         let input = RefineInput {
             channels: &[scan],
             presegmentation: &corrections,
+            uncertainty: None,
             corrections: &corrections,
             planes: &[axial(4)],
+            contradicted: 0.0,
             foreground: &[1, 2],
             encoding: None,
             blend_mm: 0.0,

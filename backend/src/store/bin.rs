@@ -90,6 +90,8 @@ impl Store {
              UNION SELECT nifti FROM segmentations JOIN binned ON number = case_number
              UNION SELECT adapted_weights FROM segmentations JOIN binned ON number = case_number
                  WHERE adapted_weights IS NOT NULL
+             UNION SELECT s.uncertainty FROM segmentations s JOIN binned ON number = case_number
+                 WHERE s.uncertainty IS NOT NULL
              UNION SELECT uncertainty FROM binned WHERE uncertainty IS NOT NULL",
         )
         .bind(id.as_str())

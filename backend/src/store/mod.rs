@@ -187,6 +187,7 @@ async fn named_blobs(connection: &mut SqliteConnection) -> Result<BTreeSet<Diges
     let named: Vec<Digest> = sqlx::query_scalar(
         "SELECT scan FROM images UNION SELECT voxels FROM images UNION SELECT labels FROM segmentations
          UNION SELECT nifti FROM segmentations UNION SELECT uncertainty FROM cases WHERE uncertainty IS NOT NULL
+         UNION SELECT uncertainty FROM segmentations WHERE uncertainty IS NOT NULL
          UNION SELECT adapted_weights FROM segmentations WHERE adapted_weights IS NOT NULL",
     )
     .fetch_all(connection)

@@ -247,6 +247,11 @@ impl Store {
             .execute(&mut *change)
             .await?;
         insert_made(&mut change, lease, number, &files.segmentation).await?;
+        sqlx::query("UPDATE segmentations SET uncertainty = ? WHERE case_number = ? AND round = 0")
+            .bind(&files.uncertainty)
+            .bind(number)
+            .execute(&mut *change)
+            .await?;
         change.commit().await?;
         self.announce(&lease.case);
         Ok(true)

@@ -151,7 +151,8 @@ async fn copy(
     let slices = SliceList { slices: (1..).zip(planes).map(slice).collect(), beyond: Vec::new(), ..offered };
     let twin: i64 = sqlx::query_scalar(
         "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels, slices, uncertainty)
-         SELECT ?, name, bundle, ?, ?, geometry, labels, ?, uncertainty FROM cases WHERE number = ? RETURNING number",
+         SELECT ?, name, bundle, ?, ?, geometry, cases.labels, ?, coalesce(s.uncertainty, cases.uncertainty)
+         FROM cases LEFT JOIN segmentations s ON case_number = number AND round = 0 WHERE number = ? RETURNING number",
     )
     .bind(id.as_str())
     .bind(now_s())
@@ -163,8 +164,8 @@ async fn copy(
     for statement in [
         "INSERT INTO images (case_number, channel, info, scan, voxels)
          SELECT ?, channel, info, scan, voxels FROM images WHERE case_number = ?",
-        "INSERT INTO segmentations (case_number, round, labels, nifti, provenance)
-         SELECT ?, round, labels, nifti, provenance FROM segmentations WHERE case_number = ? AND round = 0",
+        "INSERT INTO segmentations (case_number, round, labels, nifti, provenance, uncertainty)
+         SELECT ?, round, labels, nifti, provenance, uncertainty FROM segmentations WHERE case_number = ? AND round = 0",
     ] {
         sqlx::query(statement).bind(twin).bind(original).execute(&mut *connection).await?;
     }

@@ -39,10 +39,12 @@ impl Task {
             JobKind::Refine => {
                 let corrections: Option<String> = job.try_get("corrections")?;
                 let corrections = corrections.map(|slices| serde_json::from_str(&slices)).transpose()?;
+                let (presegmentation, uncertainty) = presegmentation(&mut *connection, number).await?;
                 Self::Refine(Box::new(RefineTask {
                     bundle,
                     scans,
-                    presegmentation: presegmentation(&mut *connection, number).await?,
+                    presegmentation,
+                    uncertainty,
                     corrections: corrections.unwrap_or_default(),
                     before: before(&mut *connection, number).await?,
                     adapt_seconds: job.try_get("adapt_seconds")?,
@@ -86,6 +88,9 @@ pub struct RefineTask {
     pub scans: Vec<Digest>,
     /// The presegmentation, as `.nii.gz`.
     pub presegmentation: Digest,
+    /// How unsure it is, u8 per voxel; not known of cases from before this was kept.
+    #[serde(default)]
+    pub uncertainty: Option<Digest>,
     /// The slices that the expert vouches for; where they cross, later ones win.
     pub corrections: Vec<CorrectedSlice>,
     /// How the case stands now.
@@ -122,22 +127,28 @@ pub struct Before {
     pub standing: Standing,
 }
 
-/// What a case's refinements begin with.
-async fn presegmentation(connection: &mut SqliteConnection, number: i64) -> Result<Digest, StoreError> {
-    let nifti = sqlx::query_scalar("SELECT nifti FROM segmentations WHERE case_number = ? AND round = 0").bind(number);
-    nifti.fetch_optional(connection).await?.ok_or(StoreError::NotFound("presegmentation of this case yet"))
+/// What a case's refinements begin with, and its uncertainty.
+async fn presegmentation(
+    connection: &mut SqliteConnection,
+    number: i64,
+) -> Result<(Digest, Option<Digest>), StoreError> {
+    sqlx::query_as("SELECT nifti, uncertainty FROM segmentations WHERE case_number = ? AND round = 0")
+        .bind(number)
+        .fetch_optional(connection)
+        .await?
+        .ok_or(StoreError::NotFound("presegmentation of this case yet"))
 }
 
 /// How a case stands before a refinement.
 async fn before(connection: &mut SqliteConnection, number: i64) -> Result<Before, StoreError> {
     let row = sqlx::query(
-        "SELECT uncertainty, slices, standing, s.labels, s.adapted_weights,
+        "SELECT cases.uncertainty, slices, standing, s.labels, s.adapted_weights,
                 s.provenance ->> '$.made_with.bundle_digest' AS adapted_bundle,
                 (SELECT corrections FROM jobs j WHERE j.case_number = number AND kind = 'refine' AND state = 'done'
                  ORDER BY id DESC LIMIT 1) AS earlier
          FROM cases JOIN (SELECT * FROM segmentations WHERE case_number = ?1 ORDER BY round DESC LIMIT 1) s
               ON s.case_number = number
-         WHERE number = ?1 AND uncertainty IS NOT NULL AND slices IS NOT NULL",
+         WHERE number = ?1 AND cases.uncertainty IS NOT NULL AND slices IS NOT NULL",
     )
     .bind(number)
     .fetch_optional(connection)

@@ -288,6 +288,8 @@ async fn another_round_offers_what_the_refinement_chose_and_keeps_what_was_corre
         [axial(1, &[0, 1, 1, 0], 1), axial(0, &[1; 4], 1)],
         "refinement uses the corrections of all rounds"
     );
+    let doubt = scene.store.blobs().put("uncertainty").await.unwrap();
+    assert_eq!(task.uncertainty, Some(doubt), "that of the presegmentation, whatever was refined since");
     let before = &task.before;
     assert_eq!((&before.planes, before.standing.outcomes.len()), (&vec![axial(1, &[], 0).plane], 1));
 }

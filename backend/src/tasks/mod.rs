@@ -19,7 +19,7 @@ pub use networks::{Networks, OpenedNetworks, load_stage, open_bundle};
 pub use orientation::{orientation_warning, reorientation};
 pub use predict::{Accumulate, Case, CaseFailure, PredictOptions, Predictor};
 pub use presegment::{PresegmentOptions, check_dimensions, class_weights, presegment, read_channels, warnings};
-pub use refine::{Corrections, RefineFiles, RefineReport, read_on_grid, refine};
+pub use refine::{Corrections, RefineFiles, RefineReport, Uncertainty, read_on_grid, refine};
 pub use slices::{read_slices, write_slices};
 
 /// The labels that a presegmentation writes into its output folder.

@@ -16,14 +16,16 @@ use super::networks::Networks;
 use super::orientation::reorientation;
 use super::presegment::{check_dimensions, read_channels};
 use super::write_slices;
+use crate::bundle::method::{Measure, Method};
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
 use crate::pipeline::adapt::AdaptationReport;
+use crate::pipeline::consistency::consistency;
 use crate::pipeline::presegment::presegment;
 use crate::pipeline::refine::{self as stages, Adaptation, RefineInput};
 use crate::pipeline::sampling::Sampling;
-use crate::scan_io::{LabelFile, Origin, VOLUME_ENDINGS, is_volume_name, write_f32, write_segmentation};
+use crate::scan_io::{LabelFile, Origin, VOLUME_ENDINGS, is_volume_name, read_scan, write_f32, write_segmentation};
 
 /// Where the corrected planes are.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,15 @@ pub enum Corrections<'a> {
     File(&'a Path, &'a [Plane]),
     /// Here; where they cross, later ones win.
     Slices(&'a [CorrectedSlice]),
+}
+
+/// Where it stands how unsure a presegmentation is.
+#[derive(Clone, Copy, Debug)]
+pub enum Uncertainty<'a> {
+    /// In a file on the scan's grid, 0 to 1.
+    File(&'a Path),
+    /// In a file of a byte a voxel, x fastest, 255 for 1.
+    Bytes(&'a Path),
 }
 
 /// What refinement reads and writes.
@@ -45,6 +56,8 @@ pub struct RefineFiles<'a> {
     pub planes_grids: &'a [Geometry],
     /// Computed if absent.
     pub presegmentation: Option<&'a Path>,
+    /// Of the presegmentation: the entropy of its mean prediction. All its labels count alike if this is absent.
+    pub uncertainty: Option<Uncertainty<'a>>,
     /// See [`RefineInput::blend_mm`]; the bundle's own if absent.
     pub blend_mm: Option<f64>,
     /// The refined labels.
@@ -128,18 +141,23 @@ pub fn refine(
         }
     }
     let (corrections, planes) = corrected(bundle, &origin, scan, files.corrections)?;
-    let presegmentation = match files.presegmentation {
+    let contradicted = contradicted(bundle, scan, files.corrections)?;
+    let (presegmentation, doubt) = match files.presegmentation {
         Some(path) => {
             let labels = read_on_grid("the presegmentation", path, &origin)?.named(&bundle.manifest.labels);
             let labels = labels.and_then(LabelFile::all);
-            way.apply(labels.with_context(|| format!("the presegmentation {}", path.display()))?)
+            let labels = way.apply(labels.with_context(|| format!("the presegmentation {}", path.display()))?);
+            // What a bundle measures otherwise says nothing about how far its labels are ahead.
+            let measured = files.uncertainty.filter(|_| bundle.uncertainty().measure == Measure::Entropy);
+            (labels, measured.map(|file| read_uncertainty(file, &origin)).transpose()?.map(|doubt| way.apply(doubt)))
         }
         None => {
             let folds = networks.of(bundle, Stage::Presegmentation)?;
-            presegment(folds, bundle.plan(Stage::Presegmentation), &channels, &Sampling::default(), &mut |_| {
-                std::ops::ControlFlow::Continue(())
-            })?
-            .labels
+            let sampling = Sampling { methods: &[Method::default()], ..Sampling::default() };
+            let plan = bundle.plan(Stage::Presegmentation);
+            let go_on = &mut |_| std::ops::ControlFlow::Continue(());
+            let made = presegment(folds, plan, &channels, &sampling, go_on)?;
+            (made.labels, made.uncertainty.into_iter().next())
         }
     };
     let turned: Vec<Plane> = planes.iter().map(|plane| way.plane(*plane, scan)).collect();
@@ -148,8 +166,10 @@ pub fn refine(
     let input = RefineInput {
         channels: &channels,
         presegmentation: &presegmentation,
+        uncertainty: doubt.as_ref(),
         corrections: &corrections,
         planes: &turned,
+        contradicted,
         foreground: &foreground,
         encoding: bundle.encoding(),
         blend_mm: files.blend_mm.unwrap_or(bundle.manifest.blend_mm),
@@ -211,6 +231,14 @@ fn corrected(
     Ok((volume, planes.to_vec()))
 }
 
+/// See [`RefineInput::contradicted`]; of a file in which one plane was written over another nobody knows.
+fn contradicted(bundle: &Bundle, scan: &Geometry, corrections: Corrections<'_>) -> Result<f64> {
+    let Corrections::Slices(slices) = corrections else { return Ok(0.0) };
+    let labels = |slice: &CorrectedSlice| Ok((slice.plane, slice.labels(scan, &bundle.manifest.labels)?));
+    let drawn = slices.iter().map(labels).collect::<Result<Vec<(Plane, Vec<Label>)>>>()?;
+    Ok(consistency(scan, &drawn)?.contradicted_foreground())
+}
+
 /// As [`check_output`]; refuses names that no reader would take for a volume.
 fn check_volume_output(file: &Path) -> Result<()> {
     let [first @ .., last] = &VOLUME_ENDINGS;
@@ -237,6 +265,28 @@ pub fn read_on_grid(what: &str, path: &Path, scan: &Origin) -> Result<LabelFile>
             path.display()
         )
     })
+}
+
+/// How unsure a presegmentation is, on the scan's grid.
+fn read_uncertainty(from: Uncertainty<'_>, scan: &Origin) -> Result<Volume<f32>> {
+    match from {
+        Uncertainty::File(path) => {
+            let found = read_scan(path).with_context(|| format!("the uncertainty {}", path.display()))?;
+            found.origin.geometry().check_same_grid(scan.geometry()).map_err(|difference| {
+                anyhow!(
+                    "the uncertainty {} {difference}. Use the one that `presegment` wrote for this scan",
+                    path.display()
+                )
+            })?;
+            Ok(found.volume)
+        }
+        Uncertainty::Bytes(path) => {
+            let cannot = || format!("cannot read the uncertainty {}", path.display());
+            let bytes = std::fs::read(path).with_context(cannot)?;
+            let voxels = bytes.into_iter().map(|byte| f32::from(byte) / 255.0).collect();
+            Volume::new(scan.geometry().clone(), voxels).with_context(cannot)
+        }
+    }
 }
 
 /// What a network learned from the case before.

@@ -12,7 +12,7 @@ use super::{Keep, Left, Perform, results};
 use crate::bundle::Stage;
 use crate::inference::Progress;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
-use crate::tasks::{self, Adapt, Corrections, RefineFiles, SLICES_FILE, read_slices};
+use crate::tasks::{self, Adapt, Corrections, RefineFiles, SLICES_FILE, Uncertainty, read_slices};
 
 /// The refined segmentation in the output folder.
 const REFINED_FILE: &str = "refined.nii.gz";
@@ -28,11 +28,13 @@ impl Perform for RefineTask {
         let earlier =
             self.before.adapted_weights.as_ref().filter(|weights| weights.bundle_digest == digest.to_string());
         let earlier = earlier.map(|weights| workspace.blob(&weights.blob)).transpose()?;
+        let doubt = self.uncertainty.as_ref().map(|doubt| workspace.blob(doubt)).transpose()?;
         let files = RefineFiles {
             images: &workspace.blobs(&self.scans)?,
             corrections: Corrections::Slices(&self.corrections),
             planes_grids: &[],
             presegmentation: Some(&workspace.blob(&self.presegmentation)?),
+            uncertainty: doubt.as_deref().map(Uncertainty::Bytes),
             blend_mm: None,
             adapt: self
                 .adapt_seconds

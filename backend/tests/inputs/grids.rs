@@ -67,6 +67,8 @@ fn what_lies_elsewhere_is_refused_by_every_command_with_numbers() {
         write_f32(&desk.at(&file), &second, &origin).unwrap();
         let both = ["presegment", "--bundle", "BUNDLE", "--image", "scan.nii.gz", "--image", &file, "--out", "none"];
         desk.refused(&both, 1, words);
+        let unsure = ["--presegmentation", "first/presegmentation.nii.gz", "--uncertainty", &file];
+        desk.refused(&[&refine[..], &["--corrections", "labels.nii.gz"], &unsure].concat(), 1, words);
         assert!(!desk.at("r.nii.gz").exists() && !desk.at("s.json").exists() && !desk.at("none/slices.json").exists());
     }
 }

@@ -56,6 +56,7 @@ fn no_command_writes_over_what_it_was_given() {
     }
     refine(&["--out", "labels.nii.gz"], "would be written over the corrections");
     refine(&["--out", "door/presegmentation.nii.gz"], "would be written over the presegmentation");
+    refine(&["--out", "door/uncertainty.nii.gz"], "would be written over the uncertainty");
     refine(&["--out", "r.nii.gz", "--slices-out", "door/slices.json"], "would be written over the slices");
     refine(&["--out", "r.nii.gz", "--uncertainty-out", "r.nii.gz"], "are the same file");
     refine(&["--out", "new/r.nii.gz", "--uncertainty-out", "new/sub/../r.nii.gz"], "are the same file");

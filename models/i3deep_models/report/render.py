@@ -14,7 +14,7 @@ from i3deep_models.report.lines import behind_at_equal_contour, lines, outside_r
 from i3deep_models.report.measure import OURS, SCORES
 from i3deep_models.report.metrics import wilcoxon
 from i3deep_models.report.others import others
-from i3deep_models.report.unsteady import unsteady
+from i3deep_models.report.unsteady import WORSE, became_worse, unsteady
 from i3deep_models.report.words import fill, number, percent, spread
 from i3deep_models.workspace import read_json
 
@@ -131,6 +131,7 @@ def render(out: Path) -> None:
     by_part = {
         "methods": comparison_aims(tables),
         "lines": plane_aims(tables),
+        "unsteady": [hand_aim(tables)],
         "corruption": [corruption_aim(tables)],
     }
     aims = [aim.of(tables.older(part)) for part, aims in by_part.items() for aim in aims]
@@ -265,6 +266,13 @@ def plane_aims(tables: Tables) -> list[Aim]:
         words = f"not clearly ahead of {'; '.join(behind)}" if behind else "ahead of all, p < 0.05 each"
         cost = Aim(cost.wanted, words, not behind)
     return [worth, cost]
+
+
+def hand_aim(tables: Tables) -> Aim:
+    """The aim about experts whose hand is unsteady."""
+    wanted = f"With an unsteady hand no case more than {WORSE} below presegmentation and pasting"
+    worse = became_worse(tables.folder)
+    return Aim(wanted, f"{worse[0]} of {worse[1]}", worse[0] == 0) if worse else Aim(wanted, "", None)
 
 
 def corruption_aim(tables: Tables) -> Aim:

@@ -36,6 +36,18 @@ def unsteady(folder: Path) -> str:
     return fill("unsteady", cases=frame["case"].nunique(), budget=frame["budget"].iloc[0], worse=WORSE, rows=rows)
 
 
+def became_worse(folder: Path) -> tuple[int, int] | None:
+    """How many cases of unsteady experts end more than WORSE below presegmentation and pasting, and of how many; None
+    where nothing was measured."""
+    file = folder / "unsteady.csv"
+    if not file.is_file():
+        return None
+    frame = pd.read_csv(file)
+    frame = frame[frame["expert"] != PERFECT]
+    fallen = frame["dice_corrections_pasted"] - frame["dice_refined"]
+    return int((fallen > WORSE).sum()), len(frame)
+
+
 def _row(expert: str, own: pd.DataFrame, perfect: pd.DataFrame) -> list[str]:
     loss = perfect[list(LOSSES)] - own[list(LOSSES)]
     fallen = own["dice_corrections_pasted"] - own["dice_refined"]

@@ -107,9 +107,10 @@ def drawn_as(simulation: Simulation, presegmentation: torch.Tensor) -> Draw:
     return Draw(count, 0.5 + 3.5 * rand(n), greedy, axes, noise=0.4)
 
 
-def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torch.Tensor) -> torch.Tensor:
-    """Labels in the planes, UNANNOTATED elsewhere; samples of `unsteady` `[n]` are drawn by an unsteady hand."""
-    result = torch.full_like(labels, UNANNOTATED)
+def drawn(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torch.Tensor) -> list[torch.Tensor]:
+    """What is said in the planes of each axis, UNANNOTATED elsewhere, in the order that they are drawn in; samples of
+    `unsteady` `[n]` are drawn by an unsteady hand."""
+    result = []
     for axis in torch.randperm(3).tolist():
         shape = [len(labels), *(labels.shape[1 + a] if a == axis else 1 for a in range(3))]
         inside = planes[axis].reshape(shape)
@@ -117,8 +118,32 @@ def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torc
         if len(at := unsteady.nonzero().flatten()):
             said = labels.clone()
             said[at] = wavering(labels[at], axis)
-        result = torch.where(inside, said, result)
+        result.append(torch.where(inside, said, UNANNOTATED))
     return result
+
+
+def corrections(labels: torch.Tensor, planes: list[torch.Tensor], unsteady: torch.Tensor) -> torch.Tensor:
+    """As [`drawn`], as one."""
+    return merged(drawn(labels, planes, unsteady))
+
+
+def merged(said: list[torch.Tensor]) -> torch.Tensor:
+    """What [`drawn`] answers as one; where planes cross, later ones win."""
+    first, *others = said
+    for later in others:
+        first = torch.where(later != UNANNOTATED, later, first)
+    return first
+
+
+def contradicted(said: list[torch.Tensor]) -> torch.Tensor:
+    """Share `[n]` of the voxels in two planes of what [`drawn`] answers, of those that either calls foreground, of
+    which planes say different things; 0 where there are none."""
+    each = torch.stack(said)
+    spoken = each != UNANNOTATED
+    crossing = (spoken.sum(0) > 1) & (each > 0).any(0)
+    most, least = each.amax(0), torch.where(spoken, each, each.amax()).amin(0)
+    differs = crossing & (most != least)
+    return differs.flatten(1).sum(1) / crossing.flatten(1).sum(1).clamp_min(1)
 
 
 # Of an unsteady hand: how far contours are off, in voxels (standard deviation), and the shares of hands that forget

@@ -32,15 +32,22 @@ MOVED, SETTLED = 0.02, 0.98
 
 @dataclass(frozen=True)
 class Sample:
-    """A case and an expert: logits `[heads, z, y, x]`, corrections (UNANNOTATED elsewhere), presegmentation and truth
-    `[z, y, x]`, what the planes pass on (see [`passed_on`]), and the logarithm of the surprise."""
+    """A case and an expert: logits `[heads, z, y, x]`, corrections (UNANNOTATED elsewhere), presegmentation, how sure
+    that is (see [`margin`]) and truth `[z, y, x]`, what the planes pass on (see [`passed_on`]), and the logarithm of
+    the surprise; and `contradicted`, see [`expert.contradicted`]."""
 
     logits: torch.Tensor
     said: torch.Tensor
     presegmentation: torch.Tensor
+    margin: torch.Tensor
     truth: torch.Tensor
     passed: torch.Tensor
     surprise: float
+    contradicted: float = 0.0
+
+    def doubt(self) -> float:
+        """The logarithm of the surprise, and what the hand contradicts beyond what any hand does."""
+        return self.surprise + CONTRADICTED * max(0.0, self.contradicted - TOLERATED)
 
     def voxels(self) -> torch.Tensor:
         """Outside the planes, and such that blending may turn them."""
@@ -52,7 +59,8 @@ class Sample:
 @dataclass(frozen=True)
 class Belief:
     """`scale` of the network's logits; in units of these: logits of an error of 1 in its plane, of the presegmentation
-    for each unit of surprise beyond `heard_from`; and the surprise up to which a hand is taken for steady."""
+    for each nat of its margin and unit of surprise beyond `heard_from`; and the surprise up to which a hand is taken
+    for steady."""
 
     scale: float = 1.0
     pull: float = 2.0
@@ -61,9 +69,28 @@ class Belief:
     heard_from: float = 1.5
 
 
+# How much a share of contradictions beyond that of any hand adds to the logarithm of the surprise; chosen as what is
+# heard, see [`PRODUCT`].
+CONTRADICTED, TOLERATED = 2.0, 0.1
 # What the product believes; from when on the presegmentation is heard, and how much, is not fitted by cross-entropy but
 # chosen by the cases that end below pasting.
-PRODUCT = Belief(pull=2.8, steady=1.6, heard=4.0, heard_from=1.6)
+PRODUCT = Belief(pull=2.8, steady=1.6, heard=2.5, heard_from=1.7)
+
+
+# Nobody is surer than this, in nats.
+SUREST = 9.0
+
+
+def margin(entropy: torch.Tensor, heads: int) -> torch.Tensor:
+    """Nats by which a label is ahead of all others together, by the entropy of its voxel (1 is the most that so many
+    heads can have), as if there were one other: all that is kept of a presegmentation are labels and entropy."""
+    margins = torch.linspace(SUREST, 0, 1025)
+    p = margins.sigmoid()
+    nats = -(p * p.log() + (1 - p) * (1 - p).log())
+    wanted = (entropy * math.log(heads)).clamp(float(nats[0]), float(nats[-1]))
+    after = torch.searchsorted(nats, wanted.contiguous()).clamp(1, len(nats) - 1)
+    share = (wanted - nats[after - 1]) / (nats[after] - nats[after - 1])
+    return margins[after - 1] + share * (margins[after] - margins[after - 1])
 
 
 def passed_on(
@@ -102,8 +129,8 @@ def blended(sample: Sample, belief: list[torch.Tensor], voxels: torch.Tensor) ->
     """Logits `[heads, n]` of some voxels."""
     scale, pull, steady, heard, heard_from = belief
     steadiness = torch.sigmoid(SHARPNESS * (steady - sample.surprise))
-    before = F.one_hot(sample.presegmentation[voxels], len(sample.logits)).T
-    ahead = heard * (sample.surprise - heard_from).clamp_min(0)
+    before = F.one_hot(sample.presegmentation[voxels], len(sample.logits)).T * sample.margin[voxels]
+    ahead = heard * (sample.doubt() - heard_from).clamp_min(0)
     return scale * (sample.logits[:, voxels] + steadiness * pull * sample.passed[:, voxels] + ahead * before)
 
 
@@ -171,13 +198,21 @@ def samples_of(number: int, networks: list[list[torch.nn.Module]], cases: fit.Ca
         planes = expert.draw_planes(batch.uncertainty, steady_draw(batch, budget, cases.device), cases.spacing_mm)
         for hand in HANDS:
             torch.manual_seed(number)
-            said = expert.corrections(truth, planes, torch.tensor([hand == "unsteady"]))
+            drawn = expert.drawn(truth, planes, torch.tensor([hand == "unsteady"]))
+            said = expert.merged(drawn)
             guidance = expert.channels(expert.Met(batch, said), cases.heads, Encoding(annotated=True))
             logits = mean_logits(networks[1], torch.cat([image, guidance], 1), cases)[0]
             chosen = [axis[0] for axis in planes]
-            passed = passed_on(logits.softmax(0), said[0], chosen, cases.spacing_mm.tolist(), REACH_MM)
-            before_labels = batch.presegmentation[0]
-            sample = Sample(logits, said[0], before_labels, truth[0], passed, log_surprise(logits, said[0], chosen))
+            sample = Sample(
+                logits=logits,
+                said=said[0],
+                presegmentation=batch.presegmentation[0],
+                margin=margin(batch.uncertainty[0], cases.heads),
+                truth=truth[0],
+                passed=passed_on(logits.softmax(0), said[0], chosen, cases.spacing_mm.tolist(), REACH_MM),
+                surprise=log_surprise(logits, said[0], chosen),
+                contradicted=float(expert.contradicted(drawn)),
+            )
             found[f"{hand} {budget}"] = sample
     return found
 
