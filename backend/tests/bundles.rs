@@ -18,7 +18,8 @@ fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models")
 }
 
-const BUNDLES: [&str; 2] = ["hippocampus", "phantom"];
+/// Their names, and how many networks they hold, folds counted.
+const BUNDLES: [(&str, usize); 3] = [("hippocampus", 6), ("organs-at-risk", 1), ("phantom", 2)];
 
 fn folds(bundle: &Bundle, stage: Stage) -> Vec<Box<dyn Network>> {
     let folder = bundle.folder.join(stage.folder());
@@ -40,9 +41,9 @@ fn golden_difference(bundle: &Bundle, stage: Stage, file: &Path, network: &dyn N
 
 #[test]
 fn logits_equal_those_of_python() {
-    for name in BUNDLES {
+    for (name, _) in BUNDLES {
         let bundle = Bundle::read(&models().join(name)).unwrap();
-        for stage in [Stage::Presegmentation, Stage::Refinement] {
+        for stage in bundle.stages().iter().copied() {
             let weights = bundle.weights(stage);
             assert!(!weights.is_empty());
             for (file, network) in weights.iter().zip(folds(&bundle, stage)) {
@@ -56,13 +57,13 @@ fn logits_equal_those_of_python() {
 
 #[test]
 fn bundles_are_whole_and_say_what_they_are() {
-    for name in BUNDLES {
+    for (name, networks) in BUNDLES {
         let bundle = Bundle::read(&models().join(name)).unwrap();
         bundle.verify().unwrap();
         assert_eq!(bundle.manifest.name, name);
         assert!(!bundle.manifest.licence.is_empty() && !bundle.manifest.training_data.is_empty());
-        let weights = [Stage::Presegmentation, Stage::Refinement].map(|stage| bundle.weights(stage)).concat();
-        assert!(weights.len() >= 2, "{name} has two networks");
+        let weights: Vec<PathBuf> = bundle.stages().iter().flat_map(|stage| bundle.weights(*stage)).collect();
+        assert_eq!(weights.len(), networks, "{name}");
         for file in weights {
             let size = fs::metadata(&file).unwrap().len();
             assert!(size <= 6_000_000, "{} has {size} bytes", file.display());

@@ -5,8 +5,8 @@
 //! which slant through a plane stay as the network has them.
 //!
 //! A hand may waver. Networks say how sure they are, so it is known how far planes should be from what they say, and
-//! planes that cross should say the same; the farther the planes are in truth, the less is passed on, and the more the presegmentation counts, which has not
-//! listened to that hand; where it is sure more than where it doubts.
+//! planes that cross should say the same; the farther the planes are in truth, the less is passed on, and the more the
+//! presegmentation counts, which has not listened to that hand; where it is sure more than where it doubts.
 
 use half::f16;
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis};
@@ -25,8 +25,8 @@ const PULL: f32 = 2.8;
 const STEADY: f64 = 1.6;
 const SHARPNESS: f64 = 7.0;
 /// Natural logarithm of the surprise from which on the presegmentation counts, and for each unit beyond how often its
-/// margin its labels are ahead by; chosen on the same cases so that none of them ends below the presegmentation with the
-/// planes pasted in, at no cost to steady hands.
+/// margin its labels are ahead by; chosen on the same cases so that none of them ends below the presegmentation with
+/// the planes pasted in, at no cost to steady hands.
 const HEARD_FROM: f64 = 1.7;
 const HEARD: f64 = 2.5;
 /// What a share of contradictions adds to the logarithm of the surprise, beyond the share that any hand has; chosen

@@ -165,7 +165,8 @@ async fn copy(
         "INSERT INTO images (case_number, channel, info, scan, voxels)
          SELECT ?, channel, info, scan, voxels FROM images WHERE case_number = ?",
         "INSERT INTO segmentations (case_number, round, labels, nifti, provenance, uncertainty)
-         SELECT ?, round, labels, nifti, provenance, uncertainty FROM segmentations WHERE case_number = ? AND round = 0",
+         SELECT ?, round, labels, nifti, provenance, uncertainty FROM segmentations
+         WHERE case_number = ? AND round = 0",
     ] {
         sqlx::query(statement).bind(twin).bind(original).execute(&mut *connection).await?;
     }

@@ -162,7 +162,7 @@ const WRONG: [(&str, &[Wrong]); 11] = [
             (&["--data", "first", "--bundle", "BUNDLE", "-o", "truth"], "exists already"),
             (&["--data", "first", "--bundle", "BUNDLE", "-o", "dangling"], "exists already"),
             (&["--data", "first", "--bundle", "BUNDLE", "-o", "door/new"], "would lie in the data folder"),
-            (&["--data", "first", "--bundle", "bundle", "-o", "linked/../bundle/presegmentation/new"], "would lie in"),
+            (&["--data", "first", "--bundle", "bundle", "-o", "linked/../bundle/new"], "would lie in the bundle"),
         ],
     ),
     (
