@@ -151,8 +151,9 @@ async fn copy(
     let slices = SliceList { slices: (1..).zip(planes).map(slice).collect(), beyond: Vec::new(), ..offered };
     let twin: i64 = sqlx::query_scalar(
         "INSERT INTO cases (id, name, bundle, created_s, created_by, geometry, labels, slices, uncertainty)
-         SELECT ?, name, bundle, ?, ?, geometry, cases.labels, ?, coalesce(s.uncertainty, cases.uncertainty)
-         FROM cases LEFT JOIN segmentations s ON case_number = number AND round = 0 WHERE number = ? RETURNING number",
+         SELECT ?, name, bundle, ?, ?, geometry, labels, ?, coalesce(
+             (SELECT s.uncertainty FROM segmentations s WHERE s.case_number = number AND s.round = 0), uncertainty)
+         FROM cases WHERE number = ? RETURNING number",
     )
     .bind(id.as_str())
     .bind(now_s())
