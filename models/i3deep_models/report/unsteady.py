@@ -44,13 +44,17 @@ def became_worse(folder: Path) -> tuple[int, int] | None:
         return None
     frame = pd.read_csv(file)
     frame = frame[frame["expert"] != PERFECT]
-    fallen = frame["dice_corrections_pasted"] - frame["dice_refined"]
-    return int((fallen > WORSE).sum()), len(frame)
+    return int((_fallen(frame) > WORSE).sum()), len(frame)
+
+
+def _fallen(frame: pd.DataFrame) -> pd.Series:
+    """How far each case is below presegmentation and pasting."""
+    return frame["dice_corrections_pasted"] - frame["dice_refined"]
 
 
 def _row(expert: str, own: pd.DataFrame, perfect: pd.DataFrame) -> list[str]:
     loss = perfect[list(LOSSES)] - own[list(LOSSES)]
-    fallen = own["dice_corrections_pasted"] - own["dice_refined"]
+    fallen = _fallen(own)
     return [
         expert,
         spread(own["dice_corrections_pasted"]),
