@@ -300,6 +300,27 @@ fn bundles_that_cannot_be_used_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn only_an_entropy_tells_how_sure_a_presegmentation_is() {
+    let desk = Desk::new();
+    let scan = ["--bundle", "BUNDLE", "--image", "scan.nii.gz", "--device", "cpu"];
+    desk.done(&[&["presegment", "--out", "first"][..], &scan].concat());
+    let list: Value = serde_json::from_slice(&fs::read(desk.at("first/slices.json")).unwrap()).unwrap();
+    // Whoever reads this file is stopped by it.
+    fs::write(desk.at("first/uncertainty.nii.gz"), "nothing").unwrap();
+    let check = |entropy: &Value, is_read: bool| {
+        let mut list = list.clone();
+        list["entropy"] = entropy.clone();
+        fs::write(desk.at("first/slices.json"), list.to_string()).unwrap();
+        let corrected = ["--corrections", "labels.nii.gz", "--slices", "first/slices.json", "--out", "refined.nii.gz"];
+        let Outcome { code, err, .. } = desk.run(&[&["refine"][..], &scan, &corrected].concat());
+        assert_eq!((code != 0, err.contains("the uncertainty ")), (is_read, is_read), "{entropy}: {err}");
+    };
+    check(&list["entropy"], true);
+    check(&Value::from(false), false);
+    check(&Value::Null, false);
+}
+
+#[test]
 fn uncertainty_is_found_as_asked_for() {
     let desk = Desk::new();
     let presegment = |out: &str, more: &[&str]| {
@@ -319,6 +340,12 @@ fn uncertainty_is_found_as_asked_for() {
         "labels stay, uncertainty differs"
     );
     assert!(presegment("again", &["--uncertainty", "dropout:2/mutual-information"]) == dropout, "dropout is seeded");
+    let is_entropy = |out: &str| {
+        let list: SliceList = serde_json::from_slice(&fs::read(desk.at(out).join("slices.json")).unwrap()).unwrap();
+        list.entropy
+    };
+    let told = ["default", "dropout", "single", "weighted"].map(is_entropy);
+    assert_eq!(told, [Some(true), Some(false), Some(false), Some(false)]);
 
     let said = desk.done(&["bundle", "inspect", "BUNDLE"]);
     let samples = "folds+mirrors/entropy; samples: single (one pass), mirrors (test-time augmentation, 8), dropout:N \

@@ -48,10 +48,12 @@ def test_other_scans_have_a_section_each(tmp_path):
     assert others.others(tmp_path) == ""
     table = pd.DataFrame([dict.fromkeys(lines.COLUMNS, 0.5)] * 2)
     table = table.assign(case=["a", "b"], strategy="greedy", budget=0.2, round=1, planes=6, components=[10, 20])
-    table = table.assign(missed_presegmentation=[4, 8], missed_corrections_pasted=[3, 6], missed_refined=[1, 2])
+    table = table.assign(missed_presegmentation=[4, 8], missed_corrections_pasted=[3, 6])
+    table = table.assign(missed_no_plane=[2, 4], missed_refined=[1, 2])
     table.to_csv(tmp_path / "results.csv", index=False)
     others.adopt(tmp_path, "made-lesions", tmp_path / "results.csv")
     (tmp_path / "others" / "made-lesions.md").write_text("What they are.\n")
     text = others.others(tmp_path)
     assert text.startswith("## Made lesions\n\nWhat they are.\n\n2 cases")
-    assert "| greedy | 20% | 1 | 15.0 | 40% | 30% | 10% | 0.5 | 0.5 | 0.5 |" in text
+    assert "as much of the contours" not in text, "one strategy is compared with nothing"
+    assert "| greedy | 20% | 1 | 15.0 | 40% | 30% | 20% | 10% | 0.5 | 0.5 | 0.5 | 0.5 |" in text

@@ -87,6 +87,16 @@ def test_the_section_says_over_how_many_cases(tmp_path):
     assert text.startswith("## What the planes are worth\n\n2 cases")
     assert "| 10% | random-foreground | 0.880 ± 0.000 (2 of 3) | +0.0300 | 2 | " in text
     assert "| 10% | greedy | 0.850 ± 0.000 |  | 2 |  |" in text
+    assert "| 10% | 0 | 0 | 0 | 0 | 0.000 |" in text
+
+
+def test_cases_that_end_below_are_counted(tmp_path):
+    rows = [
+        row(case, "greedy", 0.1, 0.1, 0.9, dice_presegmentation=before, dice_corrections_pasted=pasted)
+        for case, before, pasted in (("a", 0.88, 0.895), ("b", 0.905, 0.908), ("c", 0.93, 0.95))
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
+    assert "| 10% | 2 | 1 | 2 | 1 | 0.050 |" in lines(tmp_path)
 
 
 def test_greedy_is_ahead_only_where_chance_is_not(tmp_path):
@@ -118,5 +128,7 @@ def test_what_the_planes_did_is_that_of_greedy_at_the_largest_budget_within_the_
         row("a", "random-foreground", 0.22, 0.3, 0.9, **better, effort=0.19),
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
-    assert outside_removed(tmp_path, 0.2) == pytest.approx((0.25, 0.19))
+    found = outside_removed(tmp_path, 0.2)
+    assert (found.share, *found.interval) == pytest.approx((0.25, 0.25, 0.25))
+    assert (found.budget, found.effort, found.above, found.cases) == (0.22, 0.19, 0, 1)
     assert outside_removed(tmp_path, 0.05) is None

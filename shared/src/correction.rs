@@ -128,19 +128,29 @@ impl CorrectedSlice {
     }
 }
 
-/// Puts corrected planes back in their places in an empty volume. Where planes cross, later ones win.
+/// What was said of each plane, u fastest; of one that is there twice, twice.
 ///
 /// # Errors
 /// [`CorrectionError`] of the first slice that does not fit.
-pub fn corrections_volume(
+pub fn drawn_planes(
     geometry: &crate::geometry::Geometry,
     allowed: &LabelSet,
     slices: &[CorrectedSlice],
-) -> Result<Volume<Label>, CorrectionError> {
+) -> Result<Vec<(Plane, Vec<Label>)>, CorrectionError> {
+    slices.iter().map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?))).collect()
+}
+
+/// Puts corrected planes back in their places in an empty volume. Where planes cross, later ones win.
+///
+/// # Errors
+/// [`GeometryError`] of the first plane that the volume does not have.
+pub fn corrections_volume(
+    geometry: &crate::geometry::Geometry,
+    drawn: &[(Plane, Vec<Label>)],
+) -> Result<Volume<Label>, GeometryError> {
     let mut volume = Volume::filled(geometry.clone(), crate::label::BACKGROUND);
-    for slice in slices {
-        let labels = slice.labels(geometry, allowed)?;
-        volume.write_plane(slice.plane, &labels)?;
+    for (plane, labels) in drawn {
+        volume.write_plane(*plane, labels)?;
     }
     Ok(volume)
 }
@@ -200,13 +210,9 @@ mod tests {
     #[test]
     fn planes_return_to_their_places() {
         let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
-        let volume = corrections_volume(
-            &geometry,
-            &labels(),
-            &[slice(Axis::Axial, 1, &[1, 0, 0, 1]), slice(Axis::Sagittal, 0, &[0; 4])],
-        )
-        .unwrap();
-        assert_eq!(volume.voxels(), [0, 0, 0, 0, 0, 0, 0, 1]);
+        let slices = [slice(Axis::Axial, 1, &[1, 0, 0, 1]), slice(Axis::Sagittal, 0, &[0; 4])];
+        let drawn = drawn_planes(&geometry, &labels(), &slices).unwrap();
+        assert_eq!(corrections_volume(&geometry, &drawn).unwrap().voxels(), [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let geometry = Geometry::axis_aligned([2, 2, 2], [1.0; 3]).unwrap();
-        let check = |bad: CorrectedSlice| corrections_volume(&geometry, &labels(), &[bad]).unwrap_err().to_string();
+        let check = |bad: CorrectedSlice| drawn_planes(&geometry, &labels(), &[bad]).unwrap_err().to_string();
         assert_eq!(check(slice(Axis::Axial, 0, &[0; 5])), "the slice axial 0 has 4 voxels, the correction covers 5");
         assert_eq!(check(slice(Axis::Axial, 0, &[9; 4])), "label 9 is not one of this task's labels");
         assert_eq!(check(slice(Axis::Coronal, 7, &[0; 4])), "there is no coronal plane 7; the volume has 2 (0 to 1)");

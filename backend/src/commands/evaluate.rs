@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let only = if args.held_out { held_out(&bundle)? } else { args.only.clone() };
     let (cases, mut failures) = find_cases(&args.images, &args.labels, &only, bundle.manifest.channels.len())?;
-    check_files(args, &plan, &cases)?;
+    check_files(args, &plan, &bundle, &cases)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let setup = Setup {
         plan,
@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Refuses to write over scans, labels or the bundle, or one result over another.
-fn check_files(args: &Args, plan: &Plan, cases: &[CaseFiles]) -> Result<()> {
+fn check_files(args: &Args, plan: &Plan, bundle: &Bundle, cases: &[CaseFiles]) -> Result<()> {
     let mut files = Files::default();
     files.reads_folder("the bundle", &args.bundle);
     for case in cases {
@@ -153,7 +153,7 @@ fn check_files(args: &Args, plan: &Plan, cases: &[CaseFiles]) -> Result<()> {
         files.writes("the result", &args.out.join(name));
     }
     for case in cases {
-        for name in plan.volume_files(&case.name, args.keep) {
+        for name in plan.volume_files(bundle, &case.name, args.keep) {
             files.writes("the result", &case_folder(&args.out, &case.name).join(name));
         }
     }

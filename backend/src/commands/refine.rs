@@ -38,8 +38,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     presegmentation: Option<PathBuf>,
     /// How unsure the presegmentation is: the entropy that `presegment` writes unless it is asked for another measure.
-    /// Default: uncertainty.nii.gz beside the first slices.json, unless another presegmentation is named. Where the
-    /// corrected slices waver, a presegmentation counts as far as it is sure; without this file, everywhere alike.
+    /// Default: uncertainty.nii.gz beside the first slices.json, if that says it is an entropy and no other
+    /// presegmentation is named. Where the corrected slices waver, a presegmentation counts as far as it is sure;
+    /// without this file, everywhere alike.
     #[arg(long, value_name = "FILE", requires = "presegmentation")]
     uncertainty: Option<PathBuf>,
     /// Where to write the refined segmentation: .nii.gz, .nii, .seg.nrrd, .nrrd or .mha.
@@ -88,6 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     check_files(args, presegmentation.as_deref(), uncertainty.as_deref())?;
     let bundle = open_bundle(&args.bundle)?;
     let lists = args.slices.iter().map(|file| read_slices(file)).collect::<Result<Vec<SliceList>>>()?;
+    let is_entropy = args.uncertainty.is_some() || lists.first().is_some_and(|list| list.entropy == Some(true));
+    let uncertainty = uncertainty.filter(|_| is_entropy);
     let planes: Vec<Plane> = lists.iter().flat_map(|list| &list.slices).map(RankedSlice::plane).collect();
     let grids: Vec<Geometry> = lists.iter().map(|list| list.geometry.clone()).collect();
     let mut params = lists.last().map(|list| list.params.clone()).unwrap_or_default();

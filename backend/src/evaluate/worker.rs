@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use shared::geometry::Plane;
 use shared::label::Label;
 use shared::volume::Volume;
 
@@ -21,10 +22,13 @@ use crate::inference::engine::set_threads;
 use crate::inference::{DeviceChoice, Network};
 use crate::pipeline::adapt::AdaptationParams;
 use crate::pipeline::presegment::presegment;
-use crate::pipeline::refine::{Adaptation, RefineInput, refine};
+use crate::pipeline::refine::{Adaptation, RefineInput, Refined, refine};
+use crate::pipeline::reorient::Reorientation;
 use crate::pipeline::sampling::Sampling;
 use crate::scan_io::{Origin, read_labels, read_scan, write_f32, write_labels};
-use crate::tasks::{CaseFailure, PRESEGMENTATION_FILE, check_dimensions, class_weights, load_stage, read_channels};
+use crate::tasks::{
+    CaseFailure, PRESEGMENTATION_FILE, check_dimensions, class_weights, load_stage, read_channels, reorientation,
+};
 
 /// An evaluation: what all threads share.
 #[derive(Debug)]
@@ -89,9 +93,10 @@ fn kept_name(key: &Key) -> String {
 
 impl Plan {
     /// Names of the volumes that may be written of a case.
-    pub fn volume_files(&self, name: &str, keep: bool) -> Vec<String> {
+    pub fn volume_files(&self, bundle: &Bundle, name: &str, keep: bool) -> Vec<String> {
         let kept = if keep { self.keys(name) } else { Vec::new() };
-        let uncertainties = self.methods.iter().map(|method| uncertainty_name(*method));
+        let told = told(bundle).filter(|told| self.refine && !self.methods.contains(told));
+        let uncertainties = self.methods.iter().copied().chain(told).map(uncertainty_name);
         let segmentations = [PRESEGMENTATION_FILE, REFINED_FILE].map(str::to_owned);
         segmentations.into_iter().chain(uncertainties).chain(kept.iter().map(kept_name)).collect()
     }
@@ -148,6 +153,17 @@ fn is_full(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::StorageFull)
 }
 
+/// The uncertainty that refinement is told of, as where the bundle is in use: what is chosen by is another question.
+fn told(bundle: &Bundle) -> Option<Method> {
+    Some(bundle.uncertainty()).filter(|method| method.measure == Measure::Entropy)
+}
+
+/// A scan as the networks see it.
+struct Seen<'a> {
+    channels: &'a [Volume<f32>],
+    way: Reorientation,
+}
+
 /// One thread's networks.
 struct Worker<'a> {
     setup: &'a Setup,
@@ -172,20 +188,23 @@ impl<'a> Worker<'a> {
         }
         let (channels, origin) = read_channels(&case.channels, bundle.manifest.pet)?;
         check_dimensions(&origin, &bundle.presegmentation)?;
-        let presegmented = self.presegmented(case, &channels, &origin)?;
+        let scan = origin.geometry();
+        let way = reorientation(&bundle.manifest, scan);
+        let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
+        let seen = Seen { channels: &channels, way };
+        let (presegmented, doubt) = self.presegmented(case, &seen, &origin)?;
         let labels = &bundle.manifest.labels;
         let subject = Subject { name: &case.name, presegmented: &presegmented, truth: &truth, labels };
         let foreground: Vec<Label> = labels.0.iter().map(|label| label.value).collect();
-        // Class by class it is no entropy of the whole.
-        let entropy = plan.methods.iter().position(|method| method.measure == Measure::Entropy);
-        let entropy = entropy.filter(|_| self.class_weights.is_none());
+        let presegmentation = way.apply(presegmented.labels.clone());
+        let doubt = doubt.map(|doubt| way.apply(doubt));
         let refine = |&Corrections { volume: corrections, planes, contradicted, weights }: &Corrections<'_>| {
             let input = RefineInput {
                 channels: &channels,
-                presegmentation: &presegmented.labels,
-                uncertainty: entropy.map(|method| &presegmented.uncertainty[method]),
-                corrections,
-                planes,
+                presegmentation: &presegmentation,
+                uncertainty: doubt.as_ref(),
+                corrections: &way.apply(corrections.clone()),
+                planes: &planes.iter().map(|plane| way.plane(*plane, scan)).collect::<Vec<Plane>>(),
                 contradicted,
                 foreground: &foreground,
                 encoding: bundle.encoding(),
@@ -195,9 +214,13 @@ impl<'a> Worker<'a> {
             let elapsed_s = || begun.elapsed().as_secs_f64();
             let adaptation =
                 self.setup.adaptation.as_ref().map(|params| Adaptation { params, weights, elapsed_s: &elapsed_s });
-            Ok(refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| {
-                ControlFlow::Continue(())
-            })?)
+            let refined =
+                refine(&mut self.refinement, bundle.plan(Stage::Refinement), &input, adaptation, &mut |_| {
+                    ControlFlow::Continue(())
+                })?;
+            let back = way.inverse();
+            let (labels, uncertainty) = (back.apply(refined.labels), back.apply(refined.uncertainty));
+            Ok(Refined { labels, uncertainty, ..refined })
         };
         subject.evaluate(plan, results, &Columns::new(labels), refine, |key, segmentation| {
             if plan.is_pictured(key) {
@@ -211,26 +234,37 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Presegmentation and uncertainties, from the folder of the case where they have been computed before; what is
-    /// missing is computed at once.
-    fn presegmented(&mut self, case: &CaseFiles, channels: &[Volume<f32>], origin: &Origin) -> Result<Presegmented> {
+    /// Presegmentation and uncertainties, and what refinement is told of them, from the folder of the case where they
+    /// have been computed before; what is missing is computed at once.
+    fn presegmented(
+        &mut self,
+        case: &CaseFiles,
+        Seen { channels, way }: &Seen<'_>,
+        origin: &Origin,
+    ) -> Result<(Presegmented, Option<Volume<f32>>)> {
         let Setup { bundle, plan, .. } = self.setup;
         let folder = self.setup.case_folder(&case.name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let labels_file = self.setup.presegmentation_file(&case.name);
         let file = |method: &Method| self.setup.uncertainty_file(&case.name, *method);
         let is_there = |method: &Method| labels_file.is_file() && file(method).is_file();
-        let missing: Vec<Method> = plan.methods.iter().copied().filter(|method| !is_there(method)).collect();
+        // Class by class it is no entropy of the whole.
+        let told = told(bundle).filter(|_| plan.refine && self.class_weights.is_none());
+        let also = told.filter(|told| !plan.methods.contains(told));
+        let missing: Vec<Method> =
+            plan.methods.iter().copied().chain(also).filter(|method| !is_there(method)).collect();
         if !missing.is_empty() {
             let sampling = Sampling { methods: &missing, class_weights: self.class_weights, seed: plan.seed };
             let go_on = &mut |_| ControlFlow::Continue(());
             let made = presegment(&mut self.presegmentation, &bundle.presegmentation, channels, &sampling, go_on)?;
-            write_labels(&labels_file, &made.labels, origin)?;
-            for (method, uncertainty) in missing.iter().zip(&made.uncertainty) {
-                write_f32(&file(method), uncertainty, origin)?;
+            write_labels(&labels_file, &way.inverse().apply(made.labels), origin)?;
+            for (method, uncertainty) in missing.iter().zip(made.uncertainty) {
+                write_f32(&file(method), &way.inverse().apply(uncertainty), origin)?;
             }
         }
-        let uncertainty = plan.methods.iter().map(|method| Ok(read_scan(&file(method))?.volume));
-        Ok(Presegmented { uncertainty: uncertainty.collect::<Result<_>>()?, labels: read_labels(&labels_file)? })
+        let read = |method: &Method| -> Result<Volume<f32>> { Ok(read_scan(&file(method))?.volume) };
+        let uncertainty = plan.methods.iter().map(read).collect::<Result<_>>()?;
+        let presegmented = Presegmented { uncertainty, labels: read_labels(&labels_file)? };
+        Ok((presegmented, told.as_ref().map(read).transpose()?))
     }
 }

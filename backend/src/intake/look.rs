@@ -20,7 +20,7 @@ use crate::scan_io::{
     Intensities, KeptReference, Origin, Scan, ScanError, ScanFiles, SeriesReference, is_dicom, is_header_alone, is_pet,
     read_reference, read_scan_files, told_apart, write_without_texts,
 };
-use crate::tasks::orientation_warning;
+use crate::tasks::{orientation_warning, reorientation};
 
 /// A scan that has passed all checks. What is kept of its channels lies in the folder that it was looked through for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,7 +113,9 @@ pub fn look_through(
         shown.map_err(|error| refused(error.into())).and_then(|()| kept.map_err(refused))?;
     }
     let geometry = first.ok_or(IntakeError::NoImage)?.geometry().clone();
-    check_network_grid(&geometry, content.as_ref(), &bundle.presegmentation)?;
+    let way = reorientation(&bundle.manifest, &geometry);
+    let content = content.map(|content| way.content(&content, &geometry));
+    check_network_grid(&way.geometry(&geometry), content.as_ref(), &bundle.presegmentation)?;
     let reference = match reference(scans, kept) {
         Ok(reference) => reference,
         Err(error) => {
@@ -170,7 +172,8 @@ fn odd(scan: &Scan, known: &Distribution, bundle: &Bundle, number: usize) -> Vec
     let first = |words: Option<String>| words.filter(|_| number == 0);
     let header = first(origin.contradictions().map(|words| format!("the scan's header {words}")));
     let stored = first(orientation_warning(&bundle.manifest, origin.geometry()));
-    let size = first(size_warning(origin.geometry(), plan));
+    let seen = reorientation(&bundle.manifest, origin.geometry()).geometry(origin.geometry());
+    let size = first(size_warning(&seen, plan));
     let normalization = plan.normalization.get(number);
     let voxels = normalization.and_then(|(normalization, _)| outliers(volume, known, *normalization));
     let voxels = voxels.map(|words| match bundle.manifest.channels.get(number) {

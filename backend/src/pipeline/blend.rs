@@ -153,7 +153,8 @@ struct Wrong {
 pub(super) fn blend(logits: &mut Array4<f16>, plan: &Plan, said: Said<'_>) -> Option<f64> {
     let heads = Heads::of(plan);
     let mut sheets: Vec<&Sheet> = said.planes.iter().flatten().collect();
-    sheets.sort_by_key(|sheet| (sheet.axis, sheet.at));
+    // Of planes that are one to the network the nearest counts, as in the guidance.
+    sheets.sort_by(|a, b| (a.axis, a.at).cmp(&(b.axis, b.at)).then(a.distance.total_cmp(&b.distance)));
     sheets.dedup_by_key(|sheet| (sheet.axis, sheet.at));
     let view = logits.view();
     let wrong: Vec<Wrong> = sheets.par_iter().map(|sheet| judged(view, sheet, heads)).collect();

@@ -23,12 +23,16 @@ impl Consistency {
         share(self.contradictions, self.crossings)
     }
 
-    /// Share of the foreground's crossings that are contradictions, so that it does not depend on how much lies around
-    /// what is segmented; 0 where none cross.
+    /// Share of the foreground's crossings that are contradictions, as far as there are enough of them to tell: that
+    /// of [`FEW`] more crossings without any. It does not depend on how much lies around what is segmented; 0 where
+    /// none cross.
     pub fn contradicted_foreground(&self) -> f64 {
-        share(self.contradictions, self.foreground)
+        share(self.contradictions, self.foreground + FEW)
     }
 }
+
+/// Crossings that prove nothing: a contour's width at the rim of what is segmented is a contradiction in any hand.
+const FEW: usize = 5;
 
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -39,17 +43,26 @@ fn share(part: usize, whole: usize) -> f64 {
 /// # Errors
 /// [`GeometryError::NoSuchPlane`].
 pub fn consistency(geometry: &Geometry, planes: &[(Plane, Vec<Label>)]) -> Result<Consistency, GeometryError> {
+    // How many planes lie at each index of each stored axis: most voxels of a plane lie in no other one.
+    let mut lie_at = geometry.dims.map(|n| vec![0_usize; n]);
+    for (plane, _) in planes {
+        geometry.check_plane(*plane)?;
+        lie_at[geometry.stored_axis(plane.axis)][plane.index] += 1;
+    }
+    let is_crossing = |offset: usize| {
+        let voxel = Geometry::voxel_at(offset, geometry.dims);
+        (0..3).map(|axis| lie_at[axis][voxel[axis]]).sum::<usize>() > 1
+    };
     // By offset: what was said first, and whether it has been contradicted.
-    let mut said: HashMap<usize, (Label, u32, bool)> = HashMap::new();
+    let mut said: HashMap<usize, (Label, bool)> = HashMap::new();
     for (plane, labels) in planes {
-        for (offset, label) in PlaneLayout::new(geometry, *plane)?.offsets().zip(labels) {
-            let (first, times, contradicted) = said.entry(offset).or_insert((*label, 0, false));
-            *times += 1;
+        let offsets = PlaneLayout::new(geometry, *plane)?.offsets();
+        for (offset, label) in offsets.zip(labels).filter(|(offset, _)| is_crossing(*offset)) {
+            let (first, contradicted) = said.entry(offset).or_insert((*label, false));
             *contradicted |= first != label;
         }
     }
-    let crossings = said.values().filter(|(_, times, _)| *times > 1);
-    Ok(crossings.fold(Consistency::default(), |sum, (first, _, contradicted)| Consistency {
+    Ok(said.values().fold(Consistency::default(), |sum, (first, contradicted)| Consistency {
         crossings: sum.crossings + 1,
         contradictions: sum.contradictions + usize::from(*contradicted),
         foreground: sum.foreground + usize::from(*contradicted || *first != BACKGROUND),
@@ -81,7 +94,21 @@ mod tests {
         check(&[(Axis::Axial, 0, 0), (Axis::Sagittal, 2, 0)], 4, 0, 0);
         check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1)], 4, 0, 4);
         check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 0)], 4, 4, 4);
+        // The same plane twice.
+        check(&[(Axis::Coronal, 1, 1), (Axis::Coronal, 1, 2)], 6, 6, 6);
         // Three planes meet in one voxel, which counts once: 4 + 3 + 2 less the two times it is counted too often.
         check(&[(Axis::Axial, 0, 1), (Axis::Sagittal, 2, 1), (Axis::Coronal, 3, 0)], 7, 4, 7);
+    }
+
+    #[test]
+    fn few_crossings_prove_little() {
+        let check = |contradictions: usize, foreground: usize, expected: f64| {
+            let agreement = Consistency { crossings: 100, contradictions, foreground };
+            assert!((agreement.contradicted_foreground() - expected).abs() < 1e-12, "{agreement:?}");
+        };
+        check(0, 0, 0.0);
+        check(2, 2, 2.0 / 7.0);
+        check(15, 15, 0.75);
+        check(19, 90, 0.2);
     }
 }

@@ -38,7 +38,7 @@ pub struct Sheet {
     /// Its index on the other grid.
     pub at: usize,
     /// How far the corrected plane's centre is from it, in voxels of the other grid.
-    distance: f64,
+    pub(super) distance: f64,
     /// Along the two other axes, in their order.
     pub labels: Array2<Label>,
 }

@@ -1,6 +1,8 @@
 //! Stored axes in another order and direction; every voxel keeps its place in the patient. For networks that know scans
 //! as their training data were stored.
 
+use std::ops::Range;
+
 use shared::geometry::{Geometry, Plane};
 use shared::volume::Volume;
 
@@ -69,7 +71,17 @@ impl Reorientation {
         Volume::new(geometry, voxels).unwrap_or_else(|_| unreachable!("a volume stored otherwise has as many voxels"))
     }
 
-    fn geometry(self, old: &Geometry) -> Geometry {
+    /// A box of the old volume, array axes `[z, y, x]`, in the new one.
+    pub fn content(self, old_box: &[Range<usize>; 3], old: &Geometry) -> [Range<usize>; 3] {
+        std::array::from_fn(|array| {
+            let (new, from) = (2 - array, self.from[2 - array]);
+            let Range { start, end } = old_box[2 - from].clone();
+            if self.reversed[new] { old.dims[from] - end..old.dims[from] - start } else { start..end }
+        })
+    }
+
+    /// The new grid.
+    pub fn geometry(self, old: &Geometry) -> Geometry {
         let mut affine = old.world_from_voxel;
         for (row, old_row) in affine.iter_mut().zip(&old.world_from_voxel) {
             for new in 0..3 {
@@ -130,6 +142,23 @@ mod tests {
             }
             assert_eq!(way.inverse().apply(new), old, "{wanted}");
         }
+    }
+
+    #[test]
+    fn a_box_keeps_its_voxels() {
+        let old = volume();
+        let old_box = [1..4, 0..2, 1..2];
+        let way = Reorientation::to("ASR", old.geometry()).unwrap();
+        let marked = |volume: &Volume<usize>, inside: &[Range<usize>; 3]| {
+            let at = |offset: usize| Geometry::voxel_at(offset, volume.geometry().dims);
+            let is_in = |voxel: [usize; 3]| (0..3).all(|axis| inside[2 - axis].contains(&voxel[axis]));
+            let mut found: Vec<usize> =
+                volume.voxels().iter().enumerate().filter(|(offset, _)| is_in(at(*offset))).map(|(_, v)| *v).collect();
+            found.sort_unstable();
+            found
+        };
+        let new_box = way.content(&old_box, old.geometry());
+        assert_eq!(marked(&way.apply(old.clone()), &new_box), marked(&old, &old_box));
     }
 
     #[test]

@@ -182,16 +182,25 @@ impl Store {
     }
 }
 
-/// Blobs that rows name.
+/// Blobs that rows name; also in a database that no server with this program has brought up to date yet, which is when
+/// a careful operator makes a backup.
 async fn named_blobs(connection: &mut SqliteConnection) -> Result<BTreeSet<Digest>, StoreError> {
-    let named: Vec<Digest> = sqlx::query_scalar(
+    let mut named: Vec<Digest> = sqlx::query_scalar(
         "SELECT scan FROM images UNION SELECT voxels FROM images UNION SELECT labels FROM segmentations
          UNION SELECT nifti FROM segmentations UNION SELECT uncertainty FROM cases WHERE uncertainty IS NOT NULL
-         UNION SELECT uncertainty FROM segmentations WHERE uncertainty IS NOT NULL
          UNION SELECT adapted_weights FROM segmentations WHERE adapted_weights IS NOT NULL",
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let keeps_presegmentations: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('segmentations') WHERE name = 'uncertainty')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if keeps_presegmentations {
+        let more = sqlx::query_scalar("SELECT uncertainty FROM segmentations WHERE uncertainty IS NOT NULL");
+        named.extend(more.fetch_all(connection).await?);
+    }
     Ok(named.into_iter().collect())
 }
 

@@ -116,7 +116,8 @@ pub struct Before {
     pub labels: Digest,
     /// Its uncertainty, u8 per voxel.
     pub uncertainty: Digest,
-    /// What the network has learned from the case in earlier rounds.
+    /// What the network had learned from the case when it made the newest segmentation; nothing where it did not adapt
+    /// then.
     #[serde(default)]
     pub adapted_weights: Option<AdaptedWeights>,
     /// The slices offered.

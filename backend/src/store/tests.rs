@@ -54,6 +54,7 @@ fn axial_slices(slices: &[usize], beyond: &[usize]) -> SliceList {
         format: FORMAT,
         geometry: new_case().geometry,
         params: AcquisitionParams::default(),
+        entropy: None,
         foreground_axial_planes: 0,
         slices: ranked(slices, 1),
         beyond: ranked(beyond, 1 + slices.len()),

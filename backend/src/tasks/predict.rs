@@ -281,7 +281,7 @@ impl Predictor {
         let (channels, origin) = read_channels(&case.images, self.options.pet)?;
         clock.lap("read_s");
         check_dimensions(&origin, &self.plan)?;
-        warnings(&channels, &origin, &self.plan)
+        warnings(&channels, &origin, origin.geometry(), &self.plan)
             .iter()
             .for_each(|words| self.tell(&format!("warning: case {}: {words}", case.name)));
         let previous = match &case.previous {

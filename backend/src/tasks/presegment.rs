@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use shared::acquisition::{AcquisitionParams, SliceList};
+use shared::geometry::Geometry;
 use shared::volume::Volume;
 
 use super::networks::Networks;
 use super::orientation::{orientation_warning, reorientation};
 use super::{PRESEGMENTATION_FILE, SLICES_FILE, UNCERTAINTY_FILE, write_slices};
-use crate::bundle::method::Method;
+use crate::bundle::method::{Measure, Method};
 use crate::bundle::plans::Plan;
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
@@ -85,9 +86,10 @@ pub fn presegment(
     fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let (channels, origin) = read_channels(images, bundle.manifest.pet)?;
     check_dimensions(&origin, plan)?;
-    warnings(&channels, &origin, plan).iter().for_each(|words| (options.tell)(words));
-    orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| (options.tell)(words));
     let way = reorientation(&bundle.manifest, origin.geometry());
+    let seen = way.geometry(origin.geometry());
+    warnings(&channels, &origin, &seen, plan).iter().for_each(|words| (options.tell)(words));
+    orientation_warning(&bundle.manifest, origin.geometry()).iter().for_each(|words| (options.tell)(words));
     let channels: Vec<Volume<f32>> = channels.into_iter().map(|channel| way.apply(channel)).collect();
     let folds = networks.of(bundle, Stage::Presegmentation)?;
     let sampling =
@@ -95,7 +97,9 @@ pub fn presegment(
     let result = stages::presegment(folds, plan, &channels, &sampling, progress)?;
     let labels = way.inverse().apply(result.labels);
     let uncertainty = &way.inverse().apply(result.uncertainty.into_iter().next().context("no uncertainty was found")?);
-    let list = acquire(uncertainty, &labels, &options.acquisition, &[])?;
+    let entropy = method.measure == Measure::Entropy && class_weights.is_none();
+    let chosen = acquire(uncertainty, &labels, &options.acquisition, &[])?;
+    let list = SliceList { entropy: Some(entropy), ..chosen };
     let at = |name: &str| out.join(name);
     write_labels(&at(PRESEGMENTATION_FILE), &labels, &origin)
         .with_context(|| format!("cannot write {PRESEGMENTATION_FILE}"))?;
@@ -141,11 +145,11 @@ pub fn check_dimensions(origin: &Origin, plan: &Plan) -> Result<()> {
 }
 
 /// What is to be said of a case before its networks run: a header that contradicts itself, voxels that ruin a
-/// normalisation.
-pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<String> {
+/// normalisation; `seen` is the grid as the networks see it.
+pub fn warnings(channels: &[Volume<f32>], origin: &Origin, seen: &Geometry, plan: &Plan) -> Vec<String> {
     let mut warnings: Vec<String> =
         origin.contradictions().map(|words| format!("the scan's header {words}")).into_iter().collect();
-    warnings.extend(size_warning(origin.geometry(), plan));
+    warnings.extend(size_warning(seen, plan));
     for ((volume, (normalization, _)), name) in channels.iter().zip(&plan.normalization).zip(&plan.channels) {
         let known = Distribution::of(volume.voxels());
         warnings.extend(outliers(volume, &known, *normalization).map(|words| format!("{name}: {words}")));
@@ -155,8 +159,6 @@ pub fn warnings(channels: &[Volume<f32>], origin: &Origin, plan: &Plan) -> Vec<S
 
 #[cfg(test)]
 mod tests {
-    use shared::geometry::Geometry;
-
     use super::*;
     use crate::scan_io::write_f32;
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use shared::acquisition::AcquisitionParams;
-use shared::correction::{CorrectedSlice, corrections_volume};
+use shared::correction::{CorrectedSlice, corrections_volume, drawn_planes};
 use shared::geometry::{Geometry, Plane};
 use shared::label::Label;
 use shared::volume::Volume;
@@ -16,7 +16,7 @@ use super::networks::Networks;
 use super::orientation::reorientation;
 use super::presegment::{check_dimensions, read_channels};
 use super::write_slices;
-use crate::bundle::method::{Measure, Method};
+use crate::bundle::method::Method;
 use crate::bundle::{Bundle, Stage};
 use crate::inference::Progress;
 use crate::pipeline::acquire::acquire;
@@ -140,16 +140,14 @@ pub fn refine(
             );
         }
     }
-    let (corrections, planes) = corrected(bundle, &origin, scan, files.corrections)?;
-    let contradicted = contradicted(bundle, scan, files.corrections)?;
+    let Corrected { corrections, planes, contradicted } = corrected(bundle, &origin, files.corrections)?;
     let (presegmentation, doubt) = match files.presegmentation {
         Some(path) => {
             let labels = read_on_grid("the presegmentation", path, &origin)?.named(&bundle.manifest.labels);
             let labels = labels.and_then(LabelFile::all);
             let labels = way.apply(labels.with_context(|| format!("the presegmentation {}", path.display()))?);
-            // What a bundle measures otherwise says nothing about how far its labels are ahead.
-            let measured = files.uncertainty.filter(|_| bundle.uncertainty().measure == Measure::Entropy);
-            (labels, measured.map(|file| read_uncertainty(file, &origin)).transpose()?.map(|doubt| way.apply(doubt)))
+            let doubt = files.uncertainty.map(|file| read_uncertainty(file, &origin)).transpose()?;
+            (labels, doubt.map(|doubt| way.apply(doubt)))
         }
         None => {
             let folds = networks.of(bundle, Stage::Presegmentation)?;
@@ -198,45 +196,48 @@ pub fn refine(
     Ok(RefineReport { adaptation, turned_channels: refined.turned, surprise: refined.surprise })
 }
 
-/// The corrected planes in their places, and which ones they are; every label in them is one of the bundle's.
-fn corrected(
-    bundle: &Bundle,
-    origin: &Origin,
-    scan: &Geometry,
-    corrections: Corrections<'_>,
-) -> Result<(Volume<Label>, Vec<Plane>)> {
-    let labels = &bundle.manifest.labels;
-    let (file, planes) = match corrections {
-        Corrections::File(file, planes) => (file, planes),
+/// What the expert said, on the scan's grid.
+struct Corrected {
+    /// The corrected planes in their places; every label in them is one of the bundle's.
+    corrections: Volume<Label>,
+    planes: Vec<Plane>,
+    /// See [`RefineInput::contradicted`]; of a file in which one plane was written over another nobody knows.
+    contradicted: f64,
+}
+
+fn corrected(bundle: &Bundle, origin: &Origin, corrections: Corrections<'_>) -> Result<Corrected> {
+    match corrections {
+        Corrections::File(file, planes) => corrected_in_file(bundle, origin, file, planes),
         Corrections::Slices(slices) => {
-            let volume =
-                corrections_volume(scan, labels, slices).context("a correction does not fit the scan or the bundle")?;
-            return Ok((volume, slices.iter().map(|slice| slice.plane).collect()));
+            let scan = origin.geometry();
+            let misfit = "a correction does not fit the scan or the bundle";
+            let drawn = drawn_planes(scan, &bundle.manifest.labels, slices).context(misfit)?;
+            Ok(Corrected {
+                corrections: corrections_volume(scan, &drawn)?,
+                planes: slices.iter().map(|slice| slice.plane).collect(),
+                contradicted: consistency(scan, &drawn)?.contradicted_foreground(),
+            })
         }
-    };
-    for plane in planes {
-        scan.check_plane(*plane).context("slices.json does not fit the scan")?;
     }
-    let volume =
-        read_on_grid("the corrections", file, origin)?.named(labels).and_then(|corrections| corrections.planes(planes));
-    let volume = volume.with_context(|| format!("the corrections {}", file.display()))?;
+}
+
+fn corrected_in_file(bundle: &Bundle, origin: &Origin, file: &Path, planes: &[Plane]) -> Result<Corrected> {
+    let labels = &bundle.manifest.labels;
     for plane in planes {
-        for label in volume.read_plane(*plane)? {
+        origin.geometry().check_plane(*plane).context("slices.json does not fit the scan")?;
+    }
+    let read = read_on_grid("the corrections", file, origin)?;
+    let volume = read.named(labels).and_then(|corrections| corrections.planes(planes));
+    let corrections = volume.with_context(|| format!("the corrections {}", file.display()))?;
+    for plane in planes {
+        for label in corrections.read_plane(*plane)? {
             ensure!(
                 labels.allows(label),
                 "the correction of {plane} holds label {label}, which this task does not have"
             );
         }
     }
-    Ok((volume, planes.to_vec()))
-}
-
-/// See [`RefineInput::contradicted`]; of a file in which one plane was written over another nobody knows.
-fn contradicted(bundle: &Bundle, scan: &Geometry, corrections: Corrections<'_>) -> Result<f64> {
-    let Corrections::Slices(slices) = corrections else { return Ok(0.0) };
-    let labels = |slice: &CorrectedSlice| Ok((slice.plane, slice.labels(scan, &bundle.manifest.labels)?));
-    let drawn = slices.iter().map(labels).collect::<Result<Vec<(Plane, Vec<Label>)>>>()?;
-    Ok(consistency(scan, &drawn)?.contradicted_foreground())
+    Ok(Corrected { corrections, planes: planes.to_vec(), contradicted: 0.0 })
 }
 
 /// As [`check_output`]; refuses names that no reader would take for a volume.

@@ -10,6 +10,7 @@ use super::shelf::{Shelf, made_with};
 use super::workspace::Workspace;
 use super::{Keep, Left, Perform, results};
 use crate::bundle::Stage;
+use crate::bundle::method::Measure;
 use crate::inference::Progress;
 use crate::store::{Lease, RefineTask, RefinementFiles, SegmentationBlobs, Store};
 use crate::tasks::{self, Adapt, Corrections, RefineFiles, SLICES_FILE, Uncertainty, read_slices};
@@ -28,7 +29,9 @@ impl Perform for RefineTask {
         let earlier =
             self.before.adapted_weights.as_ref().filter(|weights| weights.bundle_digest == digest.to_string());
         let earlier = earlier.map(|weights| workspace.blob(&weights.blob)).transpose()?;
-        let doubt = self.uncertainty.as_ref().map(|doubt| workspace.blob(doubt)).transpose()?;
+        // What a bundle measures otherwise says nothing about how far its labels are ahead.
+        let doubt = self.uncertainty.as_ref().filter(|_| bundle.uncertainty().measure == Measure::Entropy);
+        let doubt = doubt.map(|doubt| workspace.blob(doubt)).transpose()?;
         let files = RefineFiles {
             images: &workspace.blobs(&self.scans)?,
             corrections: Corrections::Slices(&self.corrections),

@@ -248,3 +248,24 @@ fn a_second_reader_does_not_see_the_first() {
         assert!(acts.iter().any(|line| line.contains(action) && line.contains(&case)), "{action}: {acts:?}");
     }
 }
+
+#[test]
+fn a_second_reader_is_shown_where_the_presegmentation_was_unsure() {
+    let (server, admin) = asking(&[]);
+    let [anna, bert] = ["anna", "bert"].map(|name| person(&server, &admin, name, "annotator"));
+    let carla = person(&server, &admin, "carla", "reviewer");
+    let [anna, bert, carla] = [&anna, &bert, &carla].map(|cookie| At { server: &server, cookie });
+    let (case, _) = case_of(&server, anna.cookie);
+    anna.wait(&case);
+    let doubt = |who: &At<'_>, case: &str| who.send("GET", &format!("{case}/uncertainty"), None).body;
+    let presegmented = doubt(&anna, &case);
+    for index in 2..6 {
+        anna.save(&case, index, 1, 0);
+    }
+    assert_eq!(anna.send("POST", &format!("{case}/refine"), None).status, 202);
+    anna.wait(&case);
+    assert_ne!(doubt(&anna, &case), presegmented, "it is the refinement's now");
+    let asked = json!({ "reader": "bert", "share": 0.5 });
+    let reading: Value = carla.send("POST", &format!("{case}/readings"), Some(&asked)).json();
+    assert_eq!(doubt(&bert, reading["case"].as_str().unwrap()), presegmented);
+}

@@ -61,6 +61,24 @@ fn a_scan_stored_otherwise_is_warned_about_or_turned() {
     assert!(found.voxels() == turned(&expected).voxels(), "the networks saw another scan");
     assert_eq!(planes(&turned_slices).len(), planes(&slices).len());
 
+    let evaluated = |bundle: &str, scan: &str, labels: &str| {
+        for (folder, file, name) in [("im", scan, "case_0000.nii.gz"), ("la", labels, "case.nii.gz")] {
+            fs::create_dir_all(desk.at(folder)).unwrap();
+            fs::copy(desk.at(file), desk.at(folder).join(name)).unwrap();
+        }
+        let out = format!("evaluated-{bundle}");
+        let files = ["--images", "im", "--labels", "la", "--out", &out];
+        desk.done(&[&["evaluate", "--bundle", bundle, "--device", "cpu"][..], &files].concat());
+        let table = fs::read_to_string(desk.at(&out).join("results.csv")).unwrap();
+        let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let (names, row) = (lines.next().unwrap(), lines.next().unwrap());
+        let of = |name: &str| row[names.iter().position(|other| *other == name).unwrap()].to_owned();
+        // What depends on no choice between planes that are worth the same.
+        ["dice_presegmentation", "dice_no_plane"].map(of)
+    };
+    let dice = evaluated("BUNDLE", "scan.nii.gz", "labels.nii.gz");
+    assert_eq!(evaluated("turning", "lps.nii.gz", "lps-labels.nii.gz"), dice, "the evaluation saw another scan");
+
     let refine = |bundle: &str, image: &str, corrections: &str, first: &str| {
         let out = format!("{first}/refined.nii.gz");
         let list = format!("{first}/slices.json");

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from i3deep_models.report.lines import COLUMNS, LINES, column, removed
+from i3deep_models.report.lines import AT, COLUMNS, LINES, at_equal_contour, column, removed
 from i3deep_models.report.words import average, fill, percent, spread
-
-# The lines whose components are counted: without the expert, without a network, with both.
-COUNTED = ("presegmentation", "corrections_pasted", "refined")
 
 
 def adopt(folder: Path, name: str, results: Path) -> None:
@@ -39,6 +36,8 @@ def _section(file: Path) -> str:
         cases=frame["case"].nunique(),
         worth=[[*_key(key), *_worth(rows)] for key, rows in groups],
         found=[[*_key(key), *_found(rows)] for key, rows in groups],
+        at=" and ".join(percent(share) for share in AT),
+        strategies=at_equal_contour(frame),
     )
 
 
@@ -60,6 +59,6 @@ def _worth(rows: pd.DataFrame) -> list[str]:
 
 
 def _found(rows: pd.DataFrame) -> list[str]:
-    missed = [rows[column("missed", line)].sum() / rows["components"].sum() for line in COUNTED]
-    invented = [f"{rows[column('invented', line)].mean():.1f}" for line in COUNTED]
+    missed = [rows[column("missed", line)].sum() / rows["components"].sum() for line in LINES]
+    invented = [f"{rows[column('invented', line)].mean():.1f}" for line in LINES]
     return [f"{rows['components'].mean():.1f}", *(percent(share) for share in missed), *invented]

@@ -203,7 +203,7 @@ def comparison_aims(tables: Tables) -> list[Aim]:
         f"At an effort of at most {EFFORT:.0%}, at least {REMOVED:.0%} of the presegmentation's Dice error removed",
         f"and at least {REMOVED_OUTSIDE:.0%} of it outside the corrected planes",
         "Ahead of every other method (mean Dice) at every budget",
-        f"Below the presegmentation on no more than 1 case in {BELOW_ONE_IN}",
+        f"At that budget below the presegmentation on no more than 1 case in {BELOW_ONE_IN}",
     ]
     if tables.methods.empty or OURS not in set(at_effort(tables)["method"]):
         return [Aim(text, "", None) for text in wanted]
@@ -245,7 +245,8 @@ def _uncorrected(tables: Tables) -> str:
     # Without a plane there is nothing to paste.
     names = [m for m in METHODS if m in means.index and "pasted" not in m] if OURS in means.index else []
     ahead = [f"{title(m)} ({means[m]:.3f} against {means[OURS]:.3f})" for m in names if means[m] > means[OURS]]
-    return f"; with no plane at all behind {', '.join(ahead)}" if ahead else ""
+    words = f"; with no plane at all behind {', '.join(ahead)}" if ahead else ""
+    return words + ("; published i3Deep with no plane: not measured" if "published" not in means.index else "")
 
 
 def plane_aims(tables: Tables) -> list[Aim]:
@@ -257,9 +258,12 @@ def plane_aims(tables: Tables) -> list[Aim]:
         None,
     )
     if found := outside_removed(tables.folder, EFFORT):
-        share, spent = found
-        words = f"{share:.1%} at an effort of {spent:.1%}"
-        worth = Aim(worth.wanted, words, share >= REMOVED_BY_PLANES and spent <= EFFORT)
+        low, high = found.interval
+        words = (
+            f"{found.share:.1%} (95 % of bootstraps: {low:.0%} to {high:.0%}) at a budget of {found.budget:.0%}, an "
+        )
+        words += f"effort of {found.effort:.1%}; above {EFFORT:.0%} in {found.above} of {found.cases} cases"
+        worth = Aim(worth.wanted, words, found.share >= REMOVED_BY_PLANES and found.effort <= EFFORT)
     cost = Aim("At equal contour length greedy ahead of every other strategy, at 10 % and 20 %", "", None)
     behind = behind_at_equal_contour(tables.folder)
     if behind is not None:
@@ -270,9 +274,14 @@ def plane_aims(tables: Tables) -> list[Aim]:
 
 def hand_aim(tables: Tables) -> Aim:
     """The aim about experts whose hand is unsteady."""
-    wanted = f"With an unsteady hand no case more than {WORSE} below presegmentation and pasting"
+    wanted = f"With an unsteady hand no case more than {WORSE} below the presegmentation with the planes pasted in"
     worse = became_worse(tables.folder)
-    return Aim(wanted, f"{worse[0]} of {worse[1]}", worse[0] == 0) if worse else Aim(wanted, "", None)
+    if worse is None:
+        return Aim(wanted, "", None)
+    words = (
+        f"{worse.pasted} of {worse.cases}; below the presegmentation as it was {worse.presegmented}, as planes stay "
+    )
+    return Aim(wanted, words + "as they are drawn", worse.pasted == 0)
 
 
 def corruption_aim(tables: Tables) -> Aim:
@@ -378,7 +387,8 @@ def curves(tables: Tables) -> str:
         lines = [[title(m), *(number(wide.loc[m, budget]) for budget in wide.columns)] for m in present]
         over_budgets.append(([name, *(f"{b:.0%} (effort {spent[b]:.1%})" for b in wide.columns)], lines))
     plots.curves(tables.folder / "budgets.svg", frame, spent, present, title)
-    return fill("curves", tables=over_budgets)
+    begins = set(frame.loc[frame["budget"] == 0.0, "method"])
+    return fill("curves", tables=over_budgets, alone=[title(m) for m in (OURS, "published") if m in begins])
 
 
 def without_planes(tables: Tables) -> pd.DataFrame:
@@ -395,6 +405,11 @@ def without_planes(tables: Tables) -> pd.DataFrame:
             own = alone[alone["method"] == network]
             if set(own["case"]) == set(before["case"]):
                 start.append(own.assign(method=method))
+    elif (file := tables.folder / "lines.csv").is_file():
+        alone = pd.read_csv(file).drop_duplicates("case")[["case", "dice_no_plane", "nsd_no_plane"]]
+        if set(alone["case"]) == set(before["case"]):
+            names = {"dice_no_plane": "dice", "nsd_no_plane": "nsd"}
+            start.append(alone.rename(columns=names).assign(method=OURS))
     # Without planes everything is outside them.
     return pd.concat(start).assign(budget=0.0, dice_outside=lambda rows: rows["dice"])
 

@@ -171,6 +171,10 @@ pub struct SliceList {
     pub geometry: Geometry,
     /// How the slices were chosen.
     pub params: AcquisitionParams,
+    /// Whether the uncertainty that they were chosen by is the entropy of the mean prediction, from which follows how
+    /// sure each label is; unknown if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<bool>,
     /// Axial planes with presegmented foreground, which the budget is a share of.
     pub foreground_axial_planes: usize,
     /// By rank.
@@ -252,6 +256,7 @@ mod tests {
             format: FORMAT,
             geometry: Geometry::axis_aligned([9; 3], [1.0; 3]).unwrap(),
             params: AcquisitionParams::default(),
+            entropy: None,
             foreground_axial_planes: 9,
             slices: vec![slice(7, 1), slice(2, 2)],
             beyond: vec![slice(5, 3), slice(3, 4)],

@@ -81,7 +81,7 @@ fn error_in_planes(network: &dyn Network, plan: &Plan, input: AdaptInput<'_>) ->
     let step = input.planes.len().div_ceil(PLANES).max(1);
     let judges: Vec<usize> = (0..input.planes.len()).step_by(step).collect();
     // The same patches each time, and as they are: which way round is plain to see without mirrors.
-    let mut patches = Patches::new(input, plan, &mut Pcg64::seed_from_u64(0));
+    let mut patches = Patches::around_planes(input, plan, &mut Pcg64::seed_from_u64(0));
     patches.mirror_axes.clear();
     match trial::error(network, &patches, &judges, &[]) {
         Err(NetworkError::NotFinite) => Ok(f64::INFINITY),

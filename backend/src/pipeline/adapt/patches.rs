@@ -90,19 +90,30 @@ pub(in crate::pipeline) struct Patches<'a> {
 
 impl<'a> Patches<'a> {
     pub(in crate::pipeline) fn new(input: AdaptInput<'a>, plan: &Plan, rng: &mut impl Rng) -> Self {
-        let volume = [1, 2, 3].map(|axis| input.image.shape()[axis]);
+        let mut patches = Self::around_planes(input, plan, rng);
+        if !patches.is_one() {
+            patches.doubtful = doubtful(input.before, rng);
+        }
+        patches
+    }
+
+    /// The same without doubtful voxels.
+    pub(super) fn around_planes(input: AdaptInput<'a>, plan: &Plan, rng: &mut impl Rng) -> Self {
         let size = bounded(plan.patch());
-        let fits = (0..3).all(|axis| volume[axis] <= size[axis]);
-        // Where a patch holds the whole case there is nothing to choose.
-        let mut centres = vec![Vec::new(); input.planes.len()];
-        let mut doubtful_voxels = Vec::new();
-        if !fits {
-            for (centres, sheets) in centres.iter_mut().zip(input.planes) {
+        let mirror_axes = plan.mirror_axes().unwrap_or_default();
+        let centres = vec![Vec::new(); input.planes.len()];
+        let mut patches = Self { input, size, mirror_axes, centres, doubtful: Vec::new() };
+        if !patches.is_one() {
+            for (centres, sheets) in patches.centres.iter_mut().zip(input.planes) {
                 *centres = plane_centres(sheets, input.before, rng);
             }
-            doubtful_voxels = doubtful(input.before, rng);
         }
-        Self { input, size, mirror_axes: plan.mirror_axes().unwrap_or_default(), centres, doubtful: doubtful_voxels }
+        patches
+    }
+
+    /// Whether a patch holds the whole case, so that there is nothing to choose.
+    fn is_one(&self) -> bool {
+        (0..3).all(|axis| self.input.image.shape()[axis + 1] <= self.size[axis])
     }
 
     /// A patch to learn from, around a voxel of one of the planes `around`, or a doubtful one.
@@ -262,31 +273,27 @@ fn plane_centres(sheets: &[Sheet], before: ArrayView4<'_, f16>, rng: &mut impl R
             all.push(voxel);
         }
     }
-    thinned(if seen.is_empty() { all } else { seen }, rng)
+    let voxels = if seen.is_empty() { all } else { seen };
+    thinned(voxels.len(), voxels.into_iter(), rng)
 }
 
 /// Voxels that are less than sure: the best head is ahead by less than odds of ten to one.
 fn doubtful(before: ArrayView4<'_, f16>, rng: &mut impl Rng) -> Vec<[usize; 3]> {
     let sure = 10.0_f32.ln();
     let (_, nz, ny, nx) = before.dim();
-    let mut voxels = Vec::new();
-    for z in 0..nz {
-        for y in 0..ny {
-            for x in 0..nx {
-                if best_and_margin(before.slice(s![.., z, y, x]).iter().copied()).1 < sure {
-                    voxels.push([z, y, x]);
-                }
-            }
-        }
-    }
-    thinned(voxels, rng)
+    let voxels = || {
+        let all = (0..nz).flat_map(move |z| (0..ny).flat_map(move |y| (0..nx).map(move |x| [z, y, x])));
+        all.filter(move |[z, y, x]| best_and_margin(before.slice(s![.., *z, *y, *x]).iter().copied()).1 < sure)
+    };
+    // Counted first: all of a large case would be gigabytes.
+    thinned(voxels().count(), voxels(), rng)
 }
 
-/// [`CENTRES`] of the voxels at most, evenly taken from a random first one on, in their order.
-fn thinned(voxels: Vec<[usize; 3]>, rng: &mut impl Rng) -> Vec<[usize; 3]> {
-    let step = voxels.len().div_ceil(CENTRES).max(1);
+/// [`CENTRES`] of so many voxels at most, evenly taken from a random first one on, in their order.
+fn thinned(count: usize, voxels: impl Iterator<Item = [usize; 3]>, rng: &mut impl Rng) -> Vec<[usize; 3]> {
+    let step = count.div_ceil(CENTRES).max(1);
     let first = rng.random_range(0..step);
-    voxels.into_iter().skip(first).step_by(step).collect()
+    voxels.skip(first).step_by(step).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
 use super::*;
 
 /// All files of a folder by name and content, but for what only says that a server was there.
@@ -211,6 +214,26 @@ async fn yesterdays_backup_over_today_and_back() {
     let store = Store::open(folder.path(), Opening::Checked).await.unwrap();
     assert!(store.corrections(&case).await.unwrap()[0].says_the_same(&axial(1, &[0; 4], 0)));
     assert_eq!(verify(folder.path()).await.unwrap().problems, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_folder_is_backed_up_before_a_new_program_brings_it_up_to_date() {
+    let (folder, earlier) = folder().await;
+    fs::remove_file(earlier).unwrap();
+    let database = SqliteConnectOptions::new().filename(folder.path().join("i3deep.sqlite"));
+    let mut connection = database.connect().await.unwrap();
+    for undo in [
+        "ALTER TABLE segmentations DROP COLUMN uncertainty",
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)",
+    ] {
+        sqlx::query(undo).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    let backups = tempfile::tempdir().unwrap();
+    let made = backup(folder.path(), &backups.path().join("backup")).await.unwrap();
+    assert_eq!(verify(folder.path()).await.unwrap().problems, [""; 0]);
+    assert_eq!(restore(&backups.path().join("backup"), folder.path()).await.unwrap(), made);
+    assert!(Store::open(folder.path(), Opening::Checked).await.is_ok());
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ fn effort_shows_more_or_fewer_slices_and_never_hides_what_was_touched() {
         format: 1,
         geometry: bench.geometry().clone(),
         params: AcquisitionParams::default(),
+        entropy: None,
         foreground_axial_planes: 1,
         slices: vec![slice(1, 1, 0.5), slice(0, 2, 0.25)],
         beyond: vec![slice(2, 3, 0.125)],
