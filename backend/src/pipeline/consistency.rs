@@ -32,7 +32,7 @@ impl Consistency {
 }
 
 /// Crossings that prove nothing: a contour's width at the rim of what is segmented is a contradiction in any hand.
-const FEW: usize = 5;
+const FEW: usize = 3;
 
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -107,8 +107,8 @@ mod tests {
             assert!((agreement.contradicted_foreground() - expected).abs() < 1e-12, "{agreement:?}");
         };
         check(0, 0, 0.0);
-        check(2, 2, 2.0 / 7.0);
-        check(15, 15, 0.75);
-        check(19, 90, 0.2);
+        check(2, 2, 0.4);
+        check(9, 9, 0.75);
+        check(21, 102, 0.2);
     }
 }

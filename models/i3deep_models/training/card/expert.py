@@ -136,7 +136,7 @@ def merged(said: list[torch.Tensor]) -> torch.Tensor:
 
 
 # Crossings that prove nothing, as in the product (`pipeline/consistency.rs`).
-FEW = 5
+FEW = 3
 
 
 def contradicted(said: list[torch.Tensor]) -> torch.Tensor:

@@ -2,8 +2,10 @@
 
 `python -m i3deep_models.training.card.listening PACK PRESEGMENTATION.pt REFINEMENT.pt [REFINEMENT.pt …]`, with weights
 in f32 of fold 0. On its validation cases, with logits as the product has them (means over mirrors, patches and
-networks) and steady and wavering experts. Each half of the cases is judged by what was fitted to the other; what is
-printed last was fitted to all.
+networks) and steady and wavering experts. The presegmentation's margins are of the entropy of these logits' softmax;
+the product has that of the mean of the samples' probabilities, over all folds, which is a little less sure, so that
+it hears the presegmentation a little less than what is tried here. Each half of the cases is judged by what was
+fitted to the other; what is printed last was fitted to all.
 """
 
 import math
