@@ -286,4 +286,4 @@ def test_planes_contradict_each_other_where_they_cross_and_one_sees_something():
     axial[0, 1, 2, 3] = 2
     axial[0, 1, 0, 0] = 1
     said = expert.contradicted([axial, coronal, sagittal])
-    assert said.tolist() == pytest.approx([1 / (2 + expert.FEW), 0])
+    assert said.tolist() == pytest.approx([1 / 2 * 2**2 / (2**2 + expert.FEW**2), 0])

@@ -23,16 +23,17 @@ impl Consistency {
         share(self.contradictions, self.crossings)
     }
 
-    /// Share of the foreground's crossings that are contradictions, as far as there are enough of them to tell: that
-    /// of [`FEW`] more crossings without any. It does not depend on how much lies around what is segmented; 0 where
-    /// none cross.
+    /// Share of the foreground's crossings that are contradictions, as far as there are enough of them to tell: half of
+    /// it where there are [`FEW`], nearly all where there are many. It does not depend on how much lies around what is
+    /// segmented; 0 where none cross.
     pub fn contradicted_foreground(&self) -> f64 {
-        share(self.contradictions, self.foreground + FEW)
+        let crossings = (self.foreground * self.foreground) as f64;
+        share(self.contradictions, self.foreground) * crossings / (crossings + (FEW * FEW) as f64)
     }
 }
 
-/// Crossings that prove nothing: a contour's width at the rim of what is segmented is a contradiction in any hand.
-const FEW: usize = 3;
+/// Crossings that prove little: a contour's width at the rim of what is segmented is a contradiction in any hand.
+const FEW: usize = 5;
 
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -107,8 +108,9 @@ mod tests {
             assert!((agreement.contradicted_foreground() - expected).abs() < 1e-12, "{agreement:?}");
         };
         check(0, 0, 0.0);
-        check(2, 2, 0.4);
-        check(9, 9, 0.75);
-        check(21, 102, 0.2);
+        check(2, 2, 4.0 / 29.0);
+        check(5, 5, 0.5);
+        check(10, 20, 0.5 * 400.0 / 425.0);
+        check(0, 20, 0.0);
     }
 }

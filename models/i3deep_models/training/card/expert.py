@@ -135,19 +135,21 @@ def merged(said: list[torch.Tensor]) -> torch.Tensor:
     return first
 
 
-# Crossings that prove nothing, as in the product (`pipeline/consistency.rs`).
-FEW = 3
+# Crossings that prove little, as in the product (`pipeline/consistency.rs`).
+FEW = 5
 
 
 def contradicted(said: list[torch.Tensor]) -> torch.Tensor:
-    """Share `[n]` of the voxels in two planes of what [`drawn`] answers, of those that either calls foreground and
-    `FEW` more, of which planes say different things."""
+    """Share `[n]` of the voxels in two planes of what [`drawn`] answers, of those that either calls foreground, of
+    which planes say different things; half of it where there are `FEW`, nearly all where there are many, 0 where there
+    are none."""
     each = torch.stack(said)
     spoken = each != UNANNOTATED
     crossing = (spoken.sum(0) > 1) & (each > 0).any(0)
     most, least = each.amax(0), torch.where(spoken, each, each.amax()).amin(0)
     differs = crossing & (most != least)
-    return differs.flatten(1).sum(1) / (crossing.flatten(1).sum(1) + FEW)
+    of = crossing.flatten(1).sum(1)
+    return differs.flatten(1).sum(1) * of / (of**2 + FEW**2)
 
 
 # Of an unsteady hand: how far contours are off, in voxels (standard deviation), and the shares of hands that forget
