@@ -55,5 +55,20 @@ def test_other_scans_have_a_section_each(tmp_path):
     (tmp_path / "others" / "made-lesions.md").write_text("What they are.\n")
     text = others.others(tmp_path)
     assert text.startswith("## Made lesions\n\nWhat they are.\n\n2 cases")
+    assert "Label by label" not in text, "one label is told of by the means"
     assert "as much of the contours" not in text, "one strategy is compared with nothing"
     assert "| greedy | 20% | 1 | 15.0 | 40% | 30% | 20% | 10% | 0.5 | 0.5 | 0.5 | 0.5 |" in text
+
+
+def test_labels_of_other_scans_are_told_apart(tmp_path):
+    table = pd.DataFrame([dict.fromkeys(lines.COLUMNS, 0.5)] * 2).assign(case=["a", "b"], strategy="greedy", round=1)
+    for label, refined in ((1, 0.9), (2, 0.7)):
+        for line in lines.LINES:
+            table[f"dice_{line}_{label}"] = refined if line == "refined" else 0.6
+        table[f"dice_presegmentation_outside_{label}"] = [0.4, float("nan")]
+        table[f"dice_refined_outside_{label}"] = [refined, float("nan")]
+    table.to_csv(tmp_path / "results.csv", index=False)
+    others.adopt(tmp_path, "organs", tmp_path / "results.csv")
+    text = others.others(tmp_path)
+    assert "| greedy | 50% | 1 | 1 | 0.600 | 0.600 | 0.600 | 0.900 | 1 | 0.400 | 0.900 | 1 |" in text
+    assert "| greedy | 50% | 1 | 2 | 0.600 | 0.600 | 0.600 | 0.700 | 1 | 0.400 | 0.700 | 1 |" in text
