@@ -132,12 +132,12 @@ impl CorrectedSlice {
 ///
 /// # Errors
 /// [`CorrectionError`] of the first slice that does not fit.
-pub fn drawn_planes(
+pub fn drawn_planes<'a>(
     geometry: &crate::geometry::Geometry,
     allowed: &LabelSet,
-    slices: &[CorrectedSlice],
+    slices: impl IntoIterator<Item = &'a CorrectedSlice>,
 ) -> Result<Vec<(Plane, Vec<Label>)>, CorrectionError> {
-    slices.iter().map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?))).collect()
+    slices.into_iter().map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?))).collect()
 }
 
 /// Puts corrected planes back in their places in an empty volume. Where planes cross, later ones win.

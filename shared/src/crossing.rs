@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{CorrectedSlice, CorrectionError, SliceState};
+use crate::correction::{CorrectedSlice, CorrectionError, SliceState, drawn_planes};
 use crate::geometry::{Axis, Geometry, Plane};
 use crate::label::{Label, LabelSet};
 
@@ -76,10 +76,7 @@ pub fn contradictions_among(
     allowed: &LabelSet,
     slices: &[CorrectedSlice],
 ) -> Result<BTreeSet<Contradiction>, CorrectionError> {
-    let done = slices.iter().filter(|slice| slice.state == SliceState::Done);
-    let done: Vec<(Plane, Vec<Label>)> = done
-        .map(|slice| Ok((slice.plane, slice.labels(geometry, allowed)?)))
-        .collect::<Result<_, CorrectionError>>()?;
+    let done = drawn_planes(geometry, allowed, slices.iter().filter(|slice| slice.state == SliceState::Done))?;
     let pairs = done.iter().enumerate().flat_map(|(at, a)| done[at + 1..].iter().map(move |b| (a, b)));
     Ok(pairs.flat_map(|(a, b)| contradictions(geometry, (a.0, &a.1), (b.0, &b.1))).collect())
 }

@@ -45,7 +45,7 @@ const LEAST_PROBABILITY: f32 = 1e-4;
 pub(super) struct Said<'a> {
     /// The corrected planes.
     pub(super) planes: &'a [Vec<Sheet>],
-    /// Share of the voxels in two planes, of those that either calls foreground, of which they say different things.
+    /// See [`super::refine::RefineInput::contradicted`].
     pub(super) contradicted: f64,
     /// What stood there before, where it is worth something.
     pub(super) presegmentation: Option<Presegmented<'a>>,
