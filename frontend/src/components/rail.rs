@@ -1,6 +1,6 @@
 //! The right side: the slices worth the expert's time, what to do with the one in view, and refinement.
 
-use leptos::html::{Button, Canvas};
+use leptos::html::{Button, Span};
 use leptos::prelude::*;
 use shared::acquisition::ExpectedGain;
 use shared::case::{Job, JobKind, JobState};
@@ -288,17 +288,17 @@ fn TimeTaken() -> impl IntoView {
     }
 }
 
-/// A slice in small; the session draws it.
+/// A slice in small; the session lays its picture here.
 #[component]
 fn Thumbnail(plane: Plane) -> impl IntoView {
     let session = expect_context::<Session>();
-    let canvas = NodeRef::<Canvas>::new();
+    let place = NodeRef::<Span>::new();
     Effect::new(move || {
-        if let Some(canvas) = canvas.get() {
-            session.dispatch(Command::AttachThumbnail(plane, canvas));
+        if let Some(place) = place.get() {
+            session.dispatch(Command::AttachThumbnail(plane, place.into()));
         }
     });
-    view! { <canvas class="thumbnail" node_ref=canvas width="88" height="88" aria-hidden="true"></canvas> }
+    view! { <span class="thumbnail" node_ref=place aria-hidden="true"></span> }
 }
 
 /// What to do with the slice in view.

@@ -5,7 +5,7 @@ use shared::case::{CaseId, JobId};
 use shared::geometry::{Axis, Plane};
 use shared::intensity::Window;
 use shared::label::Label;
-use web_sys::HtmlCanvasElement;
+use web_sys::{HtmlCanvasElement, HtmlElement};
 
 use super::bench::BlankStart;
 use super::crossings::Verdict;
@@ -63,8 +63,8 @@ pub(crate) enum Command {
     AttachView(Axis, HtmlCanvasElement),
     /// A view's canvas has another size.
     ResizeView,
-    /// A slice's small picture is on the page.
-    AttachThumbnail(Plane, HtmlCanvasElement),
+    /// The place of a slice's small picture is on the page.
+    AttachThumbnail(Plane, HtmlElement),
 
     /// Go to a slice of the list and show its axis large.
     GoTo(Plane),

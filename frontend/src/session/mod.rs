@@ -199,7 +199,7 @@ impl Session {
                 self.draw_all();
                 self.draw_surface();
             }
-            C::AttachThumbnail(plane, canvas) => self.attach_thumbnail(plane, canvas),
+            C::AttachThumbnail(plane, place) => self.attach_thumbnail(plane, &place),
 
             C::GoTo(plane) => self.go_to(plane),
             C::CorrectPlane(axis) => self.correct_plane(axis),

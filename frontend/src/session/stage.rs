@@ -145,6 +145,7 @@ impl Stage {
             (port.camera, port.grid, port.hover, port.gathered) = Default::default();
             (port.outlined, port.image, port.overlay) = Default::default();
         }
+        self.thumbnails.forget_case();
     }
 
     pub(super) fn set_hover(&mut self, axis: Axis, at: Option<[f64; 2]>) {

@@ -1,13 +1,15 @@
 //! The small pictures of the slice list, drawn by the renderer that draws the views: only those that have changed, a
-//! few at a time, so that a stroke on one of a hundred and fifty slices costs the hand nothing.
+//! few at a time, so that a stroke on one of a hundred and fifty slices costs the hand nothing. Each keeps its canvas
+//! while its slice is off the list, which then costs the browser nothing when the slice comes back.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use leptos::prelude::*;
 use shared::correction::SliceState;
 use shared::geometry::Plane;
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
+use web_sys::{CanvasRenderingContext2d, Document, HtmlCanvasElement, HtmlElement};
 
 use super::Session;
 use super::bench::{Bench, Sharpness};
@@ -24,7 +26,7 @@ const BUDGET_MS: f64 = 6.0;
 /// Opacity of labels in them.
 const LABEL_OPACITY: f64 = 0.55;
 
-/// All pictures on the page.
+/// All pictures of a case.
 #[derive(Default)]
 pub(super) struct Thumbnails {
     /// Draws all of them, on a canvas that is not on the page: a renderer each would keep a bitmap each.
@@ -35,6 +37,7 @@ pub(super) struct Thumbnails {
 
 struct Picture {
     canvas: HtmlCanvasElement,
+    /// Nothing, where nothing is drawn yet.
     made: Option<Made>,
 }
 
@@ -52,9 +55,11 @@ struct Made {
 }
 
 impl Session {
-    pub(super) fn attach_thumbnail(self, plane: Plane, canvas: HtmlCanvasElement) {
-        self.stage
-            .update_value(|stage| drop(stage.thumbnails().pictures.insert(plane, Picture { canvas, made: None })));
+    pub(super) fn attach_thumbnail(self, plane: Plane, place: &HtmlElement) {
+        self.stage.update_value(|stage| {
+            // Without a picture the place stays an empty square beside the slice's name.
+            let _ = stage.thumbnails().attach(plane, place);
+        });
         self.draw_soon();
     }
 
@@ -78,12 +83,25 @@ impl Session {
 }
 
 impl Thumbnails {
+    /// Lays a slice's picture into its place on the page: the one it has had before, if any.
+    fn attach(&mut self, plane: Plane, place: &HtmlElement) -> Option<()> {
+        let picture = match self.pictures.entry(plane) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(none) => none.insert(Picture { canvas: picture_canvas(place)?, made: None }),
+        };
+        place.append_child(&picture.canvas).ok().map(drop)
+    }
+
+    /// Another case's slices look different.
+    pub(super) fn forget_case(&mut self) {
+        self.pictures.clear();
+    }
+
     /// Whether some are left to be drawn.
     fn draw_stale(&mut self, bench: &Bench, greys: &[u8], image_changes: u64) -> bool {
         let begun_ms = js_sys::Date::now();
-        // Those of slices that have left the list are not on the page any more.
-        self.pictures.retain(|_, picture| picture.canvas.is_connected());
-        let planes: Vec<Plane> = self.pictures.keys().copied().collect();
+        let is_seen = |(plane, picture): (&Plane, &Picture)| picture.canvas.is_connected().then_some(*plane);
+        let planes: Vec<Plane> = self.pictures.iter().filter_map(is_seen).collect();
         for plane in planes {
             let made = made_of(bench, plane, image_changes);
             let Some(picture) = self.pictures.get_mut(&plane).filter(|picture| picture.made.as_ref() != Some(&made))
@@ -141,9 +159,21 @@ impl Thumbnails {
     }
 }
 
+/// A picture's own canvas, empty.
+fn picture_canvas(place: &HtmlElement) -> Option<HtmlCanvasElement> {
+    let canvas = new_canvas(&place.owner_document()?)?;
+    canvas.set_width(SIDE_PX as u32);
+    canvas.set_height(SIDE_PX as u32);
+    Some(canvas)
+}
+
 /// A renderer on a canvas that is not on the page.
 fn off_page(beside: &HtmlCanvasElement) -> Option<Renderer> {
-    Renderer::new(beside.owner_document()?.create_element("canvas").ok()?.unchecked_into()).ok()
+    Renderer::new(new_canvas(&beside.owner_document()?)?).ok()
+}
+
+fn new_canvas(document: &Document) -> Option<HtmlCanvasElement> {
+    document.create_element("canvas").ok().map(JsCast::unchecked_into)
 }
 
 fn made_of(bench: &Bench, plane: Plane, image_changes: u64) -> Made {
