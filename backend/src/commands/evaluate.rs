@@ -12,7 +12,7 @@ use super::parse_distance;
 use super::words::none_failed;
 use crate::bundle::Bundle;
 use crate::bundle::method::{Method, MethodText};
-use crate::evaluate::cases::{CaseFiles, find_cases, held_out};
+use crate::evaluate::cases::{CaseFiles, find_cases, held_out, orientation_warnings};
 use crate::evaluate::expert::Expert;
 use crate::evaluate::outcome::{OUTCOMES, write_outcome};
 use crate::evaluate::results::{Columns, Results};
@@ -110,6 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let only = if args.held_out { held_out(&bundle)? } else { args.only.clone() };
     let (cases, mut failures) = find_cases(&args.images, &args.labels, &only, bundle.manifest.channels.len())?;
     check_files(args, &plan, &bundle, &cases)?;
+    orientation_warnings(&bundle.manifest, &cases).iter().for_each(|words| eprintln!("warning: {words}"));
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let setup = Setup {
         plan,

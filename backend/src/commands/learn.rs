@@ -13,7 +13,7 @@ use super::outputs::{Files, shown, wrong};
 use super::progress::Meter;
 use super::words;
 use crate::bundle::Bundle;
-use crate::evaluate::cases::{CaseFiles, find_cases};
+use crate::evaluate::cases::{CaseFiles, find_cases, orientation_warnings};
 use crate::inference::DeviceChoice;
 use crate::learn::{Learned, Lessons, Scores, learn};
 use crate::tasks::{CaseFailure, open_bundle};
@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (cases, failures) = find_cases(&args.images, &args.labels, &args.only, bundle.manifest.channels.len())?;
     check_whole(&failures)?;
     check_files(args, &cases)?;
+    orientation_warnings(&bundle.manifest, &cases).iter().for_each(|words| eprintln!("warning: {words}"));
     let lessons = lessons(args, &bundle, cases)?;
     let mut meter: Option<(&'static str, Meter)> = None;
     let learned = learn(&bundle, &lessons, &args.out, &mut |what, done| {

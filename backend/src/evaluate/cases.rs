@@ -1,5 +1,6 @@
 //! Labelled cases in files, and which of them are asked for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,9 @@ use serde::Deserialize;
 use shared::label::{Label, LabelSet};
 use shared::volume::Volume;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleManifest};
 use crate::scan_io::{LabelFile, VOLUME_ENDINGS, read_origin};
-use crate::tasks::{CaseFailure, read_on_grid};
+use crate::tasks::{CaseFailure, orientation_warning, read_on_grid};
 
 /// A labelled case in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,22 @@ pub fn truth(case: &CaseFiles, task: &LabelSet) -> Result<Volume<Label>> {
     let scan = read_origin(&case.channels[0]).with_context(|| format!("the scan {}", case.channels[0].display()))?;
     let labels = read_on_grid("the labels", &case.label, &scan)?.named(task).and_then(LabelFile::all);
     labels.with_context(|| format!("the labels {}", case.label.display()))
+}
+
+/// What is to be said of cases whose scans are stored as none that the networks were trained on, each thing once.
+pub fn orientation_warnings(manifest: &BundleManifest, cases: &[CaseFiles]) -> Vec<String> {
+    let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for case in cases {
+        // A scan that cannot be read is a failure later.
+        let origin = case.channels.first().and_then(|scan| read_origin(scan).ok());
+        if let Some(words) = origin.and_then(|origin| orientation_warning(manifest, origin.geometry())) {
+            said.entry(words).or_default().push(&case.name);
+        }
+    }
+    let line = |(words, names): (String, Vec<&str>)| {
+        format!("in {} of {} cases ({}) {words}", names.len(), cases.len(), names.join(", "))
+    };
+    said.into_iter().map(line).collect()
 }
 
 /// The cases that were set aside when the bundle was trained.

@@ -68,16 +68,23 @@ fn a_scan_stored_otherwise_is_warned_about_or_turned() {
         }
         let out = format!("evaluated-{bundle}");
         let files = ["--images", "im", "--labels", "la", "--out", &out];
-        desk.done(&[&["evaluate", "--bundle", bundle, "--device", "cpu"][..], &files].concat());
+        let (code, said) = desk.run(&[&["evaluate", "--bundle", bundle, "--device", "cpu"][..], &files].concat());
+        assert_eq!(code, 0, "{said}");
         let table = fs::read_to_string(desk.at(&out).join("results.csv")).unwrap();
         let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
         let (names, row) = (lines.next().unwrap(), lines.next().unwrap());
         let of = |name: &str| row[names.iter().position(|other| *other == name).unwrap()].to_owned();
         // What depends on no choice between planes that are worth the same.
-        ["dice_presegmentation", "dice_no_plane"].map(of)
+        (["dice_presegmentation", "dice_no_plane"].map(of), said)
     };
-    let dice = evaluated("BUNDLE", "scan.nii.gz", "labels.nii.gz");
-    assert_eq!(evaluated("turning", "lps.nii.gz", "lps-labels.nii.gz"), dice, "the evaluation saw another scan");
+    let warned = "warning: in 1 of 1 cases (case) the scan is stored LPS, and the networks were trained on";
+    let (dice, said) = evaluated("BUNDLE", "scan.nii.gz", "labels.nii.gz");
+    assert!(!said.contains(warned), "{said}");
+    let (same, said) = evaluated("turning", "lps.nii.gz", "lps-labels.nii.gz");
+    assert!(same == dice && !said.contains(warned), "the evaluation saw another scan: {same:?}, not {dice:?}");
+    fs::remove_dir_all(desk.at("evaluated-BUNDLE")).unwrap();
+    let (_, said) = evaluated("BUNDLE", "lps.nii.gz", "lps-labels.nii.gz");
+    assert!(said.contains(warned), "{said}");
 
     let refine = |bundle: &str, image: &str, corrections: &str, first: &str| {
         let out = format!("{first}/refined.nii.gz");
