@@ -25,7 +25,7 @@ export default defineConfig({
   use: {
     viewport: { width: 1440, height: 900 },
     screenshot: "only-on-failure",
-    // A trace of everything takes a quarter of the time; of what failed: `cargo xtask e2e NAME --trace on`.
+    // A trace of everything takes a quarter of the time; of what failed: `cargo xtask e2e -- NAME --trace on`.
     trace: "off",
     actionTimeout: 15_000,
     launchOptions: {

@@ -7,6 +7,5 @@ export default defineConfig({
   ...specs,
   testDir: ".",
   reporter: [["line"]],
-  // What a trace keeps of the page at each act takes longer than the act.
-  use: { ...specs.use, actionTimeout: 60_000, trace: "off" },
+  use: { ...specs.use, actionTimeout: 60_000 },
 });
