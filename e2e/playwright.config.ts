@@ -25,7 +25,8 @@ export default defineConfig({
   use: {
     viewport: { width: 1440, height: 900 },
     screenshot: "only-on-failure",
-    // A trace of everything takes a quarter of the time; of what failed: `cargo xtask e2e -- NAME --trace on`.
+    // A trace takes a quarter of the time, and as long again where a page changes fast, which some specs measure.
+    // Of what failed: `cargo xtask e2e -- NAME --trace on`.
     trace: "off",
     actionTimeout: 15_000,
     launchOptions: {

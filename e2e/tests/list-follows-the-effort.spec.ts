@@ -1,8 +1,7 @@
 /** The expert moves the effort, and the list of slices follows while the hand is still moving. */
 import { expect, test } from "../fixtures/test.ts";
 
-// Playwright's trace photographs the page as it changes, which takes as long again as what is measured here.
-test.use({ startsWithCase: true, trace: "off" });
+test.use({ startsWithCase: true });
 
 /** A frame of a display that shows 60 a second. */
 const LIMIT_MS = 16;

@@ -16,6 +16,8 @@ impl Tally {
     /// What a line says, if it is a summary: it starts with a count or, from cargo, with `test result:`.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         let line = line.trim().trim_matches('=').trim();
+        // pytest says after a minute how many hours, minutes and seconds that is, with colons between.
+        let line = line.rsplit_once(" (").filter(|(_, time)| time.ends_with(')')).map_or(line, |(rest, _)| rest);
         let (line, from_cargo) = match line.split_once("test result: ") {
             Some(("", rest)) => (rest.split_once(". ")?.1, true),
             _ => (line, false),
@@ -152,6 +154,8 @@ mod tests {
             Some((2, 1, 0)),
         );
         check("12 passed, 1 skipped in 3.21s", Some((12, 0, 1)));
+        check("244 passed, 2 warnings in 105.15s (0:01:45)", Some((244, 0, 0)));
+        check("1 failed: see above (0:01:45)", None);
         check("=========== 1 failed, 3 passed, 2 warnings, 1 error in 0.12s ===========", Some((3, 2, 0)));
         check("  3 passed (12.3s)", Some((3, 0, 0)));
         check("  1 failed", Some((0, 1, 0)));
