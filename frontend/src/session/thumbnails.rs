@@ -1,6 +1,6 @@
 //! The small pictures of the slice list, drawn by the renderer that draws the views: only those that have changed, a
 //! few at a time, so that a stroke on one of a hundred and fifty slices costs the hand nothing. Each keeps its canvas
-//! while its slice is off the list, which then costs the browser nothing when the slice comes back.
+//! while its slice is off the list, and need not be drawn again when the slice comes back.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
